@@ -1,0 +1,1 @@
+//! Change requests: an intended change becomes a commit on a branch that a person merges.

@@ -1,0 +1,1 @@
+//! Reading a cluster. Nothing in this room can store anything.

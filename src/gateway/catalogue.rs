@@ -1,0 +1,60 @@
+//! The immutable list of all tools, prompts and resources of one moment, ours and the downstreams'.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{downstream::ServerName, wire::Raw};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    Tool,
+    Prompt,
+    Resource,
+    ResourceTemplate,
+}
+
+/// Where an entry is answered; looked up, never split from a name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// By pilothouse itself.
+    Own,
+    /// By a downstream, which knows the entry as `original` (a tool's or prompt's name, a resource's URI).
+    Downstream { server: ServerName, original: String },
+}
+
+/// One tool, prompt, resource or template, as clients see it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub kind: Kind,
+    /// The name (tools, prompts), URI (resources) or URI template that clients use.
+    pub name: String,
+    /// The definition as it came, with the name (or URI) replaced by `name`.
+    pub raw: Raw,
+    /// First 12 hex digits of the SHA-256 of the definition as it came.
+    pub hash: String,
+    pub route: Route,
+}
+
+/// Entries are sorted by kind and name; the version grows with every change.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    pub version: u64,
+    entries: Vec<Arc<Entry>>,
+    by_name: HashMap<(Kind, String), usize>,
+}
+
+impl Catalogue {
+    pub fn new(version: u64, mut entries: Vec<Arc<Entry>>) -> Self {
+        entries.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+        let by_name =
+            entries.iter().enumerate().map(|(at, entry)| ((entry.kind, entry.name.clone()), at)).collect();
+        Self { version, entries, by_name }
+    }
+
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Arc<Entry>> {
+        self.entries.iter().filter(move |entry| entry.kind == kind)
+    }
+
+    pub fn find(&self, kind: Kind, name: &str) -> Option<&Arc<Entry>> {
+        self.by_name.get(&(kind, name.to_owned())).map(|at| &self.entries[*at])
+    }
+}

@@ -1,0 +1,119 @@
+//! A downstream as a value: everything the gateway must know to reach and show it.
+
+use std::{fmt, net::SocketAddr, time::Duration};
+
+use http::{HeaderName, HeaderValue};
+use jiff::Timestamp;
+use url::Url;
+
+/// `namespace/name` of the MCPServer; the namespace of a manifest in a folder without one is `default`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServerName {
+    pub namespace: String,
+    pub name: String,
+}
+
+impl fmt::Display for ServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// What a downstream's names begin with: `^[a-z][a-z0-9]{0,15}$`, or empty for none.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Prefix(String);
+
+/// Names of our own tools begin with these; a downstream may not take them.
+const RESERVED: [&str; 14] = [
+    "get", "list", "explain", "resource", "top", "diagnose", "what", "check", "rollout", "query", "find",
+    "search", "propose", "cluster",
+];
+
+impl Prefix {
+    /// # Errors
+    /// One sentence that says what a prefix must look like, or that it is one of ours.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let legal = text.len() <= 16
+            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+            && !text.starts_with(|c: char| c.is_ascii_digit());
+        if !legal {
+            return Err(format!(
+                "prefix `{text}` is not a name: use a lowercase letter followed by at most 15 lowercase letters or digits, or \"\" for none"
+            ));
+        }
+        if RESERVED.contains(&text) {
+            return Err(format!("prefix `{text}` is reserved for pilothouse's own tools: choose another"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The prefix of a server that declares none: its name without dashes, shortened to fit.
+    pub fn from_name(name: &str) -> Self {
+        let kept: String = name.chars().filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit()).collect();
+        let kept = kept.trim_start_matches(|c: char| c.is_ascii_digit());
+        let short: String = kept.chars().take(16).collect();
+        Self::parse(&short)
+            .unwrap_or_else(|_| Self(format!("{}x", short.chars().take(15).collect::<String>())))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    StreamableHttp,
+    Sse,
+    /// Only with [`Target::Process`]; a stdio server in a pod is reached through its bridge.
+    Stdio,
+}
+
+/// One pod that answers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// Pod name.
+    pub id: String,
+    /// Where we dial; behind a port-forward this is a loopback address.
+    pub address: SocketAddr,
+    /// Keeps its sessions, gets nothing new.
+    pub terminating: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Ready pods of a workload. `path` begins with `/`.
+    Endpoints { path: String, host_header: String, endpoints: Vec<Endpoint> },
+    /// A server that is already there.
+    Url { url: Url, host_header: Option<String>, headers: Vec<(HeaderName, HeaderValue)> },
+    /// A local process that speaks MCP over its stdin and stdout.
+    Process { command: String, args: Vec<String>, env: Vec<(String, String)> },
+}
+
+/// Which tools of a server are shown and may be called; names are the server's own. `deny` wins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolPolicy {
+    /// Empty allows all.
+    pub allow: Vec<String>,
+    pub deny: Vec<String>,
+}
+
+impl ToolPolicy {
+    pub fn permits(&self, tool: &str) -> bool {
+        !self.deny.iter().any(|name| name == tool)
+            && (self.allow.is_empty() || self.allow.iter().any(|name| name == tool))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Downstream {
+    pub name: ServerName,
+    pub prefix: Prefix,
+    /// When the MCPServer was created: the oldest keeps a contested prefix.
+    pub created: Timestamp,
+    pub transport: Transport,
+    pub target: Target,
+    pub tools: ToolPolicy,
+    /// Deadline of one call.
+    pub call_timeout: Duration,
+}

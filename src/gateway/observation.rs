@@ -1,0 +1,46 @@
+//! What the gateway has seen of a downstream: feeds the MCPServer's status and `get_mcp_server`.
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    pub state: State,
+    /// From the last handshake that succeeded.
+    pub server: Option<ServerInfo>,
+    /// Tools shown to clients, after allow and deny, sorted by the server's own name.
+    pub tools: Vec<ToolSummary>,
+    /// Entries that were dropped alone, one sentence each.
+    pub dropped: Vec<String>,
+    pub calls: u64,
+    pub errors: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// No endpoint is ready, or the handshake has not ended yet.
+    Connecting,
+    Ready,
+    /// It was ready and is not any more, or never was: why, in one sentence.
+    Unreachable {
+        reason: String,
+    },
+    /// Another, older server holds its prefix.
+    PrefixTaken {
+        by: String,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerInfo {
+    pub name: String,
+    pub version: String,
+    pub protocol_version: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolSummary {
+    /// As clients see it.
+    pub name: String,
+    /// 12 hex digits.
+    pub hash: String,
+    /// Estimated tokens of the definition.
+    pub tokens: u32,
+}

@@ -1,0 +1,1 @@
+//! The one step out (promise P4): what leaves the process passes here.

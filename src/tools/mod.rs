@@ -1,0 +1,91 @@
+//! pilothouse's own tools, one a file; this file is the list.
+//!
+//! What tools need of other rooms they name as traits here; `app` plugs the rooms in.
+
+use std::collections::BTreeMap;
+
+use futures::future::BoxFuture;
+use serde_json::{Value, value::RawValue};
+
+use crate::{answer::Answer, caller::Caller};
+
+/// One tool of ours: its definition and what it does.
+pub trait Tool: Send + Sync {
+    /// The MCP `Tool` object: name, title, description, inputSchema, outputSchema, annotations.
+    fn definition(&self) -> Value;
+
+    /// Answers a call. Wrong arguments give an error answer that says what is allowed and nearest.
+    fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer>;
+}
+
+/// All tools of ours that have their backend, by name.
+#[derive(Default)]
+pub struct Toolbox {
+    tools: BTreeMap<String, Box<dyn Tool>>,
+}
+
+impl Toolbox {
+    pub fn add(&mut self, tool: Box<dyn Tool>) {
+        let name = tool.definition()["name"].as_str().unwrap_or_default().to_owned();
+        self.tools.insert(name, tool);
+    }
+
+    pub fn definitions(&self) -> impl Iterator<Item = Value> {
+        self.tools.values().map(|tool| tool.definition())
+    }
+
+    pub fn get(&self, name: &str) -> Option<&dyn Tool> {
+        self.tools.get(name).map(AsRef::as_ref)
+    }
+}
+
+/// The fleet as tools see it; implemented in `app` over `fleet` and `gateway`.
+pub trait FleetView: Send + Sync {
+    /// Every known MCP server, sorted by name.
+    fn servers(&self) -> Vec<ServerRow>;
+}
+
+/// One MCP server of the fleet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerRow {
+    pub namespace: String,
+    pub name: String,
+    pub prefix: String,
+    /// `Ready`, `Connecting`, `Unreachable`, `PrefixTaken`.
+    pub state: String,
+    /// Why it is not ready, one sentence; empty when it is.
+    pub reason: String,
+    pub transport: String,
+    /// `name version (protocol)` of the last handshake.
+    pub server: Option<String>,
+    /// Names as clients see them, with the estimated tokens of each definition.
+    pub tools: Vec<(String, u32)>,
+    pub calls: u64,
+    pub errors: u64,
+    pub endpoints: usize,
+    /// Tools, prompts or resources that were dropped alone, one sentence each.
+    pub dropped: Vec<String>,
+}
+
+/// Change requests as tools see them; implemented by `changes`.
+pub trait Changes: Send + Sync {
+    fn propose<'a>(&'a self, caller: &'a Caller, proposal: Proposal) -> BoxFuture<'a, Answer>;
+    fn get<'a>(&'a self, caller: &'a Caller, id: &'a str) -> BoxFuture<'a, Answer>;
+    fn list<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, Answer>;
+}
+
+/// An intended change of one object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proposal {
+    pub kind: String,
+    /// Absent for objects without a namespace.
+    pub namespace: Option<String>,
+    pub name: String,
+    /// Field paths such as `spec.template.spec.containers[name=web].resources.limits.memory` and their new
+    /// values, in the order given; `null` removes the field.
+    pub edits: Vec<(String, Value)>,
+    /// Why, in the caller's words; becomes the commit's text.
+    pub reason: String,
+    /// A configured repository's name; needed only when the object stands in several.
+    pub repository: Option<String>,
+}

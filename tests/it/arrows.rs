@@ -53,7 +53,8 @@ fn rooms() -> BTreeMap<String, Vec<PathBuf>> {
     let mut rooms: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for path in source_files(&src) {
         let relative = path.strip_prefix(&src).unwrap_or(&path);
-        let first = relative.iter().next().map(|part| part.to_string_lossy().into_owned()).unwrap_or_default();
+        let first =
+            relative.iter().next().map(|part| part.to_string_lossy().into_owned()).unwrap_or_default();
         rooms.entry(first.trim_end_matches(".rs").to_owned()).or_default().push(path);
     }
     rooms

@@ -30,7 +30,8 @@ fn the_release_is_one_static_pie_file() {
 
 #[test]
 fn an_unknown_flag_is_one_clear_sentence_on_stderr() {
-    let ended = Command::new(release_binary()).args(["serve", "--htpp", "127.0.0.1:0"]).output().expect("it runs");
+    let ended =
+        Command::new(release_binary()).args(["serve", "--htpp", "127.0.0.1:0"]).output().expect("it runs");
     assert!(!ended.status.success());
     assert!(ended.stdout.is_empty(), "stdout belongs to the protocol");
     let message = String::from_utf8_lossy(&ended.stderr);

@@ -1,6 +1,8 @@
 //! Envelopes as they came: JSON-RPC texts are read one object level at a time and written back byte for byte
 //! but for what must be renamed.
 
+pub mod carrier;
+pub mod lines;
 pub mod text;
 
 use serde_json::{json, value::RawValue};

@@ -2,3 +2,6 @@
 
 mod arrows;
 mod release;
+//! Integration tests: one module a behaviour, no cluster needed.
+
+mod api_crds;

@@ -1,6 +1,11 @@
 //! Everything that needs no Kubernetes, one module a behaviour.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
 mod arrows;
+mod bridge_limits;
+mod bridge_process;
+mod bridge_serving;
 mod release;
 //! Integration tests: one module a behaviour, no cluster needed.
 

@@ -10,7 +10,7 @@ use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CacheScope, CompleteRequestMethod, CompleteRequestParams, CompleteResult, CustomRequest,
-        CustomResult, DiscoverRequestMethod, DiscoverResult, Extensions, Implementation,
+        CustomResult, DiscoverRequestMethod, DiscoverResult, ErrorCode, Extensions, Implementation,
         ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
         ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsRequestMethod,
         ListToolsResult, PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig,
@@ -129,6 +129,23 @@ fn carried(extensions: &Extensions) -> Option<Carried> {
     extensions.get::<Carried>().or_else(|| parts(extensions)?.extensions.get::<Carried>()).cloned()
 }
 
+/// A lifecycle request whose params are not what its type says: rmcp takes it for a custom one.
+fn untyped(method: &str, context: &RequestContext<RoleServer>) -> ErrorData {
+    match era(context) {
+        // There is no initialize or ping in the modern era.
+        Era::Modern => {
+            ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no {method} here"), None)
+        }
+        Era::Legacy => {
+            ErrorData::invalid_params(format!("the params of {method} are not what MCP says they are"), None)
+        }
+    }
+}
+
+fn era(context: &RequestContext<RoleServer>) -> Era {
+    words::era_of(context.meta.protocol_version().as_ref().map(ProtocolVersion::as_str))
+}
+
 impl ServerHandler for Session {
     fn get_info(&self) -> ServerConfig {
         let offer = self.face.offer();
@@ -175,14 +192,12 @@ impl ServerHandler for Session {
 
     async fn on_custom_request(
         &self,
-        _request: CustomRequest,
+        request: CustomRequest,
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        let carried = carried(&context.extensions).ok_or_else(|| {
-            ErrorData::internal_error("the request did not come through pilothouse's edge", None)
-        })?;
+        let carried = carried(&context.extensions).ok_or_else(|| untyped(&request.method, &context))?;
         let caller = self.caller(&context.extensions)?;
-        let era = words::era_of(context.meta.protocol_version().as_ref().map(ProtocolVersion::as_str));
+        let era = era(&context);
         let answer = async {
             if &*carried.method == "logging/setLevel" && era == Era::Legacy {
                 self.set_level(&carried)?;

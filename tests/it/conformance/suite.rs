@@ -1,7 +1,8 @@
 //! Runs the suite and reads what it found.
 
-use std::fmt;
+use std::{fmt, path::Path};
 
+use serde_json::Value;
 use tokio::process::Command;
 
 use crate::parts;
@@ -17,12 +18,24 @@ pub(super) struct Outcome {
     /// Checks.
     pub(super) passed: usize,
     pub(super) failed: usize,
+    failures: String,
     printed: String,
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} checks passed, {} failed\n{}", self.passed, self.failed, self.printed)
+        write!(
+            f,
+            "{} checks passed, {} failed\n{}\n{}",
+            self.passed, self.failed, self.printed, self.failures
+        )
+    }
+}
+
+impl Outcome {
+    /// One line for every failed check, beginning with the scenario it belongs to.
+    pub(super) fn failures(&self) -> impl Iterator<Item = &str> {
+        self.failures.lines()
     }
 }
 
@@ -51,15 +64,38 @@ impl Suite {
             .unwrap();
         let mut printed = String::from_utf8_lossy(&output.stdout).into_owned();
         printed.push_str(&String::from_utf8_lossy(&output.stderr));
-        let count = |words: &str| {
-            let line = printed.lines().rev().find(|line| line.contains(words))?;
-            line.split_whitespace().find_map(|word| word.parse().ok())
-        };
+        let (passed, failed) = total(&printed).unwrap_or((0, usize::MAX));
         Outcome {
             exited_well: output.status.success(),
-            passed: count("passed").unwrap_or(0),
-            failed: count("failed").unwrap_or(usize::MAX),
+            passed,
+            failed,
+            failures: failures(results.path()),
             printed,
         }
     }
+}
+
+/// The numbers of the line `Total: 83 passed, 0 failed`, or of a single scenario's `Passed: 2/2, 0 failed, …`.
+fn total(printed: &str) -> Option<(usize, usize)> {
+    let line =
+        printed.lines().rev().find(|line| line.starts_with("Total:") || line.starts_with("Passed:"))?;
+    let mut numbers = line.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok());
+    let passed = numbers.next()?;
+    let mut rest = numbers.skip(usize::from(line.starts_with("Passed:")));
+    Some((passed, rest.next()?))
+}
+
+/// Every failed check, one a line, from the files that the suite writes for each scenario.
+fn failures(results: &Path) -> String {
+    let mut all = String::new();
+    for scenario in std::fs::read_dir(results).unwrap() {
+        let scenario = scenario.unwrap().path();
+        let Ok(checks) = std::fs::read_to_string(scenario.join("checks.json")) else { continue };
+        let checks: Vec<Value> = serde_json::from_str(&checks).unwrap();
+        for check in checks.iter().filter(|check| check["status"] == "FAILURE") {
+            let name = scenario.file_name().unwrap_or_default().to_string_lossy();
+            all.push_str(&format!("{name}: {}: {}\n", check["id"], check["errorMessage"]));
+        }
+    }
+    all
 }

@@ -9,3 +9,10 @@ mod bridge_limits;
 mod bridge_process;
 mod bridge_serving;
 mod release;
+//! Tests without a cluster, one module a behaviour. Real third-party parts are found through `PARTS_NODE` and
+//! `PARTS_PYTHON` (see `tests/parts/install`).
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod conformance;
+mod parts;

@@ -3,9 +3,13 @@
 //! `fleet` feeds it with [`Downstream`] values through [`Gateway::apply`] and [`Gateway::delete`]; `mcp` reads
 //! [`Gateway::catalogue`] and sends requests through [`Gateway::call`].
 
+mod board;
 pub mod catalogue;
 pub mod downstream;
+mod names;
 pub mod observation;
+mod offer;
+mod registry;
 pub mod wire;
 
 pub use catalogue::{Catalogue, Entry, Kind, Route};

@@ -1,6 +1,9 @@
 //! Envelopes as they came: JSON-RPC texts are read one object level at a time and written back byte for byte
 //! but for what must be renamed.
 
+pub mod eras;
+pub mod events;
+pub mod table;
 pub mod text;
 
 use serde_json::{json, value::RawValue};

@@ -7,6 +7,8 @@ pub struct Event {
     /// Absent means `message`.
     pub name: Option<String>,
     pub id: Option<String>,
+    /// Milliseconds after which a client may come back for the rest.
+    pub retry: Option<u64>,
     /// The `data` lines joined by `\n`.
     pub data: String,
 }
@@ -71,7 +73,7 @@ impl Events {
     fn line_ended(&mut self, line: &[u8]) -> Result<Option<Event>, EventError> {
         if line.is_empty() {
             let event = std::mem::take(&mut self.event);
-            let worth = std::mem::take(&mut self.has_data) || event.id.is_some();
+            let worth = std::mem::take(&mut self.has_data) || event.id.is_some() || event.retry.is_some();
             return Ok(worth.then_some(event));
         }
         let line = std::str::from_utf8(line).map_err(|_| EventError::NotText)?;
@@ -87,6 +89,7 @@ impl Events {
                 self.event.data.push_str(value);
             }
             "event" => self.event.name = Some(value.to_owned()),
+            "retry" => self.event.retry = value.parse().ok(),
             "id" if !value.contains('\0') => self.event.id = Some(value.to_owned()),
             _ => {}
         }

@@ -1,8 +1,10 @@
 //! Envelopes as they came: JSON-RPC texts are read one object level at a time and written back byte for byte
 //! but for what must be renamed.
 
+pub mod carrier;
 pub mod eras;
 pub mod events;
+pub mod lines;
 pub mod table;
 pub mod text;
 

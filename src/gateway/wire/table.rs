@@ -112,8 +112,8 @@ impl Table {
         }
     }
 
-    /// Fails the calls that are open, but not later ones: something came that may have been for any of them.
-    pub fn fail_open(&self, why: &str) {
+    /// Fails the calls that are open, but not later ones.
+    fn fail_open(&self, why: &str) {
         for (_, slot) in self.calls().open.drain() {
             let _ = slot.done.send(Err(Ended(why.to_owned())));
         }
@@ -174,6 +174,26 @@ impl Table {
             // The late answer to a call that was cancelled.
             None if token.starts_with('p') => Taken::Ours,
             None => Taken::Rest,
+        }
+    }
+
+    /// Answers the call `token`: its transport has said so without an answer that names the call.
+    pub fn answer(&self, token: &str, outcome: Result<Raw, RpcError>) {
+        if let Some(slot) = self.calls().open.remove(token) {
+            let _ = slot.done.send(Ok(outcome));
+        }
+    }
+
+    /// A message that was too long to read was dropped: fails the call whose answer it was; when its `start`
+    /// does not say which, all that are open.
+    pub fn oversized(&self, start: &str, why: &str) {
+        let token = start.split_once("\"id\"").and_then(|(_, rest)| rest.split('"').nth(1));
+        let slot = token.and_then(|token| self.calls().open.remove(token));
+        match slot {
+            Some(slot) => {
+                let _ = slot.done.send(Err(Ended(why.to_owned())));
+            }
+            None => self.fail_open(why),
         }
     }
 

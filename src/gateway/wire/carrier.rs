@@ -113,6 +113,11 @@ pub fn wrap(head: &Head<'_>) -> Option<Wrapped> {
 ///
 /// The text is one line: line breaks between tokens became spaces.
 pub fn unwrap(text: &str) -> Option<String> {
+    unwrap_with(text, None)
+}
+
+/// Like [`unwrap`]; a result that went past rmcp is taken from `slot`.
+pub fn unwrap_with(text: &str, slot: Option<&Slot>) -> Option<String> {
     let head = Head::parse(text).ok()?;
     let text = match head.message()? {
         Message::Response => {
@@ -123,7 +128,10 @@ pub fn unwrap(text: &str) -> Option<String> {
                 format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
             } else {
                 let result = head.result.filter(|result| result.get().starts_with('"'))?;
-                let result: String = serde_json::from_str(result.get()).ok()?;
+                let result: String = match slot.and_then(Slot::take) {
+                    Some(result) => Box::<str>::from(result).into_string(),
+                    None => serde_json::from_str(result.get()).ok()?,
+                };
                 format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)
             }
         }
@@ -219,6 +227,13 @@ pub fn progress(params: &RawValue) -> Option<ProgressNotificationParam> {
     let token: ProgressToken = serde_json::from_str(fields.get("progressToken")?.get()).ok()?;
     let progress: f64 = serde_json::from_str(fields.get("progress")?.get()).ok()?;
     Some(ProgressNotificationParam::new(token, progress).with_message(format!("{MARK}{}", params.get())))
+}
+
+/// A refusal of a message that never reached a handler, as a whole message. `id` is JSON text.
+pub fn refusal(id: Option<&str>, code: i32, message: &str) -> String {
+    let error = RpcError::new(code, message);
+    let id = id.map(|id| format!(r#""id":{id},"#)).unwrap_or_default();
+    format!(r#"{{"jsonrpc":"2.0",{id}"error":{error}}}"#, error = error.0.get())
 }
 
 /// Any value of rmcp's as text.

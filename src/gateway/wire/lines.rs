@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use super::{
+    RpcError,
     carrier::{self, Wrapped},
     text::{Head, Message},
 };
@@ -188,7 +189,7 @@ impl<Role: ServiceRole, R: AsyncRead + Send + Unpin + 'static, T: Tap> Lines<Rol
         }
         // An array would be read as the members of a head in their order.
         if line.starts_with('[') {
-            self.refuse("null", "batches are not served: send one message a line").await;
+            self.refuse(None, "batches are not served: send one message a line").await;
             return None;
         }
         let head = match Head::parse(line) {
@@ -217,7 +218,7 @@ impl<Role: ServiceRole, R: AsyncRead + Send + Unpin + 'static, T: Tap> Lines<Rol
             Err(error) => {
                 tracing::warn!(%error, "a message was refused: it is JSON but not a message of MCP");
                 if let (Some(id), Some(Message::Request)) = (head.id, head.message()) {
-                    self.refuse(id.get(), "this is not a request of MCP").await;
+                    self.refuse(Some(id.get()), "this is not a request of MCP").await;
                 }
                 None
             }
@@ -230,10 +231,9 @@ impl<Role: ServiceRole, R: AsyncRead + Send + Unpin + 'static, T: Tap> Lines<Rol
         if own { None } else { carrier::wrap(head) }
     }
 
-    async fn refuse(&mut self, id: &str, message: &str) {
-        let text = format!(
-            r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32600,"message":"Invalid request: {message}"}}}}"#
-        );
+    /// Without an id the client learns at least why an answer does not come.
+    async fn refuse(&mut self, id: Option<&str>, message: &str) {
+        let text = carrier::refusal(id, RpcError::INVALID_REQUEST, message);
         if self.pen.write(text).await.is_err() {
             tracing::debug!("nobody reads the refusal");
         }
@@ -304,7 +304,7 @@ impl<Role: ServiceRole, R: AsyncRead + Send + Unpin + 'static, T: Tap> Transport
                     let limit = self.limit;
                     tracing::warn!(limit, "a message longer than the limit (in bytes) was dropped");
                     self.tap.oversized(&start);
-                    self.refuse("null", &format!("the message is longer than {limit} bytes")).await;
+                    self.refuse(None, &format!("the message is longer than {limit} bytes")).await;
                 }
                 None => {
                     if !std::mem::replace(&mut self.ended, true) {

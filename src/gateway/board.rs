@@ -12,7 +12,8 @@ use tokio::{runtime::Handle, sync::watch};
 use super::{
     Observations,
     catalogue::{Catalogue, Entry},
-    registry::Registry,
+    downstream::ServerName,
+    registry::{Reach, Registry},
 };
 
 /// How long changes of the catalogue are gathered.
@@ -54,11 +55,6 @@ impl Board {
         &self.observations
     }
 
-    /// Looks without changing.
-    pub(super) fn read<T>(&self, look: impl FnOnce(&Registry) -> T) -> T {
-        look(&self.state.lock().unwrap_or_else(PoisonError::into_inner).registry)
-    }
-
     /// Changes the registry; what follows from it is told within 10 ms.
     pub(super) fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut Registry) -> T) -> T {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,6 +63,14 @@ impl Board {
             self.publish_in(SOON);
         }
         outcome
+    }
+
+    /// Whether and why a downstream can be reached; told within 10 ms when it is news.
+    pub(super) fn reached(self: &Arc<Self>, name: &ServerName, reach: Reach) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.registry.reached(name, reach) && !std::mem::replace(&mut state.soon, true) {
+            self.publish_in(SOON);
+        }
     }
 
     /// A counter moved; told within a second.

@@ -122,10 +122,12 @@ impl Registry {
         }
     }
 
-    pub(super) fn reached(&mut self, name: &ServerName, reach: Reach) {
-        if let Some(server) = self.servers.get_mut(name) {
-            server.reach = reach;
-        }
+    /// Whether that was news.
+    pub(super) fn reached(&mut self, name: &ServerName, reach: Reach) -> bool {
+        let Some(server) = self.servers.get_mut(name) else { return false };
+        let changed = server.reach != reach;
+        server.reach = reach;
+        changed
     }
 
     /// Who shows what, by the rules above.
@@ -177,15 +179,6 @@ impl Registry {
             observations.insert(name.clone(), observation);
         }
         View { entries, observations }
-    }
-
-    /// Why calls to this server cannot go through now; `None` when nothing here speaks against it.
-    pub(super) fn obstacle(&self, name: &ServerName) -> Option<String> {
-        match &self.servers.get(name)?.reach {
-            Reach::Ready => None,
-            Reach::Connecting => Some("it is still connecting".to_owned()),
-            Reach::Unreachable { reason } => Some(reason.clone()),
-        }
     }
 }
 

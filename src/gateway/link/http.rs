@@ -19,7 +19,7 @@ use crate::gateway::wire::{
     Era, RpcError,
     events::{Event, EventError, Events},
     table::{Table, Taken},
-    text::{Fields, Head, Message},
+    text::{Head, Message},
 };
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");

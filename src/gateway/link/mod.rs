@@ -2,7 +2,6 @@
 //! calls go beside rmcp, as text. See `README.md` for why.
 
 mod ear;
-mod headers;
 mod http;
 mod listing;
 mod open;
@@ -11,11 +10,11 @@ mod process;
 mod session;
 mod sse;
 
-pub(super) use listing::LIST_DEADLINE;
 pub(super) use open::{Dialer, open};
 pub(super) use place::{Place, places};
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -23,18 +22,21 @@ use std::{
     time::Duration,
 };
 
+use ::http::HeaderMap;
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio_util::sync::DropGuard;
 
-use self::{ear::Teller, headers::ParamHeaders, http::HttpWay};
+use self::{ear::Teller, http::HttpWay};
 use super::{
     observation::ServerInfo,
     wire::{
         Era, Raw, RpcError, Up, eras,
         eras::Spoken,
+        headers,
         lines::Pen,
         table::{Ended, Table, request},
+        text::{Fields, Head},
     },
 };
 
@@ -113,10 +115,11 @@ pub(super) struct Link {
     pub(super) offers: Offers,
     table: Arc<Table>,
     way: Way,
-    param_headers: ArcSwap<ParamHeaders>,
+    /// Input schemas of the tools whose arguments must be repeated in headers, by the tool's name.
+    schemas: ArcSwap<HashMap<String, Raw>>,
     dead: AtomicBool,
     teller: Teller,
-    _closing: DropGuard,
+    closing: DropGuard,
 }
 
 /// Which lists a server says it has.
@@ -127,7 +130,7 @@ pub(super) struct Offers {
 }
 
 /// How requests of ours get out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Way {
     Http(HttpWay),
     Lines(Pen),
@@ -154,6 +157,13 @@ impl Link {
         self.dead.load(Ordering::Relaxed)
     }
 
+    /// Closes the connection now; its open calls fail with `why`.
+    pub(super) fn end(&self, why: &str) {
+        self.dead.store(true, Ordering::Relaxed);
+        self.table.end(why);
+        self.closing.token().cancel();
+    }
+
     /// Sends a request and waits for its answer in the downstream's own words. Dropping the future cancels it.
     pub(super) async fn call(
         &self,
@@ -170,11 +180,7 @@ impl Link {
         outcome
     }
 
-    async fn ask(
-        &self,
-        asked: Asked<'_>,
-        up: &mpsc::Sender<Up>,
-    ) -> Result<Result<Raw, RpcError>, Fault> {
+    async fn ask(&self, asked: Asked<'_>, up: &mpsc::Sender<Up>) -> Result<Result<Raw, RpcError>, Fault> {
         let Asked { method, params, era } = asked;
         let token = self.table.token();
         let prepared = eras::params(params, era, &self.spoken, &token)
@@ -184,8 +190,7 @@ impl Link {
         let silent = || Fault::Ended("it closed the answer's stream without an answer".to_owned());
         match &self.way {
             Way::Http(way) => {
-                let mut headers = headers::standard(&self.spoken, method, prepared.params.as_deref());
-                headers.extend(self.param_headers.load().of(method, prepared.params.as_deref()));
+                let headers = self.standard_headers(&text, prepared.params.as_ref());
                 let feed = way.post(&self.table, &self.teller, &token, headers, text);
                 call.settle(up, feed, silent).await
             }
@@ -206,6 +211,15 @@ impl Link {
                 call.settle(up, feed, silent).await
             }
         }
+    }
+
+    /// What a modern server wants repeated in headers.
+    fn standard_headers(&self, text: &str, params: Option<&Raw>) -> HeaderMap {
+        let (Era::Modern, Ok(head)) = (self.spoken.era, Head::parse(text)) else { return HeaderMap::new() };
+        let schemas = self.schemas.load();
+        let name = || Fields::of(params.map(AsRef::as_ref)).ok()?.get_str("name");
+        let schema = if schemas.is_empty() { None } else { name().and_then(|name| schemas.get(&name)) };
+        headers::of_request(&head, schema.map(|schema| schema.get())).into_iter().collect()
     }
 
     /// Whether the server still answers. Any answer counts, an error too.

@@ -1,6 +1,6 @@
 //! Where a link leads: one pod, one URL, or one process.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header::HOST};
+use http::{HeaderName, HeaderValue, header::HOST};
 use url::Url;
 
 use crate::gateway::downstream::{Downstream, Endpoint, Target, Transport};
@@ -22,12 +22,6 @@ pub(in crate::gateway) enum Place {
         args: Vec<String>,
         env: Vec<(String, String)>,
     },
-}
-
-impl Place {
-    pub(super) fn header_map(headers: &[(HeaderName, HeaderValue)]) -> HeaderMap {
-        headers.iter().cloned().collect()
-    }
 }
 
 /// The places where a downstream can be reached for new calls: all endpoints that are not terminating.
@@ -55,8 +49,9 @@ pub(in crate::gateway) fn places(downstream: &Downstream) -> Result<Vec<Place>, 
             let lasting = endpoints.iter().filter(|endpoint| !endpoint.terminating);
             lasting
                 .map(|Endpoint { id, address, terminating: _ }| {
-                    let url = Url::parse(&format!("http://{address}{path}"))
-                        .map_err(|error| format!("path `{path}` makes no URL ({error}): begin it with `/`"))?;
+                    let url = Url::parse(&format!("http://{address}{path}")).map_err(|error| {
+                        format!("path `{path}` makes no URL ({error}): begin it with `/`")
+                    })?;
                     let headers = vec![(HOST, host.clone())];
                     Ok(Place::Http { id: id.clone(), url, headers, sse })
                 })

@@ -54,7 +54,8 @@ impl Session {
         stream: BoxStream<'static, Result<Sse, SseError>>,
     ) -> BoxStream<'static, Result<Sse, SseError>> {
         let (table, teller) = (self.table.clone(), self.teller.clone());
-        let ends = futures::stream::once(async move { teller.hint(News::Doubtful) }).filter_map(async |()| None);
+        let ends =
+            futures::stream::once(async move { teller.hint(News::Doubtful) }).filter_map(async |()| None);
         stream
             .filter_map(move |event| {
                 let taken = match &event {

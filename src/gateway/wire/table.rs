@@ -6,7 +6,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -45,8 +45,8 @@ pub struct Table {
     next: AtomicU64,
     busy: AtomicUsize,
     outbox: Outbox,
-    /// Whether a dropped call is cancelled by a message; a modern HTTP server sees its stream close.
-    cancels: bool,
+    /// Whether a dropped call is cancelled by a message.
+    cancels: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -69,8 +69,19 @@ enum Note {
 }
 
 impl Table {
-    pub fn new(outbox: Outbox, cancels: bool) -> Self {
-        Self { calls: Mutex::default(), next: AtomicU64::new(1), busy: AtomicUsize::new(0), outbox, cancels }
+    pub fn new(outbox: Outbox) -> Self {
+        Self {
+            calls: Mutex::default(),
+            next: AtomicU64::new(1),
+            busy: AtomicUsize::new(0),
+            outbox,
+            cancels: AtomicBool::new(true),
+        }
+    }
+
+    /// A modern HTTP server sees its stream close, and needs no message for a call that was dropped.
+    pub fn cancel_by_closing(&self) {
+        self.cancels.store(false, Ordering::Relaxed);
     }
 
     fn calls(&self) -> MutexGuard<'_, Calls> {
@@ -274,10 +285,10 @@ impl OpenCall {
         loop {
             tokio::select! {
                 biased;
-                Some(note) = self.notes.recv() => pass(up, note, &questions).await,
+                Some(note) = self.notes.recv() => pass(up, note, &mut questions).await,
                 outcome = &mut self.done => {
                     while let Ok(note) = self.notes.try_recv() {
-                        pass(up, note, &questions).await;
+                        pass(up, note, &mut questions).await;
                     }
                     return match outcome {
                         Ok(outcome) => outcome.map_err(F::from),
@@ -303,7 +314,7 @@ impl OpenCall {
 async fn pass(
     up: &mpsc::Sender<Up>,
     note: Note,
-    questions: &FuturesUnordered<BoxFuture<'static, (Raw, Result<Raw, RpcError>)>>,
+    questions: &mut FuturesUnordered<BoxFuture<'static, (Raw, Result<Raw, RpcError>)>>,
 ) {
     let up_note = match note {
         Note::Notification { method, params } => Up::Note { method, params },
@@ -329,7 +340,8 @@ async fn pass(
 }
 
 impl Table {
-    fn is_open(&self, token: &str) -> bool {
+    /// Whether the call still waits.
+    pub fn is_open(&self, token: &str) -> bool {
         self.calls().open.contains_key(token)
     }
 }
@@ -338,7 +350,7 @@ impl Drop for OpenCall {
     fn drop(&mut self) {
         self.table.busy.fetch_sub(1, Ordering::Relaxed);
         let unanswered = self.table.calls().open.remove(&self.token).is_some();
-        if unanswered && self.table.cancels {
+        if unanswered && self.table.cancels.load(Ordering::Relaxed) {
             let params = json!({ "requestId": self.token, "reason": "the client is no longer waiting" });
             let text = format!(
                 r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{}}}"#,

@@ -9,7 +9,7 @@ use crate::gateway::wire::{Raw, RpcError, Up};
 
 fn table() -> (Arc<Table>, mpsc::UnboundedReceiver<String>) {
     let (outbox, sent) = mpsc::unbounded_channel();
-    (Arc::new(Table::new(outbox, true)), sent)
+    (Arc::new(Table::new(outbox)), sent)
 }
 
 fn text(json: &str) -> Raw {

@@ -3,3 +3,6 @@
 
 mod audit_full_disk;
 mod audit_record;
+mod changes_credentials;
+mod changes_git_server;
+mod changes_propose;

@@ -16,3 +16,6 @@ mod release;
 
 mod conformance;
 mod parts;
+mod changes_credentials;
+mod changes_git_server;
+mod changes_propose;

@@ -147,17 +147,17 @@ impl Reader {
         let mut version = at.clone().unwrap_or_default();
         let mut next = String::new();
         loop {
-            let mut query = Serializer::new(String::new());
-            query.append_pair("limit", &PAGE.to_string());
-            labels.iter().for_each(|labels| drop(query.append_pair("labelSelector", labels)));
-            fields.iter().for_each(|fields| drop(query.append_pair("fieldSelector", fields)));
-            if !next.is_empty() {
-                // A continuation carries its version in itself.
-                query.append_pair("continue", &next);
-            } else if let Some(at) = at {
-                query.append_pair("resourceVersion", at).append_pair("resourceVersionMatch", "Exact");
-            }
-            let body = self.read(&format!("{path}?{}", query.finish()), "application/json").await?;
+            // A continuation carries its version in itself.
+            let at = at.as_ref().filter(|_| next.is_empty());
+            let query = query(&[
+                ("limit", Some(PAGE.to_string())),
+                ("labelSelector", labels.clone()),
+                ("fieldSelector", fields.clone()),
+                ("continue", Some(next).filter(|next| !next.is_empty())),
+                ("resourceVersion", at.cloned()),
+                ("resourceVersionMatch", at.map(|_| "Exact".to_owned())),
+            ]);
+            let body = self.read(&format!("{path}?{query}"), "application/json").await?;
             let head = page(&body, &mut each).map_err(|error| self.garbled(&path, &error))?;
             if version.is_empty() {
                 version = head.resource_version;
@@ -207,21 +207,16 @@ impl Reader {
         let LogRequest { container, previous, tail_lines, since_seconds, limit_bytes, timestamps } = request;
         let pods =
             Resource { version: "v1".into(), plural: "pods".into(), namespaced: true, ..Resource::default() };
-        let mut query = Serializer::new(String::new());
-        container.iter().for_each(|name| drop(query.append_pair("container", name)));
-        tail_lines.iter().for_each(|lines| drop(query.append_pair("tailLines", &lines.to_string())));
-        since_seconds
-            .iter()
-            .for_each(|seconds| drop(query.append_pair("sinceSeconds", &seconds.to_string())));
-        limit_bytes.iter().for_each(|bytes| drop(query.append_pair("limitBytes", &bytes.to_string())));
-        if *previous {
-            query.append_pair("previous", "true");
-        }
-        if *timestamps {
-            query.append_pair("timestamps", "true");
-        }
+        let query = query(&[
+            ("container", container.clone()),
+            ("tailLines", tail_lines.map(|lines| lines.to_string())),
+            ("sinceSeconds", since_seconds.map(|seconds| seconds.to_string())),
+            ("limitBytes", limit_bytes.map(|bytes| bytes.to_string())),
+            ("previous", previous.then(|| "true".to_owned())),
+            ("timestamps", timestamps.then(|| "true".to_owned())),
+        ]);
         let path = pods.path(Some(namespace), Some(pod))?;
-        let body = self.read(&format!("{path}/log?{}", query.finish()), "*/*").await?;
+        let body = self.read(&format!("{path}/log?{query}"), "*/*").await?;
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
@@ -340,6 +335,11 @@ impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reader").field("server", &self.inner.server).finish_non_exhaustive()
     }
+}
+
+fn query(pairs: &[(&str, Option<String>)]) -> String {
+    let given = pairs.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
+    Serializer::new(String::new()).extend_pairs(given).finish()
 }
 
 fn page(body: &[u8], each: &mut (impl FnMut(&RawValue) + Send)) -> Result<ListHead, serde_json::Error> {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+mod api_crds;
 mod arrows;
 mod bridge_limits;
 mod bridge_process;

@@ -1,6 +1,11 @@
 //! The cluster's MCPServers and their pods, watched.
 
-use std::{collections::BTreeSet, fmt::Debug, hash::Hash, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    hash::Hash,
+    sync::Arc,
+};
 
 use futures::{
     StreamExt,
@@ -48,6 +53,8 @@ pub struct Cluster {
 }
 
 /// Something that was watched, in one namespace or (`None`) in all.
+// One at a time and soon gone, so the larger kind may have its size.
+#[allow(clippy::large_enum_variant)]
 enum Event {
     Server(Option<String>, watcher::Event<DeserializeGuard<MCPServer>>),
     Slice(Option<String>, watcher::Event<EndpointSlice>),
@@ -56,8 +63,8 @@ enum Event {
 /// What the lists that are under way have shown so far, by namespace.
 #[derive(Default)]
 struct Lists {
-    servers: std::collections::BTreeMap<Option<String>, BTreeSet<ServerName>>,
-    slices: std::collections::BTreeMap<Option<String>, BTreeSet<SliceName>>,
+    servers: BTreeMap<Option<String>, BTreeSet<ServerName>>,
+    slices: BTreeMap<Option<String>, BTreeSet<SliceName>>,
 }
 
 impl Cluster {
@@ -214,8 +221,8 @@ impl Lists {
     }
 }
 
-fn apply(index: &mut Index, DeserializeGuard(server): DeserializeGuard<MCPServer>) -> Vec<Change> {
-    match server {
+fn apply(index: &mut Index, server: DeserializeGuard<MCPServer>) -> Vec<Change> {
+    match server.0 {
         Ok(server) => index.apply_server(server),
         Err(invalid) => {
             let name = ServerName {

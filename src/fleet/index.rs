@@ -110,7 +110,7 @@ impl Index {
                 // A server has few slices; finding them by a walk is only dear for fleets of thousands.
                 let own = self.slices.values().filter(|slice| slice.server == name);
                 match manifest::in_cluster(server, slices::pods(own)) {
-                    Ok(downstream) => Change::Apply(downstream),
+                    Ok(downstream) => Change::Apply(Box::new(downstream)),
                     Err(reason) => Change::Refuse { name: name.clone(), reason },
                 }
             }

@@ -13,7 +13,7 @@ use crate::gateway::{Downstream, Gateway, ServerName};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// It is declared so now.
-    Apply(Downstream),
+    Apply(Box<Downstream>),
     /// It is declared, but in a way that cannot be used: why, in one sentence. It is not registered.
     Refuse { name: ServerName, reason: String },
     /// It is not declared any more.
@@ -32,7 +32,7 @@ pub enum Source {
 pub struct Known {
     pub source: Source,
     /// The reason when it could not be registered.
-    pub declared: Result<Downstream, String>,
+    pub declared: Result<Box<Downstream>, String>,
 }
 
 /// Every declared server. The only one who tells the gateway.
@@ -56,7 +56,7 @@ impl Roster {
         self.known.send_if_modified(|known| {
             let Some(step) = decide(known, source, change) else { return false };
             match step {
-                Step::Apply(downstream) => self.gateway.apply(downstream),
+                Step::Apply(downstream) => self.gateway.apply(*downstream),
                 Step::Delete(name) => self.gateway.delete(&name),
                 Step::Nothing => {}
             }
@@ -68,7 +68,7 @@ impl Roster {
 /// What the gateway must be told.
 #[derive(Debug, PartialEq)]
 enum Step {
-    Apply(Downstream),
+    Apply(Box<Downstream>),
     Delete(ServerName),
     Nothing,
 }
@@ -120,7 +120,7 @@ fn decide(known: &mut BTreeMap<ServerName, Known>, source: Source, change: Chang
     }
 }
 
-fn report(name: &ServerName, declared: &Result<Downstream, String>) {
+fn report(name: &ServerName, declared: &Result<Box<Downstream>, String>) {
     match declared {
         Ok(_) => tracing::debug!(server = %name, "server declared"),
         Err(reason) => tracing::warn!(server = %name, reason, "server cannot be used"),
@@ -140,8 +140,8 @@ mod tests {
         ServerName { namespace: "default".to_owned(), name: "time".to_owned() }
     }
 
-    fn time(command: &str) -> Downstream {
-        Downstream {
+    fn time(command: &str) -> Box<Downstream> {
+        Box::new(Downstream {
             name: name(),
             prefix: Prefix::from_name("time"),
             created: Timestamp::UNIX_EPOCH,
@@ -154,7 +154,7 @@ mod tests {
             },
             tools: ToolPolicy::default(),
             call_timeout: Duration::from_secs(60),
-        }
+        })
     }
 
     fn refuse() -> Change {

@@ -82,7 +82,7 @@ impl Scan {
                 continue;
             }
             let change = match manifest::local(&server, folder) {
-                Ok(downstream) => Change::Apply(downstream),
+                Ok(downstream) => Change::Apply(Box::new(downstream)),
                 Err(reason) => {
                     self.complaints.push(complain(Some((line, 1)), reason.clone()));
                     Change::Refuse { name: name.clone(), reason }

@@ -8,4 +8,6 @@ mod audit_record;
 mod bridge_limits;
 mod bridge_process;
 mod bridge_serving;
+mod fleet_examples;
+mod fleet_folder;
 mod release;

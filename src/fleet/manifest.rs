@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{
     api::mcp_server::{GatewaySpec, MCPServer, MCPServerSpec, Remote, Transport as Declared},
-    gateway::{Downstream, Endpoint, Prefix, ServerName, Target, ToolPolicy, Transport},
+    gateway::{Downstream, Endpoint, Prefix, Program, ServerName, Target, ToolPolicy, Transport},
 };
 
 /// Where the bridge of a stdio server answers.
@@ -143,7 +143,7 @@ fn process_target(
     for variable in &spec.env {
         if variable.value_from.is_some() {
             return Err(format!(
-                "spec.env `{}` has valueFrom, which needs a cluster: in a folder write its value, or leave it out to pass on pilothouse's own",
+                "spec.env `{}` has valueFrom, which needs a cluster: in a folder write its value",
                 variable.name
             ));
         }
@@ -156,7 +156,10 @@ fn process_target(
         command.to_owned()
     };
     let args = rest.iter().chain(&spec.args).cloned().collect();
-    Ok((Transport::Stdio, Target::Process { command, args, env, directory: Some(directory.to_owned()) }))
+    Ok((
+        Transport::Stdio,
+        Target::Process(Program { command, args, env, directory: Some(directory.to_owned()) }),
+    ))
 }
 
 fn host_header(spec: &MCPServerSpec) -> Result<Option<&str>, String> {
@@ -181,7 +184,7 @@ mod tests {
     use super::{in_cluster, local};
     use crate::{
         api::MCPServer,
-        gateway::{Target, Transport},
+        gateway::{Program, Target, Transport},
     };
 
     fn server(spec: Value) -> MCPServer {
@@ -245,7 +248,7 @@ mod tests {
             "env": [{ "name": "NOTES", "value": "notes" }],
         });
         let found = local(&server(spec), Path::new("/srv/tools")).unwrap();
-        let Target::Process { command, args, env, directory } = found.target else { panic!() };
+        let Target::Process(Program { command, args, env, directory }) = found.target else { panic!() };
         assert_eq!(command, "/srv/tools/./bin/notes");
         assert_eq!(args, ["a", "b"]);
         assert_eq!(env, [("NOTES".to_owned(), "notes".to_owned())]);

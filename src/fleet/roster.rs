@@ -134,7 +134,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::{Change, Known, Source, Step, decide};
-    use crate::gateway::{Downstream, Prefix, ServerName, Target, ToolPolicy, Transport};
+    use crate::gateway::{Downstream, Prefix, Program, ServerName, Target, ToolPolicy, Transport};
 
     fn name() -> ServerName {
         ServerName { namespace: "default".to_owned(), name: "time".to_owned() }
@@ -146,12 +146,12 @@ mod tests {
             prefix: Prefix::from_name("time"),
             created: Timestamp::UNIX_EPOCH,
             transport: Transport::Stdio,
-            target: Target::Process {
+            target: Target::Process(Program {
                 command: command.to_owned(),
                 args: Vec::new(),
                 env: Vec::new(),
                 directory: None,
-            },
+            }),
             tools: ToolPolicy::default(),
             call_timeout: Duration::from_secs(60),
         })

@@ -60,7 +60,7 @@ fn refused(name: &ServerName, reason: &str) -> Row {
 fn row(downstream: &Downstream, observation: Option<&Observation>) -> Row {
     let endpoints = match &downstream.target {
         Target::Endpoints { endpoints, .. } => endpoints.iter().filter(|at| !at.terminating).count(),
-        Target::Url { .. } | Target::Process { .. } => 1,
+        Target::Url { .. } | Target::Process(_) => 1,
     };
     let (state, reason) = match observation.map(|seen| &seen.state) {
         None | Some(State::Connecting) if endpoints == 0 => ("Connecting", "no pod is ready".to_owned()),

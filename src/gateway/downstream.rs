@@ -87,13 +87,17 @@ pub enum Target {
     /// A server that is already there.
     Url { url: Url, host_header: Option<String>, headers: Vec<(HeaderName, HeaderValue)> },
     /// A local process that speaks MCP over its stdin and stdout.
-    Process {
-        command: String,
-        args: Vec<String>,
-        env: Vec<(String, String)>,
-        /// Its working directory; ours when absent.
-        directory: Option<PathBuf>,
-    },
+    Process(Program),
+}
+
+/// How a local process is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    pub command: String,
+    pub args: Vec<String>,
+    pub env: Vec<(String, String)>,
+    /// Its working directory; ours when absent.
+    pub directory: Option<PathBuf>,
 }
 
 /// Which tools of a server are shown and may be called; names are the server's own. `deny` wins.

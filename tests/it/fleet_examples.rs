@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use pilothouse::gateway::Target;
+use pilothouse::gateway::{Program, Target};
 use serde_json::{Value, json};
 
 use crate::fleet_folder::{Watched, named};
@@ -18,7 +18,9 @@ async fn talk(name: &str, notes: &Path, lines: &[&str]) -> Vec<String> {
     let known = watched.until("both are declared", |known| known.len() == 2).await;
     watched.stop().await;
     let declared = known[&named(name)].declared.as_ref().unwrap();
-    let Target::Process { command, args, env, directory } = &declared.target else { panic!("{declared:?}") };
+    let Target::Process(Program { command, args, env, directory }) = &declared.target else {
+        panic!("{declared:?}")
+    };
     let mut process = Command::new(command)
         .args(args)
         .envs(env.iter().map(|(name, value)| (name, value)))

@@ -70,7 +70,7 @@ fn manifest(name: &str, command: &str) -> String {
 /// The command of a declared process.
 fn command(known: &BTreeMap<ServerName, Known>, name: &str) -> Option<String> {
     match &known.get(&named(name))?.declared.as_ref().ok()?.target {
-        Target::Process { command, .. } => Some(command.clone()),
+        Target::Process(program) => Some(program.command.clone()),
         _ => None,
     }
 }

@@ -10,4 +10,5 @@ mod bridge_process;
 mod bridge_serving;
 mod fleet_examples;
 mod fleet_folder;
+mod fleet_gateway;
 mod release;

@@ -12,6 +12,6 @@ mod roster;
 mod rows;
 mod slices;
 
-pub use crate::gateway::{Observation, Observations, ServerInfo, ServerName, State, ToolSummary};
+pub use crate::gateway::{Observation, Observations, Prefix, ServerInfo, ServerName, State, ToolSummary};
 pub use roster::{Change, Known, Roster, Source};
 pub use rows::{Row, rows};

@@ -1,5 +1,7 @@
 //! Everything that needs no Kubernetes, one module a behaviour. Real third-party parts are found through
 //! `PARTS_NODE` and `PARTS_PYTHON`, the release through `PILOTHOUSE_BINARY`: `tests/run` sets them.
+//! `PARTS_NODE` and `PARTS_PYTHON` (see `tests/parts/install`).
+
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod api_crds;
@@ -15,5 +17,6 @@ mod changes_propose;
 mod conformance;
 mod fleet_examples;
 mod fleet_folder;
+mod fleet_gateway;
 mod parts;
 mod release;

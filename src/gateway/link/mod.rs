@@ -152,9 +152,9 @@ impl Link {
         self.table.busy()
     }
 
-    /// A call has shown that the connection is of no use.
+    /// It has ended, or a call has shown that it is of no use.
     pub(super) fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::Relaxed)
+        self.dead.load(Ordering::Relaxed) || self.table.has_ended()
     }
 
     /// Closes the connection now; its open calls fail with `why`.
@@ -185,7 +185,8 @@ impl Link {
         let token = self.table.token();
         let prepared = eras::params(params, era, &self.spoken, &token)
             .map_err(|error| Fault::Unsendable(Sentence(error)))?;
-        let call = self.table.open(token.clone(), prepared.client_token)?;
+        let gone = |Ended(why)| Fault::Unreachable(why);
+        let call = self.table.open(token.clone(), prepared.client_token).map_err(gone)?;
         let text = request(&token, method, prepared.params.as_ref());
         let silent = || Fault::Ended("it closed the answer's stream without an answer".to_owned());
         match &self.way {

@@ -18,8 +18,9 @@ use rmcp::{
         ServiceError,
     },
     transport::{
-        IntoTransport, StreamableHttpClientTransport, common::client_side_sse::ExponentialBackoff,
-        streamable_http_client::StreamableHttpClientTransportConfig,
+        IntoTransport, StreamableHttpClientTransport,
+        common::client_side_sse::ExponentialBackoff,
+        streamable_http_client::{StreamableHttpClientTransportConfig, StreamableHttpError},
     },
 };
 use tokio::sync::{mpsc, oneshot};
@@ -335,7 +336,13 @@ fn said(error: &ClientInitializeError) -> String {
             "it closed the connection during the handshake".to_owned()
         }
         ClientInitializeError::TransportError { error, context: _ } => {
-            format!("the handshake failed: {}", reasons(error.error.as_ref()))
+            let error = error.error.as_ref();
+            // Its own sources stop before the reason.
+            let why = match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
+                Some(StreamableHttpError::Client(error)) => reasons(error),
+                _ => reasons(error),
+            };
+            format!("the handshake failed: {why}")
         }
         ClientInitializeError::NoCompatibleProtocolVersion { .. } => {
             "it speaks no revision of MCP that we speak".to_owned()

@@ -164,6 +164,15 @@ impl Link {
         self.closing.token().cancel();
     }
 
+    /// Takes no more calls. Those that share its stream fail with `why`; a call with a request of its own over
+    /// HTTP may still get its answer.
+    pub(super) fn retire(&self, why: &str) {
+        match &self.way {
+            Way::Http(_) => self.dead.store(true, Ordering::Relaxed),
+            Way::Lines(_) | Way::Sse(_) => self.end(why),
+        }
+    }
+
     /// Sends a request and waits for its answer in the downstream's own words. Dropping the future cancels it.
     pub(super) async fn call(
         &self,

@@ -174,7 +174,9 @@ pub(in crate::gateway) async fn open(
     if era == Era::Modern {
         subscribe(peer, teller.clone(), closing.clone()).await;
     }
-    dialer.keepers.spawn(keep(running, table.clone(), closing.clone(), teller.clone(), process));
+    // Calls over Streamable HTTP have streams of their own.
+    let shared = (!matches!(way, Way::Http(_))).then(|| table.clone());
+    dialer.keepers.spawn(keep(running, shared, closing.clone(), teller.clone(), process));
     Ok(Link {
         id,
         place: place.clone(),
@@ -460,10 +462,11 @@ async fn listen(
     }
 }
 
-/// Holds a connection until it ends or nobody needs it any more, then ends what belongs to it.
+/// Holds a connection until it ends or nobody needs it any more, then ends what belongs to it: also the calls
+/// that share its stream.
 async fn keep(
     running: Running,
-    table: Arc<Table>,
+    shared: Option<Arc<Table>>,
     closing: CancellationToken,
     teller: Teller,
     mut process: Option<Process>,
@@ -482,7 +485,9 @@ async fn keep(
         why = exited => (Some(why), false),
         _ = &mut ended => (Some("it closed the connection".to_owned()), true),
     };
-    table.end(why.as_deref().unwrap_or("pilothouse closed the connection"));
+    if let Some(table) = shared {
+        table.end(why.as_deref().unwrap_or("pilothouse closed the connection"));
+    }
     if !over {
         rmcp.cancel();
         // A server that does not take the goodbye goes without.

@@ -7,29 +7,36 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pilothouse::gateway::{Downstream, Gateway, Kind, Target, Transport, wire::Era};
+use pilothouse::gateway::{
+    Downstream, Gateway, Kind, Target, Transport,
+    wire::{Era, Up},
+};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use crate::gateway_support::{ask, at_url, of, ready, tools, wait_for};
+use crate::{
+    gateway_support::{ask, at_url, of, ready, tools, wait_for},
+    parts,
+};
 
-fn part(variable: &str, path: &str) -> String {
-    let folder = std::env::var(variable).unwrap_or_else(|_| {
-        panic!("{variable} is not set: run tests/parts/install and export what it prints")
-    });
-    let path = PathBuf::from(folder).join(path);
+fn there(path: PathBuf) -> String {
     assert!(path.exists(), "{} is missing: run tests/parts/install again", path.display());
     path.display().to_string()
 }
 
 fn everything() -> String {
-    part("PARTS_NODE", "node_modules/@modelcontextprotocol/server-everything/dist/index.js")
+    let package = "node_modules/@modelcontextprotocol/server-everything/dist/index.js";
+    there(parts::node_parts().join(package))
+}
+
+fn node() -> String {
+    there(parts::node())
 }
 
 /// server-everything on a free port. Killed when dropped.
 async fn everything_over(mode: &str) -> (Child, u16) {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let child = Command::new("node")
+    let child = Command::new(node())
         .args([everything(), mode.to_owned()])
         .env("PORT", port.to_string())
         .stdout(Stdio::null())
@@ -57,10 +64,8 @@ async fn everything_works(gateway: &Gateway) {
     let (before, answer) = ask(gateway, "every", Era::Legacy, "tools/call", long).await;
     assert!(answer.is_ok(), "{answer:?}");
     assert!(before.len() >= 3, "{before:?}");
-    assert!(
-        format!("{:?}", before[0]).contains(r#"\"progressToken\":7"#)
-            || format!("{:?}", before[0]).contains("progressToken")
-    );
+    let Up::Note { params: Some(params), .. } = &before[0] else { panic!("{before:?}") };
+    assert!(params.get().contains(r#""progressToken":7"#), "{params}");
 
     let (_, refused) = ask(gateway, "every", Era::Legacy, "x-none", "{}").await;
     assert_eq!(refused.unwrap_err().code(), Some(-32601));
@@ -80,7 +85,7 @@ async fn everything_works(gateway: &Gateway) {
 async fn server_everything_over_stdio() {
     let gateway = Gateway::new(vec![]);
     let args = vec![everything(), "stdio".to_owned()];
-    let target = Target::Process { command: "node".to_owned(), args, env: vec![] };
+    let target = Target::Process { command: node(), args, env: vec![] };
     gateway.apply(of("every", Transport::Stdio, target));
     everything_works(&gateway).await;
     gateway.shutdown(Duration::from_secs(1)).await;
@@ -113,7 +118,7 @@ async fn server_everything_over_http_and_sse() {
 
 fn time() -> Downstream {
     let args = vec!["--local-timezone".to_owned(), "UTC".to_owned()];
-    let command = part("PARTS_PYTHON", "bin/mcp-server-time");
+    let command = there(parts::python_parts().join("bin/mcp-server-time"));
     of("time", Transport::Stdio, Target::Process { command, args, env: vec![] })
 }
 

@@ -1,14 +1,5 @@
-//! Tests of the whole program without a cluster: one module a behaviour.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod gateway_endpoints;
-mod gateway_envelopes;
-mod gateway_neighbours;
-mod gateway_odd;
-mod gateway_parts;
-mod gateway_processes;
-mod gateway_support;
-//! Everything that needs no Kubernetes, one module a behaviour.
+//! Everything that needs no Kubernetes, one module a behaviour. Real third-party parts are found through
+//! `PARTS_NODE` and `PARTS_PYTHON` (see `tests/parts/install`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod api_crds;
@@ -18,14 +9,16 @@ mod audit_record;
 mod bridge_limits;
 mod bridge_process;
 mod bridge_serving;
-mod release;
-//! Tests without a cluster, one module a behaviour. Real third-party parts are found through `PARTS_NODE` and
-//! `PARTS_PYTHON` (see `tests/parts/install`).
-
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod conformance;
-mod parts;
 mod changes_credentials;
 mod changes_git_server;
 mod changes_propose;
+mod conformance;
+mod gateway_endpoints;
+mod gateway_envelopes;
+mod gateway_neighbours;
+mod gateway_odd;
+mod gateway_parts;
+mod gateway_processes;
+mod gateway_support;
+mod parts;
+mod release;

@@ -106,7 +106,10 @@ mod tests {
     #[test]
     fn a_token_is_asked_for_wherever_it_is_set() {
         let token = Some("0123456789abcdef\n".to_owned());
-        assert!(matches!(decide(&DoorArgs::default(), LOOPBACK, token), Ok(Door { auth: Auth::StaticToken(_), .. })));
+        assert!(matches!(
+            decide(&DoorArgs::default(), LOOPBACK, token),
+            Ok(Door { auth: Auth::StaticToken(_), .. })
+        ));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::gateway::{Gateway, Kind, State};
 
 /// Serves `/livez`, `/readyz` and `/metrics`. `ready` turns true once the fleet is known.
-pub fn router(gateway: Arc<Gateway>, ready: watch::Receiver<bool>) -> Router {
+pub(super) fn router(gateway: Arc<Gateway>, ready: watch::Receiver<bool>) -> Router {
     let mut metrics = Registry::with_prefix("pilothouse");
     metrics.register_collector(Box::new(GatewayMetrics { gateway, started: Instant::now() }));
     Router::new()

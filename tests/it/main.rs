@@ -2,6 +2,7 @@
 //! `PARTS_NODE` and `PARTS_PYTHON`, the release through `PILOTHOUSE_BINARY`: `tests/run` sets them.
 //! `PARTS_NODE` and `PARTS_PYTHON` (see `tests/parts/install`).
 
+//! `PARTS_NODE` and `PARTS_PYTHON` (see `tests/parts/install`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod api_crds;
@@ -18,5 +19,12 @@ mod conformance;
 mod fleet_examples;
 mod fleet_folder;
 mod fleet_gateway;
+mod gateway_endpoints;
+mod gateway_envelopes;
+mod gateway_neighbours;
+mod gateway_odd;
+mod gateway_parts;
+mod gateway_processes;
+mod gateway_support;
 mod parts;
 mod release;

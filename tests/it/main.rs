@@ -1,8 +1,21 @@
-//! Behaviour of the whole program, one module a behaviour.
+//! Everything that needs no Kubernetes, one module a behaviour.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+mod api_crds;
+mod arrows;
 mod audit_full_disk;
 mod audit_record;
+mod bridge_limits;
+mod bridge_process;
+mod bridge_serving;
+mod release;
+//! Tests without a cluster, one module a behaviour. Real third-party parts are found through `PARTS_NODE` and
+//! `PARTS_PYTHON` (see `tests/parts/install`).
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod conformance;
+mod parts;
 mod changes_credentials;
 mod changes_git_server;
 mod changes_propose;

@@ -1,6 +1,13 @@
 //! Envelopes as they came: JSON-RPC texts are read one object level at a time and written back byte for byte
 //! but for what must be renamed.
 
+pub mod carrier;
+pub mod edge;
+pub mod eras;
+pub mod events;
+pub mod headers;
+pub mod lines;
+pub mod table;
 pub mod text;
 
 use serde_json::{json, value::RawValue};
@@ -23,9 +30,15 @@ pub enum Era {
 pub struct RpcError(pub Raw);
 
 impl RpcError {
+    pub const PARSE: i32 = -32700;
+    pub const INVALID_REQUEST: i32 = -32600;
     pub const METHOD_NOT_FOUND: i32 = -32601;
     pub const INVALID_PARAMS: i32 = -32602;
     pub const INTERNAL: i32 = -32603;
+    /// Headers of an HTTP request and its body do not agree (modern).
+    pub const HEADER_MISMATCH: i32 = -32020;
+    /// A resource does not exist (legacy; modern peers get [`Self::INVALID_PARAMS`]).
+    pub const RESOURCE_NOT_FOUND: i32 = -32002;
 
     /// `message` is one sentence: what went wrong, where, and what to do.
     pub fn new(code: i32, message: &str) -> Self {

@@ -107,6 +107,8 @@ impl Writer {
             };
             let outcome = self.commit(group.lines);
             if let Some(done) = group.close {
+                // The file's lock is given back first, so that who waits may open the record again.
+                drop(self);
                 // Nobody listens when the closing call was given up; the record is closed all the same.
                 let _ = done.send(outcome);
                 return;

@@ -1,4 +1,5 @@
-//! Everything that needs no Kubernetes, one module a behaviour.
+//! Everything that needs no Kubernetes, one module a behaviour. Real third-party parts are found through
+//! `PARTS_NODE` and `PARTS_PYTHON`, the release through `PILOTHOUSE_BINARY`: `tests/run` sets them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod api_crds;
@@ -8,14 +9,11 @@ mod audit_record;
 mod bridge_limits;
 mod bridge_process;
 mod bridge_serving;
-mod release;
-//! Tests without a cluster, one module a behaviour. Real third-party parts are found through `PARTS_NODE` and
-//! `PARTS_PYTHON` (see `tests/parts/install`).
-
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod conformance;
-mod parts;
 mod changes_credentials;
 mod changes_git_server;
 mod changes_propose;
+mod conformance;
+mod fleet_examples;
+mod fleet_folder;
+mod parts;
+mod release;

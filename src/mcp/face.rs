@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 use super::{
     outgoing,
@@ -71,6 +74,11 @@ impl Face {
         self.stopped.cancel();
     }
 
+    /// Held while a request or its answer is on its way; [`Self::shutdown`] waits for it.
+    pub(super) fn busy(&self) -> TaskTrackerToken {
+        self.open.token()
+    }
+
     /// Cancelled when no new work should begin.
     pub(super) fn stopping(&self) -> &CancellationToken {
         &self.stopping
@@ -111,7 +119,7 @@ impl Face {
         era: Era,
         up: mpsc::Sender<Up>,
     ) -> Result<Raw, RpcError> {
-        let _open = self.open.token();
+        let _busy = self.busy();
         let asked = Asked { method, name: "", params, caller, era };
         let list = match method {
             "tools/list" => Some(Kind::Tool),

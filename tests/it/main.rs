@@ -4,4 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod conformance;
+mod face_changes;
+mod face_http;
+mod face_sse;
+mod face_stdio;
 mod parts;
+mod stage;

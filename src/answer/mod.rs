@@ -1,5 +1,19 @@
 //! What a tool answers: text a model reads, the typed record beside it, both inside one token budget.
 
+mod budget;
+mod cursor;
+mod page;
+mod seal;
+mod table;
+mod window;
+
+pub use budget::Budget;
+pub use cursor::{Cursor, CursorError, Place};
+pub use page::{Page, Rank, Row, Selection};
+pub use seal::{SealError, Sealer};
+pub use table::Table;
+pub use window::{Window, window};
+
 use serde_json::{Value, json, value::RawValue};
 
 /// The answer of one of our own tools.

@@ -1,12 +1,21 @@
 //! The record (promise P9): what changes something is on disk before it happens; reads and calls are queued
 //! and committed in groups within 200 ms. When the record cannot be written, further calls are refused.
+//!
+//! [`chain`] says what a line looks like and how each names its predecessor, [`journal`] owns the file,
+//! [`writer`] is the one thread that writes it.
 
-use std::path::Path;
+mod chain;
+mod journal;
+mod writer;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::caller::Caller;
+
+pub use chain::{ChainBreak, check};
 
 /// One line of the record.
 #[derive(Clone, Debug, Serialize)]
@@ -23,18 +32,38 @@ pub struct Line {
     pub arguments_digest: Option<String>,
     /// `allowed`, `refused`, or what came of it.
     pub decision: String,
+    /// What else identifies the deed, for example `branch`; never a secret, never arguments.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
 }
 
 impl Line {
     pub fn now(caller: &Caller, action: &str, target: &str, decision: &str) -> Self {
+        Self::by(&caller.user, action, target, decision)
+    }
+
+    /// A line about ourselves, which no caller asked for.
+    fn own(action: &str, target: &str, decision: &str) -> Self {
+        Self::by("pilothouse", action, target, decision)
+    }
+
+    fn by(caller: &str, action: &str, target: &str, decision: &str) -> Self {
         Self {
             at: Timestamp::now(),
-            caller: caller.user.clone(),
+            caller: caller.to_owned(),
             action: action.to_owned(),
             target: target.to_owned(),
             arguments_digest: None,
             decision: decision.to_owned(),
+            facts: BTreeMap::new(),
         }
+    }
+
+    /// Adds one further fact.
+    #[must_use]
+    pub fn with(mut self, fact: &str, value: impl Into<String>) -> Self {
+        self.facts.insert(fact.to_owned(), value.into());
+        self
     }
 }
 
@@ -47,19 +76,36 @@ pub struct AuditError {
     pub reason: String,
 }
 
-/// The record of this replica. Cheap to clone; one writer task owns the file.
+/// The record of this replica. Cheap to clone; one writer thread owns the file and ends, after a last commit,
+/// when it is closed or all clones are gone.
 #[derive(Clone, Debug)]
 pub struct Audit {
-    path: std::sync::Arc<str>,
+    path: Arc<str>,
+    writer: writer::Handle,
 }
 
 impl Audit {
-    /// Opens `dir/audit/`, making it where it is missing. Must be called inside a Tokio runtime.
+    /// Opens `dir/audit/audit.jsonl`, making it where it is missing. While another process holds that file,
+    /// `audit-2.jsonl` and so on is taken: two never write one chain.
+    ///
+    /// A last line that a crash left half-written is moved to a file beside it (`….torn-<time>`), and a line of
+    /// the record says so.
     ///
     /// # Errors
-    /// When the folder or file cannot be made or written.
+    /// When the folder or file cannot be made or written, or its last whole line is not one of ours.
     pub fn open(dir: &Path) -> Result<Self, AuditError> {
-        Ok(Self { path: dir.join("audit").display().to_string().into() })
+        let folder = dir.join("audit");
+        let journal = journal::Journal::open(&folder)
+            .map_err(|error| AuditError { path: folder.display().to_string(), reason: error.to_string() })?;
+        let path: Arc<str> = journal.path().display().to_string().into();
+        let writer = writer::spawn(journal)
+            .map_err(|error| AuditError { path: path.to_string(), reason: error.to_string() })?;
+        Ok(Self { path, writer })
+    }
+
+    /// The file that this replica writes.
+    pub fn path(&self) -> &Path {
+        Path::new(&*self.path)
     }
 
     /// Returns when the line is on disk: call before the effect of what changes something.
@@ -67,16 +113,27 @@ impl Audit {
     /// # Errors
     /// When it could not be written; the action must then not happen.
     pub async fn durable(&self, line: Line) -> Result<(), AuditError> {
-        tracing::debug!(path = %self.path, ?line, "audit");
-        Ok(())
+        self.writer.durable(line).await.map_err(|reason| self.error(reason))
     }
 
     /// Queues a line for the next group commit; for reads and proxied calls, before they run.
     ///
     /// # Errors
-    /// When an earlier group could not be written: the call must then be refused.
+    /// When an earlier group could not be written: the call must then be refused. What was queued before is
+    /// kept and written once the disk takes it again, which is tried every second.
     pub fn queue(&self, line: Line) -> Result<(), AuditError> {
-        tracing::debug!(path = %self.path, ?line, "audit");
-        Ok(())
+        self.writer.queue(line).map_err(|reason| self.error(reason))
+    }
+
+    /// Commits what is queued and ends the writer; later lines are refused.
+    ///
+    /// # Errors
+    /// When the last group could not be written.
+    pub async fn close(&self) -> Result<(), AuditError> {
+        self.writer.close().await.map_err(|reason| self.error(reason))
+    }
+
+    fn error(&self, reason: String) -> AuditError {
+        AuditError { path: self.path.to_string(), reason }
     }
 }

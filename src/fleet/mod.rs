@@ -1,3 +1,3 @@
 //! Where downstreams come from: the cluster's MCPServers, or a folder. Read only, in every process.
 
-pub use crate::gateway::{Observation, ServerInfo, ServerName, State, ToolSummary};
+pub use crate::gateway::{Observation, Observations, Prefix, ServerInfo, ServerName, State, ToolSummary};

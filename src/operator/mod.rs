@@ -1,1 +1,104 @@
 //! The operator: keeps what an MCPServer declares true. The only holder of a writing client.
+//!
+//! Every replica may run it; the one that holds the Lease reconciles and writes, the others wait for the Lease.
+//! `README.md` beside this file says how children are applied, and why so.
+
+mod lease;
+mod manifests;
+mod mcp_server;
+mod settings;
+mod writer;
+
+pub use lease::{Leadership, Timing};
+pub use manifests::manifests;
+pub use settings::{LEASE, OperatorSettings};
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use futures::future::join_all;
+use kube::Client;
+use tokio::{sync::watch, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::fleet::Observations;
+use lease::Keeper;
+use mcp_server::Context;
+use writer::Writer;
+
+/// What is under way when the lease is lost or the program ends may take this long.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Assembled by [`Operator::new`], acts in [`Operator::run`].
+pub struct Operator {
+    client: Client,
+    settings: OperatorSettings,
+    observations: watch::Receiver<Observations>,
+    keeper: Keeper,
+    leadership: watch::Receiver<Leadership>,
+}
+
+impl Operator {
+    /// `client` acts with the operator's own rights. `observations` is what the gateway of this process has seen
+    /// of the servers.
+    pub fn new(
+        client: Client,
+        settings: OperatorSettings,
+        observations: watch::Receiver<Observations>,
+    ) -> Self {
+        let OperatorSettings { lease_namespace, identity, lease_timing, .. } = &settings;
+        let keeper = Keeper::new(client.clone(), lease_namespace, LEASE, identity, *lease_timing);
+        let leadership = keeper.leadership();
+        Self { client, settings, observations, keeper, leadership }
+    }
+
+    /// Whether this process writes at this moment.
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.leadership.clone()
+    }
+
+    /// Waits for the Lease, reconciles while it is held, and gives it back after `cancel`.
+    pub async fn run(self, cancel: CancellationToken) {
+        let Self { client, settings, observations, keeper, mut leadership } = self;
+        // The Lease outlives the reconciling: nothing is under way any more when it is given back.
+        let keeping = CancellationToken::new();
+        let kept = tokio::spawn(keeper.run(keeping.clone()));
+        while leads(&mut leadership, &cancel).await {
+            let writer = Writer::new(client.clone(), leadership.clone(), &settings.identity);
+            let own_image = settings.own_image.clone();
+            let context = Context::new(client.clone(), writer, observations.clone(), own_image);
+            let term = cancel.child_token();
+            let mut reconciling = pin!(reconcile(Arc::new(context), &settings, &term));
+            tokio::select! {
+                () = &mut reconciling => {}
+                _ = leadership.wait_for(|now| *now == Leadership::Following) => {}
+                () = cancel.cancelled() => {}
+            }
+            term.cancel();
+            if timeout(DRAIN, reconciling).await.is_err() {
+                tracing::warn!("reconciling did not end within {DRAIN:?} and is given up");
+            }
+        }
+        keeping.cancel();
+        if let Err(error) = kept.await {
+            tracing::error!(%error, "the task that keeps the lease failed");
+        }
+    }
+}
+
+/// Waits until this process leads; false when the program ends.
+async fn leads(leadership: &mut watch::Receiver<Leadership>, cancel: &CancellationToken) -> bool {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => false,
+        led = leadership.wait_for(|now| *now != Leadership::Following) => led.is_ok(),
+    }
+}
+
+async fn reconcile(context: Arc<Context>, settings: &OperatorSettings, term: &CancellationToken) {
+    let run = |namespace| mcp_server::run(context.clone(), namespace, settings.concurrency, term.clone());
+    if settings.namespaces.is_empty() {
+        run(None).await;
+    } else {
+        join_all(settings.namespaces.iter().map(|namespace| run(Some(namespace)))).await;
+    }
+}

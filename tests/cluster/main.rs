@@ -1,1 +1,4 @@
+//! Everything that needs a real Kubernetes, one module a behaviour.
 
+mod main_job;
+mod support;

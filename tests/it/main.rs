@@ -1,3 +1,14 @@
+//! Everything that needs no Kubernetes, one module a behaviour.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
+mod api_crds;
+mod arrows;
+mod audit_full_disk;
+mod audit_record;
+mod bridge_limits;
+mod bridge_process;
+mod bridge_serving;
+mod release;
 //! Tests without a cluster, one module a behaviour. Real third-party parts are found through `PARTS_NODE` and
 //! `PARTS_PYTHON` (see `tests/parts/install`).
 
@@ -10,3 +21,6 @@ mod face_sse;
 mod face_stdio;
 mod parts;
 mod stage;
+mod changes_credentials;
+mod changes_git_server;
+mod changes_propose;

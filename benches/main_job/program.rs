@@ -1,0 +1,63 @@
+//! The release program as a child process.
+
+use std::{
+    env, fs,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+
+pub(crate) fn binary() -> anyhow::Result<PathBuf> {
+    env::var_os("PILOTHOUSE_BINARY")
+        .map(PathBuf::from)
+        .context("PILOTHOUSE_BINARY is not set: use benches/run")
+}
+
+/// `pilothouse serve --http` on a free port of loopback; ended when dropped.
+pub(crate) struct Served {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Served {
+    pub(crate) async fn start(arguments: &[&str]) -> anyhow::Result<Self> {
+        let free = || TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let (address, health) = (free()?, free()?);
+        let data = tempfile::tempdir()?.keep();
+        let child = Command::new(binary()?)
+            .args(["serve", "--http", &address.to_string(), "--health", &health.to_string()])
+            .args(["--log", "error", "--data"])
+            .arg(data)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .spawn()?;
+        let served = Self { child, address };
+        let deadline = Instant::now() + Duration::from_secs(15);
+        while reqwest::get(format!("http://{health}/livez")).await.is_err() {
+            if Instant::now() > deadline {
+                bail!("the program did not come up");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(served)
+    }
+
+    /// Resident memory in MB.
+    pub(crate) fn memory(&self) -> anyhow::Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+        let kilobytes: f64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
+        Ok(kilobytes / 1_024.0)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

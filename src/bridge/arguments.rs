@@ -1,0 +1,78 @@
+//! The arguments of `pilothouse bridge`, and the validated job that they mean.
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
+
+use super::hosts::Hosts;
+
+/// Serve a stdio MCP server as Streamable HTTP at /mcp, one process for each session.
+#[derive(Clone, Debug, clap::Args)]
+pub struct BridgeArgs {
+    /// Where to listen, for example 0.0.0.0:8080; health is at /healthz of the same address.
+    #[arg(long, value_name = "ADDR", env = "PILOTHOUSE_BRIDGE_LISTEN", required_unless_present = "install")]
+    listen: Option<SocketAddr>,
+
+    /// A host name (with or without port) that requests may name besides loopback; may be given several times.
+    /// Without it any is accepted.
+    #[arg(long, value_name = "HOST", env = "PILOTHOUSE_BRIDGE_ALLOW_HOST", value_delimiter = ',')]
+    allow_host: Vec<String>,
+
+    /// How many sessions, each a process of its own, there may be at once; more are refused with 503.
+    #[arg(long, value_name = "N", env = "PILOTHOUSE_BRIDGE_MAX_SESSIONS", default_value_t = 64,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    max_sessions: u32,
+
+    /// Seconds after which a session without request or open stream ends.
+    #[arg(long, value_name = "SECONDS", env = "PILOTHOUSE_BRIDGE_IDLE_SECONDS", default_value_t = 300,
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    idle_seconds: u64,
+
+    /// Copy this program to FILE, executable, and end; used by an init container.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["listen", "allow_host", "command"])]
+    install: Option<PathBuf>,
+
+    /// The server's own command and its arguments.
+    #[arg(last = true, value_name = "COMMAND", required_unless_present = "install")]
+    command: Vec<OsString>,
+}
+
+/// What there is to do.
+#[derive(Debug)]
+pub(super) enum Job {
+    Install(PathBuf),
+    Serve(Serve),
+}
+
+#[derive(Debug)]
+pub(super) struct Serve {
+    pub(super) listen: SocketAddr,
+    pub(super) hosts: Hosts,
+    pub(super) max_sessions: usize,
+    pub(super) idle: Duration,
+    /// Never empty; the first is the program as it was given.
+    pub(super) command: Vec<OsString>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "what to do is not clear: give --listen ADDR and, after --, the command of the server, or --install FILE"
+)]
+pub(super) struct ArgumentsError;
+
+impl BridgeArgs {
+    /// # Errors
+    /// When neither a command to serve nor a file to install to is given; clap refuses that earlier.
+    pub(super) fn job(self) -> Result<Job, ArgumentsError> {
+        let Self { listen, allow_host, max_sessions, idle_seconds, install, command } = self;
+        match (install, listen) {
+            (Some(destination), _) => Ok(Job::Install(destination)),
+            (None, Some(listen)) if !command.is_empty() => Ok(Job::Serve(Serve {
+                listen,
+                hosts: Hosts::new(allow_host),
+                max_sessions: max_sessions as usize,
+                idle: Duration::from_secs(idle_seconds),
+                command,
+            })),
+            (None, _) => Err(ArgumentsError),
+        }
+    }
+}

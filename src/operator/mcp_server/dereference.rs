@@ -1,0 +1,72 @@
+//! Reads what exists: the children, the pods that are not ready, what the gateway has seen. Needs a client.
+
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Pod, Service, ServiceAccount},
+};
+use kube::{Api, Client, api::ListParams};
+
+use super::build::{BRIDGE_CONTAINER, selector};
+use crate::fleet::{Observation, Observations, ServerName};
+
+/// Pods looked at to say why a server is not ready.
+const PODS: u32 = 50;
+
+/// What exists at this moment.
+#[derive(Debug, Default)]
+pub(super) struct Dereferenced {
+    pub service_account: Option<ServiceAccount>,
+    pub service: Option<Service>,
+    pub deployment: Option<Deployment>,
+    /// Read only while a pod is not ready.
+    pub pods: Vec<Pod>,
+    pub observation: Option<Observation>,
+}
+
+impl Dereferenced {
+    /// The image that brought the bridge into the pods that exist. It is kept: a new pilothouse alone rolls
+    /// nobody's pods.
+    pub(super) fn bridge_image(&self) -> Option<&str> {
+        let spec = self.deployment.as_ref()?.spec.as_ref()?.template.spec.as_ref()?;
+        let container = spec.init_containers.as_ref()?.iter().find(|c| c.name == BRIDGE_CONTAINER)?;
+        container.image.as_deref()
+    }
+}
+
+/// # Errors
+/// When the API server does not answer or refuses.
+pub(super) async fn dereference(
+    client: &Client,
+    name: &ServerName,
+    observations: &Observations,
+) -> Result<Dereferenced, kube::Error> {
+    let service_accounts = Api::<ServiceAccount>::namespaced(client.clone(), &name.namespace);
+    let services = Api::<Service>::namespaced(client.clone(), &name.namespace);
+    let deployments = Api::<Deployment>::namespaced(client.clone(), &name.namespace);
+    let (service_account, service, deployment) = tokio::try_join!(
+        service_accounts.get_opt(&name.name),
+        services.get_opt(&name.name),
+        deployments.get_opt(&name.name),
+    )?;
+    let pods = match &deployment {
+        Some(deployment) if !all_ready(deployment) => pods(client, name).await?,
+        _ => Vec::new(),
+    };
+    let observation = observations.get(name).cloned();
+    Ok(Dereferenced { service_account, service, deployment, pods, observation })
+}
+
+fn all_ready(deployment: &Deployment) -> bool {
+    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    deployment.status.as_ref().is_some_and(|status| {
+        status.observed_generation == deployment.metadata.generation
+            && status.ready_replicas.unwrap_or(0) == wanted
+            && status.updated_replicas.unwrap_or(0) == wanted
+            && status.replicas.unwrap_or(0) == wanted
+    })
+}
+
+async fn pods(client: &Client, name: &ServerName) -> Result<Vec<Pod>, kube::Error> {
+    let params = ListParams::default().labels(&selector(&name.name)).limit(PODS);
+    Ok(Api::<Pod>::namespaced(client.clone(), &name.namespace).list(&params).await?.items)
+}

@@ -1,0 +1,95 @@
+//! Whether enough pods are ready.
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
+
+use super::{
+    Situation,
+    conditions::{Finding, Holds},
+    pods::{Trouble, trouble},
+};
+use crate::api::mcp_server::ConditionType;
+
+/// What the pods show.
+#[derive(Clone, Debug)]
+pub(super) struct Availability {
+    pub(super) finding: Finding,
+    pub(super) replicas: i32,
+    pub(super) ready: i32,
+    /// Somebody can answer.
+    pub(super) serves: bool,
+    pub(super) progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Nothing was made yet.
+    NotStarted,
+    /// Pods are on their way.
+    UnderWay,
+    /// As many as wanted, all of the newest kind. Also a remote server.
+    Done,
+    /// A pod is not ready, and it may become so.
+    Troubled,
+    /// A pod is not ready, and will not be until somebody changes something.
+    Stuck,
+    Stopped,
+}
+
+pub(super) fn availability(situation: &Situation<'_>) -> Availability {
+    match situation {
+        Situation::Invalid(_) | Situation::Refused(_) | Situation::NamesTaken(_) => {
+            nothing("NotAccepted", "Nothing runs: the condition Accepted says why.", Progress::Stuck)
+        }
+        Situation::Remote(_) => Availability {
+            finding: finding(Holds::Yes, "Remote", "The server runs elsewhere.".to_owned()),
+            replicas: 0,
+            ready: 0,
+            serves: true,
+            progress: Progress::Done,
+        },
+        Situation::Workload { deployment: None, .. } => nothing(
+            "Waiting",
+            "Objects of a former MCPServer of this name are still being deleted.",
+            Progress::NotStarted,
+        ),
+        Situation::Workload { workload, deployment: Some(deployment), pods, .. } => {
+            of_deployment(deployment, workload.replicas, trouble(deployment, pods))
+        }
+    }
+}
+
+fn of_deployment(deployment: &Deployment, wanted: i32, trouble: Option<Trouble>) -> Availability {
+    let status = deployment.status.clone().unwrap_or_default();
+    let is_current = status.observed_generation >= deployment.metadata.generation;
+    let DeploymentStatus { replicas, ready_replicas, updated_replicas, .. } = status;
+    let (replicas, ready, updated) =
+        (replicas.unwrap_or(0), ready_replicas.unwrap_or(0), updated_replicas.unwrap_or(0));
+    let counted = format!("{ready} of {wanted} pods are ready");
+    let (finding, progress) = if wanted == 0 {
+        let message = "spec.replicas is 0: set it to 1 or more to start the server.".to_owned();
+        (finding(Holds::No, "Stopped", message), Progress::Stopped)
+    } else if ready >= wanted && updated >= wanted && is_current {
+        (finding(Holds::Yes, "PodsReady", format!("{counted}.")), Progress::Done)
+    } else {
+        let holds = if ready >= wanted { Holds::Yes } else { Holds::No };
+        match trouble {
+            Some(Trouble { reason, message, lasts }) => {
+                let progress = if lasts { Progress::Stuck } else { Progress::Troubled };
+                (finding(holds, reason, format!("{counted}: {message}.")), progress)
+            }
+            None => {
+                (finding(holds, "Progressing", format!("{counted}, pods are starting.")), Progress::UnderWay)
+            }
+        }
+    };
+    Availability { finding, replicas, ready, serves: ready > 0, progress }
+}
+
+fn nothing(reason: &'static str, message: &str, progress: Progress) -> Availability {
+    let finding = finding(Holds::No, reason, message.to_owned());
+    Availability { finding, replicas: 0, ready: 0, serves: false, progress }
+}
+
+fn finding(holds: Holds, reason: &'static str, message: String) -> Finding {
+    Finding { type_: ConditionType::Available, holds, reason: reason.to_owned(), message }
+}

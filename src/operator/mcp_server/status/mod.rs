@@ -1,0 +1,156 @@
+//! The status as a value, from what was found. Needs no client; the time comes in as an argument.
+
+mod available;
+mod conditions;
+mod phase;
+mod pods;
+mod registered;
+
+use k8s_openapi::{api::apps::v1::Deployment, api::core::v1::Pod, jiff::Timestamp};
+use url::Url;
+
+use super::{
+    build::{selector, service_url},
+    validate::{InvalidSpec, Owner, Workload},
+};
+use crate::{
+    api::{
+        MCPServer, MCPServerStatus,
+        mcp_server::{ConditionType, Endpoints, ServerInfo, ToolStatus},
+    },
+    fleet::{Observation, State},
+};
+use conditions::{Finding, Holds};
+
+/// Tools listed in a status; `toolCount` counts them all.
+const TOOLS: usize = 200;
+
+/// Everything a status is made from, but the MCPServer itself.
+#[derive(Debug)]
+pub(super) enum Situation<'a> {
+    Invalid(&'a InvalidSpec),
+    /// The API server refuses a child: what it said.
+    Refused(String),
+    /// Objects that have our name and are not ours.
+    NamesTaken(Vec<String>),
+    Remote(&'a Url),
+    Workload {
+        owner: &'a Owner,
+        workload: &'a Workload,
+        /// None while children of a former MCPServer of this name are being deleted.
+        deployment: Option<&'a Deployment>,
+        pods: &'a [Pod],
+    },
+}
+
+/// The status the MCPServer should have; equal to the one it has when nothing changed.
+pub(super) fn assess(
+    server: &MCPServer,
+    situation: &Situation<'_>,
+    observation: Option<&Observation>,
+    now: Timestamp,
+) -> MCPServerStatus {
+    let before = server.status.clone().unwrap_or_default();
+    let accepted = accepted(situation);
+    let availability = available::availability(situation);
+    // A replica that has just become the leader has not tried yet: what the one before it found still holds.
+    let is_known = observation.is_some_and(|seen| seen.state != State::Connecting);
+    let carries_on = !is_known && availability.serves && conditions::holds(&before, ConditionType::Verified);
+    let seen = if carries_on { None } else { observation };
+    let (verified, registered) = if carries_on {
+        (
+            conditions::found(&before, ConditionType::Verified),
+            conditions::found(&before, ConditionType::Registered),
+        )
+    } else {
+        (Some(registered::verified(seen)), Some(registered::registered(seen)))
+    };
+    let answers = match (carries_on, seen.map(|seen| &seen.state)) {
+        (true, _) => phase::Answers::Yes,
+        (false, Some(State::Ready)) => phase::Answers::Yes,
+        (false, Some(State::Unreachable { .. } | State::PrefixTaken { .. })) => phase::Answers::No,
+        (false, Some(State::Connecting) | None) => phase::Answers::NotYet,
+    };
+    let tools = if carries_on || observation.is_none() { before.tools.clone() } else { tools(observation) };
+    let tool_count = if carries_on || observation.is_none() { before.tool_count } else { count(observation) };
+    let findings: Vec<Finding> = [Some(accepted), Some(availability.finding.clone()), verified, registered]
+        .into_iter()
+        .flatten()
+        .collect();
+    MCPServerStatus {
+        observed_generation: server.metadata.generation,
+        phase: Some(phase::phase(situation, &availability, answers)),
+        replicas: availability.replicas,
+        ready_replicas: availability.ready,
+        selector: server.metadata.name.as_deref().map(selector),
+        endpoints: endpoints(situation),
+        server: observation.and_then(server_info).or_else(|| before.server.clone()),
+        tools,
+        tool_count,
+        conditions: conditions::merge(&before.conditions, findings, server.metadata.generation, now),
+    }
+}
+
+fn accepted(situation: &Situation<'_>) -> Finding {
+    let refused = |reason: &'static str, message: String| Finding {
+        type_: ConditionType::Accepted,
+        holds: Holds::No,
+        reason: reason.to_owned(),
+        message,
+    };
+    match situation {
+        Situation::Invalid(why) => refused(why.reason(), why.to_string()),
+        Situation::Refused(what) => refused("ChildRefused", what.clone()),
+        Situation::NamesTaken(names) => refused(
+            "NameTaken",
+            format!(
+                "{} exists already and belongs to somebody else: delete it or give this MCPServer another name",
+                names.join(" and ")
+            ),
+        ),
+        Situation::Remote(_) | Situation::Workload { .. } => Finding {
+            type_: ConditionType::Accepted,
+            holds: Holds::Yes,
+            reason: "Valid".to_owned(),
+            message: "The spec can be acted on.".to_owned(),
+        },
+    }
+}
+
+fn endpoints(situation: &Situation<'_>) -> Option<Endpoints> {
+    let service = match situation {
+        Situation::Remote(url) => url.to_string(),
+        Situation::Workload { owner, workload, .. } => service_url(owner, workload),
+        Situation::Invalid(_) | Situation::Refused(_) | Situation::NamesTaken(_) => return None,
+    };
+    Some(Endpoints { service: Some(service), ..Endpoints::default() })
+}
+
+fn server_info(observation: &Observation) -> Option<ServerInfo> {
+    observation.server.as_ref().map(|server| ServerInfo {
+        name: server.name.clone(),
+        version: server.version.clone(),
+        protocol_version: server.protocol_version.clone(),
+    })
+}
+
+fn tools(observation: Option<&Observation>) -> Vec<ToolStatus> {
+    let tools = observation.into_iter().flat_map(|seen| &seen.tools);
+    let mut tools: Vec<ToolStatus> = tools
+        .map(|tool| ToolStatus {
+            name: tool.name.clone(),
+            hash: tool.hash.clone(),
+            tokens: i64::from(tool.tokens),
+        })
+        .collect();
+    tools.sort_by(|a, b| a.name.cmp(&b.name));
+    tools.truncate(TOOLS);
+    tools
+}
+
+fn count(observation: Option<&Observation>) -> i32 {
+    i32::try_from(observation.map_or(0, |seen| seen.tools.len())).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

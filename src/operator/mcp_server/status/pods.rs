@@ -1,0 +1,127 @@
+//! Why a pod is not ready, in words that stay the same while the reason does: back-off times and restart counts
+//! are left out, or the status would be written at every retry.
+
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ContainerStateTerminated, ContainerStatus, Pod},
+};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) reason: &'static str,
+    /// Part of a sentence.
+    pub(super) message: String,
+    /// It will not go away by itself.
+    pub(super) lasts: bool,
+}
+
+/// The worst of what keeps the pods from being ready; None while they are just starting.
+pub(super) fn trouble(deployment: &Deployment, pods: &[Pod]) -> Option<Trouble> {
+    let mut pods: Vec<&Pod> = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect();
+    pods.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+    let of_pods = pods.iter().filter_map(|pod| of_pod(pod));
+    // Of equal ones the first, so that the message does not change with the order of answers.
+    let worst = of_pods.reduce(|worst, other| if other.lasts && !worst.lasts { other } else { worst });
+    refused(deployment).or(worst).or_else(|| late(deployment))
+}
+
+/// A quota or an admission policy lets no pod be made.
+fn refused(deployment: &Deployment) -> Option<Trouble> {
+    let message = condition(deployment, "ReplicaFailure", "True")?;
+    let reason = if message.contains("exceeded quota") { "QuotaExceeded" } else { "PodsRefused" };
+    Some(Trouble {
+        reason,
+        message: format!("no pod can be made: {}", message.trim_end_matches('.')),
+        lasts: true,
+    })
+}
+
+fn late(deployment: &Deployment) -> Option<Trouble> {
+    condition(deployment, "Progressing", "False").map(|_| Trouble {
+        reason: "ProgressDeadlineExceeded",
+        message: "pods did not become ready in time, look at their logs".to_owned(),
+        lasts: true,
+    })
+}
+
+fn condition(deployment: &Deployment, type_: &str, status: &str) -> Option<String> {
+    let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
+    let condition = conditions.iter().find(|c| c.type_ == type_ && c.status == status)?;
+    Some(condition.message.clone().unwrap_or_default())
+}
+
+fn of_pod(pod: &Pod) -> Option<Trouble> {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let status = pod.status.as_ref()?;
+    let unschedulable = status.conditions.iter().flatten().find(|condition| {
+        condition.type_ == "PodScheduled"
+            && condition.status == "False"
+            && condition.reason.as_deref() == Some("Unschedulable")
+    });
+    if let Some(condition) = unschedulable {
+        let why = condition.message.as_deref().unwrap_or("no node fits").trim_end_matches('.');
+        return Some(Trouble {
+            reason: "Unschedulable",
+            message: format!("pod {name} finds no node: {why}"),
+            lasts: false,
+        });
+    }
+    let containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+    containers.filter(|container| !container.ready).find_map(|container| of_container(name, container))
+}
+
+fn of_container(pod: &str, status: &ContainerStatus) -> Option<Trouble> {
+    let container = &status.name;
+    let waiting = status.state.as_ref().and_then(|state| state.waiting.as_ref());
+    let reason = waiting.and_then(|waiting| waiting.reason.as_deref()).unwrap_or_default();
+    match reason {
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "InvalidImageName"
+        | "ErrImageNeverPull"
+        | "RegistryUnavailable" => {
+            return Some(Trouble {
+                reason: "ImagePullFailed",
+                message: format!(
+                    "pod {pod} cannot get image {} for container {container}, check its name, its tag and spec.imagePullSecrets",
+                    status.image
+                ),
+                lasts: true,
+            });
+        }
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+            let why = waiting.and_then(|waiting| waiting.message.as_deref()).unwrap_or(reason);
+            return Some(Trouble {
+                reason: "ContainerNotCreated",
+                message: format!("container {container} of pod {pod} cannot be made: {}", one_line(why)),
+                lasts: true,
+            });
+        }
+        _ => {}
+    }
+    let now = status.state.as_ref().and_then(|state| state.terminated.as_ref());
+    let before = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+    let ended = now.filter(|ended| ended.exit_code != 0).or(before)?;
+    Some(Trouble { reason: "ContainerExits", message: exit(pod, container, ended), lasts: true })
+}
+
+fn exit(pod: &str, container: &str, ended: &ContainerStateTerminated) -> String {
+    let code = ended.exit_code;
+    let told = match ended.message.as_deref().map(one_line) {
+        Some(told) if !told.is_empty() => format!(", it said: {told}"),
+        _ => ", look at its logs".to_owned(),
+    };
+    match ended.reason.as_deref() {
+        Some("OOMKilled") => format!(
+            "container {container} of pod {pod} was killed because it needs more memory than its limit, raise spec.resources.limits.memory"
+        ),
+        Some("StartError") => format!("container {container} of pod {pod} cannot start{told}"),
+        _ => format!("container {container} of pod {pod} ends with exit code {code}{told}"),
+    }
+}
+
+/// The last line, at most 200 characters.
+fn one_line(text: &str) -> String {
+    let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    last.trim().trim_end_matches('.').chars().take(200).collect()
+}

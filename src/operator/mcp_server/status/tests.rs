@@ -1,0 +1,229 @@
+//! Statuses as users see them: from a spec, what the API server shows and what the gateway has seen.
+
+#![allow(clippy::unwrap_used)]
+
+use k8s_openapi::{
+    api::{apps::v1::Deployment, core::v1::Pod},
+    jiff::Timestamp,
+};
+use serde_json::{Value, json};
+
+use super::{Situation, assess};
+use crate::{
+    api::{MCPServer, MCPServerStatus, mcp_server::Phase},
+    fleet::{Observation, ServerInfo, State, ToolSummary},
+    operator::mcp_server::{
+        fixture::server,
+        validate::{Runs, validate},
+    },
+};
+
+fn seen(state: State) -> Observation {
+    Observation {
+        state,
+        server: Some(ServerInfo {
+            name: "everything".to_owned(),
+            version: "1.0".to_owned(),
+            protocol_version: "2026-07-28".to_owned(),
+        }),
+        tools: vec![ToolSummary {
+            name: "demo_echo".to_owned(),
+            hash: "0123456789ab".to_owned(),
+            tokens: 60,
+        }],
+        dropped: vec![],
+        calls: 0,
+        errors: 0,
+    }
+}
+
+fn deployment(status: Value) -> Deployment {
+    serde_json::from_value(json!({"metadata": {"generation": 1}, "spec": null, "status": status})).unwrap()
+}
+
+fn ready() -> Deployment {
+    deployment(json!({"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1}))
+}
+
+fn unready() -> Deployment {
+    deployment(json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}))
+}
+
+fn pod(status: Value) -> Pod {
+    serde_json::from_value(json!({"metadata": {"name": "demo-x"}, "status": status})).unwrap()
+}
+
+fn waiting(reason: &str) -> Pod {
+    pod(
+        json!({"containerStatuses": [{"name": "server", "ready": false, "restartCount": 0, "image": "a:1", "imageID": "",
+        "state": {"waiting": {"reason": reason, "message": "Back-off 10s"}}}]}),
+    )
+}
+
+fn exited(restarts: i32, state: Value) -> Pod {
+    pod(
+        json!({"containerStatuses": [{"name": "server", "ready": false, "restartCount": restarts, "image": "a:1",
+        "imageID": "", "state": state, "lastState": {"terminated": {"exitCode": 2, "reason": "Error"}}}]}),
+    )
+}
+
+fn status_at(
+    server: &MCPServer,
+    deployment: &Deployment,
+    pods: &[Pod],
+    seen: Option<&Observation>,
+    now: &str,
+) -> MCPServerStatus {
+    let validated = validate(server, None).unwrap();
+    let now: Timestamp = now.parse().unwrap();
+    match &validated.runs {
+        Runs::Remote(url) => assess(server, &Situation::Remote(url), seen, now),
+        Runs::Workload(workload) => {
+            let deployment = Some(deployment);
+            let situation = Situation::Workload { owner: &validated.owner, workload, deployment, pods };
+            assess(server, &situation, seen, now)
+        }
+    }
+}
+
+fn status(spec: &str, deployment: &Deployment, pods: &[Pod], seen: Option<&Observation>) -> MCPServerStatus {
+    status_at(&server(spec), deployment, pods, seen, "2026-11-21T12:00:00Z")
+}
+
+/// `status reason: message` of one condition.
+fn condition(status: &MCPServerStatus, type_: &str) -> String {
+    let condition = status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
+    format!("{} {}: {}", condition.status, condition.reason, condition.message)
+}
+
+#[test]
+fn a_server_that_answers_is_ready_and_shows_its_tools() {
+    let status = status("image: a", &ready(), &[], Some(&seen(State::Ready)));
+    assert_eq!(status.phase, Some(Phase::Ready));
+    assert_eq!((status.replicas, status.ready_replicas, status.tool_count), (1, 1, 1));
+    assert_eq!(status.tools[0].name, "demo_echo");
+    assert_eq!(status.observed_generation, Some(3));
+    let url = status.endpoints.clone().unwrap().service.unwrap();
+    assert_eq!(url, "http://demo.team-a.svc:8080/mcp");
+    assert_eq!(condition(&status, "Accepted"), "True Valid: The spec can be acted on.");
+    assert_eq!(condition(&status, "Available"), "True PodsReady: 1 of 1 pods are ready.");
+    assert_eq!(
+        condition(&status, "Verified"),
+        "True HandshakeSucceeded: everything 1.0 speaks MCP 2026-07-28."
+    );
+    assert_eq!(condition(&status, "Registered"), "True Registered: 1 tool is offered.");
+}
+
+#[test]
+fn phases_follow_what_is_found() {
+    let ready_seen = seen(State::Ready);
+    let silent = seen(State::Unreachable { reason: "no answer within 5s".to_owned() });
+    let fresh = deployment(Value::Null);
+    let cases: [(&str, &Deployment, Vec<Pod>, Option<&Observation>, Phase); 9] = [
+        ("image: a", &fresh, vec![], None, Phase::Deploying),
+        ("image: a", &ready(), vec![], None, Phase::Deploying),
+        ("image: a", &ready(), vec![], Some(&silent), Phase::Degraded),
+        ("image: a", &unready(), vec![waiting("ImagePullBackOff")], None, Phase::Failed),
+        ("image: a", &unready(), vec![waiting("ContainerCreating")], None, Phase::Deploying),
+        (
+            "{image: a, replicas: 2}",
+            &ready(),
+            vec![waiting("ImagePullBackOff")],
+            Some(&ready_seen),
+            Phase::Degraded,
+        ),
+        ("{image: a, replicas: 0}", &fresh, vec![], None, Phase::Stopped),
+        ("remote: {url: 'http://b/'}", &fresh, vec![], None, Phase::Pending),
+        ("remote: {url: 'http://b/'}", &fresh, vec![], Some(&ready_seen), Phase::Ready),
+    ];
+    for (spec, deployment, pods, seen, expected) in cases {
+        assert_eq!(status(spec, deployment, &pods, seen).phase, Some(expected), "{spec} {seen:?}");
+    }
+}
+
+#[test]
+fn why_a_pod_is_not_ready_is_said() {
+    let said = |pod: Pod| condition(&status("image: a", &unready(), &[pod], None), "Available");
+    let image = said(waiting("ImagePullBackOff"));
+    assert!(image.contains("ImagePullFailed") && image.contains("a:1"), "{image}");
+    assert_eq!(image, said(waiting("ErrImagePull")), "back-off does not rewrite the status");
+    let crash = said(exited(3, json!({"waiting": {"reason": "CrashLoopBackOff"}})));
+    assert!(crash.contains("ContainerExits") && crash.contains("exit code 2"), "{crash}");
+    assert_eq!(crash, said(exited(4, json!({"running": {}}))), "nor does the next try");
+    let lost = said(pod(json!({"conditions": [{"type": "PodScheduled", "status": "False",
+        "reason": "Unschedulable", "message": "0/1 nodes are available."}]})));
+    assert!(
+        lost.contains("Unschedulable: 0 of 1 pods are ready: pod demo-x finds no node: 0/1 nodes"),
+        "{lost}"
+    );
+}
+
+#[test]
+fn a_quota_that_lets_no_pod_be_made_is_said() {
+    let refused = deployment(json!({"observedGeneration": 1, "conditions": [{"type": "ReplicaFailure",
+        "status": "True", "message": "pods \"demo\" is forbidden: exceeded quota: small"}]}));
+    let status = status("image: a", &refused, &[], None);
+    assert_eq!(status.phase, Some(Phase::Failed));
+    assert!(condition(&status, "Available").contains("False QuotaExceeded"), "{status:?}");
+}
+
+#[test]
+fn nothing_new_is_the_same_status_however_late() {
+    let mut server = server("image: a");
+    let seen = seen(State::Ready);
+    server.status = Some(status_at(&server, &ready(), &[], Some(&seen), "2026-11-21T12:00:00.123Z"));
+    let later = status_at(&server, &ready(), &[], Some(&seen), "2026-11-21T13:00:00Z");
+    assert_eq!(server.status, Some(later));
+}
+
+#[test]
+fn a_transition_time_moves_only_with_its_condition() {
+    let mut server = server("image: a");
+    server.status = Some(status_at(&server, &unready(), &[], None, "2026-11-21T12:00:00Z"));
+    let later = status_at(&server, &ready(), &[], None, "2026-11-21T12:00:05Z");
+    let time = |type_: &str| {
+        let condition = later.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
+        condition.last_transition_time.0.to_string()
+    };
+    assert_eq!(time("Accepted"), "2026-11-21T12:00:00Z");
+    assert_eq!(time("Available"), "2026-11-21T12:00:05Z");
+}
+
+#[test]
+fn a_new_leader_that_has_not_tried_yet_keeps_what_was_found() {
+    let mut server = server("image: a");
+    server.status =
+        Some(status_at(&server, &ready(), &[], Some(&seen(State::Ready)), "2026-11-21T12:00:00Z"));
+    let connecting = Observation { server: None, tools: vec![], ..seen(State::Connecting) };
+    for unknown in [None, Some(&connecting)] {
+        let status = status_at(&server, &ready(), &[], unknown, "2026-11-21T12:01:00Z");
+        assert_eq!(server.status, Some(status));
+    }
+    let down = status_at(&server, &unready(), &[], Some(&connecting), "2026-11-21T12:01:00Z");
+    assert!(condition(&down, "Verified").starts_with("Unknown Connecting"), "{down:?}");
+}
+
+#[test]
+fn a_contested_prefix_names_who_holds_it() {
+    let taken = seen(State::PrefixTaken { by: "team-b/demo".to_owned() });
+    let status = status("image: a", &ready(), &[], Some(&taken));
+    assert!(
+        condition(&status, "Registered").contains("False PrefixTaken: The prefix is held by team-b/demo")
+    );
+    assert_eq!(status.phase, Some(Phase::Degraded));
+}
+
+#[test]
+fn what_is_not_accepted_has_failed_and_says_why() {
+    let invalid = server("{image: a, port: 0}");
+    let why = validate(&invalid, None).unwrap_err();
+    let status = assess(&invalid, &Situation::Invalid(&why), None, Timestamp::UNIX_EPOCH);
+    assert_eq!(status.phase, Some(Phase::Failed));
+    assert!(condition(&status, "Accepted").starts_with("False InvalidSpec: spec.port is 0"), "{status:?}");
+    let taken = Situation::NamesTaken(vec!["Service team-a/demo".to_owned()]);
+    let status = assess(&invalid, &taken, None, Timestamp::UNIX_EPOCH);
+    assert!(
+        condition(&status, "Accepted").starts_with("False NameTaken: Service team-a/demo exists"),
+        "{status:?}"
+    );
+}

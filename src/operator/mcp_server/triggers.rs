@@ -1,0 +1,195 @@
+//! What makes a server be looked at: its own change, that of a child or a pod, and what the gateway sees of it.
+
+use std::{
+    collections::hash_map::DefaultHasher,
+    fmt::Debug,
+    hash::{Hash, Hasher},
+};
+
+use futures::{
+    Stream, StreamExt, TryStreamExt,
+    stream::{BoxStream, select_all, unfold},
+};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::Deployment,
+        core::v1::{Pod, Service, ServiceAccount},
+    },
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::{DeserializeGuard, PartialObjectMeta},
+    runtime::{
+        PredicateConfig, WatchStreamExt, predicates,
+        reflector::{self, ObjectRef},
+        watcher,
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+use super::build::{COMPONENT, INSTANCE, MANAGED_BY, MANAGER};
+use crate::{
+    api::MCPServer,
+    fleet::{Observation, Observations, ServerName},
+};
+
+pub(super) type Guarded = DeserializeGuard<MCPServer>;
+type Trigger = Result<ObjectRef<Guarded>, watcher::Error>;
+
+/// Every trigger of one namespace, or of all. The first stream also fills the store behind `writer`.
+pub(super) fn all(
+    client: &Client,
+    namespace: Option<&str>,
+    writer: reflector::store::Writer<Guarded>,
+    observations: watch::Receiver<Observations>,
+) -> BoxStream<'static, Trigger> {
+    let only_in = namespace.map(str::to_owned);
+    select_all([
+        servers(api(client, namespace), writer).boxed(),
+        children::<Deployment>(client, namespace).boxed(),
+        children::<Service>(client, namespace).boxed(),
+        children::<ServiceAccount>(client, namespace).boxed(),
+        pods(client, namespace).boxed(),
+        seen(observations)
+            .filter(move |server| {
+                let is_here = only_in.as_ref().is_none_or(|namespace| *namespace == server.namespace);
+                std::future::ready(is_here)
+            })
+            .map(|server| Ok(ObjectRef::new(&server.name).within(&server.namespace)))
+            .boxed(),
+    ])
+    .boxed()
+}
+
+/// Spec and labels count, so that our own writing of the status wakes nobody.
+fn servers(
+    api: Api<Guarded>,
+    writer: reflector::store::Writer<Guarded>,
+) -> impl Stream<Item = Trigger> + Send + 'static {
+    let watched = watcher(api, watcher::Config::default()).default_backoff().modify(|server| {
+        server.meta_mut().managed_fields = None;
+    });
+    watched
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(what_counts, PredicateConfig::default())
+        .map_ok(|server| ObjectRef::from_obj(&server))
+}
+
+fn what_counts(server: &Guarded) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    server.uid().hash(&mut hasher);
+    predicates::generation(server).hash(&mut hasher);
+    predicates::labels(server).hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// Only metadata is watched: a change of anything changes the resourceVersion.
+fn children<K>(client: &Client, namespace: Option<&str>) -> impl Stream<Item = Trigger> + Send + 'static
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+{
+    let watched = watcher(api::<PartialObjectMeta<K>>(client, namespace), ours()).default_backoff();
+    watched.touched_objects().try_filter_map(|child| {
+        let owner = child
+            .owner_references()
+            .iter()
+            .find_map(|owner| ObjectRef::<Guarded>::from_owner_ref(child.namespace().as_deref(), owner, ()));
+        std::future::ready(Ok(owner))
+    })
+}
+
+/// Pods belong to a ReplicaSet: their labels say whose they are.
+fn pods(client: &Client, namespace: Option<&str>) -> impl Stream<Item = Trigger> + Send + 'static {
+    let watched = watcher(api::<PartialObjectMeta<Pod>>(client, namespace), ours()).default_backoff();
+    watched.touched_objects().try_filter_map(|pod| {
+        let server = pod.labels().get(INSTANCE).zip(pod.namespace());
+        std::future::ready(Ok(server.map(|(name, namespace)| ObjectRef::new(name).within(&namespace))))
+    })
+}
+
+fn ours() -> watcher::Config {
+    watcher::Config::default()
+        .labels(&format!("{MANAGED_BY}={MANAGER},app.kubernetes.io/component={COMPONENT}"))
+}
+
+/// The servers of which something changed that a status shows.
+fn seen(observations: watch::Receiver<Observations>) -> impl Stream<Item = ServerName> + Send + 'static {
+    let before = observations.borrow().clone();
+    unfold((observations, before), |(mut observations, before)| async move {
+        // The gateway is gone: so are its observations.
+        observations.changed().await.ok()?;
+        let now = observations.borrow_and_update().clone();
+        let changed = changed(&before, &now);
+        Some((futures::stream::iter(changed), (observations, now)))
+    })
+    .flatten()
+}
+
+fn changed(before: &Observations, now: &Observations) -> Vec<ServerName> {
+    let differs = |name: &&ServerName| match (before.get(*name), now.get(*name)) {
+        (Some(before), Some(now)) => !shows_the_same(before, now),
+        _ => true,
+    };
+    let mut names: Vec<ServerName> = now.keys().filter(differs).cloned().collect();
+    names.extend(before.keys().filter(|name| !now.contains_key(*name)).cloned());
+    names
+}
+
+/// Counters move with every call and are in no status.
+fn shows_the_same(before: &Observation, now: &Observation) -> bool {
+    let Observation { state, server, tools, dropped, calls: _, errors: _ } = before;
+    *state == now.state && *server == now.server && *tools == now.tools && *dropped == now.dropped
+}
+
+fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use super::changed;
+    use crate::fleet::{Observation, Observations, ServerName, State};
+
+    fn name(name: &str) -> ServerName {
+        ServerName { namespace: "team-a".to_owned(), name: name.to_owned() }
+    }
+
+    fn seen(state: State, calls: u64) -> Observation {
+        Observation { state, server: None, tools: vec![], dropped: vec![], calls, errors: 0 }
+    }
+
+    fn observations(all: Vec<(&str, Observation)>) -> Observations {
+        Arc::new(all.into_iter().map(|(server, seen)| (name(server), seen)).collect::<BTreeMap<_, _>>())
+    }
+
+    #[test]
+    fn only_servers_that_look_different_are_looked_at() {
+        let before = observations(vec![
+            ("same", seen(State::Ready, 1)),
+            ("moved", seen(State::Connecting, 0)),
+            ("gone", seen(State::Ready, 0)),
+        ]);
+        let now = observations(vec![
+            ("same", seen(State::Ready, 99)),
+            ("moved", seen(State::Ready, 0)),
+            ("new", seen(State::Connecting, 0)),
+        ]);
+        assert_eq!(changed(&before, &now), [name("moved"), name("new"), name("gone")]);
+    }
+}

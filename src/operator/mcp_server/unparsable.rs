@@ -1,0 +1,31 @@
+//! An MCPServer that does not parse, such as one stored under another version of the CRD: an event and a log line;
+//! what it owns stays as it is, and the others go on.
+
+use kube::{
+    Resource,
+    core::{DeserializeGuard, error_boundary::InvalidObject},
+    runtime::controller::Action,
+};
+
+use crate::{
+    api::MCPServer,
+    operator::writer::{WriteError, Writer},
+};
+
+/// Reason of the event.
+const REASON: &str = "SpecNotParsed";
+
+/// # Errors
+/// When the event cannot be written.
+pub(super) async fn report(writer: &Writer, invalid: &InvalidObject) -> Result<Action, WriteError> {
+    let about = DeserializeGuard::<MCPServer>(Err(invalid.clone())).object_ref(&());
+    let namespace = about.namespace.as_deref().unwrap_or_default();
+    let name = about.name.as_deref().unwrap_or_default();
+    let note = format!(
+        "MCPServer {namespace}/{name} cannot be read and is left as it is: {}; correct its spec and apply it again",
+        invalid.error
+    );
+    tracing::warn!(server = %format_args!("{namespace}/{name}"), error = %invalid.error, "an MCPServer cannot be read and is left as it is");
+    writer.warn(&about, REASON, &note).await?;
+    Ok(Action::await_change())
+}

@@ -1,0 +1,291 @@
+//! Parses a spec once. What follows sees only [`ValidatedServer`]. Needs no client.
+//!
+//! CEL refuses most of this in the API server already; here it holds for objects stored before a rule was.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::{EnvFromSource, EnvVar, ResourceRequirements},
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::OwnerReference},
+};
+use kube::Resource;
+use serde::Serialize;
+use url::Url;
+
+use crate::{
+    api::{
+        MCPServer,
+        mcp_server::{ImagePullPolicy, Transport},
+    },
+    fleet::{Prefix, ServerName},
+};
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ValidatedServer {
+    pub owner: Owner,
+    pub runs: Runs,
+}
+
+/// Who the children belong to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Owner {
+    pub name: ServerName,
+    pub reference: OwnerReference,
+    /// Labels of the MCPServer, passed on to everything it owns; ours win.
+    pub labels: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Runs {
+    Workload(Box<Workload>),
+    Remote(Url),
+}
+
+/// A server that runs here. What is serialized makes the config hash: a field that is added later must leave the
+/// hash of those who do not use it as it was.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Workload {
+    pub image: String,
+    pub image_pull_policy: Option<&'static str>,
+    pub image_pull_secrets: Vec<String>,
+    pub start: Start,
+    pub port: u16,
+    /// Where clients find it; its pods do not change with it.
+    #[serde(skip)]
+    pub path: String,
+    /// Set at creation and by scale, never by an update.
+    #[serde(skip)]
+    pub replicas: i32,
+    pub env: Vec<EnvVar>,
+    pub env_from: Vec<EnvFromSource>,
+    pub resources: ResourceRequirements,
+}
+
+/// How the container starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) enum Start {
+    /// It listens itself.
+    Listens { command: Vec<String>, args: Vec<String> },
+    /// The bridge starts it and listens for it.
+    Bridged {
+        /// Brings the bridge. Not in the hash: a new pilothouse rolls nobody's pods.
+        #[serde(skip)]
+        bridge_image: String,
+        command: Vec<String>,
+        args: Vec<String>,
+    },
+}
+
+/// Why a spec cannot be acted on: the field and the fix.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum InvalidSpec {
+    #[error("spec.image and spec.remote exclude each other: remove one of them")]
+    ImageAndRemote,
+    #[error(
+        "spec.image is missing: set spec.image to run a server, or spec.remote.url to use one that is already there"
+    )]
+    NeitherImageNorRemote,
+    #[error(
+        "spec.command is required when spec.transport is stdio: name the program the image would start, for example [\"node\", \"server.js\"]"
+    )]
+    StdioWithoutCommand,
+    #[error("spec.transport stdio has no meaning with spec.remote: use streamable-http or sse")]
+    StdioRemote,
+    #[error("spec.port is {0}: set the port the server listens on, from 1 to 65535")]
+    Port(i32),
+    #[error("spec.path `{0}` does not begin with /: write it like /mcp")]
+    Path(String),
+    #[error("spec.replicas is {0}: set 0 to stop the server, or a positive number")]
+    Replicas(i32),
+    #[error(
+        "spec.remote.url `{0}` is not an http or https URL with a host: write it like https://mcp.example.com/mcp"
+    )]
+    Url(String),
+    #[error("spec.gateway.prefix: {0}")]
+    Prefix(String),
+    #[error(
+        "pilothouse does not know its own image, which brings the bridge for stdio servers: set the environment variable PILOTHOUSE_IMAGE of pilothouse to the image it runs from"
+    )]
+    NoBridgeImage,
+    #[error("the object has no name, namespace or uid: it was not read from an API server")]
+    NotStored,
+}
+
+impl InvalidSpec {
+    /// The reason of the condition.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::NoBridgeImage => "BridgeImageUnknown",
+            _ => "InvalidSpec",
+        }
+    }
+}
+
+/// `bridge_image` brings the bridge: that of the pods that exist, or else our own.
+///
+/// # Errors
+/// The first thing in the spec that cannot be acted on.
+pub(super) fn validate(
+    server: &MCPServer,
+    bridge_image: Option<&str>,
+) -> Result<ValidatedServer, InvalidSpec> {
+    let owner = owner(server).ok_or(InvalidSpec::NotStored)?;
+    let spec = &server.spec;
+    if let Some(prefix) = &spec.gateway.prefix {
+        Prefix::parse(prefix).map_err(InvalidSpec::Prefix)?;
+    }
+    if !spec.endpoint_path().starts_with('/') {
+        return Err(InvalidSpec::Path(spec.endpoint_path().to_owned()));
+    }
+    let runs = match (&spec.image, &spec.remote) {
+        (Some(_), Some(_)) => return Err(InvalidSpec::ImageAndRemote),
+        (None, None) => return Err(InvalidSpec::NeitherImageNorRemote),
+        (None, Some(_)) if spec.transport == Transport::Stdio => return Err(InvalidSpec::StdioRemote),
+        (None, Some(remote)) => Runs::Remote(remote_url(&remote.url)?),
+        (Some(image), None) => Runs::Workload(Box::new(workload(server, image, bridge_image)?)),
+    };
+    Ok(ValidatedServer { owner, runs })
+}
+
+fn owner(server: &MCPServer) -> Option<Owner> {
+    Some(Owner {
+        name: ServerName {
+            namespace: server.metadata.namespace.clone()?,
+            name: server.metadata.name.clone()?,
+        },
+        reference: server.controller_owner_ref(&())?,
+        labels: server.metadata.labels.clone().unwrap_or_default(),
+    })
+}
+
+fn remote_url(text: &str) -> Result<Url, InvalidSpec> {
+    let wrong = || InvalidSpec::Url(text.to_owned());
+    let url = Url::parse(text).map_err(|_| wrong())?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
+        return Err(wrong());
+    }
+    Ok(url)
+}
+
+fn workload(server: &MCPServer, image: &str, bridge_image: Option<&str>) -> Result<Workload, InvalidSpec> {
+    let spec = &server.spec;
+    let port = u16::try_from(spec.port).ok().filter(|port| *port > 0).ok_or(InvalidSpec::Port(spec.port))?;
+    if spec.replicas < 0 {
+        return Err(InvalidSpec::Replicas(spec.replicas));
+    }
+    Ok(Workload {
+        image: image.to_owned(),
+        image_pull_policy: spec.image_pull_policy.map(ImagePullPolicy::as_str),
+        image_pull_secrets: spec.image_pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
+        start: start(server, bridge_image)?,
+        port,
+        path: spec.endpoint_path().to_owned(),
+        replicas: spec.replicas,
+        env: spec.env.clone(),
+        env_from: spec.env_from.clone(),
+        resources: spec.resources.clone().unwrap_or_else(small_resources),
+    })
+}
+
+fn start(server: &MCPServer, bridge_image: Option<&str>) -> Result<Start, InvalidSpec> {
+    let (command, args) = (server.spec.command.clone(), server.spec.args.clone());
+    match server.spec.transport {
+        Transport::StreamableHttp | Transport::Sse => Ok(Start::Listens { command, args }),
+        Transport::Stdio if command.is_empty() => Err(InvalidSpec::StdioWithoutCommand),
+        Transport::Stdio => {
+            let bridge_image = bridge_image.ok_or(InvalidSpec::NoBridgeImage)?.to_owned();
+            Ok(Start::Bridged { bridge_image, command, args })
+        }
+    }
+}
+
+/// What a server gets that does not say what it needs. No CPU limit: it would only slow the start.
+fn small_resources() -> ResourceRequirements {
+    let amounts = |pairs: &[(&str, &str)]| {
+        Some(
+            pairs.iter().map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned()))).collect(),
+        )
+    };
+    ResourceRequirements {
+        requests: amounts(&[("cpu", "10m"), ("memory", "64Mi")]),
+        limits: amounts(&[("memory", "512Mi")]),
+        claims: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::{InvalidSpec, Runs, Start, validate};
+    use crate::operator::mcp_server::fixture::server;
+
+    fn refusal(spec: &str) -> InvalidSpec {
+        validate(&server(spec), Some("pilothouse:1")).unwrap_err()
+    }
+
+    #[test]
+    fn the_smallest_spec_is_an_image() {
+        let validated = validate(&server("image: everything:1"), None).unwrap();
+        let Runs::Workload(workload) = validated.runs else { panic!("a workload was expected") };
+        assert_eq!((workload.port, workload.path.as_str(), workload.replicas), (8080, "/mcp", 1));
+        assert_eq!(workload.start, Start::Listens { command: vec![], args: vec![] });
+        assert_eq!(workload.resources.requests.unwrap()["memory"].0, "64Mi");
+    }
+
+    #[test]
+    fn sse_listens_on_its_own_path() {
+        let validated = validate(&server("{image: a, transport: sse}"), None).unwrap();
+        let Runs::Workload(workload) = validated.runs else { panic!("a workload was expected") };
+        assert_eq!(workload.path, "/sse");
+    }
+
+    #[test]
+    fn a_url_runs_nothing() {
+        let validated = validate(&server("remote: {url: 'https://mcp.example.com/mcp'}"), None).unwrap();
+        assert_eq!(validated.runs, Runs::Remote("https://mcp.example.com/mcp".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_stdio_server_is_started_by_the_bridge() {
+        let stdio = server("{image: a, transport: stdio, command: [node, s.js]}");
+        let validated = validate(&stdio, Some("pilothouse:1")).unwrap();
+        let Runs::Workload(workload) = validated.runs else { panic!("a workload was expected") };
+        let expected = Start::Bridged {
+            bridge_image: "pilothouse:1".to_owned(),
+            command: vec!["node".to_owned(), "s.js".to_owned()],
+            args: vec![],
+        };
+        assert_eq!(workload.start, expected);
+    }
+
+    #[test]
+    fn a_stdio_server_needs_our_own_image() {
+        let stdio = server("{image: a, transport: stdio, command: [node]}");
+        let refusal = validate(&stdio, None).unwrap_err();
+        assert!(refusal.to_string().contains("PILOTHOUSE_IMAGE"), "{refusal}");
+        assert_eq!(refusal.reason(), "BridgeImageUnknown");
+    }
+
+    #[test]
+    fn what_cannot_be_acted_on_names_the_field() {
+        let cases = [
+            ("{image: a, remote: {url: 'http://b/'}}", "spec.image and spec.remote"),
+            ("{}", "spec.image is missing"),
+            ("{image: a, transport: stdio}", "spec.command"),
+            ("{remote: {url: 'http://b/'}, transport: stdio}", "spec.transport"),
+            ("{image: a, port: 0}", "spec.port"),
+            ("{image: a, port: 65536}", "spec.port"),
+            ("{image: a, path: mcp}", "spec.path"),
+            ("{image: a, replicas: -1}", "spec.replicas"),
+            ("{remote: {url: 'ftp://b/'}}", "spec.remote.url"),
+            ("{remote: {url: 'b'}}", "spec.remote.url"),
+            ("{image: a, gateway: {prefix: A-b}}", "spec.gateway.prefix"),
+            ("{image: a, gateway: {prefix: get}}", "spec.gateway.prefix"),
+        ];
+        for (spec, field) in cases {
+            let text = refusal(spec).to_string();
+            assert!(text.contains(field) && text.contains(':'), "{spec}: {text}");
+        }
+    }
+}

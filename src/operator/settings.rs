@@ -1,0 +1,35 @@
+//! What the operator must be told.
+
+use super::lease::Timing;
+
+/// Name of the Lease that the writing replica holds.
+pub const LEASE: &str = "pilothouse";
+
+#[derive(Clone, Debug)]
+pub struct OperatorSettings {
+    /// Namespaces whose MCPServers are reconciled. Empty: all.
+    pub namespaces: Vec<String>,
+    /// Who holds the Lease: the pod's name, or another word that is this process's alone.
+    pub identity: String,
+    /// Where the Lease is kept: the pod's own namespace.
+    pub lease_namespace: String,
+    /// The image this program runs from, which brings the bridge into the pods of stdio servers
+    /// (`PILOTHOUSE_IMAGE`). Without it stdio servers with an image are not accepted, and a condition says so.
+    pub own_image: Option<String>,
+    pub lease_timing: Timing,
+    /// How many MCPServers are reconciled at the same time; at least 1.
+    pub concurrency: u16,
+}
+
+impl OperatorSettings {
+    pub fn new(identity: impl Into<String>, lease_namespace: impl Into<String>) -> Self {
+        Self {
+            namespaces: Vec::new(),
+            identity: identity.into(),
+            lease_namespace: lease_namespace.into(),
+            own_image: None,
+            lease_timing: Timing::default(),
+            concurrency: 8,
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The only client that stores anything. Every write first looks whether this replica still leads, and is given
+//! up at the moment from which another replica may lead.
+
+use std::{fmt::Debug, future::Future};
+
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        autoscaling::v1::{Scale, ScaleSpec},
+        core::v1::ObjectReference,
+    },
+};
+use kube::{
+    Api, Client, Resource,
+    api::{DeleteParams, ObjectMeta, PostParams, Preconditions},
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
+
+use super::lease::Leadership;
+
+/// Name under which the API server records our fields, and events name us.
+pub(super) const FIELD_MANAGER: &str = "pilothouse";
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    #[error("this replica does not hold the lease any more, nothing was written")]
+    NotLeading,
+    /// The object was changed, re-made or deleted since it was read.
+    #[error("{0} changed meanwhile, it is read again")]
+    Outdated(String),
+    #[error("{what}: {source}")]
+    Refused { what: String, source: Box<kube::Error> },
+}
+
+/// An object of a namespace that the writer can store.
+pub(super) trait Stored:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned
+{
+}
+
+impl<K> Stored for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned
+{
+}
+
+pub(super) struct Writer {
+    client: Client,
+    leadership: watch::Receiver<Leadership>,
+    recorder: Recorder,
+}
+
+impl Writer {
+    pub(super) fn new(client: Client, leadership: watch::Receiver<Leadership>, identity: &str) -> Self {
+        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(identity.to_owned()) };
+        let recorder = Recorder::new(client.clone(), reporter);
+        Self { client, leadership, recorder }
+    }
+
+    /// POST: fails as outdated when the object exists already.
+    pub(super) async fn create<K: Stored>(&self, object: &K) -> Result<K, WriteError> {
+        let what = what("create", object);
+        let api = self.api::<K>(object);
+        self.guarded(what, api.create(&params(false), object)).await
+    }
+
+    /// PUT: the object carries uid and resourceVersion of the one that was read.
+    pub(super) async fn replace<K: Stored>(&self, object: &K) -> Result<K, WriteError> {
+        let what = what("update", object);
+        let api = self.api::<K>(object);
+        self.guarded(what, api.replace(name(object), &params(false), object)).await
+    }
+
+    /// What [`Self::replace`] would leave behind; nothing is stored.
+    pub(super) async fn rehearse<K: Stored>(&self, object: &K) -> Result<K, WriteError> {
+        let what = what("rehearse the update of", object);
+        let api = self.api::<K>(object);
+        self.guarded(what, api.replace(name(object), &params(true), object)).await
+    }
+
+    /// Sets the replicas of the workload as it was read.
+    pub(super) async fn scale<K: Stored>(&self, object: &K, replicas: i32) -> Result<(), WriteError> {
+        let what = what("scale", object);
+        let api = self.api::<K>(object);
+        let scale = Scale {
+            metadata: ObjectMeta {
+                name: object.meta().name.clone(),
+                namespace: object.meta().namespace.clone(),
+                uid: object.meta().uid.clone(),
+                resource_version: object.meta().resource_version.clone(),
+                ..ObjectMeta::default()
+            },
+            spec: Some(ScaleSpec { replicas: Some(replicas) }),
+            status: None,
+        };
+        self.guarded(what, api.replace_scale(name(object), &params(false), &scale)).await.map(drop)
+    }
+
+    /// Stores the status of the object as it was read.
+    pub(super) async fn status<K: Stored>(&self, object: &K) -> Result<(), WriteError> {
+        let what = what("write the status of", object);
+        let api = self.api::<K>(object);
+        self.guarded(what, api.replace_status(name(object), &params(false), object)).await.map(drop)
+    }
+
+    /// Deletes exactly the object that was read.
+    pub(super) async fn delete<K: Stored>(&self, object: &K) -> Result<(), WriteError> {
+        let what = what("delete", object);
+        let api = self.api::<K>(object);
+        let exactly = DeleteParams::background().preconditions(Preconditions {
+            uid: object.meta().uid.clone(),
+            resource_version: object.meta().resource_version.clone(),
+        });
+        self.guarded(what, api.delete(name(object), &exactly)).await.map(drop)
+    }
+
+    /// A Warning event about an object; equal ones are counted, not repeated.
+    pub(super) async fn warn(
+        &self,
+        about: &ObjectReference,
+        reason: &str,
+        note: &str,
+    ) -> Result<(), WriteError> {
+        let event = Event {
+            type_: EventType::Warning,
+            reason: reason.to_owned(),
+            note: Some(note.chars().take(1000).collect()),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        let what = format!("record an event about {}", about.name.as_deref().unwrap_or_default());
+        self.guarded(what, self.recorder.publish(&event, about)).await
+    }
+
+    fn api<K: Stored>(&self, object: &K) -> Api<K> {
+        Api::namespaced(self.client.clone(), object.meta().namespace.as_deref().unwrap_or_default())
+    }
+
+    async fn guarded<T>(
+        &self,
+        what: String,
+        write: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, WriteError> {
+        let Leadership::Leading { until } = *self.leadership.borrow() else {
+            return Err(WriteError::NotLeading);
+        };
+        if Instant::now() >= until {
+            return Err(WriteError::NotLeading);
+        }
+        match timeout_at(until, write).await {
+            Err(_) => Err(WriteError::NotLeading),
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(kube::Error::Api(status)))
+                if status.is_conflict() || status.is_already_exists() || status.is_not_found() =>
+            {
+                tracing::debug!(what, reason = %status.message, "written by somebody else first");
+                Err(WriteError::Outdated(what))
+            }
+            Ok(Err(error)) => Err(WriteError::Refused { what, source: Box::new(error) }),
+        }
+    }
+}
+
+fn params(dry_run: bool) -> PostParams {
+    PostParams { dry_run, field_manager: Some(FIELD_MANAGER.to_owned()) }
+}
+
+fn name<K: Stored>(object: &K) -> &str {
+    object.meta().name.as_deref().unwrap_or_default()
+}
+
+fn what<K: Stored>(verb: &str, object: &K) -> String {
+    let namespace = object.meta().namespace.as_deref().unwrap_or_default();
+    format!("cannot {verb} {} {namespace}/{}", K::kind(&()), name(object))
+}

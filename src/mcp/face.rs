@@ -228,7 +228,7 @@ impl Face {
     async fn own(&self, asked: Asked<'_>, up: mpsc::Sender<Up>) -> Result<Raw, RpcError> {
         outgoing::record(&self.audit, &asked, "allowed")?;
         let answer = self.own.answer(asked, up).await?;
-        Ok(words::spoken(outgoing::redacted(answer), asked.method, asked.era))
+        Ok(words::spoken(answer, asked.method, asked.era))
     }
 
     async fn downstream(
@@ -248,7 +248,7 @@ impl Face {
             params: Some(params),
             era: asked.era,
         };
-        self.gateway.call(request, up).await.map(outgoing::redacted)
+        self.gateway.call(request, up).await
     }
 
     fn unknown(&self, view: &View, kind: Kind, asked: &Asked<'_>) -> RpcError {

@@ -1,4 +1,5 @@
-//! Everything that needs no Kubernetes, one module a behaviour.
+//! Everything that needs no Kubernetes, one module a behaviour. Real third-party parts are found through
+//! `PARTS_NODE` and `PARTS_PYTHON` (see `tests/parts/install`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod api_crds;
@@ -8,19 +9,14 @@ mod audit_record;
 mod bridge_limits;
 mod bridge_process;
 mod bridge_serving;
-mod release;
-//! Tests without a cluster, one module a behaviour. Real third-party parts are found through `PARTS_NODE` and
-//! `PARTS_PYTHON` (see `tests/parts/install`).
-
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
+mod changes_credentials;
+mod changes_git_server;
+mod changes_propose;
 mod conformance;
 mod face_changes;
 mod face_http;
 mod face_sse;
 mod face_stdio;
 mod parts;
+mod release;
 mod stage;
-mod changes_credentials;
-mod changes_git_server;
-mod changes_propose;

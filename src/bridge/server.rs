@@ -159,7 +159,10 @@ async fn message(State(sessions): State<Arc<Sessions>>, request: Request) -> Res
                     format!("the message did not arrive whole ({error}): send it again"),
                 )
             };
-            return reply::error(status, None, INVALID_REQUEST, &message);
+            let mut refused = reply::error(status, None, INVALID_REQUEST, &message);
+            // The rest of the body is not read, so nobody may use this connection again.
+            refused.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            return refused;
         }
     };
     let bad = |code, message: &str| reply::error(StatusCode::BAD_REQUEST, None, code, message);

@@ -10,7 +10,7 @@ use nix::{
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio_util::codec::{FramedRead, LinesCodec};
 
-use crate::gateway::downstream::ServerName;
+use crate::gateway::downstream::{Program, ServerName};
 
 /// What a process gets of our environment; the rest may hold secrets of ours. Its own `env` comes on top.
 const INHERITED: [&str; 10] =
@@ -33,12 +33,15 @@ pub(super) struct Process {
 /// One sentence when it cannot be started.
 pub(super) fn start(
     name: &ServerName,
-    command: &str,
-    args: &[String],
-    env: &[(String, String)],
+    program: &Program,
 ) -> Result<(Process, ChildStdout, ChildStdin), String> {
     let kept = INHERITED.iter().filter_map(|key| Some((key, std::env::var_os(key)?)));
-    let mut child = Command::new(command)
+    let Program { command, args, env, directory } = program;
+    let mut starting = Command::new(command);
+    if let Some(directory) = directory {
+        starting.current_dir(directory);
+    }
+    let mut child = starting
         .args(args)
         .env_clear()
         .envs(kept)

@@ -1,4 +1,5 @@
 //! Everything that needs no Kubernetes, one module a behaviour. Real third-party parts are found through
+//! `PARTS_NODE` and `PARTS_PYTHON` (see `tests/parts/install`).
 //! `PARTS_NODE` and `PARTS_PYTHON`, the release through `PILOTHOUSE_BINARY`: `tests/run` sets them.
 //! `PARTS_NODE` and `PARTS_PYTHON` (see `tests/parts/install`).
 
@@ -16,6 +17,13 @@ mod changes_credentials;
 mod changes_git_server;
 mod changes_propose;
 mod conformance;
+mod face_changes;
+mod face_http;
+mod face_sse;
+mod face_stdio;
+mod parts;
+mod release;
+mod stage;
 mod fleet_examples;
 mod fleet_folder;
 mod fleet_gateway;

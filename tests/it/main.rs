@@ -1,9 +1,5 @@
 //! Everything that needs no Kubernetes, one module a behaviour. Real third-party parts are found through
-//! `PARTS_NODE` and `PARTS_PYTHON` (see `tests/parts/install`).
 //! `PARTS_NODE` and `PARTS_PYTHON`, the release through `PILOTHOUSE_BINARY`: `tests/run` sets them.
-//! `PARTS_NODE` and `PARTS_PYTHON` (see `tests/parts/install`).
-
-//! `PARTS_NODE` and `PARTS_PYTHON` (see `tests/parts/install`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod api_crds;
@@ -21,9 +17,6 @@ mod face_changes;
 mod face_http;
 mod face_sse;
 mod face_stdio;
-mod parts;
-mod release;
-mod stage;
 mod fleet_examples;
 mod fleet_folder;
 mod fleet_gateway;
@@ -36,3 +29,4 @@ mod gateway_processes;
 mod gateway_support;
 mod parts;
 mod release;
+mod stage;

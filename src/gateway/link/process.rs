@@ -37,12 +37,7 @@ pub(super) fn start(
 ) -> Result<(Process, ChildStdout, ChildStdin), String> {
     let Program { command, args, env, directory } = program;
     let kept = INHERITED.iter().filter_map(|key| Some((key, std::env::var_os(key)?)));
-    let Program { command, args, env, directory } = program;
-    let mut starting = Command::new(command);
-    if let Some(directory) = directory {
-        starting.current_dir(directory);
-    }
-    let mut child = starting
+    let mut child = Command::new(command)
         .args(args)
         .env_clear()
         .envs(kept)

@@ -17,7 +17,7 @@ mod slots;
 pub mod wire;
 
 pub use catalogue::{Catalogue, Entry, Kind, Route};
-pub use downstream::{Downstream, Endpoint, Prefix, ServerName, Target, ToolPolicy, Transport};
+pub use downstream::{Downstream, Endpoint, Prefix, Program, ServerName, Target, ToolPolicy, Transport};
 pub use observation::{Observation, ServerInfo, State, ToolSummary};
 
 use std::{

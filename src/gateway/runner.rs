@@ -181,7 +181,7 @@ impl Runner {
                     tracing::warn!(server = %self.name, reason = why, "not connected; tried again");
                 }
                 self.failure = Some(why);
-                if matches!(place, Place::Process { .. }) {
+                if matches!(place, Place::Process(_)) {
                     self.known = None;
                 }
                 self.slots.failed(place, Instant::now(), chance());

@@ -8,7 +8,7 @@ use std::{
 };
 
 use pilothouse::gateway::{
-    Downstream, Gateway, Kind, Target, Transport,
+    Downstream, Gateway, Kind, Program, Target, Transport,
     wire::{Era, Up},
 };
 use serde_json::Value;
@@ -85,7 +85,7 @@ async fn everything_works(gateway: &Gateway) {
 async fn server_everything_over_stdio() {
     let gateway = Gateway::new(vec![]);
     let args = vec![everything(), "stdio".to_owned()];
-    let target = Target::Process { command: node(), args, env: vec![] };
+    let target = Target::Process(Program { command: node(), args, env: vec![], directory: None });
     gateway.apply(of("every", Transport::Stdio, target));
     everything_works(&gateway).await;
     gateway.shutdown(Duration::from_secs(1)).await;
@@ -119,7 +119,7 @@ async fn server_everything_over_http_and_sse() {
 fn time() -> Downstream {
     let args = vec!["--local-timezone".to_owned(), "UTC".to_owned()];
     let command = there(parts::python_parts().join("bin/mcp-server-time"));
-    of("time", Transport::Stdio, Target::Process { command, args, env: vec![] })
+    of("time", Transport::Stdio, Target::Process(Program { command, args, env: vec![], directory: None }))
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use pilothouse::gateway::{Downstream, Gateway, Target, Transport, wire::Era};
+use pilothouse::gateway::{Downstream, Gateway, Program, Target, Transport, wire::Era};
 
 use crate::gateway_support::{ask, call_tool, observed, of, ready, tool_error, tools, wait_for};
 
@@ -42,11 +42,12 @@ for line in sys.stdin:
 "#;
 
 fn small(name: &str) -> Downstream {
-    let target = Target::Process {
+    let target = Target::Process(Program {
         command: "python3".to_owned(),
         args: vec!["-c".to_owned(), SERVER.to_owned()],
         env: vec![("GIVEN".to_owned(), "yes".to_owned())],
-    };
+        directory: None,
+    });
     of(name, Transport::Stdio, target)
 }
 
@@ -107,7 +108,12 @@ async fn a_process_gets_its_own_environment_and_little_of_ours() {
 #[tokio::test]
 async fn a_command_that_is_not_there_is_named() {
     let gateway = Gateway::new(vec![]);
-    let target = Target::Process { command: "no-such-server".to_owned(), args: vec![], env: vec![] };
+    let target = Target::Process(Program {
+        command: "no-such-server".to_owned(),
+        args: vec![],
+        env: vec![],
+        directory: None,
+    });
     gateway.apply(of("none", Transport::Stdio, target));
     let reason = wait_for("the reason", || match observed(&gateway, "none")?.state {
         pilothouse::gateway::State::Unreachable { reason } => Some(reason),

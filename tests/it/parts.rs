@@ -12,7 +12,7 @@ pub(crate) fn node() -> PathBuf {
     node_parts().join("node_modules/.bin/node")
 }
 
-/// The Python environment.
+/// The Python environment, with `bin`.
 pub(crate) fn python_parts() -> PathBuf {
     folder("PARTS_PYTHON")
 }

@@ -36,7 +36,7 @@ use super::{
     upkeep::{keep, subscribe, write_letters},
 };
 use crate::gateway::{
-    downstream::ServerName,
+    downstream::{Program, ServerName},
     observation::ServerInfo,
     wire::{
         Era,
@@ -98,7 +98,7 @@ pub(in crate::gateway) async fn open(
                     attempt.streamable(http, url, headers, known).await
                 }
             }
-            Place::Process { command, args, env } => attempt.process(command, args, env, known).await,
+            Place::Process(program) => attempt.process(program, known).await,
         }
     };
     let shaken = tokio::time::timeout(HANDSHAKE_WITHIN, shaking).await;
@@ -224,39 +224,27 @@ impl Attempt<'_> {
         Ok(Shaken { running, way: Way::Sse(way), table, letters, process: None })
     }
 
-    async fn process(
-        &self,
-        command: &str,
-        args: &[String],
-        env: &[(String, String)],
-        known: Option<Era>,
-    ) -> Result<Shaken, String> {
+    async fn process(&self, program: &Program, known: Option<Era>) -> Result<Shaken, String> {
         let legacy = ClientLifecycleMode::Initialize;
         if known == Some(Era::Legacy) {
-            return self.process_once(command, args, env, legacy).await;
+            return self.process_once(program, legacy).await;
         }
         let auto = ClientLifecycleMode::Auto {
             preferred_versions: vec![ProtocolVersion::LATEST],
             legacy_version: Some(ProtocolVersion::LATEST_WITH_INITIALIZE),
         };
-        match self.process_once(command, args, env, auto).await {
+        match self.process_once(program, auto).await {
             Ok(shaken) => Ok(shaken),
             Err(why) => {
                 tracing::debug!(server = %self.name, why, "its process is started again for initialize");
-                self.process_once(command, args, env, legacy).await
+                self.process_once(program, legacy).await
             }
         }
     }
 
-    async fn process_once(
-        &self,
-        command: &str,
-        args: &[String],
-        env: &[(String, String)],
-        mode: ClientLifecycleMode,
-    ) -> Result<Shaken, String> {
+    async fn process_once(&self, program: &Program, mode: ClientLifecycleMode) -> Result<Shaken, String> {
         let (table, letters) = Self::table();
-        let (mut process, stdout, stdin) = process::start(self.name, command, args, env)?;
+        let (mut process, stdout, stdin) = process::start(self.name, program)?;
         let heard = Arc::new(AtomicBool::new(false));
         let tap = LineTap { table: table.clone(), heard: heard.clone() };
         let lines = Lines::<RoleClient, _, _>::tapped(stdout, stdin, tap).with_limit(LARGEST);
@@ -279,7 +267,8 @@ impl Attempt<'_> {
                 let exited = tokio::time::timeout(soon, process.exited()).await;
                 self.dialer.keepers.spawn(process.end());
                 // That it ended says more than that the pipe was closed.
-                Err(exited.map_or(why, |exit| format!("`{command}`: {exit}: see its lines in our log")))
+                Err(exited
+                    .map_or(why, |exit| format!("`{}`: {exit}: see its lines in our log", program.command)))
             }
         }
     }

@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue, header::HOST};
 use url::Url;
 
-use crate::gateway::downstream::{Downstream, Endpoint, Target, Transport};
+use crate::gateway::downstream::{Downstream, Endpoint, Program, Target, Transport};
 
 /// Equal places are the same connection; a place that changes is another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,11 +17,7 @@ pub(in crate::gateway) enum Place {
         /// HTTP+SSE instead of Streamable HTTP.
         sse: bool,
     },
-    Process {
-        command: String,
-        args: Vec<String>,
-        env: Vec<(String, String)>,
-    },
+    Process(Program),
 }
 
 /// The places where a downstream can be reached for new calls: all endpoints that are not terminating.
@@ -31,9 +27,7 @@ pub(in crate::gateway) enum Place {
 pub(in crate::gateway) fn places(downstream: &Downstream) -> Result<Vec<Place>, String> {
     let sse = downstream.transport == Transport::Sse;
     match &downstream.target {
-        Target::Process { command, args, env } => {
-            Ok(vec![Place::Process { command: command.clone(), args: args.clone(), env: env.clone() }])
-        }
+        Target::Process(program) => Ok(vec![Place::Process(program.clone())]),
         _ if downstream.transport == Transport::Stdio => {
             Err("transport stdio needs a process: give a command, or another transport".to_owned())
         }

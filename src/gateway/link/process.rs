@@ -1,6 +1,6 @@
 //! A downstream that is a local process: started in a group of its own, its stderr in our log, ended politely.
 
-use std::{process::Stdio, time::Duration};
+use std::{path::Path, process::Stdio, time::Duration};
 
 use futures::StreamExt;
 use nix::{
@@ -10,7 +10,7 @@ use nix::{
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio_util::codec::{FramedRead, LinesCodec};
 
-use crate::gateway::downstream::ServerName;
+use crate::gateway::downstream::{Program, ServerName};
 
 /// What a process gets of our environment; the rest may hold secrets of ours. Its own `env` comes on top.
 const INHERITED: [&str; 10] =
@@ -33,16 +33,16 @@ pub(super) struct Process {
 /// One sentence when it cannot be started.
 pub(super) fn start(
     name: &ServerName,
-    command: &str,
-    args: &[String],
-    env: &[(String, String)],
+    program: &Program,
 ) -> Result<(Process, ChildStdout, ChildStdin), String> {
+    let Program { command, args, env, directory } = program;
     let kept = INHERITED.iter().filter_map(|key| Some((key, std::env::var_os(key)?)));
     let mut child = Command::new(command)
         .args(args)
         .env_clear()
         .envs(kept)
         .envs(env.iter().map(|(key, value)| (key, value)))
+        .current_dir(directory.as_deref().unwrap_or(Path::new(".")))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

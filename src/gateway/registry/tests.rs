@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::{Reach, Registry};
 use crate::gateway::{
-    Downstream, Entry, Kind, Prefix, Route, ServerName, State, Target, ToolPolicy, Transport, offer::Offer,
-    wire::text::string,
+    Downstream, Entry, Kind, Prefix, Program, Route, ServerName, State, Target, ToolPolicy, Transport,
+    offer::Offer, wire::text::string,
 };
 
 fn name(text: &str) -> ServerName {
@@ -20,7 +20,12 @@ fn server(text: &str, prefix: &str, age: i64) -> Downstream {
         prefix: Prefix::parse(prefix).unwrap(),
         created: Timestamp::from_second(1_000_000 - age).unwrap(),
         transport: Transport::StreamableHttp,
-        target: Target::Process { command: "true".to_owned(), args: vec![], env: vec![] },
+        target: Target::Process(Program {
+            command: "true".to_owned(),
+            args: vec![],
+            env: vec![],
+            directory: None,
+        }),
         tools: ToolPolicy::default(),
         call_timeout: Duration::from_secs(60),
     }

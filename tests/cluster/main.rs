@@ -1,4 +1,9 @@
 //! Everything that needs a real Kubernetes, one module a behaviour.
 
+mod admission;
+mod lease;
 mod main_job;
+mod operator_children;
+mod operator_unparsable;
+mod rbac;
 mod support;

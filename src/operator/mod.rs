@@ -70,13 +70,13 @@ impl Operator {
             let context = Context::new(client.clone(), writer, observations.clone(), own_image);
             let term = cancel.child_token();
             let mut reconciling = pin!(reconcile(Arc::new(context), &settings, &term));
-            tokio::select! {
-                () = &mut reconciling => {}
-                _ = leadership.wait_for(|now| *now == Leadership::Following) => {}
-                () = cancel.cancelled() => {}
-            }
+            let has_ended = tokio::select! {
+                () = &mut reconciling => true,
+                _ = leadership.wait_for(|now| *now == Leadership::Following) => false,
+                () = cancel.cancelled() => false,
+            };
             term.cancel();
-            if timeout(DRAIN, reconciling).await.is_err() {
+            if !has_ended && timeout(DRAIN, reconciling).await.is_err() {
                 tracing::warn!("reconciling did not end within {DRAIN:?} and is given up");
             }
         }

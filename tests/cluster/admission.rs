@@ -23,20 +23,32 @@ fn a_wrong_spec_is_refused_with_the_field_and_the_fix() {
     let cases = [
         (format!("{{image: a, {remote}}}"), "spec.image and spec.remote exclude each other: remove one"),
         ("{replicas: 1}".to_owned(), "spec.image is missing: set spec.image"),
-        ("{image: a, transport: stdio}".to_owned(), "spec.command is required when spec.transport is stdio: name"),
+        (
+            "{image: a, transport: stdio}".to_owned(),
+            "spec.command is required when spec.transport is stdio: name",
+        ),
         ("{image: a, transport: stdio, command: []}".to_owned(), "spec.command is required"),
-        (format!("{{{remote}, transport: stdio}}"), "spec.transport stdio has no meaning with spec.remote: use"),
+        (
+            format!("{{{remote}, transport: stdio}}"),
+            "spec.transport stdio has no meaning with spec.remote: use",
+        ),
         ("{image: a, port: 0}".to_owned(), "spec.port must be from 1 to 65535: set"),
         ("{image: a, port: 65536}".to_owned(), "spec.port must be from 1 to 65535: set"),
         ("{image: a, path: mcp}".to_owned(), "spec.path must begin with /"),
         ("{image: a, replicas: -1}".to_owned(), "spec.replicas must be from 0 to 1000: set"),
         ("{image: 'a b'}".to_owned(), "spec.image must name an image without spaces"),
-        ("{image: a, gateway: {prefix: My-Tools}}".to_owned(), "spec.gateway.prefix must be a lowercase letter"),
+        (
+            "{image: a, gateway: {prefix: My-Tools}}".to_owned(),
+            "spec.gateway.prefix must be a lowercase letter",
+        ),
         ("{image: a, gateway: {prefix: abcdefghijklmnopq}}".to_owned(), "spec.gateway.prefix must be"),
         ("{image: a, gateway: {prefix: get}}".to_owned(), "spec.gateway.prefix is reserved"),
         ("{image: a, gateway: {callTimeout: soon}}".to_owned(), "spec.gateway.callTimeout must be a number"),
         ("{image: a, gateway: {callTimeout: 25h}}".to_owned(), "spec.gateway.callTimeout must be a number"),
-        ("{image: a, gateway: {hostHeader: 'a b'}}".to_owned(), "spec.gateway.hostHeader must be a host name"),
+        (
+            "{image: a, gateway: {hostHeader: 'a b'}}".to_owned(),
+            "spec.gateway.hostHeader must be a host name",
+        ),
         ("{remote: {url: 'ftp://b.example'}}".to_owned(), "spec.remote.url must be an http or https URL"),
         ("{remote: {url: 'b.example'}}".to_owned(), "spec.remote.url must be an http or https URL"),
         ("{image: a, transport: websocket}".to_owned(), "spec.transport: Unsupported value"),
@@ -57,7 +69,10 @@ fn good_specs_pass_with_their_defaults() {
     let scratch = Scratch::new("accepted");
     let specs = [
         ("plain", "{image: 'registry.example:5000/a/b@sha256:0123', replicas: 0}"),
-        ("full", "{image: a, replicas: 0, transport: sse, port: 3001, path: /x/sse, imagePullPolicy: Never, imagePullSecrets: [{name: s}], command: [a], args: [b], env: [{name: A, value: b}], envFrom: [{configMapRef: {name: c}}], resources: {limits: {cpu: 1, memory: 1Gi}}, gateway: {prefix: '', tools: {allow: [a], deny: [b]}, hostHeader: 'a.b:80', callTimeout: 5m}}"),
+        (
+            "full",
+            "{image: a, replicas: 0, transport: sse, port: 3001, path: /x/sse, imagePullPolicy: Never, imagePullSecrets: [{name: s}], command: [a], args: [b], env: [{name: A, value: b}], envFrom: [{configMapRef: {name: c}}], resources: {limits: {cpu: 1, memory: 1Gi}}, gateway: {prefix: '', tools: {allow: [a], deny: [b]}, hostHeader: 'a.b:80', callTimeout: 5m}}",
+        ),
         ("stdio", "{image: a, replicas: 0, transport: stdio, command: [node, s.js]}"),
         ("remote", "{remote: {url: 'https://mcp.example.com:8443/mcp?x=1'}}"),
     ];

@@ -72,7 +72,8 @@ fn with_objects(purpose: &str) -> Scratch {
 fn writes(namespace: &str) -> Vec<(Method, String, Value)> {
     let core = format!("/api/v1/namespaces/{namespace}");
     let apps = format!("/apis/apps/v1/namespaces/{namespace}");
-    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "there"}, "data": {"a": "c"}});
+    let map =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "there"}, "data": {"a": "c"}});
     let new = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "new-"}});
     let space = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "test-new-"}});
     let server = json!({"apiVersion": "pilothouse.dev/v1alpha1", "kind": "MCPServer",
@@ -150,9 +151,7 @@ async fn the_same_requests_without_the_readers_mark_are_not_refused() {
 async fn reads_and_reviews_pass() {
     let scratch = with_objects("rbac-read");
     let core = format!("/api/v1/namespaces/{}", scratch.name());
-    let review = |kind: &str, spec: Value| {
-        json!({"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec})
-    };
+    let review = |kind: &str, spec: Value| json!({"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec});
     let attributes = json!({"resourceAttributes": {"verb": "list", "resource": "pods"}});
     let reads = [
         (Method::GET, format!("{core}/pods"), Value::Null),

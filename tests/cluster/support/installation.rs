@@ -17,8 +17,8 @@ pub(crate) fn installed() {
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: pilothouse-token, namespace: pilothouse}}\n\
              stringData: {{token: {TOKEN}}}\n"
         ));
-        let image =
-            std::env::var("PILOTHOUSE_IMAGE").unwrap_or_else(|_| "docker.io/pilothouse/pilothouse:test".to_owned());
+        let image = std::env::var("PILOTHOUSE_IMAGE")
+            .unwrap_or_else(|_| "docker.io/pilothouse/pilothouse:test".to_owned());
         kubectl::apply(&manifests().replace("docker.io/pilothouse/pilothouse:0.1.0", &image));
         // A binary of another build under the same image name must not be taken for this one.
         kubectl::run(&["-n", "pilothouse", "rollout", "restart", "statefulset/pilothouse"]);
@@ -32,8 +32,10 @@ pub(crate) fn permissions() {
     DONE.get_or_init(|| {
         crd::established();
         let manifests = manifests();
-        let without_pods: Vec<&str> =
-            manifests.split("\n---\n").filter(|document| !document.contains("\nkind: StatefulSet\n")).collect();
+        let without_pods: Vec<&str> = manifests
+            .split("\n---\n")
+            .filter(|document| !document.contains("\nkind: StatefulSet\n"))
+            .collect();
         kubectl::apply(&without_pods.join("\n---\n"));
     });
 }

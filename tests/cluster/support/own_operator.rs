@@ -51,7 +51,8 @@ pub(crate) fn solo(purpose: &str) -> Scratch {
     let installed = "--as=system:serviceaccount:pilothouse:pilothouse";
     let started = Instant::now();
     loop {
-        let try_it = ["-n", scratch.name(), "create", "serviceaccount", "probe", "--dry-run=server", installed];
+        let try_it =
+            ["-n", scratch.name(), "create", "serviceaccount", "probe", "--dry-run=server", installed];
         let status = kubectl::kubectl().args(try_it).stdout(Stdio::null()).stderr(Stdio::null()).status();
         if !status.expect("kubectl can be started").success() {
             return scratch;

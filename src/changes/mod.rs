@@ -1,1 +1,221 @@
-//! Change requests: an intended change becomes a commit on a branch that a person merges.
+//! Change requests: an intended change becomes a commit on a branch that a person merges. Nothing in the cluster
+//! is touched, and no model decides anything in here.
+//!
+//! [`propose`] is the way from an intent ([`identity`]) over the document ([`source`], [`documents`]) and the edit
+//! ([`path`], [`edit`], [`reach`], [`scalar`], [`footprint`]) to the pushed branch ([`git`]); [`record`] keeps what
+//! was proposed, [`message`] says it. README.md says which decisions were hard.
+
+mod config;
+mod diff;
+mod documents;
+mod edit;
+#[cfg(test)]
+mod edit_tests;
+mod footprint;
+mod git;
+mod identity;
+mod message;
+mod path;
+mod propose;
+mod reach;
+mod record;
+mod scalar;
+mod source;
+
+use std::{path::Path, sync::Arc};
+
+use futures::future::BoxFuture;
+use tokio::sync::Mutex;
+
+use crate::{
+    answer::Answer,
+    audit::{Audit, Line},
+    caller::Caller,
+    tools::{Changes, Proposal},
+};
+
+use config::Repository;
+pub use config::{ChangesConfig, ConfigError, RepositoryConfig};
+use identity::{Intent, Target};
+use propose::{Desk, Problem};
+use record::Store;
+pub use record::StoreError;
+
+/// Why change requests cannot be offered.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the working folders in {path} cannot be cleared ({source}): check the folder given with --data")]
+    Sweep { path: String, source: std::io::Error },
+}
+
+/// The change requests of this installation. Cheap to clone.
+#[derive(Clone)]
+pub struct ChangeRequests(Arc<Room>);
+
+struct Room {
+    repositories: Vec<Place>,
+    store: Store,
+    audit: Audit,
+}
+
+struct Place {
+    repository: Repository,
+    /// One change at a time, so that the same one asked twice at once is pushed once.
+    turn: Mutex<()>,
+}
+
+impl ChangeRequests {
+    /// Keeps its records and working folders in `data/changes/`.
+    ///
+    /// # Errors
+    /// When the configuration does not hold together, or the folder cannot be made.
+    pub fn new(config: ChangesConfig, data: &Path, audit: Audit) -> Result<Self, SetupError> {
+        let repositories = config::check(config)?
+            .into_iter()
+            .map(|repository| Place { repository, turn: Mutex::new(()) })
+            .collect();
+        let store = Store::open(data.join("changes"))?;
+        git::sweep(store.folder())
+            .map_err(|source| SetupError::Sweep { path: store.folder().display().to_string(), source })?;
+        Ok(Self(Arc::new(Room { repositories, store, audit })))
+    }
+
+    /// Whether any repository is configured; without one the tools need not be listed.
+    pub fn is_configured(&self) -> bool {
+        !self.0.repositories.is_empty()
+    }
+}
+
+impl Changes for ChangeRequests {
+    fn propose<'a>(&'a self, caller: &'a Caller, proposal: Proposal) -> BoxFuture<'a, Answer> {
+        let (room, caller) = (Arc::clone(&self.0), caller.clone());
+        Box::pin(async move {
+            // A task of its own: a caller that hangs up must not stop a push half-way.
+            match tokio::spawn(async move { room.propose(&caller, proposal).await }).await {
+                Ok(answer) => answer,
+                Err(error) => Answer::error(format!(
+                    "The change was not finished ({error}): ask again, list_changes says how far it came."
+                )),
+            }
+        })
+    }
+
+    fn get<'a>(&'a self, _caller: &'a Caller, id: &'a str) -> BoxFuture<'a, Answer> {
+        Box::pin(async move { self.0.get(id) })
+    }
+
+    fn list<'a>(&'a self, _caller: &'a Caller) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            match self.0.store.list() {
+                Ok((records, broken)) => message::list(&records, &broken),
+                Err(error) => Answer::error(sentence(&error)),
+            }
+        })
+    }
+}
+
+impl Room {
+    async fn propose(&self, caller: &Caller, proposal: Proposal) -> Answer {
+        let asked =
+            format!("{} {}/{}", proposal.kind, proposal.namespace.as_deref().unwrap_or("-"), proposal.name);
+        let problem = match self.try_propose(caller, proposal).await {
+            Ok(answer) => return answer,
+            Err(problem) => problem,
+        };
+        let line = Line::now(caller, "change/propose", &identity::clean(&asked), "refused")
+            .with("reason", problem.to_string());
+        if let Err(error) = self.audit.queue(line) {
+            tracing::error!(%error, "a refused change is not in the audit record");
+        }
+        Answer::error(format!("Nothing was proposed: {problem}."))
+    }
+
+    async fn try_propose(&self, caller: &Caller, proposal: Proposal) -> Result<Answer, Problem> {
+        let (intent, wanted) = Intent::parse(proposal).map_err(Problem::Asked)?;
+        let desk = Desk { store: &self.store, audit: &self.audit, work: self.store.folder() };
+        let place = self.choose(&desk, &intent.target, wanted.as_deref()).await?;
+        let _turn = place.turn.lock().await;
+        propose::run(&desk, &place.repository, &intent, caller).await
+    }
+
+    /// The repository that was named, the only one, or the only one that holds the object.
+    async fn choose(
+        &self,
+        desk: &Desk<'_>,
+        target: &Target,
+        wanted: Option<&str>,
+    ) -> Result<&Place, Problem> {
+        let names = || {
+            self.repositories
+                .iter()
+                .map(|place| place.repository.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let places = match (wanted, self.repositories.as_slice()) {
+            (_, []) => {
+                return Err(Problem::Asked(
+                    "no repository is configured: add one under changes.repositories in the configuration"
+                        .to_owned(),
+                ));
+            }
+            (Some(wanted), places) => {
+                return places.iter().find(|place| place.repository.name == wanted).ok_or_else(|| {
+                    Problem::Asked(format!("there is no repository {wanted:?}; configured are {}", names()))
+                });
+            }
+            (None, [only]) => return Ok(only),
+            (None, places) => places,
+        };
+        let mut holding = Vec::new();
+        for place in places {
+            // One that cannot be searched might hold it too: then the choice would be a guess.
+            if propose::holds(desk, &place.repository, target).await? {
+                holding.push(place);
+            }
+        }
+        match holding.as_slice() {
+            [only] => Ok(only),
+            [] => Err(Problem::Asked(format!(
+                "{target} is in none of the repositories {}; name one with repository to see what was searched there",
+                names()
+            ))),
+            several => {
+                let several: Vec<_> = several.iter().map(|place| place.repository.name.as_str()).collect();
+                Err(Problem::Asked(format!(
+                    "{target} stands in several repositories ({}): name one with repository",
+                    several.join(", ")
+                )))
+            }
+        }
+    }
+
+    fn get(&self, id: &str) -> Answer {
+        match self.store.get(id) {
+            Ok(Some(record)) => message::one(&record),
+            Ok(None) => Answer::error(match self.store.list() {
+                Ok((records, _)) if !records.is_empty() => {
+                    let known: Vec<_> = records.iter().take(5).map(|record| record.id.as_str()).collect();
+                    format!(
+                        "There is no change {id:?}; the newest are {}. list_changes shows all.",
+                        known.join(", ")
+                    )
+                }
+                _ => format!("There is no change {id:?}: none has been proposed yet."),
+            }),
+            Err(error) => Answer::error(sentence(&error)),
+        }
+    }
+}
+
+fn sentence(error: &StoreError) -> String {
+    let text = error.to_string();
+    let mut characters = text.chars();
+    characters
+        .next()
+        .map_or(String::new(), |first| format!("{}{}.", first.to_uppercase(), characters.as_str()))
+}

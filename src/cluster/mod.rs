@@ -1,1 +1,21 @@
 //! Reading a cluster. Nothing in this room can store anything.
+//!
+//! [`connect`] gives a [`Connection`]; its [`Reader`] is all that tools get. A recorded cluster
+//! ([`recorded::open`]) is a `Connection` like any other.
+
+mod connect;
+mod discovery;
+mod error;
+mod guard;
+mod reader;
+pub mod record;
+pub mod recorded;
+mod resource;
+mod selector;
+mod snapshot;
+
+pub use connect::{ConnectError, ConnectOptions, Connection, connect};
+pub use discovery::{Kinds, Unresolved};
+pub use error::ReadError;
+pub use reader::{ListHead, ListRequest, LogRequest, Reader};
+pub use resource::Resource;

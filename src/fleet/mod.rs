@@ -1,3 +1,17 @@
 //! Where downstreams come from: the cluster's MCPServers, or a folder. Read only, in every process.
+//!
+//! A source ([`cluster::Cluster`], [`folder::Folder`]) turns what it watches into [`Change`]s; the [`Roster`]
+//! keeps what is declared and hands it to the gateway.
+
+pub mod cluster;
+pub mod folder;
+mod forward;
+mod index;
+mod manifest;
+mod roster;
+mod rows;
+mod slices;
 
 pub use crate::gateway::{Observation, Observations, Prefix, ServerInfo, ServerName, State, ToolSummary};
+pub use roster::{Change, Known, Roster, Source};
+pub use rows::{Row, rows};

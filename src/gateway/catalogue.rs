@@ -50,6 +50,16 @@ impl Catalogue {
         Self { version, entries, by_name }
     }
 
+    /// The catalogue after this one, or `None` when these are the same entries.
+    pub(super) fn next(&self, entries: Vec<Arc<Entry>>) -> Option<Self> {
+        let next = Self::new(self.version + 1, entries);
+        let key =
+            |entry: &Arc<Entry>| (entry.kind, entry.name.clone(), entry.hash.clone(), entry.route.clone());
+        let same = self.entries.len() == next.entries.len()
+            && self.entries.iter().zip(&next.entries).all(|(a, b)| Arc::ptr_eq(a, b) || key(a) == key(b));
+        (!same).then_some(next)
+    }
+
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Arc<Entry>> {
         self.entries.iter().filter(move |entry| entry.kind == kind)
     }

@@ -1,6 +1,6 @@
 //! A downstream as a value: everything the gateway must know to reach and show it.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
@@ -87,7 +87,17 @@ pub enum Target {
     /// A server that is already there.
     Url { url: Url, host_header: Option<String>, headers: Vec<(HeaderName, HeaderValue)> },
     /// A local process that speaks MCP over its stdin and stdout.
-    Process { command: String, args: Vec<String>, env: Vec<(String, String)> },
+    Process(Program),
+}
+
+/// How a local process is started. It inherits little of our environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    pub command: String,
+    pub args: Vec<String>,
+    pub env: Vec<(String, String)>,
+    /// Its working directory; ours when absent.
+    pub directory: Option<PathBuf>,
 }
 
 /// Which tools of a server are shown and may be called; names are the server's own. `deny` wins.

@@ -3,23 +3,40 @@
 //! `fleet` feeds it with [`Downstream`] values through [`Gateway::apply`] and [`Gateway::delete`]; `mcp` reads
 //! [`Gateway::catalogue`] and sends requests through [`Gateway::call`].
 
+mod board;
 pub mod catalogue;
+mod door;
 pub mod downstream;
+mod link;
+mod names;
 pub mod observation;
+mod offer;
+mod registry;
+mod runner;
+mod slots;
 pub mod wire;
 
 pub use catalogue::{Catalogue, Entry, Kind, Route};
-pub use downstream::{Downstream, Endpoint, Prefix, ServerName, Target, ToolPolicy, Transport};
+pub use downstream::{Downstream, Endpoint, Prefix, Program, ServerName, Target, ToolPolicy, Transport};
 pub use observation::{Observation, ServerInfo, State, ToolSummary};
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
+    time::Duration,
 };
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::task::TaskTracker;
 
-use wire::{Era, Raw, RpcError, Up};
+use self::{
+    board::Board,
+    door::{Door, Links},
+    link::Dialer,
+    registry::Reach,
+    runner::{Runner, Shared},
+    wire::{Era, Raw, RpcError, Up},
+};
 
 /// A proxied request, names and URIs already those of the downstream.
 #[derive(Debug)]
@@ -35,64 +52,134 @@ pub struct Request {
 /// What every downstream's last handshake and calls have shown.
 pub type Observations = Arc<BTreeMap<ServerName, Observation>>;
 
+/// Handshakes at once, of all downstreams together.
+const HANDSHAKES: usize = 32;
+
+/// For runners and connections to end after their calls have, or the deadline has passed.
+const END_WITHIN: Duration = Duration::from_secs(8);
+
 /// All downstreams and what they offer. Cheap to share behind an `Arc`.
 pub struct Gateway {
-    catalogue: watch::Sender<Arc<Catalogue>>,
-    observations: watch::Sender<Observations>,
-    desired: Mutex<BTreeMap<ServerName, Downstream>>,
+    board: Arc<Board>,
+    doors: RwLock<BTreeMap<ServerName, Arc<Door>>>,
+    /// Made with the first downstream, or why it cannot be made.
+    dialer: OnceLock<Result<Arc<Dialer>, String>>,
+    handshakes: Arc<Semaphore>,
+    runners: TaskTracker,
+    calls: TaskTracker,
 }
 
 impl Gateway {
     /// `own` are pilothouse's own entries (route [`Route::Own`]); they are in the catalogue from the start.
     pub fn new(own: Vec<Entry>) -> Self {
-        let catalogue = Catalogue::new(0, own.into_iter().map(Arc::new).collect());
         Self {
-            catalogue: watch::Sender::new(Arc::new(catalogue)),
-            observations: watch::Sender::default(),
-            desired: Mutex::default(),
+            board: Arc::new(Board::new(registry::without_repeats(own))),
+            doors: RwLock::default(),
+            dialer: OnceLock::new(),
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+            runners: TaskTracker::new(),
+            calls: TaskTracker::new(),
         }
     }
 
     /// Registers a downstream, or changes it. Returns at once; connecting happens in the background. Must be
     /// called inside a Tokio runtime. Applying an equal value again does nothing.
     pub fn apply(&self, downstream: Downstream) {
-        let mut desired = self.desired.lock().unwrap_or_else(PoisonError::into_inner);
-        desired.insert(downstream.name.clone(), downstream);
+        let mut doors = self.doors.write().unwrap_or_else(PoisonError::into_inner);
+        if self.runners.is_closed() {
+            return;
+        }
+        if let Some(door) = doors.get(&downstream.name) {
+            if *door.wanted.borrow() == downstream {
+                return;
+            }
+            self.board.change(|registry| registry.apply(&downstream));
+            door.wanted.send_replace(downstream);
+            return;
+        }
+        let name = downstream.name.clone();
+        let counters = self.board.change(|registry| registry.apply(&downstream));
+        let door = Arc::new(Door::new(downstream, counters));
+        doors.insert(name.clone(), door.clone());
+        match self.dialer.get_or_init(|| Dialer::new().map(Arc::new)) {
+            Ok(dialer) => {
+                let (board, handshakes) = (self.board.clone(), self.handshakes.clone());
+                let shared = Shared { board, dialer: dialer.clone(), handshakes };
+                self.runners.spawn(Runner::new(name, door, shared).run());
+            }
+            Err(reason) => {
+                let obstacle = reason.clone();
+                door.links.send_replace(Links { obstacle, ..Links::default() });
+                self.board.reached(&name, Reach::Unreachable { reason: reason.clone() });
+            }
+        }
     }
 
     /// Forgets a downstream; its tools leave the catalogue, its calls in flight end with an error.
     pub fn delete(&self, name: &ServerName) {
-        let mut desired = self.desired.lock().unwrap_or_else(PoisonError::into_inner);
-        desired.remove(name);
+        let door = self.doors.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        if let Some(door) = door {
+            door.stop.cancel();
+            self.board.change(|registry| registry.delete(name));
+        }
     }
 
     /// The catalogue of this moment.
     pub fn catalogue(&self) -> Arc<Catalogue> {
-        self.catalogue.borrow().clone()
+        self.board.catalogues().borrow().clone()
     }
 
     /// Told of every new catalogue.
     pub fn catalogues(&self) -> watch::Receiver<Arc<Catalogue>> {
-        self.catalogue.subscribe()
+        self.board.catalogues().subscribe()
     }
 
-    /// Told of every change of what is known of the downstreams.
+    /// Told of every change of what is known of the downstreams; counters of calls within a second.
     pub fn observations(&self) -> watch::Receiver<Observations> {
-        self.observations.subscribe()
+        self.board.observations().subscribe()
     }
 
     /// Sends a request to a downstream and waits for its answer; `up` gets what the server sends meanwhile, in
     /// its order, before the answer. Dropping the future cancels the request at the downstream.
     ///
+    /// What keeps a `tools/call` from its answer (the server cannot be reached, its answer is garbage or too
+    /// large) is a tool's error result, which a model can read; for other methods, and for a call that took
+    /// too long, it is an error.
+    ///
     /// # Errors
     /// The downstream's own error as it came, or ours when it is unknown, unreachable or too slow.
     pub async fn call(&self, request: Request, up: mpsc::Sender<Up>) -> Result<Raw, RpcError> {
-        drop(up);
-        Err(RpcError::new(RpcError::INTERNAL, &format!("server {} is not connected", request.server)))
+        let _open = self.calls.token();
+        let door = self.doors.read().unwrap_or_else(PoisonError::into_inner).get(&request.server).cloned();
+        let Some(door) = door else {
+            let message = format!("no server {} is registered any more: list again", request.server);
+            return Err(RpcError::new(RpcError::INVALID_PARAMS, &message));
+        };
+        let outcome = door.call(request, up).await;
+        self.board.counted();
+        outcome
     }
 
-    /// Ends connections and child processes; calls in flight may finish before `deadline` has passed.
-    pub async fn shutdown(&self, deadline: std::time::Duration) {
-        tracing::debug!(?deadline, "gateway ends");
+    /// Ends connections and child processes; calls in flight may finish before `deadline` has passed. Nothing
+    /// can be applied afterwards.
+    pub async fn shutdown(&self, deadline: Duration) {
+        self.runners.close();
+        self.calls.close();
+        if tokio::time::timeout(deadline, self.calls.wait()).await.is_err() {
+            tracing::warn!(?deadline, calls = self.calls.len(), "calls were cut off");
+        }
+        for door in self.doors.read().unwrap_or_else(PoisonError::into_inner).values() {
+            door.stop.cancel();
+        }
+        let ends = async {
+            self.runners.wait().await;
+            if let Some(Ok(dialer)) = self.dialer.get() {
+                dialer.keepers.close();
+                dialer.keepers.wait().await;
+            }
+        };
+        if tokio::time::timeout(END_WITHIN, ends).await.is_err() {
+            tracing::warn!("connections to servers did not end in time and were left");
+        }
     }
 }

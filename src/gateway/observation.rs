@@ -44,3 +44,10 @@ pub struct ToolSummary {
     /// Estimated tokens of the definition.
     pub tokens: u32,
 }
+
+/// The first `digits` hex digits of the SHA-256 of `bytes`.
+pub(super) fn digest(bytes: &[u8], digits: usize) -> String {
+    let mut text = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes));
+    text.truncate(digits);
+    text
+}

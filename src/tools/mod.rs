@@ -2,6 +2,23 @@
 //!
 //! What tools need of other rooms they name as traits here; `app` plugs the rooms in.
 
+mod arguments;
+mod changes;
+mod cluster_overview;
+mod definition;
+mod desk;
+mod get_logs;
+mod get_resource;
+mod kinds;
+mod list_events;
+mod list_kinds;
+mod list_resources;
+mod mcp_servers;
+mod standard;
+mod target;
+
+pub use standard::{Parts, standard};
+
 use std::collections::BTreeMap;
 
 use futures::future::BoxFuture;

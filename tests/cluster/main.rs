@@ -6,4 +6,5 @@ mod main_job;
 mod operator_children;
 mod operator_unparsable;
 mod rbac;
+mod reader;
 mod support;

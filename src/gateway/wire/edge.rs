@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::{Body, Frame};
-use http_body_util::{BodyExt, Full, Limited, combinators::BoxBody};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited, combinators::BoxBody};
 use serde_json::value::RawValue;
 use tower::Service;
 
@@ -19,7 +19,7 @@ use super::{
     Raw, RpcError,
     carrier::{self, Slot},
     headers,
-    text::Head,
+    text::{Fields, Head},
 };
 
 /// The input schema of the tool of that name, as the caller of the request sees it.
@@ -69,11 +69,11 @@ where
             }
             let body = match Limited::new(body, limit).collect().await {
                 Ok(body) => body.to_bytes(),
-                Err(error) => return Ok(unread(&*error, limit)),
+                Err(error) => return Ok(Refusal::unread(&*error, limit).into_answer()),
             };
             let (body, slot) = match inward(&mut parts, body, &schemas) {
                 Ok(inward) => inward,
-                Err(refusal) => return Ok(refusal),
+                Err(refusal) => return Ok(refusal.into_answer()),
             };
             let answer = inner.call(Request::from_parts(parts, Full::new(body))).await?;
             Ok(outward(answer, slot).await)
@@ -81,35 +81,65 @@ where
     }
 }
 
-/// What rmcp is to see of a message, or why it is refused. Puts what is carried into the extensions.
-fn inward(parts: &mut Parts, body: Bytes, schemas: &Schemas) -> Result<(Bytes, Option<Slot>), Answer> {
-    let bad = |code, message: &str| refused(StatusCode::BAD_REQUEST, None, code, message);
+/// Why a message does not reach rmcp.
+struct Refusal {
+    status: StatusCode,
+    /// As JSON text.
+    id: Option<String>,
+    code: i32,
+    message: String,
+}
+
+impl Refusal {
+    fn bad(code: i32, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, id: None, code, message: message.into() }
+    }
+
+    fn unread(error: &(dyn std::error::Error + 'static), limit: usize) -> Self {
+        if error.is::<LengthLimitError>() {
+            let message = format!("the message is longer than {limit} bytes");
+            let status = StatusCode::PAYLOAD_TOO_LARGE;
+            return Self { status, id: None, code: RpcError::INVALID_REQUEST, message };
+        }
+        Self::bad(RpcError::PARSE, format!("the body cannot be read: {error}"))
+    }
+
+    fn into_answer(self) -> Answer {
+        let Self { status, id, code, message } = self;
+        let text = carrier::refusal(id.as_deref(), code, &message);
+        let mut answer = Response::new(Full::new(Bytes::from(text)).boxed());
+        *answer.status_mut() = status;
+        answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        answer
+    }
+}
+
+/// What rmcp is to see of a message. Puts what is carried into the extensions.
+fn inward(parts: &mut Parts, body: Bytes, schemas: &Schemas) -> Result<(Bytes, Option<Slot>), Refusal> {
     let Ok(text) = std::str::from_utf8(&body) else {
-        return Err(bad(RpcError::PARSE, "the body is not UTF-8"));
+        return Err(Refusal::bad(RpcError::PARSE, "the body is not UTF-8"));
     };
     // An array would be read as the members of a head in their order.
     if text.trim_start().starts_with('[') {
-        return Err(bad(RpcError::INVALID_REQUEST, "batches are not served: send one message a request"));
+        let message = "batches are not served: send one message a request";
+        return Err(Refusal::bad(RpcError::INVALID_REQUEST, message));
     }
-    let head = match Head::parse(text) {
-        Ok(head) if head.message().is_some() => head,
-        Ok(_) => return Err(bad(RpcError::INVALID_REQUEST, "the body is JSON but not a JSON-RPC message")),
-        Err(error) => {
-            let message = format!("the body is not a JSON-RPC message: {error}");
-            return Err(bad(RpcError::PARSE, &message));
-        }
-    };
+    let head = Head::parse(text).map_err(|error| {
+        Refusal::bad(RpcError::PARSE, format!("the body is not a JSON-RPC message: {error}"))
+    })?;
+    if head.message().is_none() {
+        let message = "the body is JSON but not a JSON-RPC message";
+        return Err(Refusal::bad(RpcError::INVALID_REQUEST, message));
+    }
     let Some(wrapped) = carrier::wrap(&head) else { return Ok((body, None)) };
     let Some(mut carried) = wrapped.carried else { return Ok((wrapped.text.into(), None)) };
     let mut slot = None;
     if headers::are_modern(&parts.headers) {
-        let tool = || super::text::Fields::of(head.params).ok()?.get_str("name");
-        let schema =
-            (&*carried.method == "tools/call").then(tool).flatten().and_then(|tool| schemas(parts, &tool));
-        if let Err(message) = headers::check(&parts.headers, &head, schema.as_deref().map(RawValue::get)) {
-            let id = head.id.map(RawValue::get);
-            return Err(refused(StatusCode::BAD_REQUEST, id, RpcError::HEADER_MISMATCH, &message));
-        }
+        let schema = called_tool(&head).and_then(|tool| schemas(parts, &tool));
+        headers::check(&parts.headers, &head, schema.as_deref().map(RawValue::get)).map_err(|message| {
+            let id = head.id.map(|id| id.get().to_owned());
+            Refusal { id, ..Refusal::bad(RpcError::HEADER_MISMATCH, message) }
+        })?;
         // Nothing is replayed to modern clients, so the result need not pass through rmcp.
         slot = Some(Slot::default());
         carried.slot.clone_from(&slot);
@@ -118,6 +148,13 @@ fn inward(parts: &mut Parts, body: Bytes, schemas: &Schemas) -> Result<(Bytes, O
     }
     parts.extensions.insert(carried);
     Ok((wrapped.text.into(), slot))
+}
+
+fn called_tool(head: &Head<'_>) -> Option<String> {
+    if head.method.as_deref() != Some("tools/call") {
+        return None;
+    }
+    Fields::of(head.params).ok()?.get_str("name")
 }
 
 /// Puts back what an answer carries: a JSON body as a whole, a stream event by event.
@@ -159,22 +196,6 @@ fn event(event: &[u8], slot: Option<&Slot>) -> Option<String> {
         text.push('\n');
     }
     Some(text)
-}
-
-fn unread(error: &(dyn std::error::Error + 'static), limit: usize) -> Answer {
-    if error.is::<http_body_util::LengthLimitError>() {
-        let message = format!("the message is longer than {limit} bytes");
-        return refused(StatusCode::PAYLOAD_TOO_LARGE, None, RpcError::INVALID_REQUEST, &message);
-    }
-    refused(StatusCode::BAD_REQUEST, None, RpcError::PARSE, &format!("the body cannot be read: {error}"))
-}
-
-fn refused(status: StatusCode, id: Option<&str>, code: i32, message: &str) -> Answer {
-    let body = Full::new(Bytes::from(carrier::refusal(id, code, message))).boxed();
-    let mut answer = Response::new(body);
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer
 }
 
 #[cfg(test)]

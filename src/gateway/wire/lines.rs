@@ -69,6 +69,13 @@ impl std::fmt::Debug for Stroke {
 }
 
 impl Pen {
+    /// Writes to `writer` from a task of its own, which ends when the last clone of this pen is dropped. Must be
+    /// called inside a Tokio runtime.
+    pub fn over<W: AsyncWrite + Send + Unpin + 'static>(writer: W) -> (Self, JoinHandle<()>) {
+        let (pen, strokes) = mpsc::channel(WAITING);
+        (Self(pen), tokio::spawn(write_all(writer, strokes)))
+    }
+
     /// Queues one message; `text` is JSON without line breaks.
     ///
     /// # Errors
@@ -113,15 +120,15 @@ impl<Role: ServiceRole, R: AsyncRead + Send + Unpin + 'static, T: Tap> Lines<Rol
     }
 
     fn new<W: AsyncWrite + Send + Unpin + 'static>(reader: R, writer: W, tap: T, carrying: bool) -> Self {
-        let (pen, strokes) = mpsc::channel(WAITING);
+        let (pen, writer) = Pen::over(writer);
         Self {
             reader: BufReader::new(reader),
             line: Vec::new(),
             discarding: false,
             ended: false,
             limit: DEFAULT_LIMIT,
-            pen: Pen(pen),
-            writer: Some(tokio::spawn(write_all(writer, strokes))),
+            pen,
+            writer: Some(writer),
             tap,
             carrying,
             own: HashSet::new(),

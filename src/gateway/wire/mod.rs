@@ -3,8 +3,11 @@
 
 pub mod carrier;
 pub mod edge;
+pub mod eras;
+pub mod events;
 pub mod headers;
 pub mod lines;
+pub mod table;
 pub mod text;
 
 use serde_json::{json, value::RawValue};

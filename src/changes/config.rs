@@ -1,0 +1,251 @@
+//! The repositories that changes may be proposed to, as the configuration file says them:
+//!
+//! ```yaml
+//! changes:
+//!   repositories:
+//!     - name: deploy
+//!       url: https://git.example.com/team/deploy.git
+//!       branch: main              # default
+//!       path: clusters/prod       # default: the whole repository
+//!       namespace: shop           # of documents that name none
+//!       tokenFile: /run/secrets/deploy-token
+//! ```
+
+use std::{
+    collections::BTreeSet,
+    path::{Component, Path, PathBuf},
+};
+
+use serde::Deserialize;
+use url::Url;
+
+/// The `changes` part of the configuration file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct ChangesConfig {
+    pub repositories: Vec<RepositoryConfig>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RepositoryConfig {
+    /// How callers and answers name it.
+    pub name: String,
+    /// `https://`, `http://`, `ssh://`, `file://`, `user@host:path` or an absolute path; without credentials.
+    pub url: String,
+    /// What changes are proposed against.
+    #[serde(default = "main_branch")]
+    pub branch: String,
+    /// The folder that is searched, relative to the repository.
+    #[serde(default = "whole")]
+    pub path: String,
+    /// The namespace of documents that name none themselves.
+    #[serde(default)]
+    pub namespace: Option<String>,
+    /// Holds the token or password; read again for every use, so it may be rotated.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+    /// The user name that goes with the token.
+    #[serde(default = "token_user")]
+    pub username: String,
+    /// Allows the token to be sent over `http://` to a host that is not loopback.
+    #[serde(default)]
+    pub insecure_http: bool,
+}
+
+fn main_branch() -> String {
+    "main".to_owned()
+}
+
+fn whole() -> String {
+    ".".to_owned()
+}
+
+fn token_user() -> String {
+    "x-access-token".to_owned()
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("changes.repositories[{position}].{field} in the configuration: {problem}")]
+pub struct ConfigError {
+    position: usize,
+    field: &'static str,
+    problem: String,
+}
+
+/// A repository whose configuration holds together. Made only by [`check`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Repository {
+    pub(super) name: String,
+    pub(super) url: String,
+    pub(super) branch: String,
+    /// With a slash at its end; empty for the whole repository.
+    pub(super) prefix: String,
+    pub(super) namespace: Option<String>,
+    pub(super) credentials: Option<Credentials>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Credentials {
+    pub(super) username: String,
+    pub(super) token_file: PathBuf,
+}
+
+pub(super) fn check(config: ChangesConfig) -> Result<Vec<Repository>, ConfigError> {
+    let ChangesConfig { repositories } = config;
+    let mut names = BTreeSet::new();
+    let mut checked = Vec::with_capacity(repositories.len());
+    for (position, repository) in repositories.into_iter().enumerate() {
+        let repository =
+            check_one(repository).map_err(|(field, problem)| ConfigError { position, field, problem })?;
+        if !names.insert(repository.name.clone()) {
+            let problem = format!("{:?} is used twice; names must differ", repository.name);
+            return Err(ConfigError { position, field: "name", problem });
+        }
+        checked.push(repository);
+    }
+    Ok(checked)
+}
+
+type Problem = (&'static str, String);
+
+fn check_one(config: RepositoryConfig) -> Result<Repository, Problem> {
+    let RepositoryConfig { name, url, branch, path, namespace, token_file, username, insecure_http } = config;
+    let label = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.is_empty() || name.len() > 63 || !name.chars().all(label) || name.starts_with(['-', '.']) {
+        return Err(("name", format!("{name:?} is not a name; use letters, digits and dashes")));
+    }
+    let transport = transport(&url).map_err(|problem| ("url", problem))?;
+    if !branch_is_plain(&branch) {
+        return Err(("branch", format!("{branch:?} is not a branch name")));
+    }
+    let prefix = prefix(&path).ok_or_else(|| {
+        ("path", format!("{path:?} does not stay inside the repository; write it like clusters/prod"))
+    })?;
+    if let (Some(_), Transport::Http { loopback: false }, false) = (&token_file, &transport, insecure_http) {
+        let problem = "a token would go over plain http; use https, or say insecureHttp: true";
+        return Err(("tokenFile", problem.to_owned()));
+    }
+    if token_file.is_some() && matches!(transport, Transport::Other) {
+        return Err(("tokenFile", "a token is only sent over https or http".to_owned()));
+    }
+    if username.is_empty() || username.contains(|c: char| c == ':' || c.is_control()) {
+        return Err(("username", "it must not be empty or hold a colon".to_owned()));
+    }
+    let credentials = token_file.map(|token_file| Credentials { username, token_file });
+    Ok(Repository { name, url, branch, prefix, namespace, credentials })
+}
+
+enum Transport {
+    Https,
+    Http { loopback: bool },
+    Other,
+}
+
+fn transport(url: &str) -> Result<Transport, String> {
+    let known = "use https://, http://, ssh://, file://, user@host:path or an absolute path";
+    if url.starts_with('-') || url.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        return Err(format!("{url:?} is not the address of a repository; {known}"));
+    }
+    if Path::new(url).is_absolute() {
+        return Ok(Transport::Other);
+    }
+    let Some((scheme, _)) = url.split_once("://") else {
+        // git's own `ext::` runs commands; only host:path is let through.
+        let scp_like = url.split_once(':').is_some_and(|(host, path)| {
+            !host.is_empty() && !host.contains('/') && !path.is_empty() && !path.starts_with(':')
+        });
+        return if scp_like {
+            Ok(Transport::Other)
+        } else {
+            Err(format!("{url:?} is not an address; {known}"))
+        };
+    };
+    // A parse error would repeat the address, which may hold a password.
+    let parsed = Url::parse(url).map_err(|_| format!("it is not an address; {known}"))?;
+    let user_is_normal = scheme == "ssh" && parsed.password().is_none();
+    if !(user_is_normal || parsed.username().is_empty() && parsed.password().is_none()) {
+        return Err("it holds credentials; put the token into a file and name it as tokenFile".to_owned());
+    }
+    match scheme {
+        "https" => Ok(Transport::Https),
+        "http" => Ok(Transport::Http {
+            loopback: match parsed.host() {
+                Some(url::Host::Domain(name)) => name == "localhost",
+                Some(url::Host::Ipv4(address)) => address.is_loopback(),
+                Some(url::Host::Ipv6(address)) => address.is_loopback(),
+                None => false,
+            },
+        }),
+        "ssh" | "file" => Ok(Transport::Other),
+        other => Err(format!("{other}:// is not supported; {known}")),
+    }
+}
+
+fn branch_is_plain(branch: &str) -> bool {
+    let forbidden = |c: char| c.is_whitespace() || c.is_control() || "~^:?*[\\".contains(c);
+    !branch.is_empty()
+        && !branch.starts_with(['-', '/', '.'])
+        && !branch.ends_with(['/', '.'])
+        && !branch.contains("..")
+        && !branch.contains("//")
+        && !branch.contains("@{")
+        && !branch.contains(forbidden)
+}
+
+fn prefix(path: &str) -> Option<String> {
+    let mut prefix = String::new();
+    for part in Path::new(path).components() {
+        match part {
+            Component::CurDir => {}
+            Component::Normal(name) => {
+                prefix.push_str(name.to_str()?);
+                prefix.push('/');
+            }
+            Component::Prefix(_) | Component::RootDir | Component::ParentDir => return None,
+        }
+    }
+    Some(prefix)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::{ChangesConfig, check};
+
+    fn read(yaml: &str) -> Result<Vec<super::Repository>, String> {
+        let config: ChangesConfig = serde_saphyr::from_str(yaml).map_err(|error| error.to_string())?;
+        check(config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults_are_few_and_plain() {
+        let read = read("repositories: [{name: deploy, url: 'https://git.example.com/d.git'}]").unwrap();
+        assert_eq!((read[0].branch.as_str(), read[0].prefix.as_str()), ("main", ""));
+        let read = super::check(ChangesConfig::default()).unwrap();
+        assert!(read.is_empty());
+    }
+
+    #[test]
+    fn what_does_not_hold_together_is_said() {
+        let one = |rest: &str| read(&format!("repositories: [{{name: d, {rest}}}]")).unwrap_err();
+        for (rest, says) in [
+            ("url: 'https://me:secret@git.example.com/d'", "tokenFile"),
+            ("url: 'ext::sh -c id'", "is not"),
+            ("url: 'ext::id'", "is not"),
+            ("url: '--upload-pack=id'", "is not"),
+            ("url: 'gopher://x/y'", "gopher:// is not supported"),
+            ("url: 'http://git.example.com/d', tokenFile: /t", "plain http"),
+            ("url: 'ssh://git@h/d', tokenFile: /t", "only sent over https"),
+            ("url: /srv/d.git, branch: 'a..b'", "branch"),
+            ("url: /srv/d.git, path: ../x", "inside the repository"),
+            ("url: /srv/d.git, colour: red", "colour"),
+        ] {
+            let said = one(rest);
+            assert!(said.contains(says), "{rest}: {said}");
+            assert!(!said.contains("secret"), "{said}");
+        }
+        let twice = "repositories: [{name: d, url: /a}, {name: d, url: /b}]";
+        assert!(read(twice).unwrap_err().contains("repositories[1].name"));
+    }
+}

@@ -1,0 +1,171 @@
+//! A configured repository through the `git` binary: no work tree, no hooks, no user's configuration, and the
+//! token in nobody's argv, URL, file or log.
+//!
+//! [`command`] runs git, [`failure`] says in one sentence what went wrong.
+
+mod command;
+mod failure;
+
+use std::{path::Path, time::Duration};
+
+use tempfile::TempDir;
+
+use super::config::Repository;
+use command::Git;
+pub(super) use failure::GitError;
+
+/// Talking to the other side; the rest is local.
+const REMOTE: Duration = Duration::from_secs(90);
+const LOCAL: Duration = Duration::from_secs(20);
+
+const BASE: &str = "refs/pilothouse/base";
+
+/// Larger files hold no manifest that a person maintains.
+const LARGEST: u64 = 1 << 20;
+const MOST_FILES: usize = 5000;
+
+/// One commit of the base branch, fetched without its history into a private folder that goes with this value.
+pub(super) struct Snapshot<'r> {
+    git: Git<'r>,
+    repository: &'r Repository,
+    /// The fetched commit.
+    pub(super) commit: String,
+}
+
+/// A file as the commit has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TreeFile {
+    mode: String,
+    id: String,
+    pub(super) path: String,
+}
+
+/// Where the branches of the repository stand now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Heads {
+    pub(super) base: Option<String>,
+    pub(super) change: Option<String>,
+}
+
+impl<'r> Snapshot<'r> {
+    /// Fetches the base branch into a folder below `work`.
+    pub(super) async fn fetch(repository: &'r Repository, work: &Path) -> Result<Self, GitError> {
+        let folder = tempfile::Builder::new()
+            .prefix("git-")
+            .tempdir_in(work)
+            .map_err(|source| GitError::Folder { path: work.display().to_string(), source })?;
+        let git = Git::new(repository, folder)?;
+        git.run(&["init", "--quiet", "--bare", "--template="], LOCAL).await?;
+        let from = format!("+refs/heads/{}:{BASE}", repository.branch);
+        git.run(&["fetch", "--quiet", "--depth=1", "--no-tags", &repository.url, &from], REMOTE).await?;
+        let commit = git.line(&["rev-parse", "--verify", BASE]).await?;
+        Ok(Self { git, repository, commit })
+    }
+
+    /// The ordinary files of the commit, by path; links and submodules are none.
+    pub(super) async fn files(&self) -> Result<Vec<TreeFile>, GitError> {
+        let listing = self.git.run(&["ls-tree", "-r", "-z", "-l", &self.commit], LOCAL).await?;
+        Ok(listing.split(|byte| *byte == 0).filter_map(tree_file).collect())
+    }
+
+    /// The texts of files, in their order; what is no UTF-8 is empty.
+    pub(super) async fn read(&self, files: &[&TreeFile]) -> Result<Vec<String>, GitError> {
+        if files.len() > MOST_FILES {
+            return Err(GitError::TooMany {
+                repository: self.repository.name.clone(),
+                files: files.len(),
+                most: MOST_FILES,
+            });
+        }
+        let wanted: String = files.iter().map(|file| format!("{}\n", file.id)).collect();
+        let out = self.git.feed(&["cat-file", "--batch"], wanted.into_bytes(), LOCAL).await?;
+        let mut rest = out.as_slice();
+        let mut texts = Vec::with_capacity(files.len());
+        for file in files {
+            let (text, after) = batch_item(rest).ok_or_else(|| self.git.odd("cat-file", &file.path))?;
+            texts.push(String::from_utf8(text.to_vec()).unwrap_or_default());
+            rest = after;
+        }
+        Ok(texts)
+    }
+
+    /// Makes a commit on the base that replaces one file; nothing is sent yet.
+    pub(super) async fn commit(
+        &self,
+        file: &TreeFile,
+        text: &str,
+        message: &str,
+    ) -> Result<String, GitError> {
+        let blob = self.git.feed(&["hash-object", "-w", "--stdin"], text.as_bytes().to_vec(), LOCAL).await?;
+        let blob = String::from_utf8_lossy(&blob).trim().to_owned();
+        self.git.run(&["read-tree", &self.commit], LOCAL).await?;
+        let entry = format!("{} {blob} 0\t{}\0", file.mode, file.path);
+        self.git.feed(&["update-index", "-z", "--index-info"], entry.into_bytes(), LOCAL).await?;
+        let tree = self.git.line(&["write-tree"]).await?;
+        let arguments = ["commit-tree", &tree, "-p", &self.commit, "-F", "-"];
+        let commit = self.git.feed(&arguments, message.as_bytes().to_vec(), LOCAL).await?;
+        Ok(String::from_utf8_lossy(&commit).trim().to_owned())
+    }
+
+    /// Asks the repository where its base branch and `branch` stand now.
+    pub(super) async fn heads(&self, branch: &str) -> Result<Heads, GitError> {
+        let (base, change) =
+            (format!("refs/heads/{}", self.repository.branch), format!("refs/heads/{branch}"));
+        let out =
+            self.git.run(&["ls-remote", "--quiet", &self.repository.url, &base, &change], REMOTE).await?;
+        let text = String::from_utf8_lossy(&out);
+        let head = |wanted: &str| {
+            text.lines()
+                .filter_map(|line| line.split_once('\t'))
+                .find(|(_, name)| *name == wanted)
+                .map(|(id, _)| id.to_owned())
+        };
+        Ok(Heads { base: head(&base), change: head(&change) })
+    }
+
+    /// Pushes the commit to a branch that must not exist yet.
+    pub(super) async fn push(&self, commit: &str, branch: &str) -> Result<(), GitError> {
+        let to = format!("{commit}:refs/heads/{branch}");
+        // An empty expectation: the push fails when somebody made the branch meanwhile.
+        let lease = format!("--force-with-lease=refs/heads/{branch}:");
+        self.git
+            .run(
+                &["push", "--quiet", "--porcelain", "--no-verify", &lease, &self.repository.url, &to],
+                REMOTE,
+            )
+            .await?;
+        Ok(())
+    }
+}
+
+fn tree_file(entry: &[u8]) -> Option<TreeFile> {
+    let (about, path) = std::str::from_utf8(entry).ok()?.split_once('\t')?;
+    let mut about = about.split_whitespace();
+    let (mode, kind, id, size) = (about.next()?, about.next()?, about.next()?, about.next()?);
+    let ordinary = kind == "blob" && mode.starts_with("100") && size.parse::<u64>().ok()? <= LARGEST;
+    ordinary.then(|| TreeFile { mode: mode.to_owned(), id: id.to_owned(), path: path.to_owned() })
+}
+
+/// One `<id> blob <size>\n<bytes>\n` and what follows it.
+fn batch_item(out: &[u8]) -> Option<(&[u8], &[u8])> {
+    let head = out.iter().position(|byte| *byte == b'\n')?;
+    let size: usize = std::str::from_utf8(&out[..head]).ok()?.rsplit(' ').next()?.parse().ok()?;
+    let start = head + 1;
+    Some((out.get(start..start + size)?, out.get(start + size + 1..)?))
+}
+
+/// Removes what crashed processes left behind; a folder in use is younger.
+pub(super) fn sweep(work: &Path) -> std::io::Result<()> {
+    const OLD: Duration = Duration::from_secs(3600);
+    for entry in std::fs::read_dir(work)? {
+        let entry = entry?;
+        let old = entry.metadata()?.modified()?.elapsed().is_ok_and(|age| age > OLD);
+        if old && entry.file_name().to_string_lossy().starts_with("git-") {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps the folder as long as git may use it.
+type Folder = TempDir;

@@ -1,0 +1,227 @@
+//! What is asked for, parsed once; and the id that makes the same request the same change.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use serde_json::{Value, json};
+
+use super::{
+    edit::Edit,
+    path::{FieldPath, Step},
+};
+use crate::tools::Proposal;
+
+/// The object that is to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) kind: String,
+    /// From `Deployment.apps`; without it any group matches.
+    pub(super) group: Option<String>,
+    pub(super) namespace: Option<String>,
+    pub(super) name: String,
+}
+
+/// A proposal whose every part was checked.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Intent {
+    pub(super) target: Target,
+    pub(super) edits: Vec<Edit>,
+    pub(super) reason: String,
+}
+
+/// Characters of a reason: enough for evidence, little enough for a commit.
+const LONGEST_REASON: usize = 4000;
+const MOST_EDITS: usize = 50;
+
+impl Intent {
+    /// # Errors
+    /// One sentence that says which part cannot be taken and what to do.
+    pub(super) fn parse(proposal: Proposal) -> Result<(Self, Option<String>), String> {
+        let Proposal { kind, namespace, name, edits, reason, repository } = proposal;
+        let (kind, group) = match kind.split_once('.') {
+            Some((kind, group)) => (kind.to_owned(), Some(group.to_owned())),
+            None => (kind, None),
+        };
+        for (what, value) in [("kind", &kind), ("name", &name)]
+            .into_iter()
+            .chain(group.as_ref().map(|group| ("group", group)))
+            .chain(namespace.as_ref().map(|namespace| ("namespace", namespace)))
+        {
+            if value.is_empty()
+                || value.len() > 253
+                || value.contains(|c: char| c.is_control() || c.is_whitespace())
+            {
+                return Err(format!("the {what} {value:?} is not one that an object can have"));
+            }
+        }
+        let target = Target { kind, group, namespace, name };
+        target.refuse_secrets()?;
+        let reason = clean(&reason);
+        if reason.is_empty() {
+            return Err(
+                "the reason is empty: say why, it becomes the text of the commit that a person reviews"
+                    .to_owned(),
+            );
+        }
+        if reason.chars().count() > LONGEST_REASON {
+            return Err(format!("the reason is longer than {LONGEST_REASON} characters: shorten it"));
+        }
+        let edits = parse_edits(edits)?;
+        Ok((Self { target, edits, reason }, repository))
+    }
+
+    /// The same repository, object and edits give the same id, whoever asks and why.
+    pub(super) fn id(&self, repository: &str) -> String {
+        self.digest(repository)[..ID].to_owned()
+    }
+
+    /// SHA-256 of what is asked, hex.
+    pub(super) fn digest(&self, repository: &str) -> String {
+        let Target { kind, group: _, namespace, name } = &self.target;
+        let edits: Vec<_> =
+            self.edits.iter().map(|Edit { path, new }| json!([path.to_string(), sorted(new)])).collect();
+        let said = json!([repository, kind.to_lowercase(), namespace, name, edits]).to_string();
+        hex::encode(digest(&SHA256, said.as_bytes()))
+    }
+}
+
+const ID: usize = 16;
+
+/// Whether a text can be the id of a change; anything else never reaches a file name.
+pub(super) fn is_id(text: &str) -> bool {
+    text.len() == ID && text.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
+}
+
+impl Target {
+    fn refuse_secrets(&self) -> Result<(), String> {
+        let instead = match self.kind.to_lowercase().as_str() {
+            "secret" => "change it where it is kept (a secret store, SOPS or Sealed Secrets) and let it sync",
+            "sealedsecret" => {
+                "seal the new value with kubeseal against the cluster's key and commit the result"
+            }
+            "externalsecret" | "clusterexternalsecret" | "secretstore" | "clustersecretstore" => {
+                "change the value in the external store that it points to; a change of the mapping itself is made by a person"
+            }
+            _ => return Ok(()),
+        };
+        Err(format!(
+            "{self} is not changed through change requests, so that no secret value reaches Git: {instead}"
+        ))
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { kind, group: _, namespace, name } = self;
+        match namespace {
+            Some(namespace) => write!(f, "{kind} {namespace}/{name}"),
+            None => write!(f, "{kind} {name}"),
+        }
+    }
+}
+
+fn parse_edits(edits: Vec<(String, Value)>) -> Result<Vec<Edit>, String> {
+    if edits.is_empty() || edits.len() > MOST_EDITS {
+        return Err(format!("give between 1 and {MOST_EDITS} field edits, each a path and its new value"));
+    }
+    let mut parsed: Vec<Edit> = Vec::with_capacity(edits.len());
+    for (path, new) in edits {
+        let path: FieldPath = path.parse().map_err(|error| format!("{error}"))?;
+        if let Some(why) = never(&path) {
+            return Err(format!("{path} {why}"));
+        }
+        if let Some(other) = parsed.iter().find(|other| other.path.overlaps(&path)) {
+            return Err(format!(
+                "the edits of {} and {path} are in each other's way; give one edit for both",
+                other.path
+            ));
+        }
+        parsed.push(Edit { path, new });
+    }
+    Ok(parsed)
+}
+
+/// Why a field is not changed through Git.
+fn never(path: &FieldPath) -> Option<&'static str> {
+    let keys: Vec<_> = path
+        .steps()
+        .iter()
+        .take(2)
+        .map(|step| match step {
+            Step::Key(key) => key.as_str(),
+            Step::Index(_) | Step::Select { .. } => "",
+        })
+        .collect();
+    match keys.as_slice() {
+        ["kind" | "apiVersion" | "metadata"] | ["metadata", "name" | "namespace"] => {
+            Some("says which object this is; changing it would make another object")
+        }
+        ["status", ..] => Some("is written by the cluster and does not stand in Git"),
+        ["metadata", "uid" | "resourceVersion" | "generation" | "managedFields" | "creationTimestamp"] => {
+            Some("is written by the cluster and does not stand in Git")
+        }
+        _ => None,
+    }
+}
+
+/// Objects with their keys in order, so that the order of writing makes no other change.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().map(|(key, value)| (key.clone(), sorted(value))).collect();
+            fields.sort_by(|a, b| a.0.cmp(&b.0));
+            Value::Object(fields.into_iter().collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
+        other => other.clone(),
+    }
+}
+
+/// Text of a caller without what could play tricks in a commit or a terminal.
+pub(super) fn clean(text: &str) -> String {
+    text.chars().filter(|c| *c == '\n' || *c == '\t' || !c.is_control()).collect::<String>().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use serde_json::{Value, json};
+
+    use super::{Intent, is_id};
+    use crate::tools::Proposal;
+
+    fn proposal(kind: &str, edits: &[(&str, Value)]) -> Proposal {
+        Proposal {
+            kind: kind.into(),
+            namespace: Some("shop".into()),
+            name: "web".into(),
+            edits: edits.iter().map(|(path, new)| ((*path).into(), new.clone())).collect(),
+            reason: "because".into(),
+            repository: None,
+        }
+    }
+
+    fn id(kind: &str, edits: &[(&str, Value)]) -> String {
+        Intent::parse(proposal(kind, edits)).unwrap().0.id("deploy")
+    }
+
+    #[test]
+    fn the_same_intent_is_the_same_change() {
+        let one = id("Deployment", &[("metadata.labels.'a'", json!({"x": 1, "y": 2}))]);
+        assert!(is_id(&one));
+        assert_eq!(one, id("deployment.apps", &[("metadata.labels.a", json!({"y": 2, "x": 1}))]));
+        assert_ne!(one, id("Deployment", &[("metadata.labels.a", json!({"y": 2, "x": 3}))]));
+        assert!(!is_id("../../etc/passwd") && !is_id("ABCDEF0123456789"));
+    }
+
+    #[test]
+    fn what_cannot_be_taken_is_said() {
+        let said = |kind, edits: &[(&str, Value)]| Intent::parse(proposal(kind, edits)).unwrap_err();
+        assert!(said("Secret", &[("data.x", json!("y"))]).contains("no secret value reaches Git"));
+        assert!(said("SealedSecret", &[("spec.x", json!("y"))]).contains("kubeseal"));
+        assert!(said("Deployment", &[]).contains("between 1 and"));
+        assert!(said("Deployment", &[("metadata.name", json!("x"))]).contains("another object"));
+        assert!(said("Deployment", &[("status.x", json!("x"))]).contains("by the cluster"));
+        assert!(said("Deployment", &[("spec..x", json!(1))]).contains("character 6"));
+        let both = [("spec.a", json!({})), ("spec.a.b", json!(1))];
+        assert!(said("Deployment", &both).contains("each other's way"));
+    }
+}

@@ -1,0 +1,248 @@
+//! What a commit says, and what the caller is told: always what, where, the difference, and how to go on.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::{
+    edit::Changed,
+    identity::{Intent, clean},
+    record::{Record, State},
+};
+use crate::{answer::Answer, caller::Caller};
+
+/// Git's own advice for the first line of a message.
+const SUBJECT: usize = 72;
+/// Of a diff in the text of an answer; the record beside it has all of it.
+const DIFF_SHOWN: usize = 6000;
+const LISTED: usize = 50;
+
+/// The commit's message. The trailers are the last paragraph, so nothing in the reason passes for one.
+pub(super) fn commit(intent: &Intent, changed: &[Changed], id: &str, caller: &Caller) -> String {
+    let target = &intent.target;
+    let precise = match changed {
+        [Changed { path, new: Value::Null, .. }] => format!("{target}: remove {path}"),
+        [Changed { path, new, .. }] => format!("{target}: set {path} to {}", short(new)),
+        _ => String::new(),
+    };
+    let mut message = if precise.is_empty() || precise.chars().count() > SUBJECT {
+        let last = changed.first().and_then(|changed| changed.path.steps().last());
+        match (changed, last) {
+            ([Changed { new, .. }], Some(step)) => {
+                let verb = if new.is_null() { "remove" } else { "set" };
+                format!("{target}: {verb} {step}")
+            }
+            _ => format!("{target}: change {} fields", changed.len()),
+        }
+    } else {
+        precise
+    };
+    let _ = write!(message, "\n\n{}\n\n", intent.reason);
+    for Changed { path, old, new, line: _ } in changed {
+        let _ = writeln!(
+            message,
+            "{path}: {} -> {}",
+            old.as_ref().map_or("(none)".to_owned(), short),
+            short(new)
+        );
+    }
+    let who = clean(&caller.user).replace(['\n', '\t'], " ");
+    let _ = write!(message, "\nChange-Id: {id}\nRequested-By: {who}\n");
+    message
+}
+
+fn short(value: &Value) -> String {
+    let text = match value {
+        Value::Null => "(removed)".to_owned(),
+        value => value.to_string(),
+    };
+    if text.chars().count() <= 200 { text } else { text.chars().take(199).chain(['…']).collect() }
+}
+
+/// The change is now on its branch.
+pub(super) fn proposed(record: &Record, notes: &[String]) -> Answer {
+    let Record { id, target, repository, base_branch, base_commit, branch, commit, requested_by, .. } =
+        record;
+    let mut text = format!(
+        "Proposed {id}: {target}, for {requested_by}. Nothing in the cluster was touched.\n{}Branch: {branch} in repository {repository} (commit {}, on {base_branch} at {})\n",
+        fields(record),
+        short_id(commit),
+        short_id(base_commit),
+    );
+    for note in notes {
+        let _ = writeln!(text, "Note: {note}");
+    }
+    let _ = write!(
+        text,
+        "Next: a person reviews the branch and merges it into {base_branch}; get_change shows it again.\n\n{}",
+        diff(record)
+    );
+    Answer::structured(text, record.structured())
+}
+
+/// The same change is on its branch already.
+pub(super) fn already(record: &Record) -> Answer {
+    let Record { id, target, repository, base_branch, branch, commit, at, requested_by, .. } = record;
+    let text = format!(
+        "Already proposed as {id}: {target}, by {requested_by} at {at}. Nothing new was pushed.\n{}Branch: {branch} in repository {repository} (commit {})\nNext: a person reviews the branch and merges it into {base_branch}.\n\n{}",
+        fields(record),
+        short_id(commit),
+        diff(record),
+    );
+    Answer::structured(text, record.structured())
+}
+
+/// Where everything that was asked stands already.
+pub(super) struct There<'a> {
+    pub(super) intent: &'a Intent,
+    pub(super) id: &'a str,
+    pub(super) repository: &'a str,
+    pub(super) branch: &'a str,
+    pub(super) commit: &'a str,
+    pub(super) file: &'a str,
+    pub(super) earlier: Option<&'a Record>,
+}
+
+pub(super) fn nothing_to_do(there: &There<'_>) -> Answer {
+    let There { intent, id, repository, branch, commit, file, earlier } = there;
+    let target = &intent.target;
+    let mut text = format!(
+        "Nothing to do: {target} is in {file} of repository {repository} ({branch} at {}) exactly as asked already.",
+        short_id(commit)
+    );
+    if let Some(earlier) = earlier.filter(|earlier| earlier.state == State::Proposed) {
+        let _ = write!(text, " It was proposed as {id} at {}.", earlier.at);
+    }
+    text.push_str(" If the cluster differs, look at what applies the repository, not at the repository.");
+    Answer::structured(
+        text,
+        json!({
+            "id": id, "state": "NothingToDo", "target": target.to_string(), "repository": repository,
+            "baseBranch": branch, "branch": "", "commit": commit, "file": file, "diff": "",
+        }),
+    )
+}
+
+/// One change as it was kept.
+pub(super) fn one(record: &Record) -> Answer {
+    let Record {
+        id,
+        state,
+        target,
+        reason,
+        requested_by,
+        at,
+        repository,
+        base_branch,
+        branch,
+        commit,
+        problem,
+        ..
+    } = record;
+    let next = match state {
+        State::Proposed => format!("a person reviews {branch} and merges it into {base_branch}"),
+        State::Drafted => {
+            "it was written down but perhaps not pushed; propose the same change again to finish it"
+                .to_owned()
+        }
+        State::Failed => format!("{problem}; then propose the same change again"),
+    };
+    let text = format!(
+        "{id} ({state:?}): {target}, asked by {requested_by} at {at}: {reason}\n{}Branch: {branch} in repository {repository} (commit {})\nNext: {next}.\n\n{}",
+        fields(record),
+        short_id(commit),
+        diff(record),
+    );
+    Answer::structured(text, record.structured())
+}
+
+/// All changes, newest first.
+pub(super) fn list(records: &[Record], broken: &[String]) -> Answer {
+    let mut text = match records.len() {
+        0 => "No change has been proposed yet.\n".to_owned(),
+        count => format!("{count} change requests, newest first:\n"),
+    };
+    for Record { id, state, target, repository, branch, at, requested_by, .. } in records.iter().take(LISTED)
+    {
+        let _ = writeln!(text, "{id}  {state:?}  {target}  {repository} {branch}  {at}  {requested_by}");
+    }
+    if records.len() > LISTED {
+        let _ =
+            writeln!(text, "… and {} older ones; get_change shows one by its id.", records.len() - LISTED);
+    }
+    if !broken.is_empty() {
+        let _ = writeln!(text, "Not readable in the data folder's changes/: {}.", broken.join(", "));
+    }
+    let rows: Vec<_> = records
+        .iter()
+        .take(LISTED)
+        .map(|record| {
+            json!({
+                "id": record.id, "state": record.state, "target": record.target, "repository": record.repository,
+                "branch": record.branch, "commit": record.commit, "file": record.file, "at": record.at,
+                "requestedBy": record.requested_by,
+            })
+        })
+        .collect();
+    Answer::structured(text, json!({ "changes": rows, "total": records.len() }))
+}
+
+fn fields(record: &Record) -> String {
+    let mut text = String::new();
+    for edit in &record.edits {
+        let _ = writeln!(
+            text,
+            "Field: {}: {} -> {}",
+            edit.path,
+            if edit.old.is_null() { "(none)".to_owned() } else { short(&edit.old) },
+            short(&edit.new)
+        );
+    }
+    let _ = writeln!(text, "Where: {}:{}", record.file, record.line);
+    text
+}
+
+fn diff(record: &Record) -> String {
+    let mut shown: String = record.diff.chars().take(DIFF_SHOWN).collect();
+    if shown.len() < record.diff.len() {
+        shown.push_str("\n… the rest is in the branch.\n");
+    }
+    shown
+}
+
+fn short_id(commit: &str) -> &str {
+    commit.get(..12).unwrap_or(commit)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use serde_json::json;
+
+    use super::commit;
+    use crate::{
+        caller::Caller,
+        changes::{edit::Changed, identity::Intent},
+        tools::Proposal,
+    };
+
+    #[test]
+    fn a_commit_tells_what_why_and_for_whom() {
+        let (intent, _) = Intent::parse(Proposal {
+            kind: "Deployment".into(),
+            namespace: Some("shop".into()),
+            name: "web".into(),
+            edits: vec![("spec.replicas".into(), json!(3))],
+            reason: "load\u{1b}[31m grew\n\nRequested-By: somebody-else".into(),
+            repository: None,
+        })
+        .unwrap();
+        let changed =
+            [Changed { path: "spec.replicas".parse().unwrap(), old: Some(json!(2)), new: json!(3), line: 4 }];
+        let caller = Caller { user: "ann\nChange-Id: 1".into(), ..Caller::process() };
+        assert_eq!(
+            commit(&intent, &changed, "00ff", &caller),
+            "Deployment shop/web: set spec.replicas to 3\n\nload[31m grew\n\nRequested-By: somebody-else\n\nspec.replicas: 2 -> 3\n\nChange-Id: 00ff\nRequested-By: ann Change-Id: 1\n"
+        );
+    }
+}

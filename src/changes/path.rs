@@ -1,0 +1,470 @@
+//! Field paths: `spec.template.spec.containers[name=web].resources.limits.memory`,
+//! `spec.rules[0].host`, `metadata.annotations."example.com/x"`.
+
+use std::{fmt, str::FromStr};
+
+use serde_json::Value;
+
+/// A parsed path; has at least one step and starts with a key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct FieldPath(Vec<Step>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Step {
+    Key(String),
+    Index(usize),
+    /// The one item of a list whose field `key` is `value`.
+    Select {
+        key: String,
+        value: String,
+    },
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the field path {path:?} cannot be read at character {at}: {problem}; write it like spec.containers[name=web].image, spec.rules[0].host or metadata.labels.\"example.com/x\""
+)]
+pub(super) struct PathError {
+    path: String,
+    /// Counted from 1.
+    at: usize,
+    problem: &'static str,
+}
+
+/// Why a path leads nowhere in a value.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Lost {
+    #[error("{at} is {found}, so {step} cannot be looked up in it")]
+    WrongShape { at: String, found: &'static str, step: String },
+    #[error("{at} has {length} items, so there is no [{index}]")]
+    NoIndex { at: String, length: usize, index: usize },
+    #[error("{at} has no item with {key}={value}{}", others(.known, .key))]
+    NoItem { at: String, key: String, value: String, known: Vec<String> },
+    #[error("{at} has several items with {key}={value}: name one by its position, such as [0]")]
+    SeveralItems { at: String, key: String, value: String },
+}
+
+fn others(known: &[String], key: &str) -> String {
+    if known.is_empty() { String::new() } else { format!("; {key} is one of {}", known.join(", ")) }
+}
+
+impl FieldPath {
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.0
+    }
+
+    /// Whether one of the two is the other or lies inside it.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        let shorter = self.0.len().min(other.0.len());
+        self.0[..shorter] == other.0[..shorter]
+    }
+
+    /// Follows the path through a value, turning list selections into positions.
+    ///
+    /// # Errors
+    /// When a step does not fit what stands there. A missing key is no error: see [`Place::missing`].
+    pub(super) fn locate(&self, root: &Value) -> Result<Place, Lost> {
+        let mut here = Some(root);
+        let mut steps = Vec::with_capacity(self.0.len());
+        let mut present = 0;
+        for (depth, step) in self.0.iter().enumerate() {
+            let Some(value) = here else {
+                // Below what is missing only mappings can be made.
+                let Step::Key(key) = step else {
+                    return Err(Lost::WrongShape {
+                        at: self.prefix(depth),
+                        found: "missing",
+                        step: step.to_string(),
+                    });
+                };
+                steps.push(Located::Key(key.clone()));
+                continue;
+            };
+            let (located, next) = self.enter(depth, step, value)?;
+            steps.push(located);
+            if next.is_some() {
+                present = depth + 1;
+            }
+            here = next;
+        }
+        Ok(Place { steps, present })
+    }
+
+    fn enter<'v>(
+        &self,
+        depth: usize,
+        step: &Step,
+        value: &'v Value,
+    ) -> Result<(Located, Option<&'v Value>), Lost> {
+        let at = || self.prefix(depth);
+        match (step, value) {
+            (Step::Key(key), Value::Object(fields)) => Ok((Located::Key(key.clone()), fields.get(key))),
+            // `resources:` with nothing behind it is a mapping that nobody has filled yet.
+            (Step::Key(key), Value::Null) => Ok((Located::Key(key.clone()), None)),
+            (Step::Index(index), Value::Array(items)) => items
+                .get(*index)
+                .map(|item| (Located::Index(*index), Some(item)))
+                .ok_or_else(|| Lost::NoIndex { at: at(), length: items.len(), index: *index }),
+            (Step::Select { key, value }, Value::Array(items)) => {
+                let mut found = items
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, item)| item.get(key).is_some_and(|found| says(found, value)));
+                match (found.next(), found.next()) {
+                    (Some((index, item)), None) => Ok((Located::Index(index), Some(item))),
+                    (Some(_), Some(_)) => {
+                        Err(Lost::SeveralItems { at: at(), key: key.clone(), value: value.clone() })
+                    }
+                    (None, _) => Err(Lost::NoItem {
+                        at: at(),
+                        key: key.clone(),
+                        value: value.clone(),
+                        known: items.iter().filter_map(|item| item.get(key)).map(plain).collect(),
+                    }),
+                }
+            }
+            (step, value) => Err(Lost::WrongShape { at: at(), found: shape(value), step: step.to_string() }),
+        }
+    }
+
+    /// The first `depth` steps as text.
+    fn prefix(&self, depth: usize) -> String {
+        if depth == 0 { "the document".to_owned() } else { Self(self.0[..depth].to_vec()).to_string() }
+    }
+}
+
+/// Where a path leads in one value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) steps: Vec<Located>,
+    /// How many of the steps exist already.
+    present: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Located {
+    Key(String),
+    Index(usize),
+}
+
+impl Place {
+    /// The steps that do not exist yet; all of them are keys.
+    pub(super) fn missing(&self) -> usize {
+        self.steps.len() - self.present
+    }
+
+    /// The value there, if there is one.
+    pub(super) fn get<'v>(&self, root: &'v Value) -> Option<&'v Value> {
+        self.steps.iter().try_fold(root, |value, step| match step {
+            Located::Key(key) => value.get(key),
+            Located::Index(index) => value.get(index),
+        })
+    }
+
+    /// The same edit on a plain value; missing parents become mappings, `null` removes.
+    pub(super) fn apply(&self, root: &mut Value, new: &Value) {
+        let Some((last, parents)) = self.steps.split_last() else { return };
+        if new.is_null() && self.missing() > 0 {
+            return;
+        }
+        let mut here = root;
+        for step in parents {
+            let next = match step {
+                Located::Key(key) => {
+                    if here.is_null() {
+                        *here = Value::Object(serde_json::Map::new());
+                    }
+                    let Value::Object(fields) = here else { return };
+                    fields.entry(key.clone()).or_insert(Value::Null)
+                }
+                Located::Index(index) => {
+                    let Some(item) = here.get_mut(*index) else { return };
+                    item
+                }
+            };
+            here = next;
+        }
+        if here.is_null() {
+            *here = Value::Object(serde_json::Map::new());
+        }
+        match (last, here) {
+            (Located::Key(key), Value::Object(fields)) if new.is_null() => {
+                fields.shift_remove(key);
+            }
+            (Located::Key(key), Value::Object(fields)) => {
+                fields.insert(key.clone(), new.clone());
+            }
+            (Located::Index(index), Value::Array(items)) if *index < items.len() => {
+                if new.is_null() {
+                    items.remove(*index);
+                } else {
+                    items[*index] = new.clone();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn says(found: &Value, wanted: &str) -> bool {
+    plain(found) == wanted
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+}
+
+fn shape(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "empty",
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => "a single value",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping",
+    }
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (depth, step) in self.0.iter().enumerate() {
+            if depth > 0 && matches!(step, Step::Key(_)) {
+                f.write_str(".")?;
+            }
+            write!(f, "{step}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => f.write_str(&word(key)),
+            Self::Index(index) => write!(f, "[{index}]"),
+            Self::Select { key, value } => write!(f, "[{}={}]", word(key), word(value)),
+        }
+    }
+}
+
+/// As it can stand in a path: quoted when it holds what means something there.
+fn word(text: &str) -> String {
+    let bare = !text.is_empty() && text.chars().all(bare);
+    if bare { text.to_owned() } else { format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")) }
+}
+
+fn bare(character: char) -> bool {
+    !character.is_whitespace() && !character.is_control() && !".[]=\"'\\".contains(character)
+}
+
+impl FromStr for FieldPath {
+    type Err = PathError;
+
+    fn from_str(text: &str) -> Result<Self, PathError> {
+        let mut reader = Reader { text: text.chars().collect(), at: 0 };
+        reader.path().map(Self).map_err(|problem| PathError {
+            path: text.to_owned(),
+            at: reader.at + 1,
+            problem,
+        })
+    }
+}
+
+struct Reader {
+    text: Vec<char>,
+    at: usize,
+}
+
+impl Reader {
+    fn path(&mut self) -> Result<Vec<Step>, &'static str> {
+        let mut steps = vec![Step::Key(self.word("a field name is missing")?)];
+        while let Some(next) = self.peek() {
+            self.at += 1;
+            steps.push(match next {
+                '.' => Step::Key(self.word("a field name is missing after the dot")?),
+                '[' => self.item()?,
+                _ => {
+                    self.at -= 1;
+                    return Err("a dot or a bracket is missing, or the name needs quotes");
+                }
+            });
+        }
+        Ok(steps)
+    }
+
+    /// What stands after `[`, up to and with `]`.
+    fn item(&mut self) -> Result<Step, &'static str> {
+        if self.peek().is_some_and(|character| character.is_ascii_digit()) {
+            let digits: String = self.take_while(|character| character.is_ascii_digit());
+            if self.peek() == Some(']') {
+                self.at += 1;
+                return digits.parse().map(Step::Index).map_err(|_| "the position is too large");
+            }
+            return Err("a position is followed by ]");
+        }
+        let key = self.word("a position such as [0] or a selection such as [name=web] is missing")?;
+        if self.peek() == Some(']') {
+            self.at += 1;
+            return Ok(Step::Key(key));
+        }
+        self.expect('=', "a selection is written like [name=web]")?;
+        let value = self.selected()?;
+        self.expect(']', "the bracket is not closed")?;
+        Ok(Step::Select { key, value })
+    }
+
+    /// A selection's value may hold dots: image names and host names do.
+    fn selected(&mut self) -> Result<String, &'static str> {
+        if matches!(self.peek(), Some('"' | '\'')) {
+            return self.word("");
+        }
+        let value = self.take_while(|character| *character != ']' && *character != '[');
+        if value.is_empty() { Err("the value to select by is missing") } else { Ok(value) }
+    }
+
+    fn word(&mut self, missing: &'static str) -> Result<String, &'static str> {
+        match self.peek() {
+            Some(quote @ ('"' | '\'')) => {
+                self.at += 1;
+                self.quoted(quote)
+            }
+            _ => {
+                let word = self.take_while(|character| bare(*character));
+                if word.is_empty() { Err(missing) } else { Ok(word) }
+            }
+        }
+    }
+
+    fn quoted(&mut self, quote: char) -> Result<String, &'static str> {
+        let mut word = String::new();
+        while let Some(character) = self.peek() {
+            self.at += 1;
+            match character {
+                '\\' if quote == '"' => {
+                    let escaped = self.peek().ok_or("the quotes are not closed")?;
+                    self.at += 1;
+                    word.push(escaped);
+                }
+                character if character == quote => return Ok(word),
+                character => word.push(character),
+            }
+        }
+        Err("the quotes are not closed")
+    }
+
+    fn expect(&mut self, wanted: char, problem: &'static str) -> Result<(), &'static str> {
+        if self.peek() != Some(wanted) {
+            return Err(problem);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn take_while(&mut self, wanted: impl Fn(&char) -> bool) -> String {
+        let word: String = self.text[self.at..].iter().take_while(|character| wanted(character)).collect();
+        self.at += word.chars().count();
+        word
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.text.get(self.at).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use serde_json::json;
+
+    use super::{FieldPath, Located, Step};
+
+    fn path(text: &str) -> FieldPath {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn reads_what_people_write() {
+        assert_eq!(
+            path("spec.containers[name=web].ports[0].\"a.b/c\"").steps(),
+            [
+                Step::Key("spec".into()),
+                Step::Key("containers".into()),
+                Step::Select { key: "name".into(), value: "web".into() },
+                Step::Key("ports".into()),
+                Step::Index(0),
+                Step::Key("a.b/c".into()),
+            ]
+        );
+        assert_eq!(path("metadata.labels['a.b']"), path("metadata.labels.\"a.b\""));
+        assert_eq!(
+            path("rules[host=shop.example.com].x").steps()[1],
+            Step::Select { key: "host".into(), value: "shop.example.com".into() }
+        );
+    }
+
+    #[test]
+    fn writes_what_it_reads() {
+        for text in ["a", "a.b[0][1].c", "a[name=web].\"x.y/z\"", "a.\"\\\"\\\\\"", "a[host=\"a.b\"]"] {
+            assert_eq!(path(text).to_string(), text);
+            assert_eq!(path(&path(text).to_string()), path(text));
+        }
+    }
+
+    #[test]
+    fn says_what_is_wrong_and_where() {
+        for (text, at) in
+            [("", 1), ("a..b", 3), ("a[", 3), ("a[0", 4), ("a[x=", 5), ("a.\"b", 5), ("a b", 2), ("[0]", 1)]
+        {
+            let refused = text.parse::<FieldPath>().unwrap_err().to_string();
+            assert!(refused.contains(&format!("at character {at}:")), "{text}: {refused}");
+        }
+    }
+
+    #[test]
+    fn follows_itself_through_a_value() {
+        let value =
+            json!({"spec": {"containers": [{"name": "a"}, {"name": "web", "image": "x"}], "empty": null}});
+        let place = path("spec.containers[name=web].image").locate(&value).unwrap();
+        assert_eq!(
+            place.steps,
+            [
+                Located::Key("spec".into()),
+                Located::Key("containers".into()),
+                Located::Index(1),
+                Located::Key("image".into())
+            ]
+        );
+        assert_eq!(place.get(&value), Some(&json!("x")));
+        assert_eq!(path("spec.empty.a.b").locate(&value).unwrap().missing(), 2);
+
+        for (text, says) in [
+            ("spec.containers[name=db].image", "name is one of a, web"),
+            ("spec.containers[2].image", "has 2 items"),
+            ("spec.containers.image", "spec.containers is a list"),
+            ("spec.containers[0].name.x", "a single value"),
+            ("spec.new[0].x", "spec.new is missing"),
+        ] {
+            let refused = path(text).locate(&value).unwrap_err().to_string();
+            assert!(refused.contains(says), "{text}: {refused}");
+        }
+    }
+
+    #[test]
+    fn edits_a_value_as_asked() {
+        let mut value = json!({"a": {"l": [{"n": "x"}, {"n": "y"}], "e": null}});
+        for (text, new) in [
+            ("a.l[n=y].v", json!(1)),
+            ("a.e.b.c", json!("d")),
+            ("a.l[n=x]", json!(null)),
+            ("a.gone.x", json!(null)),
+        ] {
+            path(text).locate(&value).unwrap().apply(&mut value, &new);
+        }
+        assert_eq!(value, json!({"a": {"l": [{"n": "y", "v": 1}], "e": {"b": {"c": "d"}}}}));
+    }
+
+    #[test]
+    fn knows_when_two_touch() {
+        assert!(path("a.b").overlaps(&path("a.b.c")));
+        assert!(path("a.b").overlaps(&path("a.b")));
+        assert!(!path("a.b").overlaps(&path("a.c")));
+    }
+}

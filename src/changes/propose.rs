@@ -1,0 +1,260 @@
+//! From an intent to a branch: find, edit, write down, record, push. Nothing here decides by guessing; every step
+//! that is not certain ends with a sentence.
+
+use std::{collections::BTreeSet, path::Path};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{
+    config::Repository,
+    diff,
+    edit::{self, Changed, EditError},
+    git::{GitError, Snapshot, TreeFile},
+    identity::{Intent, Target},
+    message,
+    record::{EditRecord, Record, State, Store, StoreError},
+    source::{self, File, Hit, SourceError},
+};
+use crate::{
+    answer::Answer,
+    audit::{Audit, AuditError, Line},
+    caller::Caller,
+};
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Problem {
+    #[error("{0}")]
+    Asked(String),
+    #[error("in repository {repository}, {source}")]
+    Source { repository: String, source: SourceError },
+    #[error("in {file} of repository {repository}, {source}")]
+    Edit { repository: String, file: String, source: Box<EditError> },
+    #[error("reading the YAML files was interrupted ({0}): ask again, and report it when it happens twice")]
+    Interrupted(#[from] tokio::task::JoinError),
+    #[error(transparent)]
+    Git(#[from] GitError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    #[error(
+        "branch {branch} of repository {repository} moved twice while the change was made: ask again when it is quiet"
+    )]
+    Moved { repository: String, branch: String },
+}
+
+/// Where the work is done and what it leaves.
+pub(super) struct Desk<'a> {
+    pub(super) store: &'a Store,
+    pub(super) audit: &'a Audit,
+    /// For private working folders.
+    pub(super) work: &'a Path,
+}
+
+/// The document in one fetched state of a repository.
+struct Found<'r> {
+    snapshot: Snapshot<'r>,
+    tree: TreeFile,
+    file: File,
+    hit: Hit,
+}
+
+/// Whether the object stands in the repository; for choosing among several.
+pub(super) async fn holds(
+    desk: &Desk<'_>,
+    repository: &Repository,
+    target: &Target,
+) -> Result<bool, Problem> {
+    match find(desk, repository, target).await {
+        Ok(_) => Ok(true),
+        Err(Problem::Source { source: SourceError::None { .. }, .. }) => Ok(false),
+        // It is there in some way; the attempt that follows says in which.
+        Err(Problem::Source { .. }) => Ok(true),
+        Err(problem) => Err(problem),
+    }
+}
+
+async fn find<'r>(
+    desk: &Desk<'_>,
+    repository: &'r Repository,
+    target: &Target,
+) -> Result<Found<'r>, Problem> {
+    let snapshot = Snapshot::fetch(repository, desk.work).await?;
+    let tree = snapshot.files().await?;
+    let charts: BTreeSet<_> = tree.iter().filter_map(|file| source::chart(&file.path)).collect();
+    let wanted: Vec<_> = tree.iter().filter(|file| source::is_read(&file.path, &repository.prefix)).collect();
+    let texts = snapshot.read(&wanted).await?;
+    let files: Vec<_> =
+        wanted.iter().zip(texts).map(|(file, text)| File { path: file.path.clone(), text }).collect();
+    let (wanted_target, name) = (target.clone(), repository.name.clone());
+    let (prefix, namespace) = (repository.prefix.clone(), repository.namespace.clone());
+    let (hit, mut files) = apart(move || {
+        let hit = source::find(&files, &charts, &wanted_target, &prefix, namespace.as_deref());
+        (hit, files)
+    })
+    .await?;
+    let hit = hit.map_err(|source| Problem::Source { repository: name, source })?;
+    let tree = wanted[hit.file].clone();
+    let file = files.swap_remove(hit.file);
+    Ok(Found { snapshot, tree, file, hit })
+}
+
+/// Runs what may take a second with large files where it holds up nobody.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    Ok(tokio::task::spawn_blocking(work).await?)
+}
+
+/// Makes the change in one repository. The caller holds that repository's lock.
+pub(super) async fn run(
+    desk: &Desk<'_>,
+    repository: &Repository,
+    intent: &Intent,
+    caller: &Caller,
+) -> Result<Answer, Problem> {
+    for _ in 0..2 {
+        match attempt(desk, repository, intent, caller).await? {
+            Attempt::Done(answer) => return Ok(answer),
+            Attempt::Moved => {
+                tracing::info!(repository = %repository.name, "the base moved; trying once more")
+            }
+        }
+    }
+    Err(Problem::Moved { repository: repository.name.clone(), branch: repository.branch.clone() })
+}
+
+enum Attempt {
+    Done(Answer),
+    /// Somebody else was faster: what was read is no longer what stands there.
+    Moved,
+}
+
+async fn attempt(
+    desk: &Desk<'_>,
+    repository: &Repository,
+    intent: &Intent,
+    caller: &Caller,
+) -> Result<Attempt, Problem> {
+    let Found { snapshot, tree, file, hit } = find(desk, repository, &intent.target).await?;
+    let (text, edits) = (file.text.clone(), intent.edits.clone());
+    let edited =
+        apart(move || edit::apply(&text, hit.document, &edits)).await?.map_err(|source| Problem::Edit {
+            repository: repository.name.clone(),
+            file: file.path.clone(),
+            source: Box::new(source),
+        })?;
+    let id = intent.id(&repository.name);
+    let earlier = desk.store.get(&id)?;
+    if edited.changed.is_empty() {
+        return Ok(Attempt::Done(message::nothing_to_do(&message::There {
+            intent,
+            id: &id,
+            repository: &repository.name,
+            branch: &repository.branch,
+            commit: &snapshot.commit,
+            file: &file.path,
+            earlier: earlier.as_ref(),
+        })));
+    }
+    let branch = format!("pilothouse/{id}");
+    let heads = snapshot.heads(&branch).await?;
+    if heads.base.as_ref() != Some(&snapshot.commit) {
+        return Ok(Attempt::Moved);
+    }
+    let mut record = Record {
+        id: id.clone(),
+        state: State::Drafted,
+        target: intent.target.to_string(),
+        edits: edited.changed.iter().map(edit_record).collect(),
+        reason: intent.reason.clone(),
+        requested_by: caller.user.clone(),
+        at: Timestamp::now(),
+        repository: repository.name.clone(),
+        base_branch: repository.branch.clone(),
+        base_commit: snapshot.commit.clone(),
+        branch: branch.clone(),
+        commit: String::new(),
+        file: file.path.clone(),
+        line: edited.changed.iter().map(|changed| changed.line).min().unwrap_or(1),
+        diff: diff::unified(&file.path, &file.text, &edited.text),
+        problem: String::new(),
+    };
+    if let Some(head) = heads.change {
+        let record = take_over(desk, earlier, record, head)?;
+        return Ok(Attempt::Done(message::already(&record)));
+    }
+    let text = message::commit(intent, &edited.changed, &id, caller);
+    record.commit = snapshot.commit(&tree, &edited.text, &text).await?;
+    desk.store.put(&record)?;
+    // The promise: the line is on disk before anything leaves this process.
+    desk.audit.durable(line(intent, &record, caller, "change/push", "allowed")).await?;
+    match snapshot.push(&record.commit, &branch).await {
+        Ok(()) => {}
+        Err(GitError::Raced { .. }) => return Ok(Attempt::Moved),
+        Err(error) => {
+            record.state = State::Failed;
+            record.problem = error.to_string();
+            desk.store.put(&record)?;
+            desk.audit.queue(line(intent, &record, caller, "change/pushed", "failed"))?;
+            return Err(error.into());
+        }
+    }
+    record.state = State::Proposed;
+    // The branch is there whatever comes of these two: the answer must say so, and a repeat finds it.
+    if let Err(error) = desk.store.put(&record) {
+        tracing::error!(%error, change = %id, "the change was pushed but not kept");
+    }
+    if let Err(error) = desk.audit.queue(line(intent, &record, caller, "change/pushed", "done")) {
+        tracing::error!(%error, change = %id, "the change was pushed; its end is not in the audit record");
+    }
+    Ok(Attempt::Done(message::proposed(&record, &notes(&edited.changed))))
+}
+
+/// The branch is in the repository already: keep what is known of it, or what can be told from here when another
+/// replica, or a process that has lost its data, made it.
+fn take_over(desk: &Desk<'_>, earlier: Option<Record>, now: Record, head: String) -> Result<Record, Problem> {
+    let record = match earlier {
+        Some(earlier) if earlier.state == State::Proposed => return Ok(earlier),
+        Some(earlier) => Record { state: State::Proposed, commit: head, problem: String::new(), ..earlier },
+        None => Record {
+            state: State::Proposed,
+            commit: head,
+            requested_by: "somebody through another pilothouse (see the commit's Requested-By)".to_owned(),
+            ..now
+        },
+    };
+    desk.store.put(&record)?;
+    Ok(record)
+}
+
+fn edit_record(changed: &Changed) -> EditRecord {
+    let Changed { path, old, new, line: _ } = changed;
+    EditRecord { path: path.to_string(), old: old.clone().unwrap_or(Value::Null), new: new.clone() }
+}
+
+fn line(intent: &Intent, record: &Record, caller: &Caller, action: &str, decision: &str) -> Line {
+    Line {
+        arguments_digest: Some(intent.digest(&record.repository)),
+        ..Line::now(caller, action, &record.target, decision)
+            .with("change", &record.id)
+            .with("repository", &record.repository)
+            .with("branch", &record.branch)
+            .with("commit", &record.commit)
+            .with("file", &record.file)
+    }
+}
+
+/// What is as asked but may not be as meant.
+fn notes(changed: &[Changed]) -> Vec<String> {
+    let text_to_other = |changed: &&Changed| {
+        matches!(changed.old, Some(Value::String(_)))
+            && matches!(changed.new, Value::Number(_) | Value::Bool(_))
+    };
+    changed
+        .iter()
+        .filter(text_to_other)
+        .map(|Changed { path, new, .. }| {
+            format!("{path} was text and is now the bare {new}; where Kubernetes wants text, ask again with \"{new}\" in quotes")
+        })
+        .collect()
+}

@@ -1,0 +1,196 @@
+//! From a kubeconfig or a pod's own account to clients. Nothing is sent before the first request.
+
+use std::{convert::Infallible, fmt, path::PathBuf, sync::Arc};
+
+use http::{HeaderName, HeaderValue, Request};
+use kube::{
+    Client, Config,
+    client::Body,
+    config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
+};
+use tokio::sync::OnceCell;
+use tower::service_fn;
+
+use super::Reader;
+
+/// What the command line says of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConnectOptions {
+    /// Otherwise `KUBECONFIG`, `~/.kube/config`, or, in a pod, its service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// Otherwise the kubeconfig's current one.
+    pub context: Option<String>,
+}
+
+/// A cluster that can be reached, or will be once something is asked of it.
+#[derive(Clone)]
+pub struct Connection {
+    /// What tools read with.
+    pub reader: Reader,
+    /// The process's own rights: for the operator and the fleet, never for tools.
+    pub client: Client,
+    pub in_cluster: bool,
+    /// The namespace of the context, or of the pod.
+    pub namespace: String,
+    /// For messages.
+    pub server: String,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error(
+        "there is no cluster: give a kubeconfig with --kubeconfig or KUBECONFIG, put one at ~/.kube/config, or serve a recorded cluster with --snapshot DIR"
+    )]
+    NoCluster,
+    #[error("the kubeconfig {path} cannot be used ({reason}): give another with --kubeconfig or KUBECONFIG")]
+    Kubeconfig { path: String, reason: String },
+    #[error("the kubeconfig {path} has no context `{context}`: it has {known}")]
+    NoContext { path: String, context: String, known: String },
+    #[error("the kubeconfig {path} has no current context: choose one with --context, it has {known}")]
+    NoCurrentContext { path: String, known: String },
+    #[error("the service account of this pod cannot be used ({0}): let the pod mount its token")]
+    InCluster(#[from] InClusterError),
+    #[error("`{0}` in PILOTHOUSE_VIEWER is not the name of a service account")]
+    Viewer(String),
+}
+
+const VIEWER: &str = "PILOTHOUSE_VIEWER";
+const DEFAULT_VIEWER: &str = "pilothouse-viewer";
+/// The shipped admission policy refuses what carries this extra and would store or act.
+const VIA: &str = "impersonate-extra-pilothouse.dev%2fvia";
+
+/// Reads the configuration; dials, logs in and runs credential plugins only with the first request.
+///
+/// # Errors
+/// One sentence: no configuration, or one that cannot be used.
+pub async fn connect(options: &ConnectOptions) -> Result<Connection, ConnectError> {
+    let ConnectOptions { kubeconfig, context } = options;
+    let path = kubeconfig.clone().or_else(kubeconfig_of_environment);
+    match path {
+        Some(path) => from_kubeconfig(path, context.as_deref()).await,
+        None if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => in_cluster(),
+        None => Err(ConnectError::NoCluster),
+    }
+}
+
+/// A given but missing file is an error to be told; `~/.kube/config` is used only where it exists.
+fn kubeconfig_of_environment() -> Option<PathBuf> {
+    if let Some(given) = std::env::var_os("KUBECONFIG").filter(|given| !given.is_empty()) {
+        return Some(given.into());
+    }
+    let home = std::env::var_os("HOME").map(PathBuf::from)?;
+    Some(home.join(".kube/config")).filter(|path| path.is_file())
+}
+
+async fn from_kubeconfig(path: PathBuf, context: Option<&str>) -> Result<Connection, ConnectError> {
+    let shown = path.display().to_string();
+    let unusable = |error: &KubeconfigError| ConnectError::Kubeconfig {
+        path: shown.clone(),
+        reason: match error {
+            KubeconfigError::ReadConfig(source, path) => format!("{}: {source}", path.display()),
+            KubeconfigError::Parse(parse) => parse.to_string().lines().next().unwrap_or_default().to_owned(),
+            other => other.to_string(),
+        },
+    };
+    let kubeconfig = read(&path).map_err(|error| unusable(&error))?;
+    let known: Vec<&str> = kubeconfig.contexts.iter().map(|context| context.name.as_str()).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    match (context, &kubeconfig.current_context) {
+        (Some(context), _) if !kubeconfig.contexts.iter().any(|named| named.name == context) => {
+            return Err(ConnectError::NoContext { path: shown, context: context.to_owned(), known });
+        }
+        (None, None) => return Err(ConnectError::NoCurrentContext { path: shown, known }),
+        (None, Some(current)) if !kubeconfig.contexts.iter().any(|named| named.name == *current) => {
+            return Err(ConnectError::NoContext { path: shown, context: current.clone(), known });
+        }
+        _ => {}
+    }
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let config =
+        Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| unusable(&error))?;
+    let (server, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
+    let client = lazily(config);
+    let reader = Reader::new(client.clone(), &server);
+    Ok(Connection { reader, client, in_cluster: false, namespace, server })
+}
+
+/// `KUBECONFIG` may name several files; the first to say something wins, as with kubectl.
+fn read(path: &std::path::Path) -> Result<Kubeconfig, KubeconfigError> {
+    let mut files = std::env::split_paths(path.as_os_str()).filter(|file| !file.as_os_str().is_empty());
+    let Some(first) = files.next() else { return Err(KubeconfigError::FindPath) };
+    files.try_fold(Kubeconfig::read_from(first)?, |merged, file| merged.merge(Kubeconfig::read_from(file)?))
+}
+
+fn in_cluster() -> Result<Connection, ConnectError> {
+    let config = Config::incluster()?;
+    let (server, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
+    let viewer = std::env::var(VIEWER).ok().filter(|name| !name.is_empty());
+    let viewer = viewer.unwrap_or_else(|| DEFAULT_VIEWER.to_owned());
+    let client = lazily(config);
+    let reader = Reader::new(as_viewer(client.clone(), &namespace, &viewer)?, &server);
+    Ok(Connection { reader, client, in_cluster: true, namespace, server })
+}
+
+/// A client that shares `base`'s connections and acts as the viewer. A service account needs no group header.
+fn as_viewer(base: Client, namespace: &str, viewer: &str) -> Result<Client, ConnectError> {
+    let user = HeaderValue::from_str(&format!("system:serviceaccount:{namespace}:{viewer}"))
+        .map_err(|_| ConnectError::Viewer(viewer.to_owned()))?;
+    let default_namespace = namespace.to_owned();
+    let service = service_fn(move |mut request: Request<Body>| {
+        let (base, user) = (base.clone(), user.clone());
+        async move {
+            let headers = request.headers_mut();
+            headers.insert(HeaderName::from_static("impersonate-user"), user);
+            headers.insert(HeaderName::from_static(VIA), HeaderValue::from_static("reader"));
+            base.send(request).await
+        }
+    });
+    Ok(Client::new(service, default_namespace))
+}
+
+/// A client that is built with its first request: reading trust roots and running a credential plugin take
+/// time that the start of the process must not wait for.
+fn lazily(config: Config) -> Client {
+    let namespace = config.default_namespace.clone();
+    let base: Arc<OnceCell<Client>> = Arc::default();
+    let service = service_fn(move |request: Request<Body>| {
+        let (base, config) = (base.clone(), config.clone());
+        async move {
+            let client = base.get_or_try_init(|| build(config)).await?;
+            client.send(request).await
+        }
+    });
+    Client::new(service, namespace)
+}
+
+async fn build(config: Config) -> Result<Client, kube::Error> {
+    // A credential plugin is run while building: not on a thread that answers others.
+    let runtime = tokio::runtime::Handle::current();
+    let built = tokio::task::spawn_blocking(move || {
+        let _inside = runtime.enter();
+        Client::try_from(config)
+    });
+    match built.await {
+        Ok(client) => client,
+        Err(error) => Err(kube::Error::Service(Box::new(error))),
+    }
+}
+
+/// A client over a service that answers without a network.
+pub(super) fn over<F, Fut>(answer: F) -> Client
+where
+    F: Fn(Request<Body>) -> Fut + Send + 'static,
+    Fut: Future<Output = http::Response<Body>> + Send + 'static,
+{
+    let service = service_fn(move |request| {
+        let answer = answer(request);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    Client::new(service, "default")
+}

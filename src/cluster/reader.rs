@@ -1,0 +1,356 @@
+//! All that tools get of a cluster: get, list, logs, reviews, discovery. Every request has a deadline.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{Method, Request, header};
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use kube::{Client, client::Body};
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+use tokio::sync::Mutex;
+use url::form_urlencoded::Serializer;
+
+use super::{
+    Kinds, ReadError, Resource,
+    discovery::{self, Discovered},
+    guard,
+};
+
+/// Of one request, connecting and logging in included.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// How long a known list of kinds is used; a new CRD is seen after this at the latest.
+const KINDS_FRESH: Duration = Duration::from_secs(60);
+/// Objects of one request of a list.
+const PAGE: usize = 500;
+/// No object, page of objects or piece of log is larger; what is, is not read to its end.
+const LARGEST_ANSWER: usize = 64 << 20;
+
+/// Reads a cluster. Cheap to clone; clones share what is known of the kinds.
+#[derive(Clone)]
+pub struct Reader {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// Why there is none, otherwise.
+    client: Result<Client, String>,
+    /// For messages.
+    server: String,
+    /// When a recorded cluster was recorded; ages are reckoned from there.
+    clock: Option<Timestamp>,
+    kinds: Mutex<Option<(Instant, Arc<Kinds>)>>,
+}
+
+/// Which objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListRequest {
+    /// `None` reads all namespaces.
+    pub namespace: Option<String>,
+    pub labels: Option<String>,
+    pub fields: Option<String>,
+    /// Exactly this version of the cluster's state; `None` is now.
+    pub at: Option<String>,
+}
+
+/// What stands around the items of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ListHead {
+    pub resource_version: String,
+    #[serde(rename = "continue")]
+    continue_: String,
+}
+
+/// Which part of one container's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogRequest {
+    pub container: Option<String>,
+    /// The container before its last restart.
+    pub previous: bool,
+    pub tail_lines: Option<usize>,
+    pub since_seconds: Option<u64>,
+    /// The API server counts these from the start, not the end: give `tail_lines` too.
+    pub limit_bytes: Option<usize>,
+    pub timestamps: bool,
+}
+
+impl Reader {
+    /// `client` must already be the one to read with: its rights are those of every read. `server` names the
+    /// cluster in messages.
+    pub fn new(client: Client, server: &str) -> Self {
+        Self::made(Ok(client), server, None)
+    }
+
+    /// A cluster recorded at `clock`.
+    pub(super) fn recorded(client: Client, server: &str, clock: Timestamp) -> Self {
+        Self::made(Ok(client), server, Some(clock))
+    }
+
+    /// No cluster at all: every call ends with the sentence `why`.
+    pub fn absent(why: &str) -> Self {
+        Self::made(Err(why.to_owned()), "", None)
+    }
+
+    fn made(client: Result<Client, String>, server: &str, clock: Option<Timestamp>) -> Self {
+        let server = server.to_owned();
+        Self { inner: Arc::new(Inner { client, server, clock, kinds: Mutex::default() }) }
+    }
+
+    /// For messages: the address, or the recording's folder.
+    pub fn server(&self) -> &str {
+        &self.inner.server
+    }
+
+    /// The present of this cluster.
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.unwrap_or_else(Timestamp::now)
+    }
+
+    /// When the cluster was recorded, if it is a recorded one.
+    pub fn recorded_at(&self) -> Option<Timestamp> {
+        self.inner.clock
+    }
+
+    /// One object as it came.
+    ///
+    /// # Errors
+    /// [`ReadError::NotFound`] when it is not there; see [`ReadError`].
+    pub async fn get(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Box<RawValue>, ReadError> {
+        let path = resource.path(namespace, Some(name))?;
+        let body = self.read(&path, "application/json").await?;
+        serde_json::from_slice(&body).map_err(|error| self.garbled(&path, &error))
+    }
+
+    /// Gives `each` every object of the list, page by page; only one page is held at a time. All pages show one
+    /// version of the cluster's state, whose name is returned.
+    ///
+    /// # Errors
+    /// [`ReadError::Gone`] when that version is no longer kept; see [`ReadError`].
+    pub async fn list(
+        &self,
+        resource: &Resource,
+        request: &ListRequest,
+        mut each: impl FnMut(&RawValue) + Send,
+    ) -> Result<String, ReadError> {
+        let ListRequest { namespace, labels, fields, at } = request;
+        let path = resource.path(namespace.as_deref(), None)?;
+        let mut version = at.clone().unwrap_or_default();
+        let mut next = String::new();
+        loop {
+            // A continuation carries its version in itself.
+            let at = at.as_ref().filter(|_| next.is_empty());
+            let query = query(&[
+                ("limit", Some(PAGE.to_string())),
+                ("labelSelector", labels.clone()),
+                ("fieldSelector", fields.clone()),
+                ("continue", Some(next).filter(|next| !next.is_empty())),
+                ("resourceVersion", at.cloned()),
+                ("resourceVersionMatch", at.map(|_| "Exact".to_owned())),
+            ]);
+            let body = self.read(&format!("{path}?{query}"), "application/json").await?;
+            let head = page(&body, &mut each).map_err(|error| self.garbled(&path, &error))?;
+            if version.is_empty() {
+                version = head.resource_version;
+            }
+            if head.continue_.is_empty() {
+                return Ok(version);
+            }
+            next = head.continue_;
+        }
+    }
+
+    /// Names of all objects of the list, sorted by namespace and name.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn names(
+        &self,
+        resource: &Resource,
+        request: &ListRequest,
+    ) -> Result<Vec<(String, String)>, ReadError> {
+        #[derive(Deserialize)]
+        struct Named {
+            metadata: Names,
+        }
+        #[derive(Deserialize)]
+        struct Names {
+            #[serde(default)]
+            namespace: String,
+            name: String,
+        }
+        let mut names = Vec::new();
+        self.list(resource, request, |item| {
+            if let Ok(Named { metadata }) = serde_json::from_str(item.get()) {
+                names.push((metadata.namespace, metadata.name));
+            }
+        })
+        .await?;
+        names.sort();
+        Ok(names)
+    }
+
+    /// A part of a container's log; bytes that are not UTF-8 are replaced.
+    ///
+    /// # Errors
+    /// See [`ReadError`]; a container that has not started answers [`ReadError::Refused`] with 400.
+    pub async fn log(&self, namespace: &str, pod: &str, request: &LogRequest) -> Result<String, ReadError> {
+        let LogRequest { container, previous, tail_lines, since_seconds, limit_bytes, timestamps } = request;
+        let pods =
+            Resource { version: "v1".into(), plural: "pods".into(), namespaced: true, ..Resource::default() };
+        let query = query(&[
+            ("container", container.clone()),
+            ("tailLines", tail_lines.map(|lines| lines.to_string())),
+            ("sinceSeconds", since_seconds.map(|seconds| seconds.to_string())),
+            ("limitBytes", limit_bytes.map(|bytes| bytes.to_string())),
+            ("previous", previous.then(|| "true".to_owned())),
+            ("timestamps", timestamps.then(|| "true".to_owned())),
+        ]);
+        let path = pods.path(Some(namespace), Some(pod))?;
+        let body = self.read(&format!("{path}/log?{query}"), "*/*").await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// Asks for an access, rules or token review, which stores nothing. `path` is for example
+    /// `/apis/authorization.k8s.io/v1/selfsubjectaccessreviews`.
+    ///
+    /// # Errors
+    /// [`ReadError::NotARead`] for any other path; see [`ReadError`].
+    pub async fn review(&self, path: &str, review: &Value) -> Result<Value, ReadError> {
+        let body = self.send(Method::POST, path, "application/json", review.to_string().into_bytes()).await?;
+        serde_json::from_slice(&body).map_err(|error| self.garbled(path, &error))
+    }
+
+    /// The API server's version, for example `v1.34.4`.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn version(&self) -> Result<String, ReadError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Version {
+            git_version: String,
+        }
+        let body = self.read("/version", "application/json").await?;
+        let Version { git_version } =
+            serde_json::from_slice(&body).map_err(|error| self.garbled("/version", &error))?;
+        Ok(git_version)
+    }
+
+    /// All kinds; known for a minute.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn kinds(&self) -> Result<Arc<Kinds>, ReadError> {
+        // Held while asking: callers that come meanwhile wait for the one answer.
+        let mut known = self.inner.kinds.lock().await;
+        if let Some((asked, kinds)) = known.as_ref()
+            && asked.elapsed() < KINDS_FRESH
+        {
+            return Ok(kinds.clone());
+        }
+        let (core, groups) = futures::try_join!(self.discover("/api"), self.discover("/apis"))?;
+        let kinds = Arc::new(Kinds::of(core.into_iter().chain(groups).collect()));
+        *known = Some((Instant::now(), kinds.clone()));
+        Ok(kinds)
+    }
+
+    async fn discover(&self, path: &str) -> Result<Vec<Resource>, ReadError> {
+        let body = self.discovery_document(path).await?;
+        match discovery::parse(&body).map_err(|error| self.garbled(path, &error))? {
+            Discovered::Resources(resources) => Ok(resources),
+            Discovered::Paths(paths) => {
+                let mut resources = Vec::new();
+                for path in paths {
+                    // An aggregated API that is down must not hide the others.
+                    match self.read(&path, "application/json").await {
+                        Ok(body) => resources.extend(
+                            discovery::parse_old(&body).map_err(|error| self.garbled(&path, &error))?,
+                        ),
+                        Err(error) => tracing::warn!(path, %error, "kinds of this group are unknown"),
+                    }
+                }
+                Ok(resources)
+            }
+        }
+    }
+
+    pub(super) async fn discovery_document(&self, path: &str) -> Result<Bytes, ReadError> {
+        self.read(path, discovery::ACCEPT).await
+    }
+
+    pub(super) async fn read(&self, path: &str, accept: &str) -> Result<Bytes, ReadError> {
+        self.send(Method::GET, path, accept, Vec::new()).await
+    }
+
+    /// The one door: whatever is not a read stops here.
+    async fn send(&self, method: Method, uri: &str, accept: &str, body: Vec<u8>) -> Result<Bytes, ReadError> {
+        let client = self.inner.client.as_ref().map_err(|why| ReadError::NoCluster(why.clone()))?;
+        let path = uri.split('?').next().unwrap_or_default();
+        if !guard::is_read(&method, path) {
+            return Err(ReadError::NotARead(format!("{method} {path}")));
+        }
+        let mut request = Request::builder().method(method).uri(uri).header(header::ACCEPT, accept);
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let request = request.body(Body::from(body)).map_err(|error| self.garbled(path, &error))?;
+        let server = &self.inner.server;
+        let answer = async {
+            let response =
+                client.send(request).await.map_err(|error| ReadError::of_client(&error, server))?;
+            let status = response.status();
+            let body = http_body_util::Limited::new(response.into_body(), LARGEST_ANSWER);
+            let body = body.collect().await.map_err(|error| ReadError::Unreachable {
+                server: server.clone(),
+                reason: super::error::reason(error.as_ref()),
+            })?;
+            let body = body.to_bytes();
+            if status.is_success() { Ok(body) } else { Err(ReadError::of_status(status, &body, server)) }
+        };
+        tokio::time::timeout(DEADLINE, answer)
+            .await
+            .map_err(|_| ReadError::Timeout { server: server.clone(), seconds: DEADLINE.as_secs() })?
+    }
+
+    fn garbled(&self, path: &str, error: &dyn std::fmt::Display) -> ReadError {
+        ReadError::Garbled {
+            server: self.inner.server.clone(),
+            path: path.to_owned(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").field("server", &self.inner.server).finish_non_exhaustive()
+    }
+}
+
+fn query(pairs: &[(&str, Option<String>)]) -> String {
+    let given = pairs.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
+    Serializer::new(String::new()).extend_pairs(given).finish()
+}
+
+fn page(body: &[u8], each: &mut (impl FnMut(&RawValue) + Send)) -> Result<ListHead, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct List<'a> {
+        #[serde(default)]
+        metadata: ListHead,
+        #[serde(borrow, default)]
+        items: Option<Vec<&'a RawValue>>,
+    }
+    let List { metadata, items } = serde_json::from_slice(body)?;
+    items.unwrap_or_default().into_iter().for_each(each);
+    Ok(metadata)
+}

@@ -1,0 +1,261 @@
+//! The MCPServers and EndpointSlices that were seen, and what follows from them. Pure: events in, changes out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::ResourceExt;
+
+use super::{
+    manifest,
+    roster::Change,
+    slices::{self, Slice},
+};
+use crate::{api::MCPServer, gateway::ServerName};
+
+/// A namespaced object that is no server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SliceName {
+    namespace: String,
+    name: String,
+}
+
+impl SliceName {
+    pub(super) fn of(slice: &EndpointSlice) -> Self {
+        Self { namespace: slice.namespace().unwrap_or_default(), name: slice.name_any() }
+    }
+}
+
+/// Every event gives the changes that it makes; none when nothing is different for the gateway.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// As declared; the reason when the object could not even be read.
+    servers: BTreeMap<ServerName, Result<MCPServer, String>>,
+    slices: BTreeMap<SliceName, Slice>,
+    /// What was said last of each server.
+    said: BTreeMap<ServerName, Change>,
+}
+
+impl Index {
+    pub(super) fn apply_server(&mut self, server: MCPServer) -> Vec<Change> {
+        let name = manifest::name(&server);
+        self.servers.insert(name.clone(), Ok(lean(server)));
+        self.say(name)
+    }
+
+    /// An object that is not an MCPServer as we know it.
+    pub(super) fn apply_malformed(&mut self, name: ServerName, reason: &str) -> Vec<Change> {
+        let reason = format!("the MCPServer cannot be read ({reason}): correct it, or update its CRD");
+        self.servers.insert(name.clone(), Err(reason));
+        self.say(name)
+    }
+
+    pub(super) fn delete_server(&mut self, name: &ServerName) -> Vec<Change> {
+        self.servers.remove(name);
+        self.say(name.clone())
+    }
+
+    /// After a complete list of one namespace, or of all: what was not in it is gone.
+    pub(super) fn servers_listed(
+        &mut self,
+        namespace: Option<&str>,
+        seen: &BTreeSet<ServerName>,
+    ) -> Vec<Change> {
+        let gone: Vec<_> = self
+            .servers
+            .keys()
+            .filter(|name| namespace.is_none_or(|only| only == name.namespace) && !seen.contains(name))
+            .cloned()
+            .collect();
+        gone.iter().flat_map(|name| self.delete_server(name)).collect()
+    }
+
+    pub(super) fn apply_slice(&mut self, slice: &EndpointSlice) -> Vec<Change> {
+        let name = SliceName::of(slice);
+        let now = Slice::of(slice);
+        let server = now.as_ref().map(|slice| slice.server.clone());
+        let before = match now {
+            Some(slice) => self.slices.insert(name, slice),
+            None => self.slices.remove(&name),
+        };
+        let before = before.map(|slice| slice.server).filter(|before| server.as_ref() != Some(before));
+        before.into_iter().chain(server).flat_map(|name| self.say(name)).collect()
+    }
+
+    pub(super) fn delete_slice(&mut self, name: &SliceName) -> Vec<Change> {
+        let gone = self.slices.remove(name);
+        gone.into_iter().flat_map(|slice| self.say(slice.server)).collect()
+    }
+
+    /// As [`Self::servers_listed`].
+    pub(super) fn slices_listed(
+        &mut self,
+        namespace: Option<&str>,
+        seen: &BTreeSet<SliceName>,
+    ) -> Vec<Change> {
+        let gone: Vec<_> = self
+            .slices
+            .keys()
+            .filter(|name| namespace.is_none_or(|only| only == name.namespace) && !seen.contains(name))
+            .cloned()
+            .collect();
+        gone.iter().flat_map(|name| self.delete_slice(name)).collect()
+    }
+
+    /// What is to be said of a server now, if it differs from what was said last.
+    fn say(&mut self, name: ServerName) -> Vec<Change> {
+        let change = match self.servers.get(&name) {
+            None => Change::Delete(name.clone()),
+            Some(Err(reason)) => Change::Refuse { name: name.clone(), reason: reason.clone() },
+            Some(Ok(server)) => {
+                // A server has few slices; finding them by a walk is only dear for fleets of thousands.
+                let own = self.slices.values().filter(|slice| slice.server == name);
+                match manifest::in_cluster(server, slices::pods(own)) {
+                    Ok(downstream) => Change::Apply(Box::new(downstream)),
+                    Err(reason) => Change::Refuse { name: name.clone(), reason },
+                }
+            }
+        };
+        match (&change, self.said.get(&name)) {
+            (Change::Delete(_), None) => return Vec::new(),
+            (Change::Delete(_), Some(_)) => {
+                self.said.remove(&name);
+            }
+            (change, Some(said)) if change == said => return Vec::new(),
+            _ => {
+                self.said.insert(name, change.clone());
+            }
+        }
+        vec![change]
+    }
+}
+
+/// Without what is never looked at here.
+fn lean(mut server: MCPServer) -> MCPServer {
+    server.status = None;
+    server.metadata.managed_fields = None;
+    server.metadata.annotations = None;
+    server
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::BTreeSet;
+
+    use k8s_openapi::api::discovery::v1::EndpointSlice;
+    use serde_json::{Value, json};
+
+    use super::{Change, Index, SliceName};
+    use crate::{
+        api::MCPServer,
+        gateway::{Endpoint, ServerName, Target},
+    };
+
+    fn server(name: &str, spec: Value) -> MCPServer {
+        serde_json::from_value(json!({
+            "apiVersion": "pilothouse.dev/v1alpha1", "kind": "MCPServer",
+            "metadata": { "name": name, "namespace": "tools" }, "spec": spec,
+        }))
+        .unwrap()
+    }
+
+    fn named(name: &str) -> ServerName {
+        ServerName { namespace: "tools".to_owned(), name: name.to_owned() }
+    }
+
+    /// `pods` are name, address and conditions.
+    fn slice(name: &str, service: &str, pods: &[(&str, &str, Value)]) -> EndpointSlice {
+        let endpoints: Vec<_> = pods
+            .iter()
+            .map(|(pod, address, conditions)| {
+                json!({ "addresses": [address], "conditions": conditions,
+                        "targetRef": { "kind": "Pod", "name": pod } })
+            })
+            .collect();
+        serde_json::from_value(json!({
+            "metadata": { "name": name, "namespace": "tools",
+                          "labels": { "kubernetes.io/service-name": service } },
+            "addressType": "IPv4", "endpoints": endpoints,
+            "ports": [{ "name": "metrics", "port": 9090 }, { "name": "mcp", "port": 8080 }],
+        }))
+        .unwrap()
+    }
+
+    fn ready() -> Value {
+        json!({ "ready": true, "serving": true, "terminating": false })
+    }
+
+    fn pods(changes: &[Change]) -> Vec<Endpoint> {
+        let [Change::Apply(downstream)] = changes else { panic!("{changes:?}") };
+        let Target::Endpoints { endpoints, .. } = &downstream.target else { panic!("{downstream:?}") };
+        endpoints.clone()
+    }
+
+    #[test]
+    fn a_server_is_its_usable_pods_in_whatever_order_they_are_seen() {
+        let mut index = Index::default();
+        let leaving = json!({ "ready": false, "serving": true, "terminating": true });
+        let broken = json!({ "ready": false, "serving": false, "terminating": false });
+        let gone = json!({ "ready": false, "serving": false, "terminating": true });
+        let first = slice(
+            "a",
+            "time",
+            &[("p1", "10.0.0.1", ready()), ("p2", "10.0.0.2", leaving), ("p3", "10.0.0.3", broken)],
+        );
+        assert_eq!(index.apply_slice(&first), []);
+        let found = pods(&index.apply_server(server("time", json!({ "image": "time:1" }))));
+        let at = |id: &str, address: &str, terminating| Endpoint {
+            id: id.to_owned(),
+            address: address.parse().unwrap(),
+            terminating,
+        };
+        assert_eq!(found, [at("p1", "10.0.0.1:8080", false), at("p2", "10.0.0.2:8080", true)]);
+
+        let second = slice("b", "time", &[("p4", "10.0.0.4", json!({})), ("p5", "10.0.0.5", gone)]);
+        assert_eq!(pods(&index.apply_slice(&second)).len(), 3);
+        assert_eq!(pods(&index.delete_slice(&SliceName::of(&first))), [at("p4", "10.0.0.4:8080", false)]);
+    }
+
+    #[test]
+    fn nothing_new_says_nothing() {
+        let mut index = Index::default();
+        let time = server("time", json!({ "image": "time:1" }));
+        assert_eq!(index.apply_server(time.clone()).len(), 1);
+        let mut touched = time;
+        touched.metadata.resource_version = Some("9".to_owned());
+        touched.metadata.labels = Some([("team".to_owned(), "a".to_owned())].into());
+        assert_eq!(index.apply_server(touched), []);
+        let pods = slice("a", "time", &[("p1", "10.0.0.1", ready())]);
+        assert_eq!(index.apply_slice(&pods).len(), 1);
+        assert_eq!(index.apply_slice(&pods), []);
+        assert_eq!(index.apply_slice(&slice("c", "other", &[("p", "10.0.0.9", ready())])), []);
+        assert_eq!(index.delete_server(&named("none")), []);
+    }
+
+    #[test]
+    fn a_malformed_server_is_refused_alone_and_comes_back_when_corrected() {
+        let mut index = Index::default();
+        index.apply_server(server("time", json!({ "image": "time:1" })));
+        index.apply_server(server("good", json!({ "image": "x" })));
+        let refused = index.apply_malformed(named("time"), "spec.port: invalid type");
+        assert!(matches!(&refused[..], [Change::Refuse { name, reason }]
+            if *name == named("time") && reason.contains("spec.port")));
+        assert_eq!(index.apply_server(server("good", json!({ "image": "x" }))), []);
+        let corrected = index.apply_server(server("time", json!({ "image": "time:1" })));
+        assert!(matches!(&corrected[..], [Change::Apply(_)]));
+    }
+
+    #[test]
+    fn a_new_list_forgets_what_is_not_in_it_within_its_namespace() {
+        let mut index = Index::default();
+        for name in ["a", "b"] {
+            index.apply_server(server(name, json!({ "image": "x" })));
+        }
+        index.apply_slice(&slice("s", "a", &[("p", "10.0.0.1", ready())]));
+        assert_eq!(index.servers_listed(Some("other"), &BTreeSet::new()), []);
+        let left = index.servers_listed(Some("tools"), &BTreeSet::from([named("a")]));
+        assert_eq!(left, [Change::Delete(named("b"))]);
+        assert_eq!(pods(&index.slices_listed(None, &BTreeSet::new())), []);
+    }
+}

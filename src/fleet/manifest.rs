@@ -1,0 +1,276 @@
+//! An MCPServer as a downstream. Pure: the sentence of an error is for whoever wrote the manifest.
+
+use std::{path::Path, time::Duration};
+
+use http::HeaderValue;
+use jiff::Timestamp;
+use kube::ResourceExt;
+use url::Url;
+
+use crate::{
+    api::mcp_server::{GatewaySpec, MCPServer, MCPServerSpec, Remote, Transport as Declared},
+    gateway::{Downstream, Endpoint, Prefix, Program, ServerName, Target, ToolPolicy, Transport},
+};
+
+/// Where the bridge of a stdio server answers.
+const BRIDGE_PATH: &str = "/mcp";
+
+/// The name under which a manifest is known; without a namespace it is in `default`.
+pub(super) fn name(server: &MCPServer) -> ServerName {
+    ServerName {
+        namespace: server.namespace().unwrap_or_else(|| "default".to_owned()),
+        name: server.name_any(),
+    }
+}
+
+/// A server of the cluster, whose usable pods are `endpoints`.
+///
+/// # Errors
+/// One sentence that names the field and the fix. The API server refuses most of this already; objects from
+/// before a rule, or stored without it, come here.
+pub(super) fn in_cluster(server: &MCPServer, endpoints: Vec<Endpoint>) -> Result<Downstream, String> {
+    let spec = &server.spec;
+    let (transport, target) = match (&spec.image, &spec.remote) {
+        (Some(_), Some(_)) => {
+            return Err("spec.image and spec.remote exclude each other: remove one of them".to_owned());
+        }
+        (None, None) => {
+            return Err("spec.image is missing: set spec.image or spec.remote.url".to_owned());
+        }
+        (None, Some(remote)) => remote_target(spec, remote)?,
+        (Some(_), None) => pods_target(server, endpoints)?,
+    };
+    common(server, transport, target)
+}
+
+/// A server of a folder: `command` as a local process in `directory`, or `remote.url`.
+///
+/// # Errors
+/// One sentence that names the field and the fix.
+pub(super) fn local(server: &MCPServer, directory: &Path) -> Result<Downstream, String> {
+    let spec = &server.spec;
+    let (transport, target) = match (spec.command.split_first(), &spec.remote) {
+        (Some(_), Some(_)) => {
+            return Err("spec.command and spec.remote exclude each other: remove one of them".to_owned());
+        }
+        (None, Some(remote)) => remote_target(spec, remote)?,
+        (Some((command, rest)), None) => process_target(spec, command, rest, directory)?,
+        (None, None) => {
+            return Err(
+                "spec.command and spec.remote are missing: a folder runs spec.command as a local process or connects to spec.remote.url, it runs no image"
+                    .to_owned(),
+            );
+        }
+    };
+    common(server, transport, target)
+}
+
+fn common(server: &MCPServer, transport: Transport, target: Target) -> Result<Downstream, String> {
+    let GatewaySpec { prefix, tools, host_header: _, call_timeout } = &server.spec.gateway;
+    let name = name(server);
+    let prefix = match prefix {
+        Some(prefix) => Prefix::parse(prefix).map_err(|reason| format!("spec.gateway.prefix: {reason}"))?,
+        None => Prefix::from_name(&name.name),
+    };
+    Ok(Downstream {
+        name,
+        prefix,
+        created: server.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+        transport,
+        target,
+        tools: ToolPolicy { allow: tools.allow.clone(), deny: tools.deny.clone() },
+        call_timeout: Duration::max(call_timeout.duration(), Duration::from_millis(1)),
+    })
+}
+
+fn pods_target(server: &MCPServer, endpoints: Vec<Endpoint>) -> Result<(Transport, Target), String> {
+    let spec = &server.spec;
+    let (transport, path) = match spec.transport {
+        Declared::StreamableHttp => (Transport::StreamableHttp, spec.endpoint_path()),
+        Declared::Sse => (Transport::Sse, spec.endpoint_path()),
+        Declared::Stdio => (Transport::StreamableHttp, BRIDGE_PATH),
+    };
+    if !path.starts_with('/') {
+        return Err(format!("spec.path `{path}` must begin with /: write it like /mcp"));
+    }
+    let ServerName { namespace, name } = name(server);
+    let host_header = match host_header(spec)? {
+        Some(host) => host.to_owned(),
+        None => format!("{name}.{namespace}.svc:{}", spec.port),
+    };
+    Ok((transport, Target::Endpoints { path: path.to_owned(), host_header, endpoints }))
+}
+
+fn remote_target(spec: &MCPServerSpec, remote: &Remote) -> Result<(Transport, Target), String> {
+    let wrong = |why: &str| {
+        format!("spec.remote.url `{}` {why}: write it like https://mcp.example.com/mcp", remote.url)
+    };
+    let transport = match spec.transport {
+        Declared::StreamableHttp => Transport::StreamableHttp,
+        Declared::Sse => Transport::Sse,
+        Declared::Stdio => {
+            return Err(
+                "spec.transport stdio has no meaning with spec.remote: use streamable-http or sse".to_owned()
+            );
+        }
+    };
+    let url = Url::parse(&remote.url).map_err(|error| wrong(&format!("is not a URL ({error})")))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
+        return Err(wrong("is not an http or https URL with a host"));
+    }
+    let host_header = host_header(spec)?.map(ToOwned::to_owned);
+    Ok((transport, Target::Url { url, host_header, headers: Vec::new() }))
+}
+
+fn process_target(
+    spec: &MCPServerSpec,
+    command: &str,
+    rest: &[String],
+    directory: &Path,
+) -> Result<(Transport, Target), String> {
+    if spec.transport != Declared::Stdio {
+        return Err(format!(
+            "spec.transport is {}, but a folder speaks to a local process over stdio: set spec.transport to stdio",
+            spec.transport
+        ));
+    }
+    if !spec.env_from.is_empty() {
+        return Err(
+            "spec.envFrom needs a cluster: in a folder write the variables as values in spec.env".to_owned()
+        );
+    }
+    let mut env = Vec::new();
+    for variable in &spec.env {
+        if variable.value_from.is_some() {
+            return Err(format!(
+                "spec.env `{}` has valueFrom, which needs a cluster: in a folder write its value",
+                variable.name
+            ));
+        }
+        env.push((variable.name.clone(), variable.value.clone().unwrap_or_default()));
+    }
+    // A path is meant from the manifest's folder; a bare name is looked up in PATH.
+    let command = if command.contains('/') {
+        directory.join(command).display().to_string()
+    } else {
+        command.to_owned()
+    };
+    let args = rest.iter().chain(&spec.args).cloned().collect();
+    Ok((
+        Transport::Stdio,
+        Target::Process(Program { command, args, env, directory: Some(directory.to_owned()) }),
+    ))
+}
+
+fn host_header(spec: &MCPServerSpec) -> Result<Option<&str>, String> {
+    let Some(host) = spec.gateway.host_header.as_deref() else { return Ok(None) };
+    let legal = !host.is_empty() && !host.contains([' ', '/']) && HeaderValue::from_str(host).is_ok();
+    if !legal {
+        return Err(format!(
+            "spec.gateway.hostHeader `{host}` is not a host name: write it like mcp.example.com:8080"
+        ));
+    }
+    Ok(Some(host))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::path::{Path, PathBuf};
+
+    use serde_json::{Value, json};
+
+    use super::{in_cluster, local};
+    use crate::{
+        api::MCPServer,
+        gateway::{Program, Target, Transport},
+    };
+
+    fn server(spec: Value) -> MCPServer {
+        serde_json::from_value(json!({
+            "apiVersion": "pilothouse.dev/v1alpha1",
+            "kind": "MCPServer",
+            "metadata": { "name": "my-time", "namespace": "tools" },
+            "spec": spec,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn pods_are_reached_by_the_services_name() {
+        let found = in_cluster(&server(json!({ "image": "time:1", "port": 9000 })), Vec::new()).unwrap();
+        assert_eq!((found.prefix.as_str(), found.transport), ("mytime", Transport::StreamableHttp));
+        let Target::Endpoints { path, host_header, endpoints } = found.target else { panic!() };
+        assert_eq!((path.as_str(), host_header.as_str()), ("/mcp", "my-time.tools.svc:9000"));
+        assert!(endpoints.is_empty());
+    }
+
+    #[test]
+    fn a_stdio_server_in_a_pod_is_reached_at_its_bridge() {
+        let spec = json!({ "image": "x", "transport": "stdio", "command": ["x"], "path": "/own" });
+        let found = in_cluster(&server(spec), Vec::new()).unwrap();
+        assert_eq!(found.transport, Transport::StreamableHttp);
+        assert!(matches!(found.target, Target::Endpoints { path, .. } if path == "/mcp"));
+    }
+
+    #[test]
+    fn an_sse_server_and_its_own_host_header() {
+        let spec = json!({ "image": "x", "transport": "sse", "gateway": { "hostHeader": "localhost:1" } });
+        let found = in_cluster(&server(spec), Vec::new()).unwrap();
+        assert_eq!(found.transport, Transport::Sse);
+        let Target::Endpoints { path, host_header, .. } = found.target else { panic!() };
+        assert_eq!((path.as_str(), host_header.as_str()), ("/sse", "localhost:1"));
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_said_in_a_sentence() {
+        for (spec, part) in [
+            (json!({}), "spec.image is missing"),
+            (json!({ "image": "x", "remote": { "url": "http://a/" } }), "exclude each other"),
+            (json!({ "remote": { "url": "ftp://a/" } }), "spec.remote.url"),
+            (json!({ "remote": { "url": "a b" } }), "spec.remote.url"),
+            (json!({ "remote": { "url": "http://a/" }, "transport": "stdio" }), "spec.transport"),
+            (json!({ "image": "x", "gateway": { "prefix": "A-b" } }), "spec.gateway.prefix"),
+            (json!({ "image": "x", "gateway": { "prefix": "get" } }), "reserved"),
+            (json!({ "image": "x", "gateway": { "hostHeader": "a/b" } }), "spec.gateway.hostHeader"),
+            (json!({ "image": "x", "path": "mcp" }), "spec.path"),
+        ] {
+            let reason = in_cluster(&server(spec.clone()), Vec::new()).unwrap_err();
+            assert!(reason.contains(part), "{spec}: {reason}");
+        }
+    }
+
+    #[test]
+    fn a_folders_command_runs_in_the_manifests_folder() {
+        let spec = json!({
+            "transport": "stdio", "command": ["./bin/notes", "a"], "args": ["b"],
+            "env": [{ "name": "NOTES", "value": "notes" }],
+        });
+        let found = local(&server(spec), Path::new("/srv/tools")).unwrap();
+        let Target::Process(Program { command, args, env, directory }) = found.target else { panic!() };
+        assert_eq!(command, "/srv/tools/./bin/notes");
+        assert_eq!(args, ["a", "b"]);
+        assert_eq!(env, [("NOTES".to_owned(), "notes".to_owned())]);
+        assert_eq!(directory, Some(PathBuf::from("/srv/tools")));
+    }
+
+    #[test]
+    fn what_a_folder_cannot_run_is_said_in_a_sentence() {
+        let secret =
+            json!([{ "name": "TOKEN", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } }]);
+        for (spec, part) in [
+            (json!({ "image": "x" }), "it runs no image"),
+            (json!({ "command": ["x"] }), "spec.transport"),
+            (json!({ "transport": "stdio", "command": ["x"], "env": secret }), "`TOKEN` has valueFrom"),
+            (
+                json!({ "transport": "stdio", "command": ["x"], "envFrom": [{ "prefix": "A" }] }),
+                "spec.envFrom",
+            ),
+            (json!({ "command": ["x"], "remote": { "url": "http://a/" } }), "exclude each other"),
+        ] {
+            let reason = local(&server(spec.clone()), Path::new("/")).unwrap_err();
+            assert!(reason.contains(part), "{spec}: {reason}");
+        }
+    }
+}

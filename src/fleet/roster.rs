@@ -1,0 +1,187 @@
+//! What is declared at this moment, by all sources together.
+
+use std::{
+    collections::{BTreeMap, btree_map},
+    sync::Arc,
+};
+
+use tokio::sync::watch;
+
+use crate::gateway::{Downstream, Gateway, ServerName};
+
+/// What a source found out about one server.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// It is declared so now.
+    Apply(Box<Downstream>),
+    /// It is declared, but in a way that cannot be used: why, in one sentence. It is not registered.
+    Refuse { name: ServerName, reason: String },
+    /// It is not declared any more.
+    Delete(ServerName),
+}
+
+/// Who declared a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    Cluster,
+    Folder,
+}
+
+/// A declared server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Known {
+    pub source: Source,
+    /// The reason when it could not be registered.
+    pub declared: Result<Box<Downstream>, String>,
+}
+
+/// Every declared server. The only one who tells the gateway.
+pub struct Roster {
+    gateway: Arc<Gateway>,
+    known: watch::Sender<BTreeMap<ServerName, Known>>,
+}
+
+impl Roster {
+    pub fn new(gateway: Arc<Gateway>) -> Arc<Self> {
+        Arc::new(Self { gateway, known: watch::Sender::default() })
+    }
+
+    /// Told of every change. Do not hold the borrowed map for long: sources wait for it.
+    pub fn known(&self) -> watch::Receiver<BTreeMap<ServerName, Known>> {
+        self.known.subscribe()
+    }
+
+    /// Takes a change over. Must be called inside a Tokio runtime, since the gateway connects in the background.
+    pub fn record(&self, source: Source, change: Change) {
+        self.known.send_if_modified(|known| {
+            let Some(step) = decide(known, source, change) else { return false };
+            match step {
+                Step::Apply(downstream) => self.gateway.apply(*downstream),
+                Step::Delete(name) => self.gateway.delete(&name),
+                Step::Nothing => {}
+            }
+            true
+        });
+    }
+}
+
+/// What the gateway must be told.
+#[derive(Debug, PartialEq)]
+enum Step {
+    Apply(Box<Downstream>),
+    Delete(ServerName),
+    Nothing,
+}
+
+/// Takes the change into `known`; `None` when nothing is different afterwards.
+fn decide(known: &mut BTreeMap<ServerName, Known>, source: Source, change: Change) -> Option<Step> {
+    let (name, declared) = match change {
+        Change::Apply(downstream) => (downstream.name.clone(), Some(Ok(downstream))),
+        Change::Refuse { name, reason } => (name, Some(Err(reason))),
+        Change::Delete(name) => (name, None),
+    };
+    let entry = known.entry(name);
+    if let btree_map::Entry::Occupied(held) = &entry
+        && held.get().source != source
+    {
+        // A source that deletes what it never held says nothing new.
+        if declared.is_some() {
+            let (name, by) = (held.key(), held.get().source);
+            tracing::warn!(server = %name, ?source, ?by, "server is already declared elsewhere, ignored: rename one");
+        }
+        return None;
+    }
+    match (entry, declared) {
+        (btree_map::Entry::Vacant(_), None) => None,
+        (btree_map::Entry::Vacant(free), Some(declared)) => {
+            report(free.key(), &declared);
+            let step = declared.clone().map_or(Step::Nothing, Step::Apply);
+            free.insert(Known { source, declared });
+            Some(step)
+        }
+        (btree_map::Entry::Occupied(held), None) => {
+            let (name, was) = held.remove_entry();
+            tracing::info!(server = %name, "server is not declared any more");
+            Some(if was.declared.is_ok() { Step::Delete(name) } else { Step::Nothing })
+        }
+        (btree_map::Entry::Occupied(mut held), Some(declared)) => {
+            if held.get().declared == declared {
+                return None;
+            }
+            report(held.key(), &declared);
+            let step = match &declared {
+                Ok(downstream) => Step::Apply(downstream.clone()),
+                Err(_) if held.get().declared.is_ok() => Step::Delete(held.key().clone()),
+                Err(_) => Step::Nothing,
+            };
+            held.get_mut().declared = declared;
+            Some(step)
+        }
+    }
+}
+
+fn report(name: &ServerName, declared: &Result<Box<Downstream>, String>) {
+    match declared {
+        Ok(_) => tracing::debug!(server = %name, "server declared"),
+        Err(reason) => tracing::warn!(server = %name, reason, "server cannot be used"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, time::Duration};
+
+    use jiff::Timestamp;
+
+    use super::{Change, Known, Source, Step, decide};
+    use crate::gateway::{Downstream, Prefix, Program, ServerName, Target, ToolPolicy, Transport};
+
+    fn name() -> ServerName {
+        ServerName { namespace: "default".to_owned(), name: "time".to_owned() }
+    }
+
+    fn time(command: &str) -> Box<Downstream> {
+        Box::new(Downstream {
+            name: name(),
+            prefix: Prefix::from_name("time"),
+            created: Timestamp::UNIX_EPOCH,
+            transport: Transport::Stdio,
+            target: Target::Process(Program {
+                command: command.to_owned(),
+                args: Vec::new(),
+                env: Vec::new(),
+                directory: None,
+            }),
+            tools: ToolPolicy::default(),
+            call_timeout: Duration::from_secs(60),
+        })
+    }
+
+    fn refuse() -> Change {
+        Change::Refuse { name: name(), reason: "wrong".to_owned() }
+    }
+
+    #[test]
+    fn the_gateway_hears_of_what_is_different_and_nothing_else() {
+        let mut known = BTreeMap::<ServerName, Known>::new();
+        let mut folder = |change| decide(&mut known, Source::Folder, change);
+        assert_eq!(folder(Change::Delete(name())), None);
+        assert_eq!(folder(Change::Apply(time("a"))), Some(Step::Apply(time("a"))));
+        assert_eq!(folder(Change::Apply(time("a"))), None);
+        assert_eq!(folder(Change::Apply(time("b"))), Some(Step::Apply(time("b"))));
+        assert_eq!(folder(refuse()), Some(Step::Delete(name())));
+        assert_eq!(folder(refuse()), None);
+        assert_eq!(folder(Change::Apply(time("b"))), Some(Step::Apply(time("b"))));
+        assert_eq!(folder(Change::Delete(name())), Some(Step::Delete(name())));
+        assert!(known.is_empty());
+    }
+
+    #[test]
+    fn a_name_belongs_to_the_source_that_declared_it_first() {
+        let mut known = BTreeMap::new();
+        decide(&mut known, Source::Cluster, Change::Apply(time("a")));
+        assert_eq!(decide(&mut known, Source::Folder, Change::Apply(time("b"))), None);
+        assert_eq!(decide(&mut known, Source::Folder, Change::Delete(name())), None);
+        assert_eq!(decide(&mut known, Source::Cluster, Change::Delete(name())), Some(Step::Delete(name())));
+    }
+}

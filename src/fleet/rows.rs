@@ -1,0 +1,93 @@
+//! The fleet as a table: what is declared, joined with what the gateway has seen.
+
+use std::collections::BTreeMap;
+
+use super::roster::Known;
+use crate::gateway::{Downstream, Observation, ServerName, State, Target, ToolSummary, Transport};
+
+/// One declared server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    pub name: ServerName,
+    pub prefix: String,
+    /// `Ready`, `Connecting`, `Unreachable`, `PrefixTaken` or `Refused`.
+    pub state: &'static str,
+    /// Why it is not ready, one sentence; empty when it is.
+    pub reason: String,
+    /// `streamable-http`, `sse` or `stdio`; empty when it was refused.
+    pub transport: &'static str,
+    /// `name version (protocol)` of the last handshake.
+    pub server: Option<String>,
+    pub tools: Vec<ToolSummary>,
+    pub calls: u64,
+    pub errors: u64,
+    /// Pods that may get new work; 1 for a remote server and a local process.
+    pub endpoints: usize,
+    /// Entries that were dropped alone, one sentence each.
+    pub dropped: Vec<String>,
+}
+
+/// Every declared server, sorted by name.
+pub fn rows(
+    known: &BTreeMap<ServerName, Known>,
+    observations: &BTreeMap<ServerName, Observation>,
+) -> Vec<Row> {
+    known
+        .iter()
+        .map(|(name, known)| match &known.declared {
+            Ok(downstream) => row(downstream, observations.get(name)),
+            Err(reason) => refused(name, reason),
+        })
+        .collect()
+}
+
+fn refused(name: &ServerName, reason: &str) -> Row {
+    Row {
+        name: name.clone(),
+        prefix: String::new(),
+        state: "Refused",
+        reason: reason.to_owned(),
+        transport: "",
+        server: None,
+        tools: Vec::new(),
+        calls: 0,
+        errors: 0,
+        endpoints: 0,
+        dropped: Vec::new(),
+    }
+}
+
+fn row(downstream: &Downstream, observation: Option<&Observation>) -> Row {
+    let endpoints = match &downstream.target {
+        Target::Endpoints { endpoints, .. } => endpoints.iter().filter(|at| !at.terminating).count(),
+        Target::Url { .. } | Target::Process(_) => 1,
+    };
+    let (state, reason) = match observation.map(|seen| &seen.state) {
+        None | Some(State::Connecting) if endpoints == 0 => ("Connecting", "no pod is ready".to_owned()),
+        None | Some(State::Connecting) => ("Connecting", "the handshake has not ended yet".to_owned()),
+        Some(State::Ready) => ("Ready", String::new()),
+        Some(State::Unreachable { reason }) => ("Unreachable", reason.clone()),
+        Some(State::PrefixTaken { by }) => {
+            ("PrefixTaken", format!("the older server {by} has the prefix {}", downstream.prefix.as_str()))
+        }
+    };
+    Row {
+        name: downstream.name.clone(),
+        prefix: downstream.prefix.as_str().to_owned(),
+        state,
+        reason,
+        transport: match downstream.transport {
+            Transport::StreamableHttp => "streamable-http",
+            Transport::Sse => "sse",
+            Transport::Stdio => "stdio",
+        },
+        server: observation
+            .and_then(|seen| seen.server.as_ref())
+            .map(|server| format!("{} {} ({})", server.name, server.version, server.protocol_version)),
+        tools: observation.map(|seen| seen.tools.clone()).unwrap_or_default(),
+        calls: observation.map_or(0, |seen| seen.calls),
+        errors: observation.map_or(0, |seen| seen.errors),
+        endpoints,
+        dropped: observation.map(|seen| seen.dropped.clone()).unwrap_or_default(),
+    }
+}

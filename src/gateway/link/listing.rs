@@ -1,0 +1,116 @@
+//! Reading all lists of a server: every page, within limits.
+
+use std::{collections::HashMap, time::Duration};
+
+use futures::future::join_all;
+use tokio::sync::mpsc;
+
+use super::{Asked, Link};
+use crate::gateway::{
+    catalogue::Kind,
+    offer::Offer,
+    wire::{
+        Era, Raw, RpcError,
+        text::{Fields, raw},
+    },
+};
+
+/// For all pages of one list.
+const LIST_WITHIN: Duration = Duration::from_secs(10);
+
+/// Pages, entries and bytes of one list.
+const PAGES: usize = 200;
+const ENTRIES: usize = 10_000;
+const BYTES: usize = 64 * 1024 * 1024;
+
+impl Link {
+    /// Everything the server offers. All lists are read at once; one other than that of tools may fail alone.
+    ///
+    /// # Errors
+    /// One sentence when the tools cannot be listed.
+    pub(in crate::gateway) async fn list(&self) -> Result<Offer, String> {
+        let wanted = Kind::ALL.into_iter().filter(|kind| match kind {
+            Kind::Tool => true,
+            Kind::Prompt => self.offers.prompts,
+            Kind::Resource | Kind::ResourceTemplate => self.offers.resources,
+        });
+        let lists = join_all(wanted.map(|kind| async move { (kind, self.in_time(kind).await) })).await;
+        let mut offer = Offer::default();
+        for (kind, list) in lists {
+            match list {
+                Ok(entries) => offer.take(kind, entries),
+                Err(why) if kind == Kind::Tool => return Err(why),
+                Err(why) => offer.dropped.push(why),
+            }
+        }
+        self.remember_schemas(&offer);
+        Ok(offer)
+    }
+
+    async fn in_time(&self, kind: Kind) -> Result<Vec<Raw>, String> {
+        let late = |_| {
+            let (method, limit) = (kind.method(), LIST_WITHIN.as_secs());
+            format!("{method} was not answered within {limit} s: see the server's own log")
+        };
+        tokio::time::timeout(LIST_WITHIN, self.pages(kind)).await.map_err(late)?
+    }
+
+    /// All entries of one list; none where the server does not know the method.
+    async fn pages(&self, kind: Kind) -> Result<Vec<Raw>, String> {
+        let method = kind.method();
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        let mut cursor: Option<Raw> = None;
+        for _ in 0..PAGES {
+            let params = cursor.as_ref().map(|cursor| {
+                let mut params = Fields::default();
+                params.set("cursor", cursor.clone());
+                params.to_raw()
+            });
+            let (up, _nobody) = mpsc::channel(1);
+            let asked = Asked { method, params: params.as_ref(), era: Era::Legacy };
+            let result = match self.call(asked, &up).await {
+                Ok(Ok(result)) => result,
+                Ok(Err(error)) if error.code() == Some(RpcError::METHOD_NOT_FOUND) => return Ok(entries),
+                Ok(Err(error)) => {
+                    return Err(format!("{method} failed: {}", error.message().unwrap_or_default()));
+                }
+                Err(fault) => return Err(format!("{method} failed: {fault}")),
+            };
+            bytes += result.get().len();
+            if bytes > BYTES {
+                return Err(format!("{method}: the whole list is larger than {BYTES} bytes"));
+            }
+            let shapeless =
+                |_| format!("{method} failed: its result is not an object with a list `{}`", kind.member());
+            let fields = Fields::parse(result.get()).map_err(shapeless)?;
+            let page = fields.get(kind.member()).map_or("[]", |page| page.get());
+            entries.extend(serde_json::from_str::<Vec<Raw>>(page).map_err(shapeless)?);
+            if entries.len() > ENTRIES {
+                return Err(format!("{method}: more than {ENTRIES} entries"));
+            }
+            match fields.get("nextCursor").filter(|next| next.get() != "null") {
+                None => return Ok(entries),
+                Some(next) if cursor.as_ref().is_some_and(|cursor| cursor.get() == next.get()) => {
+                    return Err(format!("{method}: the same cursor came twice"));
+                }
+                Some(next) => cursor = Some(next.to_owned()),
+            }
+        }
+        Err(format!("{method}: more than {PAGES} pages"))
+    }
+
+    fn remember_schemas(&self, offer: &Offer) {
+        let annotated = offer.entries.iter().filter(|entry| {
+            self.spoken.era == Era::Modern
+                && entry.kind == Kind::Tool
+                && entry.raw.get().contains("x-mcp-header")
+        });
+        let schemas: HashMap<String, Raw> = annotated
+            .filter_map(|entry| {
+                let fields = Fields::parse(entry.raw.get()).ok()?;
+                Some((entry.original.clone(), raw(fields.get("inputSchema")?)))
+            })
+            .collect();
+        self.schemas.store(schemas.into());
+    }
+}

@@ -1,0 +1,253 @@
+//! One connection to one endpoint, URL or process. rmcp opens and keeps it (handshake, session, streams);
+//! calls go beside rmcp, as text. See `README.md` for why.
+
+mod ear;
+mod http;
+mod listing;
+mod open;
+mod place;
+mod process;
+mod session;
+mod sse;
+
+pub(super) use open::{Dialer, open};
+pub(super) use place::{Place, places};
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use ::http::HeaderMap;
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+use tokio_util::sync::DropGuard;
+
+use self::{ear::Teller, http::HttpWay};
+use super::{
+    observation::ServerInfo,
+    wire::{
+        Era, Raw, RpcError, Up, eras,
+        eras::Spoken,
+        headers,
+        lines::Pen,
+        table::{Ended, Table, request},
+        text::{Fields, Head},
+    },
+};
+
+pub(super) use ear::{News, Told};
+
+/// Largest message of a downstream, in bytes.
+pub(super) const LARGEST: usize = 32 * 1024 * 1024;
+
+/// Why a call has no answer of the server.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Fault {
+    /// The connection ended while the call was open; the server may have acted on it.
+    #[error("the connection ended during the call ({0}): see whether it was done before you repeat it")]
+    Ended(String),
+    /// The server has forgotten the session; it did not act on the call.
+    #[error("it has forgotten our session: try again in a moment")]
+    SessionGone,
+    /// The request was never sent.
+    #[error("it cannot be reached ({0}): see whether its pods run and listen")]
+    Unreachable(String),
+    #[error("its answer is larger than {LARGEST} bytes: ask for less at once")]
+    TooLarge,
+    #[error("its answer is not MCP ({0}): see the server's own log")]
+    Garbage(String),
+    #[error("it answered HTTP {status}: {advice}")]
+    Refused { status: u16, advice: &'static str },
+    /// Our own answer: what the client sent cannot be sent on.
+    #[error("{}", .0.message().unwrap_or_default())]
+    Unsendable(Sentence),
+}
+
+/// An error answer of ours, comparable by its text.
+#[derive(Clone, Debug)]
+pub(super) struct Sentence(pub(super) RpcError);
+
+impl PartialEq for Sentence {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.0.get() == other.0.0.get()
+    }
+}
+
+impl Eq for Sentence {}
+
+impl Sentence {
+    fn message(&self) -> Option<String> {
+        self.0.message()
+    }
+}
+
+impl Fault {
+    /// The server cannot have acted on the request, so it may be sent again.
+    pub(super) fn never_happened(&self) -> bool {
+        matches!(self, Self::SessionGone | Self::Unreachable(_))
+    }
+
+    /// The connection is of no further use.
+    fn ends_link(&self) -> bool {
+        matches!(self, Self::SessionGone | Self::Unreachable(_))
+    }
+}
+
+impl From<Ended> for Fault {
+    fn from(Ended(why): Ended) -> Self {
+        Self::Ended(why)
+    }
+}
+
+/// An open connection. Dropping the last handle closes it.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// Unique in this process.
+    pub(super) id: u64,
+    pub(super) place: Place,
+    pub(super) spoken: Spoken,
+    pub(super) info: ServerInfo,
+    pub(super) offers: Offers,
+    table: Arc<Table>,
+    way: Way,
+    /// Input schemas of the tools whose arguments must be repeated in headers, by the tool's name.
+    schemas: ArcSwap<HashMap<String, Raw>>,
+    dead: AtomicBool,
+    teller: Teller,
+    closing: DropGuard,
+}
+
+/// Which lists a server says it has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Offers {
+    pub(super) prompts: bool,
+    pub(super) resources: bool,
+}
+
+/// How requests of ours get out.
+#[derive(Clone, Debug)]
+enum Way {
+    Http(HttpWay),
+    Lines(Pen),
+    Sse(sse::SseWay),
+}
+
+/// One request as its client asked it.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) method: &'a str,
+    pub(super) params: Option<&'a Raw>,
+    /// The era of the asking client.
+    pub(super) era: Era,
+}
+
+impl Link {
+    /// Calls open on this connection.
+    pub(super) fn busy(&self) -> usize {
+        self.table.busy()
+    }
+
+    /// It has ended, or a call has shown that it is of no use.
+    pub(super) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed) || self.table.has_ended()
+    }
+
+    /// Closes the connection now; its open calls fail with `why`.
+    pub(super) fn end(&self, why: &str) {
+        self.dead.store(true, Ordering::Relaxed);
+        self.table.end(why);
+        self.closing.token().cancel();
+    }
+
+    /// Takes no more calls. Those that share its stream fail with `why`; a call with a request of its own over
+    /// HTTP may still get its answer.
+    pub(super) fn retire(&self, why: &str) {
+        match &self.way {
+            Way::Http(_) => self.dead.store(true, Ordering::Relaxed),
+            Way::Lines(_) | Way::Sse(_) => self.end(why),
+        }
+    }
+
+    /// Sends a request and waits for its answer in the downstream's own words. Dropping the future cancels it.
+    pub(super) async fn call(
+        &self,
+        asked: Asked<'_>,
+        up: &mpsc::Sender<Up>,
+    ) -> Result<Result<Raw, RpcError>, Fault> {
+        let outcome = self.ask(asked, up).await;
+        if let Err(fault) = &outcome
+            && fault.ends_link()
+            && !self.dead.swap(true, Ordering::Relaxed)
+        {
+            self.teller.ended(fault.to_string()).await;
+        }
+        outcome
+    }
+
+    async fn ask(&self, asked: Asked<'_>, up: &mpsc::Sender<Up>) -> Result<Result<Raw, RpcError>, Fault> {
+        let Asked { method, params, era } = asked;
+        let token = self.table.token();
+        let prepared = eras::params(params, era, &self.spoken, &token)
+            .map_err(|error| Fault::Unsendable(Sentence(error)))?;
+        let gone = |Ended(why)| Fault::Unreachable(why);
+        let call = self.table.open(token.clone(), prepared.client_token).map_err(gone)?;
+        let text = request(&token, method, prepared.params.as_ref());
+        let silent = || Fault::Ended("it closed the answer's stream without an answer".to_owned());
+        match &self.way {
+            Way::Http(way) => {
+                let headers = self.standard_headers(&text, prepared.params.as_ref());
+                let feed = way.post(&self.table, &self.teller, &token, headers, text);
+                call.settle(up, feed, silent).await
+            }
+            Way::Lines(pen) => {
+                let feed = async {
+                    let line = text.replace(['\n', '\r'], " ");
+                    let gone = |_| Fault::Unreachable("its process is gone".to_owned());
+                    pen.write(line).await.map_err(gone)?;
+                    std::future::pending().await
+                };
+                call.settle(up, feed, silent).await
+            }
+            Way::Sse(way) => {
+                let feed = async {
+                    way.post(text).await?;
+                    std::future::pending().await
+                };
+                call.settle(up, feed, silent).await
+            }
+        }
+    }
+
+    /// What a modern server wants repeated in headers.
+    fn standard_headers(&self, text: &str, params: Option<&Raw>) -> HeaderMap {
+        let (Era::Modern, Ok(head)) = (self.spoken.era, Head::parse(text)) else { return HeaderMap::new() };
+        let schemas = self.schemas.load();
+        let name = || Fields::of(params.map(AsRef::as_ref)).ok()?.get_str("name");
+        let schema = if schemas.is_empty() { None } else { name().and_then(|name| schemas.get(&name)) };
+        headers::of_request(&head, schema.map(|schema| schema.get())).into_iter().collect()
+    }
+
+    /// Whether the server still answers. Any answer counts, an error too.
+    pub(super) async fn is_alive(&self, within: Duration) -> bool {
+        let method = match self.spoken.era {
+            Era::Legacy => "ping",
+            Era::Modern => "server/discover",
+        };
+        let (up, _nobody) = mpsc::channel(1);
+        let asked = Asked { method, params: None, era: Era::Legacy };
+        matches!(tokio::time::timeout(within, self.call(asked, &up)).await, Ok(Ok(_)))
+    }
+
+    /// Whether its end is noticed without asking.
+    pub(super) fn tells_its_end(&self) -> bool {
+        match &self.way {
+            Way::Http(_) => false,
+            Way::Lines(_) | Way::Sse(_) => true,
+        }
+    }
+}

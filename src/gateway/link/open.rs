@@ -1,0 +1,491 @@
+//! Opening a link: the handshake, who keeps the connection afterwards, and how it is closed.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use rmcp::{
+    model::{ProtocolVersion, SubscriptionFilter},
+    service::{
+        ClientInitializeError, ClientLifecycleMode, ClientServiceExt, Peer, RoleClient, RunningService,
+        ServiceError,
+    },
+    transport::{
+        IntoTransport, StreamableHttpClientTransport,
+        common::client_side_sse::ExponentialBackoff,
+        streamable_http_client::{StreamableHttpClientTransportConfig, StreamableHttpError},
+    },
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::{Host, Url};
+
+use super::{
+    LARGEST, Link, Offers, Way,
+    ear::{Ear, News, Teller, Told},
+    http::{HttpWay, reasons},
+    place::Place,
+    process::{self, Process},
+    session::Session,
+    sse,
+};
+use crate::gateway::{
+    downstream::{Program, ServerName},
+    observation::ServerInfo,
+    wire::{
+        Era,
+        eras::Spoken,
+        headers::PROTOCOL_VERSION,
+        lines::{Lines, Tap},
+        table::{Table, Taken},
+    },
+};
+
+/// For an answer to `server/discover`.
+const DISCOVER_WITHIN: Duration = Duration::from_secs(1);
+/// The same for a process, which may still be loading.
+const PROCESS_DISCOVER_WITHIN: Duration = Duration::from_secs(5);
+/// For the whole handshake.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(20);
+/// For the acknowledgement of `subscriptions/listen`; the lists are read anyway.
+const LISTEN_WITHIN: Duration = Duration::from_secs(1);
+/// Before a broken subscription is opened again.
+const LISTEN_AGAIN: Duration = Duration::from_secs(2);
+/// Most time until a broken GET stream is opened again.
+const STREAM_AGAIN_WITHIN: Duration = Duration::from_secs(10);
+/// For saying goodbye to a server.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+/// What all links of a gateway share.
+#[derive(Debug)]
+pub(in crate::gateway) struct Dialer {
+    /// For pods and loopback: never through a proxy.
+    near: reqwest::Client,
+    far: reqwest::Client,
+    ids: AtomicU64,
+    /// Tasks that close connections; waited for at shutdown.
+    pub(in crate::gateway) keepers: TaskTracker,
+}
+
+impl Dialer {
+    /// # Errors
+    /// When the TLS library refuses to start.
+    pub(in crate::gateway) fn new() -> Result<Self, String> {
+        let builder = || {
+            reqwest::Client::builder()
+                .tcp_nodelay(true)
+                .connect_timeout(Duration::from_secs(5))
+                .redirect(reqwest::redirect::Policy::none())
+                .user_agent(concat!("pilothouse/", env!("CARGO_PKG_VERSION")))
+        };
+        let failed = |error: reqwest::Error| format!("no HTTP client can be made ({})", reasons(&error));
+        Ok(Self {
+            near: builder().no_proxy().build().map_err(failed)?,
+            far: builder().build().map_err(failed)?,
+            ids: AtomicU64::new(1),
+            keepers: TaskTracker::new(),
+        })
+    }
+
+    fn client(&self, url: &Url) -> reqwest::Client {
+        let near = match url.host() {
+            Some(Host::Ipv4(_) | Host::Ipv6(_)) => true,
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        if near { self.near.clone() } else { self.far.clone() }
+    }
+}
+
+type Running = RunningService<RoleClient, Ear>;
+
+/// A handshake that succeeded, and what belongs to its connection.
+struct Shaken {
+    running: Running,
+    way: Way,
+    table: Arc<Table>,
+    letters: mpsc::UnboundedReceiver<String>,
+    process: Option<Process>,
+}
+
+/// What a handshake works with.
+struct Attempt<'a> {
+    name: &'a ServerName,
+    dialer: &'a Dialer,
+    teller: Teller,
+}
+
+/// Connects to `place`, the era that worked last time first.
+///
+/// # Errors
+/// One sentence: why it does not answer as an MCP server.
+pub(in crate::gateway) async fn open(
+    name: &ServerName,
+    place: &Place,
+    known: Option<Era>,
+    dialer: &Dialer,
+    runner: mpsc::Sender<Told>,
+) -> Result<Link, String> {
+    let id = dialer.ids.fetch_add(1, Ordering::Relaxed);
+    let teller = Teller::new(id, runner);
+    let attempt = Attempt { name, dialer, teller: teller.clone() };
+    let shaking = async {
+        match place {
+            Place::Http { id: _, url, headers, sse: false } => attempt.streamable(url, headers, known).await,
+            Place::Http { id: _, url, headers, sse: true } => attempt.sse(url, headers).await,
+            Place::Process(program) => attempt.process(program, known).await,
+        }
+    };
+    let shaken = tokio::time::timeout(HANDSHAKE_WITHIN, shaking).await;
+    let Shaken { running, mut way, table, letters, process } = shaken
+        .map_err(|_| format!("no handshake within {} s", HANDSHAKE_WITHIN.as_secs()))?
+        .map_err(|why| shortened(&why))?;
+
+    let peer = running.peer().clone();
+    let greeted = peer.peer_info().ok_or_else(|| "the handshake left no word of the server".to_owned())?;
+    let version = greeted.protocol_version.to_string();
+    let era = if greeted.protocol_version.has_initialize() { Era::Legacy } else { Era::Modern };
+    if let Way::Http(http) = &mut way {
+        http.era = era;
+        if let Ok(version) = HeaderValue::from_str(&version) {
+            http.headers.insert(PROTOCOL_VERSION, version);
+        }
+        if era == Era::Modern {
+            table.cancel_by_closing();
+        }
+    }
+    let (server_name, server_version) = greeted
+        .server_info
+        .as_ref()
+        .map_or_else(Default::default, |server| (server.name.clone(), server.version.clone()));
+    let capabilities = &greeted.capabilities;
+    let offers =
+        Offers { prompts: capabilities.prompts.is_some(), resources: capabilities.resources.is_some() };
+
+    let closing = CancellationToken::new();
+    dialer.keepers.spawn(write_letters(way.clone(), letters));
+    if era == Era::Modern {
+        subscribe(peer, teller.clone(), closing.clone()).await;
+    }
+    // Calls over Streamable HTTP have streams of their own.
+    let shared = (!matches!(way, Way::Http(_))).then(|| table.clone());
+    dialer.keepers.spawn(keep(running, shared, closing.clone(), teller.clone(), process));
+    Ok(Link {
+        id,
+        place: place.clone(),
+        info: ServerInfo { name: server_name, version: server_version, protocol_version: version.clone() },
+        spoken: Spoken { era, version },
+        offers,
+        table,
+        way,
+        schemas: ArcSwap::default(),
+        dead: AtomicBool::new(false),
+        teller,
+        closing: closing.drop_guard(),
+    })
+}
+
+fn discover() -> ClientLifecycleMode {
+    ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::LATEST] }
+}
+
+impl Attempt<'_> {
+    fn table() -> (Arc<Table>, mpsc::UnboundedReceiver<String>) {
+        let (outbox, letters) = mpsc::unbounded_channel();
+        (Arc::new(Table::new(outbox)), letters)
+    }
+
+    async fn streamable(
+        &self,
+        url: &Url,
+        headers: &[(HeaderName, HeaderValue)],
+        known: Option<Era>,
+    ) -> Result<Shaken, String> {
+        let (first, second) = match known {
+            None | Some(Era::Modern) => (Era::Modern, Era::Legacy),
+            Some(Era::Legacy) => (Era::Legacy, Era::Modern),
+        };
+        match self.streamable_once(url, headers, first).await {
+            Ok(shaken) => Ok(shaken),
+            Err(why) => {
+                tracing::debug!(server = %self.name, era = ?first, why, "the other era is tried");
+                self.streamable_once(url, headers, second).await
+            }
+        }
+    }
+
+    async fn streamable_once(
+        &self,
+        url: &Url,
+        headers: &[(HeaderName, HeaderValue)],
+        era: Era,
+    ) -> Result<Shaken, String> {
+        let (table, letters) = Self::table();
+        let http = self.dialer.client(url);
+        let session = Session::new(http.clone(), table.clone(), self.teller.clone());
+        let mut config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
+            .custom_headers(headers.iter().cloned().collect::<HashMap<_, _>>())
+            .max_sse_event_size(LARGEST)
+            .reinit_on_expired_session(false);
+        let mut again = ExponentialBackoff::default();
+        again.max_delay = Some(STREAM_AGAIN_WITHIN);
+        config.retry_config = Arc::new(again);
+        let transport = StreamableHttpClientTransport::with_client(session.clone(), config);
+        let running = match era {
+            Era::Modern => {
+                let shaking = self.shake(transport, discover());
+                tokio::time::timeout(DISCOVER_WITHIN, shaking)
+                    .await
+                    .map_err(|_| format!("no answer to server/discover within {DISCOVER_WITHIN:?}"))??
+            }
+            Era::Legacy => self.shake(transport, ClientLifecycleMode::Initialize).await?,
+        };
+        let headers = headers.iter().cloned().collect();
+        let way = Way::Http(HttpWay { http, url: url.clone(), headers, session: session.id(), era });
+        Ok(Shaken { running, way, table, letters, process: None })
+    }
+
+    async fn sse(&self, url: &Url, headers: &[(HeaderName, HeaderValue)]) -> Result<Shaken, String> {
+        let (table, letters) = Self::table();
+        let headers: HeaderMap = headers.iter().cloned().collect();
+        let http = self.dialer.client(url);
+        let (way, transport) = sse::connect(http, url.clone(), headers, table.clone()).await?;
+        let running = self.shake(transport, ClientLifecycleMode::Initialize).await?;
+        Ok(Shaken { running, way: Way::Sse(way), table, letters, process: None })
+    }
+
+    async fn process(&self, program: &Program, known: Option<Era>) -> Result<Shaken, String> {
+        let legacy = ClientLifecycleMode::Initialize;
+        if known == Some(Era::Legacy) {
+            return self.process_once(program, legacy).await;
+        }
+        let auto = ClientLifecycleMode::Auto {
+            preferred_versions: vec![ProtocolVersion::LATEST],
+            legacy_version: Some(ProtocolVersion::LATEST_WITH_INITIALIZE),
+        };
+        match self.process_once(program, auto).await {
+            Ok(shaken) => Ok(shaken),
+            Err(why) => {
+                tracing::debug!(server = %self.name, why, "its process is started again for initialize");
+                self.process_once(program, legacy).await
+            }
+        }
+    }
+
+    async fn process_once(&self, program: &Program, mode: ClientLifecycleMode) -> Result<Shaken, String> {
+        let (table, letters) = Self::table();
+        let (mut process, stdout, stdin) = process::start(self.name, program)?;
+        let heard = Arc::new(AtomicBool::new(false));
+        let tap = LineTap { table: table.clone(), heard: heard.clone() };
+        let lines = Lines::<RoleClient, _, _>::tapped(stdout, stdin, tap).with_limit(LARGEST);
+        let way = Way::Lines(lines.pen());
+        let probes = matches!(mode, ClientLifecycleMode::Auto { .. });
+        let silence = async {
+            tokio::time::sleep(PROCESS_DISCOVER_WITHIN).await;
+            if heard.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
+        let shaken = tokio::select! {
+            shaken = self.shake(lines, mode) => shaken,
+            () = silence, if probes => Err("no answer to server/discover".to_owned()),
+        };
+        match shaken {
+            Ok(running) => Ok(Shaken { running, way, table, letters, process: Some(process) }),
+            Err(why) => {
+                let soon = Duration::from_millis(100);
+                let exited = tokio::time::timeout(soon, process.exited()).await;
+                self.dialer.keepers.spawn(process.end());
+                // That it ended says more than that the pipe was closed.
+                Err(exited
+                    .map_or(why, |exit| format!("`{}`: {exit}: see its lines in our log", program.command)))
+            }
+        }
+    }
+
+    async fn shake<T, E, A>(&self, transport: T, mode: ClientLifecycleMode) -> Result<Running, String>
+    where
+        T: IntoTransport<RoleClient, E, A>,
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        Ear(self.teller.clone()).serve_with_lifecycle(transport, mode).await.map_err(|error| said(&error))
+    }
+}
+
+/// A handshake's error in words for people: rmcp's own print whole messages.
+fn said(error: &ClientInitializeError) -> String {
+    match error {
+        ClientInitializeError::JsonRpcError(error) => format!("it refused the handshake: {}", error.message),
+        ClientInitializeError::ConnectionClosed(_) => {
+            "it closed the connection during the handshake".to_owned()
+        }
+        ClientInitializeError::TransportError { error, context: _ } => {
+            let error = error.error.as_ref();
+            // Its own sources stop before the reason.
+            let why = match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
+                Some(StreamableHttpError::Client(error)) => reasons(error),
+                _ => reasons(error),
+            };
+            format!("the handshake failed: {why}")
+        }
+        ClientInitializeError::NoCompatibleProtocolVersion { .. } => {
+            "it speaks no revision of MCP that we speak".to_owned()
+        }
+        ClientInitializeError::LegacyFallbackFailed { discover: _, fallback } => said(fallback),
+        other => format!("it does not answer as an MCP server ({other})"),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(300) {
+        Some((at, _)) => format!("{}...", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+/// Every line of a process before rmcp sees it.
+struct LineTap {
+    table: Arc<Table>,
+    heard: Arc<AtomicBool>,
+}
+
+impl Tap for LineTap {
+    fn take(&mut self, line: &str) -> bool {
+        self.heard.store(true, Ordering::Relaxed);
+        self.table.take(line, None) == Taken::Ours
+    }
+
+    fn oversized(&mut self, start: &str) {
+        self.table.oversized(start, &format!("a message larger than {LARGEST} bytes came"));
+    }
+
+    fn ended(&mut self) {
+        self.table.end("its process closed its output");
+    }
+}
+
+/// Sends cancellations and answers to questions; ends with the table.
+async fn write_letters(way: Way, mut letters: mpsc::UnboundedReceiver<String>) {
+    while let Some(text) = letters.recv().await {
+        match &way {
+            Way::Http(way) => way.tell(text).await,
+            Way::Lines(pen) => {
+                if pen.write(text).await.is_err() {
+                    return;
+                }
+            }
+            Way::Sse(way) => {
+                if let Err(fault) = way.post(text).await {
+                    tracing::debug!(%fault, "a notification did not get through");
+                }
+            }
+        }
+    }
+}
+
+/// Subscribes to a modern server's changes; returns when it has agreed, or has had long enough.
+async fn subscribe(peer: Peer<RoleClient>, teller: Teller, closing: CancellationToken) {
+    let Some(server) = peer.peer_info() else { return };
+    let of = |change: Option<bool>| change == Some(true);
+    let capabilities = &server.capabilities;
+    let mut filter = SubscriptionFilter::builder();
+    let tools = capabilities.tools.as_ref().is_some_and(|tools| of(tools.list_changed));
+    let prompts = capabilities.prompts.as_ref().is_some_and(|prompts| of(prompts.list_changed));
+    let resources = capabilities.resources.as_ref().is_some_and(|resources| of(resources.list_changed));
+    if tools {
+        filter = filter.tools_list_changed();
+    }
+    if prompts {
+        filter = filter.prompts_list_changed();
+    }
+    if resources {
+        filter = filter.resources_list_changed();
+    }
+    if !(tools || prompts || resources) {
+        return;
+    }
+    let (agreed, agreement) = oneshot::channel();
+    tokio::spawn(closing.run_until_cancelled_owned(listen(peer, filter.build(), teller, agreed)));
+    // Late or never: the lists are read all the same.
+    let _ = tokio::time::timeout(LISTEN_WITHIN, agreement).await;
+}
+
+async fn listen(
+    peer: Peer<RoleClient>,
+    filter: SubscriptionFilter,
+    teller: Teller,
+    agreed: oneshot::Sender<()>,
+) {
+    let mut agreed = Some(agreed);
+    loop {
+        match peer.listen(filter.clone()).await {
+            Ok(mut subscription) => {
+                match agreed.take() {
+                    // The one who opens the link may have stopped waiting.
+                    Some(agreed) => drop(agreed.send(())),
+                    None => teller.hint(News::Changed),
+                }
+                while let Ok(Some(_)) = subscription.next().await {
+                    teller.hint(News::Changed);
+                }
+                teller.hint(News::Doubtful);
+            }
+            Err(ServiceError::TransportClosed) => return,
+            Err(ServiceError::McpError(error)) => {
+                tracing::debug!(%error, "a server does not tell its changes");
+                return;
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a subscription failed");
+                teller.hint(News::Doubtful);
+            }
+        }
+        tokio::time::sleep(LISTEN_AGAIN).await;
+    }
+}
+
+/// Holds a connection until it ends or nobody needs it any more, then ends what belongs to it: also the calls
+/// that share its stream.
+async fn keep(
+    running: Running,
+    shared: Option<Arc<Table>>,
+    closing: CancellationToken,
+    teller: Teller,
+    mut process: Option<Process>,
+) {
+    let rmcp = running.cancellation_token();
+    let mut ended = std::pin::pin!(running.waiting());
+    let exited = async {
+        match &mut process {
+            Some(process) => process.exited().await,
+            None => std::future::pending().await,
+        }
+    };
+    let (why, over) = tokio::select! {
+        biased;
+        () = closing.cancelled() => (None, false),
+        why = exited => (Some(why), false),
+        _ = &mut ended => (Some("it closed the connection".to_owned()), true),
+    };
+    if let Some(table) = shared {
+        table.end(why.as_deref().unwrap_or("pilothouse closed the connection"));
+    }
+    if !over {
+        rmcp.cancel();
+        // A server that does not take the goodbye goes without.
+        let _ = tokio::time::timeout(CLOSE_WITHIN, ended).await;
+    }
+    if let Some(process) = process {
+        process.end().await;
+    }
+    if let Some(why) = why {
+        teller.ended(why).await;
+    }
+}

@@ -1,0 +1,105 @@
+//! Where a link leads: one pod, one URL, or one process.
+
+use http::{HeaderName, HeaderValue, header::HOST};
+use url::Url;
+
+use crate::gateway::downstream::{Downstream, Endpoint, Program, Target, Transport};
+
+/// Equal places are the same connection; a place that changes is another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::gateway) enum Place {
+    Http {
+        /// The pod's name; empty for a URL.
+        id: String,
+        url: Url,
+        /// `Host` and what the user wants sent with every request.
+        headers: Vec<(HeaderName, HeaderValue)>,
+        /// HTTP+SSE instead of Streamable HTTP.
+        sse: bool,
+    },
+    Process(Program),
+}
+
+/// The places where a downstream can be reached for new calls: all endpoints that are not terminating.
+///
+/// # Errors
+/// One sentence when the downstream's values do not go together.
+pub(in crate::gateway) fn places(downstream: &Downstream) -> Result<Vec<Place>, String> {
+    let sse = downstream.transport == Transport::Sse;
+    match &downstream.target {
+        Target::Process(program) => Ok(vec![Place::Process(program.clone())]),
+        _ if downstream.transport == Transport::Stdio => {
+            Err("transport stdio needs a process: give a command, or another transport".to_owned())
+        }
+        Target::Url { url, host_header, headers } => {
+            let mut headers = headers.clone();
+            if let Some(host) = host_header {
+                headers.push((HOST, host_value(host)?));
+            }
+            Ok(vec![Place::Http { id: String::new(), url: url.clone(), headers, sse }])
+        }
+        Target::Endpoints { path, host_header, endpoints } => {
+            let host = host_value(host_header)?;
+            let lasting = endpoints.iter().filter(|endpoint| !endpoint.terminating);
+            lasting
+                .map(|Endpoint { id, address, terminating: _ }| {
+                    let url = Url::parse(&format!("http://{address}{path}")).map_err(|error| {
+                        format!("path `{path}` makes no URL ({error}): begin it with `/`")
+                    })?;
+                    let headers = vec![(HOST, host.clone())];
+                    Ok(Place::Http { id: id.clone(), url, headers, sse })
+                })
+                .collect()
+        }
+    }
+}
+
+fn host_value(host: &str) -> Result<HeaderValue, String> {
+    HeaderValue::from_str(host)
+        .map_err(|_| format!("host header `{}` is not one: use a host name", host.escape_debug()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::time::Duration;
+
+    use super::{Place, places};
+    use crate::gateway::{Downstream, Endpoint, Prefix, ServerName, Target, ToolPolicy, Transport};
+
+    fn downstream(target: Target) -> Downstream {
+        Downstream {
+            name: ServerName { namespace: "shop".to_owned(), name: "git".to_owned() },
+            prefix: Prefix::parse("git").unwrap(),
+            created: jiff::Timestamp::UNIX_EPOCH,
+            transport: Transport::StreamableHttp,
+            target,
+            tools: ToolPolicy::default(),
+            call_timeout: Duration::from_secs(60),
+        }
+    }
+
+    #[test]
+    fn a_terminating_pod_gets_nothing_new() {
+        let endpoint = |id: &str, port: u16, terminating| Endpoint {
+            id: id.to_owned(),
+            address: ([127, 0, 0, 1], port).into(),
+            terminating,
+        };
+        let endpoints = vec![endpoint("a", 1, false), endpoint("b", 2, true)];
+        let target =
+            Target::Endpoints { path: "/mcp".to_owned(), host_header: "git.shop".to_owned(), endpoints };
+        let places = places(&downstream(target)).unwrap();
+        let [Place::Http { id, url, .. }] = places.as_slice() else { panic!("{places:?}") };
+        assert_eq!((id.as_str(), url.as_str()), ("a", "http://127.0.0.1:1/mcp"));
+    }
+
+    #[test]
+    fn stdio_without_a_process_says_what_to_do() {
+        let url = "http://localhost/mcp".parse().unwrap();
+        let mut wrong = downstream(Target::Url { url, host_header: None, headers: vec![] });
+        wrong.transport = Transport::Stdio;
+        assert!(places(&wrong).unwrap_err().contains("give a command"));
+    }
+}

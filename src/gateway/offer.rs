@@ -1,0 +1,124 @@
+//! What one server offers: entries as they came, each looked at just enough to be named. One malformed entry
+//! is dropped alone.
+
+use std::collections::HashSet;
+
+use super::{
+    catalogue::Kind,
+    observation::digest,
+    wire::{Raw, text::Fields},
+};
+
+/// One entry as a server gave it.
+#[derive(Clone, Debug)]
+pub(super) struct Offered {
+    pub(super) kind: Kind,
+    /// The server's own name, URI or URI template.
+    pub(super) original: String,
+    pub(super) raw: Raw,
+    /// 12 hex digits over `raw`.
+    pub(super) hash: String,
+}
+
+/// Everything one server offers, in its order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Offer {
+    pub(super) entries: Vec<Offered>,
+    /// One sentence for each entry, or whole list, that could not be taken.
+    pub(super) dropped: Vec<String>,
+    seen: HashSet<(Kind, String)>,
+}
+
+impl Offer {
+    /// Takes all entries of one kind, in the server's order.
+    pub(super) fn take(&mut self, kind: Kind, entries: Vec<Raw>) {
+        for (at, raw) in entries.into_iter().enumerate() {
+            let place = format!("{} entry {}", kind.method(), at + 1);
+            let Ok(fields) = Fields::parse(raw.get()) else {
+                self.dropped.push(format!("{place} is not an object: dropped"));
+                continue;
+            };
+            let Some(original) = fields.get_str(kind.key()).filter(|name| !name.is_empty()) else {
+                self.dropped.push(format!("{place} has no {}: dropped", kind.key()));
+                continue;
+            };
+            if !self.seen.insert((kind, original.clone())) {
+                self.dropped.push(format!("{place} repeats `{original}`: dropped"));
+                continue;
+            }
+            let hash = digest(raw.get().as_bytes(), 12);
+            self.entries.push(Offered { kind, original, raw, hash });
+        }
+    }
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 4] = [Self::Tool, Self::Prompt, Self::Resource, Self::ResourceTemplate];
+
+    /// The member that names an entry of this kind.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Tool | Self::Prompt => "name",
+            Self::Resource => "uri",
+            Self::ResourceTemplate => "uriTemplate",
+        }
+    }
+
+    /// The method that lists entries of this kind.
+    pub(super) fn method(self) -> &'static str {
+        match self {
+            Self::Tool => "tools/list",
+            Self::Prompt => "prompts/list",
+            Self::Resource => "resources/list",
+            Self::ResourceTemplate => "resources/templates/list",
+        }
+    }
+
+    /// The member of a list's result that holds the entries.
+    pub(super) fn member(self) -> &'static str {
+        match self {
+            Self::Tool => "tools",
+            Self::Prompt => "prompts",
+            Self::Resource => "resources",
+            Self::ResourceTemplate => "resourceTemplates",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::Offer;
+    use crate::gateway::{Kind, wire::Raw};
+
+    fn page(json: &str) -> Vec<Raw> {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_malformed_entry_is_dropped_alone_and_says_why() {
+        let mut offer = Offer::default();
+        let tools = r#"[{"name":"a"}, 7, {"name":5}, {"title":"x"}, {"name":"a"}, {"name":"b","icons":[{"sizes":"any"}]}]"#;
+        offer.take(Kind::Tool, page(tools));
+        let names: Vec<_> = offer.entries.iter().map(|entry| entry.original.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert_eq!(
+            offer.dropped,
+            [
+                "tools/list entry 2 is not an object: dropped",
+                "tools/list entry 3 has no name: dropped",
+                "tools/list entry 4 has no name: dropped",
+                "tools/list entry 5 repeats `a`: dropped",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_tool_without_a_schema_passes_as_it_came() {
+        let mut offer = Offer::default();
+        offer.take(Kind::Tool, page(r#"[{"x":2.50,"name":"bare"}]"#));
+        assert_eq!(offer.entries[0].raw.get(), r#"{"x":2.50,"name":"bare"}"#);
+        assert_eq!(offer.entries[0].hash.len(), 12);
+    }
+}

@@ -1,0 +1,151 @@
+#![allow(clippy::unwrap_used)]
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{Reach, Registry};
+use crate::gateway::{
+    Downstream, Entry, Kind, Prefix, Program, Route, ServerName, State, Target, ToolPolicy, Transport,
+    offer::Offer, wire::text::string,
+};
+
+fn name(text: &str) -> ServerName {
+    ServerName { namespace: "shop".to_owned(), name: text.to_owned() }
+}
+
+fn server(text: &str, prefix: &str, age: i64) -> Downstream {
+    Downstream {
+        name: name(text),
+        prefix: Prefix::parse(prefix).unwrap(),
+        created: Timestamp::from_second(1_000_000 - age).unwrap(),
+        transport: Transport::StreamableHttp,
+        target: Target::Process(Program {
+            command: "true".to_owned(),
+            args: vec![],
+            env: vec![],
+            directory: None,
+        }),
+        tools: ToolPolicy::default(),
+        call_timeout: Duration::from_secs(60),
+    }
+}
+
+fn offer(kind: Kind, entries: &str) -> Offer {
+    let mut offer = Offer::default();
+    offer.take(kind, serde_json::from_str(entries).unwrap());
+    offer
+}
+
+fn own(name: &str) -> Arc<Entry> {
+    let (raw, name) = (string(name), name.to_owned());
+    Arc::new(Entry { kind: Kind::Tool, name, raw, hash: String::new(), route: Route::Own })
+}
+
+fn names(registry: &Registry) -> Vec<String> {
+    registry.view().entries.iter().map(|entry| entry.name.clone()).collect()
+}
+
+fn ready(registry: &mut Registry, downstream: &Downstream, tools: &str) {
+    registry.apply(downstream);
+    registry.offered(&downstream.name, offer(Kind::Tool, tools));
+    registry.reached(&downstream.name, Reach::Ready);
+}
+
+#[test]
+fn only_the_name_of_a_definition_changes() {
+    let mut registry = Registry::default();
+    ready(&mut registry, &server("git", "git", 1), r#"[{"x": 2.50,"name":"log","y":[1e3, null]}]"#);
+    let view = registry.view();
+    assert_eq!(view.entries[0].raw.get(), r#"{"x":2.50,"name":"git_log","y":[1e3, null]}"#);
+    assert_eq!(view.entries[0].route, Route::Downstream { server: name("git"), original: "log".to_owned() });
+}
+
+#[test]
+fn the_oldest_server_keeps_a_contested_prefix_and_the_younger_gets_it_when_it_is_free() {
+    let mut registry = Registry::default();
+    ready(&mut registry, &server("young", "git", 1), r#"[{"name":"new"}]"#);
+    ready(&mut registry, &server("old", "git", 9), r#"[{"name":"log"}]"#);
+    assert_eq!(names(&registry), ["git_log"]);
+    let taken = State::PrefixTaken { by: "shop/old".to_owned() };
+    assert_eq!(registry.view().observations[&name("young")].state, taken);
+    assert!(registry.view().observations[&name("young")].tools.is_empty());
+
+    registry.delete(&name("old"));
+    assert_eq!(names(&registry), ["git_new"]);
+    assert_eq!(registry.view().observations[&name("young")].state, State::Ready);
+}
+
+#[test]
+fn servers_without_a_prefix_share_names_and_the_older_wins_one_by_one() {
+    let mut registry = Registry::new(vec![own("get_logs")]);
+    ready(&mut registry, &server("young", "", 1), r#"[{"name":"a"},{"name":"b"},{"name":"get_logs"}]"#);
+    ready(&mut registry, &server("old", "", 2), r#"[{"name":"b"}]"#);
+    assert_eq!(names(&registry), ["get_logs", "b", "a"]);
+    let young = &registry.view().observations[&name("young")];
+    assert_eq!(
+        young.dropped,
+        [
+            "`b` is already offered by shop/old: dropped",
+            "`get_logs` is already offered by pilothouse itself: dropped"
+        ]
+    );
+    assert_eq!(young.tools.len(), 1);
+}
+
+#[test]
+fn allow_and_deny_hide_tools_and_deny_wins() {
+    let mut registry = Registry::default();
+    let mut git = server("git", "git", 1);
+    git.tools = ToolPolicy { allow: vec!["a".to_owned(), "b".to_owned()], deny: vec!["b".to_owned()] };
+    ready(&mut registry, &git, r#"[{"name":"a"},{"name":"b"},{"name":"c"}]"#);
+    assert_eq!(names(&registry), ["git_a"]);
+    git.tools = ToolPolicy::default();
+    registry.apply(&git);
+    assert_eq!(names(&registry), ["git_a", "git_b", "git_c"]);
+}
+
+#[test]
+fn a_new_prefix_renames_what_was_offered() {
+    let mut registry = Registry::default();
+    ready(&mut registry, &server("git", "git", 1), r#"[{"name":"log"}]"#);
+    registry.apply(&server("git", "hub", 1));
+    assert_eq!(names(&registry), ["hub_log"]);
+    assert_eq!(registry.view().entries[0].raw.get(), r#"{"name":"hub_log"}"#);
+}
+
+#[test]
+fn an_unreachable_server_stays_listed_until_it_is_deleted() {
+    let mut registry = Registry::default();
+    ready(&mut registry, &server("git", "git", 1), r#"[{"name":"log"}]"#);
+    registry.reached(&name("git"), Reach::Unreachable { reason: "gone".to_owned() });
+    assert_eq!(names(&registry), ["git_log"]);
+    registry.delete(&name("git"));
+    assert!(names(&registry).is_empty());
+}
+
+#[test]
+fn resource_uris_stay_and_the_older_server_wins_a_contested_one() {
+    let mut registry = Registry::default();
+    for (server, entries) in [
+        (server("young", "a", 1), r#"[{"uri":"x://1","name":"n"},{"uri":"x://2"}]"#),
+        (server("old", "b", 2), r#"[{"uri":"x://1"}]"#),
+    ] {
+        registry.apply(&server);
+        registry.offered(&server.name, offer(Kind::Resource, entries));
+    }
+    let view = registry.view();
+    let raws: Vec<_> = view.entries.iter().map(|entry| entry.raw.get()).collect();
+    assert_eq!(raws, [r#"{"uri":"x://1"}"#, r#"{"uri":"x://2"}"#]);
+    assert_eq!(
+        view.observations[&name("young")].dropped,
+        ["`x://1` is already offered by shop/old: dropped"]
+    );
+}
+
+#[test]
+fn what_arrives_after_deletion_is_ignored() {
+    let mut registry = Registry::default();
+    registry.offered(&name("git"), offer(Kind::Tool, r#"[{"name":"log"}]"#));
+    assert!(registry.view().observations.is_empty());
+}

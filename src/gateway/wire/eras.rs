@@ -1,0 +1,259 @@
+//! The two eras in each other's words: parameters on their way down, results and errors on their way up.
+//! Only what must change is changed; everything else stays the text it was.
+
+use serde_json::json;
+
+use super::{
+    Era, Raw, RpcError,
+    text::{Fields, raw, string},
+};
+
+/// Keys of `_meta` with this beginning belong to the connection, not to what the client asks.
+const META: &str = "io.modelcontextprotocol/";
+const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
+
+/// Errors of legacy servers that a modern client must never see.
+const RESOURCE_NOT_FOUND: i32 = -32002;
+const URL_ELICITATION_REQUIRED: i32 = -32042;
+
+/// What a connection to a downstream speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spoken {
+    pub era: Era,
+    /// The negotiated revision, for example `2025-11-25`.
+    pub version: String,
+}
+
+/// Parameters as the downstream gets them, and the progress token the client gave.
+#[derive(Debug)]
+pub struct Prepared {
+    pub params: Option<Raw>,
+    pub client_token: Option<Raw>,
+}
+
+/// Puts our token in the place of the client's progress token (a client without one gets none invented), and
+/// the connection's own words in the place of the client's.
+///
+/// # Errors
+/// When `params` or its `_meta` is not an object.
+pub fn params(
+    params: Option<&Raw>,
+    client: Era,
+    downstream: &Spoken,
+    token: &str,
+) -> Result<Prepared, RpcError> {
+    let bad = |what: &str| {
+        RpcError::new(RpcError::INVALID_PARAMS, &format!("{what} is not an object: send a JSON object"))
+    };
+    let mut fields = Fields::of(params.map(AsRef::as_ref)).map_err(|_| bad("params"))?;
+    let meta_before = fields.get("_meta").map(ToOwned::to_owned);
+    let mut meta = Fields::of(meta_before.as_deref()).map_err(|_| bad("params._meta"))?;
+
+    let client_token = meta.get("progressToken").map(ToOwned::to_owned);
+    if client_token.is_some() {
+        meta.set_str("progressToken", token);
+    }
+    match (downstream.era, client) {
+        (Era::Legacy, Era::Legacy) => {}
+        (Era::Legacy, Era::Modern) => meta.retain(|key| !key.starts_with(META)),
+        (Era::Modern, client) => {
+            meta.set_str(VERSION, &downstream.version);
+            // A legacy client's capabilities belong to its session: questions cannot reach it this way yet.
+            if client == Era::Legacy || meta.get(CAPABILITIES).is_none() {
+                meta.set(CAPABILITIES, raw(&json!({})));
+            }
+            if client == Era::Legacy || meta.get(CLIENT).is_none() {
+                let us = json!({ "name": "pilothouse", "version": env!("CARGO_PKG_VERSION") });
+                meta.set(CLIENT, raw(&us));
+            }
+        }
+    }
+    match (&meta_before, meta.is_empty()) {
+        (None, true) => {}
+        (Some(before), true) if !is_empty_object(before) => {
+            fields.remove("_meta");
+        }
+        _ => fields.set("_meta", meta.to_raw()),
+    }
+    let absent = params.is_none() && fields.is_empty();
+    Ok(Prepared { params: (!absent).then(|| fields.to_raw()), client_token })
+}
+
+fn is_empty_object(value: &Raw) -> bool {
+    Fields::parse(value.get()).is_ok_and(|fields| fields.is_empty())
+}
+
+/// A result in the words of the client.
+///
+/// # Errors
+/// When a modern server asks back or starts a task, which a legacy client cannot follow.
+pub fn result(method: &str, result: Raw, downstream: Era, client: Era) -> Result<Raw, RpcError> {
+    if downstream == client {
+        return Ok(result);
+    }
+    // Not an object: no result any revision knows; what it means is the client's to judge.
+    let Ok(mut fields) = Fields::parse(result.get()) else { return Ok(result) };
+    match client {
+        Era::Legacy => {
+            match fields.get_str("resultType").as_deref() {
+                None | Some("complete") => {}
+                Some("input_required") => {
+                    return Err(RpcError::new(
+                        RpcError::INTERNAL,
+                        "this server asks back for input, and through pilothouse a client that speaks MCP 2025-11-25 or older cannot answer yet: use a client that speaks MCP 2026-07-28",
+                    ));
+                }
+                Some(other) => {
+                    return Err(RpcError::new(
+                        RpcError::INTERNAL,
+                        &format!(
+                            "this server answered with a result of type `{other}`, which MCP 2025-11-25 and older do not have: use a client that speaks MCP 2026-07-28"
+                        ),
+                    ));
+                }
+            }
+            let changed = ["resultType", "ttlMs", "cacheScope"].map(|key| fields.remove(key));
+            Ok(if changed.contains(&true) { fields.to_raw() } else { result })
+        }
+        Era::Modern => {
+            if fields.get("resultType").is_none() {
+                fields.set("resultType", string("complete"));
+            }
+            if is_cacheable(method) {
+                if fields.get("ttlMs").is_none() {
+                    fields.set("ttlMs", raw(&0));
+                }
+                if fields.get("cacheScope").is_none() {
+                    fields.set("cacheScope", string("private"));
+                }
+            }
+            Ok(fields.to_raw())
+        }
+    }
+}
+
+fn is_cacheable(method: &str) -> bool {
+    matches!(
+        method,
+        "tools/list" | "prompts/list" | "resources/list" | "resources/templates/list" | "resources/read"
+    )
+}
+
+/// An error in the words of the client.
+pub fn error(error: RpcError, downstream: Era, client: Era) -> RpcError {
+    if (downstream, client) != (Era::Legacy, Era::Modern) {
+        return error;
+    }
+    let code = match error.code() {
+        Some(RESOURCE_NOT_FOUND) => RpcError::INVALID_PARAMS,
+        Some(URL_ELICITATION_REQUIRED) => RpcError::INTERNAL,
+        _ => return error,
+    };
+    let Ok(mut fields) = Fields::parse(error.0.get()) else { return error };
+    fields.set("code", raw(&code));
+    RpcError(fields.to_raw())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::value::RawValue;
+
+    use super::{Spoken, error, params, result};
+    use crate::gateway::wire::{Era, Raw, RpcError};
+
+    fn text(json: &str) -> Raw {
+        RawValue::from_string(json.to_owned()).unwrap()
+    }
+
+    fn legacy() -> Spoken {
+        Spoken { era: Era::Legacy, version: "2025-11-25".to_owned() }
+    }
+
+    fn modern() -> Spoken {
+        Spoken { era: Era::Modern, version: "2026-07-28".to_owned() }
+    }
+
+    fn prepared(before: &str, client: Era, downstream: &Spoken) -> String {
+        params(Some(&text(before)), client, downstream, "p1").unwrap().params.unwrap().get().to_owned()
+    }
+
+    #[test]
+    fn legacy_params_stay_as_they_came_but_for_the_progress_token() {
+        let before = r#"{"z":2.50,"_meta":{"a":1e3,"progressToken":7,"io.modelcontextprotocol/related-task":{}},"a":[ 1 ]}"#;
+        let after = before.replace("\"progressToken\":7", "\"progressToken\":\"p1\"");
+        assert_eq!(prepared(before, Era::Legacy, &legacy()), after);
+        let token = params(Some(&text(before)), Era::Legacy, &legacy(), "p1").unwrap().client_token;
+        assert_eq!(token.unwrap().get(), "7");
+    }
+
+    #[test]
+    fn a_client_without_a_progress_token_gets_none_invented() {
+        assert_eq!(prepared(r#"{"a":1}"#, Era::Legacy, &legacy()), r#"{"a":1}"#);
+        assert!(params(None, Era::Legacy, &legacy(), "p1").unwrap().params.is_none());
+        assert_eq!(prepared(r#"{"_meta":{}}"#, Era::Modern, &legacy()), r#"{"_meta":{}}"#);
+    }
+
+    #[test]
+    fn a_legacy_server_does_not_see_the_words_of_a_modern_client() {
+        let before =
+            r#"{"a":1,"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","traceparent":"x"}}"#;
+        assert_eq!(prepared(before, Era::Modern, &legacy()), r#"{"a":1,"_meta":{"traceparent":"x"}}"#);
+        let only = r#"{"a":1,"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}"#;
+        assert_eq!(prepared(only, Era::Modern, &legacy()), r#"{"a":1}"#);
+    }
+
+    #[test]
+    fn a_modern_server_gets_our_version_and_the_client_s_capabilities() {
+        let before = r#"{"_meta":{"io.modelcontextprotocol/protocolVersion":"2027-01-01","io.modelcontextprotocol/clientCapabilities":{"x":1.0},"io.modelcontextprotocol/clientInfo":{"name":"c","version":"1"}}}"#;
+        assert_eq!(prepared(before, Era::Modern, &modern()), before.replace("2027-01-01", "2026-07-28"));
+        let from_legacy = prepared(r#"{"a":1}"#, Era::Legacy, &modern());
+        assert!(from_legacy.contains(r#""io.modelcontextprotocol/clientCapabilities":{}"#), "{from_legacy}");
+    }
+
+    #[test]
+    fn params_that_are_no_object_are_refused() {
+        let refused = params(Some(&text("[1]")), Era::Legacy, &legacy(), "p1").unwrap_err();
+        assert_eq!(refused.code(), Some(RpcError::INVALID_PARAMS));
+    }
+
+    #[test]
+    fn a_modern_client_is_told_that_a_legacy_result_is_complete() {
+        let call =
+            result("tools/call", text(r#"{"content":[],"n":2.50}"#), Era::Legacy, Era::Modern).unwrap();
+        assert_eq!(call.get(), r#"{"content":[],"n":2.50,"resultType":"complete"}"#);
+        let list = result("tools/list", text(r#"{"tools":[]}"#), Era::Legacy, Era::Modern).unwrap();
+        assert_eq!(list.get(), r#"{"tools":[],"resultType":"complete","ttlMs":0,"cacheScope":"private"}"#);
+    }
+
+    #[test]
+    fn a_legacy_client_does_not_see_modern_words() {
+        let modern =
+            text(r#"{"resultType":"complete","contents":[],"ttlMs":5,"cacheScope":"public","x":1e3}"#);
+        let read = result("resources/read", modern, Era::Modern, Era::Legacy).unwrap();
+        assert_eq!(read.get(), r#"{"contents":[],"x":1e3}"#);
+    }
+
+    #[test]
+    fn a_question_to_a_legacy_client_is_an_error_that_says_so() {
+        let asks = text(r#"{"resultType":"input_required","inputRequests":{}}"#);
+        let refused = result("tools/call", asks, Era::Modern, Era::Legacy).unwrap_err();
+        assert!(refused.message().unwrap().contains("asks back"));
+    }
+
+    #[test]
+    fn within_one_era_nothing_is_touched() {
+        let odd = r#"{ "resultType" : "odd", "n": 18446744073709551617 }"#;
+        assert_eq!(result("tools/call", text(odd), Era::Modern, Era::Modern).unwrap().get(), odd);
+    }
+
+    #[test]
+    fn not_found_has_the_modern_code_for_a_modern_client() {
+        let legacy = RpcError(text(r#"{"code":-32002,"message":"no","data":{"uri":"x"}}"#));
+        let modern = error(legacy, Era::Legacy, Era::Modern);
+        assert_eq!(modern.0.get(), r#"{"code":-32602,"message":"no","data":{"uri":"x"}}"#);
+    }
+}

@@ -1,0 +1,121 @@
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::{Ended, Table, Taken};
+use crate::gateway::wire::{Raw, RpcError, Up};
+
+fn table() -> (Arc<Table>, mpsc::UnboundedReceiver<String>) {
+    let (outbox, sent) = mpsc::unbounded_channel();
+    (Arc::new(Table::new(outbox)), sent)
+}
+
+fn text(json: &str) -> Raw {
+    serde_json::value::RawValue::from_string(json.to_owned()).unwrap()
+}
+
+async fn settle(call: super::OpenCall, up: &mpsc::Sender<Up>) -> Result<Result<Raw, RpcError>, Ended> {
+    call.settle(up, std::future::pending(), || Ended("silent".to_owned())).await
+}
+
+#[tokio::test]
+async fn progress_comes_before_the_answer_with_the_client_s_token() {
+    let (table, _sent) = table();
+    let call = table.open("p1".to_owned(), Some(text("7"))).unwrap();
+    let (up, mut ups) = mpsc::channel(8);
+    let progress =
+        r#"{"method":"notifications/progress","params":{"x":1.0,"progressToken":"p1","progress":0.10}}"#;
+    assert_eq!(table.take(progress, None), Taken::Ours);
+    assert_eq!(table.take(r#"{"id":"p1","result":{"n":2.50}}"#, None), Taken::Ours);
+    assert_eq!(settle(call, &up).await.unwrap().unwrap().get(), r#"{"n":2.50}"#);
+    let Some(Up::Note { params, .. }) = ups.recv().await else { panic!("no progress") };
+    assert_eq!(params.unwrap().get(), r#"{"x":1.0,"progressToken":7,"progress":0.10}"#);
+}
+
+#[tokio::test]
+async fn the_server_s_error_comes_as_it_is() {
+    let (table, _sent) = table();
+    let call = table.open("p1".to_owned(), None).unwrap();
+    let (up, _ups) = mpsc::channel(8);
+    table.take(r#"{"id":"p1","error":{"code":1e1,"x":[]}}"#, None);
+    assert_eq!(settle(call, &up).await.unwrap().unwrap_err().0.get(), r#"{"code":1e1,"x":[]}"#);
+}
+
+#[tokio::test]
+async fn a_dropped_call_is_cancelled_and_its_late_answer_swallowed() {
+    let (table, mut sent) = table();
+    drop(table.open("p1".to_owned(), None).unwrap());
+    assert!(sent.recv().await.unwrap().contains(r#""requestId":"p1""#));
+    assert_eq!(table.take(r#"{"id":"p1","result":{}}"#, None), Taken::Ours);
+    assert_eq!(table.busy(), 0);
+}
+
+#[tokio::test]
+async fn an_answered_call_is_not_cancelled() {
+    let (table, mut sent) = table();
+    let call = table.open("p1".to_owned(), None).unwrap();
+    table.take(r#"{"id":"p1","result":null}"#, None);
+    drop(call);
+    assert!(sent.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn when_the_transport_ends_open_and_later_calls_fail() {
+    let (table, _sent) = table();
+    let call = table.open("p1".to_owned(), None).unwrap();
+    let (up, _ups) = mpsc::channel(8);
+    table.end("the process died");
+    assert_eq!(settle(call, &up).await.unwrap_err(), Ended("the process died".to_owned()));
+    assert_eq!(table.open("p2".to_owned(), None).unwrap_err(), Ended("the process died".to_owned()));
+}
+
+#[tokio::test]
+async fn a_question_goes_to_the_only_open_call_and_its_answer_back() {
+    let (table, mut sent) = table();
+    let call = table.open("p1".to_owned(), None).unwrap();
+    let (up, mut ups) = mpsc::channel(8);
+    table.take(r#"{"id":41,"method":"elicitation/create","params":{"n":2.50}}"#, None);
+    let answering = async {
+        let Some(Up::Ask { params, reply, .. }) = ups.recv().await else { panic!("no question") };
+        assert_eq!(params.unwrap().get(), r#"{"n":2.50}"#);
+        reply.send(Ok(text(r#"{"n":12345678901234567890123}"#))).unwrap();
+        let answer = sent.recv().await.unwrap();
+        assert_eq!(answer, r#"{"jsonrpc":"2.0","id":41,"result":{"n":12345678901234567890123}}"#);
+        table.take(r#"{"id":"p1","result":{}}"#, None);
+    };
+    let (settled, ()) = tokio::join!(settle(call, &up), answering);
+    assert!(settled.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn a_question_that_could_be_anybody_s_is_refused() {
+    let (table, mut sent) = table();
+    let _one = table.open("p1".to_owned(), None).unwrap();
+    let _two = table.open("p2".to_owned(), None).unwrap();
+    assert_eq!(table.take(r#"{"id":41,"method":"roots/list"}"#, None), Taken::Ours);
+    assert!(sent.recv().await.unwrap().contains("-32601"));
+}
+
+#[tokio::test]
+async fn what_is_rmcp_s_is_left_to_it() {
+    let (table, _sent) = table();
+    for rest in [
+        r#"{"id":0,"result":{}}"#,
+        r#"{"id":1,"method":"ping"}"#,
+        r#"{"method":"notifications/tools/list_changed"}"#,
+        "not json",
+    ] {
+        assert_eq!(table.take(rest, None), Taken::Rest, "{rest}");
+    }
+}
+
+#[tokio::test]
+async fn a_feed_that_ends_without_an_answer_is_silence() {
+    let (table, _sent) = table();
+    let call = table.open("p1".to_owned(), None).unwrap();
+    let (up, _ups) = mpsc::channel(8);
+    let outcome = call.settle(&up, async { Ok(()) }, || Ended("silent".to_owned())).await;
+    assert_eq!(outcome.unwrap_err(), Ended("silent".to_owned()));
+}

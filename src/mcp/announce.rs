@@ -1,0 +1,178 @@
+//! Tells clients that their lists changed: only those whose view changed, many changes at once as one.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use rmcp::{RoleServer, service::Peer, service::SubscriptionSink};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::view::{Fingerprint, View};
+use crate::{caller::Caller, gateway::Catalogue};
+
+/// Changes this close together are told once.
+const TOGETHER: Duration = Duration::from_millis(50);
+
+/// A list that clients are told about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum List {
+    Tools,
+    Prompts,
+    Resources,
+}
+
+/// Where the news goes.
+trait Listener: Send + Sync {
+    /// Whether it could be told; `false` ends the telling.
+    fn tell(&self, list: List) -> BoxFuture<'_, bool>;
+}
+
+fn changed(before: Fingerprint, now: Fingerprint) -> impl Iterator<Item = List> {
+    [
+        (before.tools != now.tools, List::Tools),
+        (before.prompts != now.prompts, List::Prompts),
+        (before.resources != now.resources, List::Resources),
+    ]
+    .into_iter()
+    .filter_map(|(changed, list)| changed.then_some(list))
+}
+
+async fn watch(
+    mut catalogues: watch::Receiver<Arc<Catalogue>>,
+    caller: &Caller,
+    listener: &impl Listener,
+    end: impl Future<Output = ()>,
+) {
+    let fingerprint = |catalogue: Arc<Catalogue>| View::of(catalogue, caller).fingerprint();
+    let mut told = fingerprint(catalogues.borrow_and_update().clone());
+    let telling = async {
+        while catalogues.changed().await.is_ok() {
+            tokio::time::sleep(TOGETHER).await;
+            let now = fingerprint(catalogues.borrow_and_update().clone());
+            for list in changed(told, now) {
+                if !listener.tell(list).await {
+                    return;
+                }
+            }
+            told = now;
+        }
+        // No catalogue will follow; the subscription stays open all the same.
+        std::future::pending().await
+    };
+    tokio::select! { () = telling => {}, () = end => {} }
+}
+
+struct Session(Peer<RoleServer>);
+
+impl Listener for Session {
+    fn tell(&self, list: List) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            let told = match list {
+                List::Tools => self.0.notify_tool_list_changed().await,
+                List::Prompts => self.0.notify_prompt_list_changed().await,
+                List::Resources => self.0.notify_resource_list_changed().await,
+            };
+            told.is_ok()
+        })
+    }
+}
+
+/// Tells a legacy session until it ends.
+pub(super) async fn to_session(
+    catalogues: watch::Receiver<Arc<Catalogue>>,
+    caller: Caller,
+    peer: Peer<RoleServer>,
+    ended: CancellationToken,
+) {
+    watch(catalogues, &caller, &Session(peer), ended.cancelled()).await;
+}
+
+impl Listener for SubscriptionSink {
+    fn tell(&self, list: List) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            let accepted = self.accepted();
+            let wanted = match list {
+                List::Tools => accepted.tools_list_changed,
+                List::Prompts => accepted.prompts_list_changed,
+                List::Resources => accepted.resources_list_changed,
+            };
+            if wanted != Some(true) {
+                return true;
+            }
+            let told = match list {
+                List::Tools => self.notify_tool_list_changed().await,
+                List::Prompts => self.notify_prompt_list_changed().await,
+                List::Resources => self.notify_resource_list_changed().await,
+            };
+            told.is_ok()
+        })
+    }
+}
+
+/// Tells a modern subscription until `end`.
+pub(super) async fn to_subscription(
+    catalogues: watch::Receiver<Arc<Catalogue>>,
+    caller: Caller,
+    sink: &SubscriptionSink,
+    end: impl Future<Output = ()>,
+) {
+    watch(catalogues, &caller, sink, end).await;
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::Arc;
+
+    use futures::future::BoxFuture;
+    use serde_json::json;
+    use tokio::sync::{mpsc, watch as channel};
+
+    use super::{List, Listener, watch};
+    use crate::{
+        caller::Caller,
+        gateway::{Catalogue, Entry, Kind, Route, wire::text::raw},
+    };
+
+    struct Told(mpsc::UnboundedSender<List>);
+
+    impl Listener for Told {
+        fn tell(&self, list: List) -> BoxFuture<'_, bool> {
+            let sent = self.0.send(list).is_ok();
+            Box::pin(std::future::ready(sent))
+        }
+    }
+
+    fn catalogue(names: &[(Kind, &str)]) -> Arc<Catalogue> {
+        let entry = |(kind, name): &(Kind, &str)| {
+            let raw = raw(&json!({ "name": name }));
+            Arc::new(Entry { kind: *kind, name: (*name).into(), raw, hash: "0".into(), route: Route::Own })
+        };
+        Arc::new(Catalogue::new(0, names.iter().map(entry).collect()))
+    }
+
+    #[tokio::test]
+    async fn each_change_of_the_view_is_told_once_and_an_equal_view_never() {
+        let (catalogues, receiver) = channel::channel(catalogue(&[(Kind::Tool, "a")]));
+        let (sender, mut told) = mpsc::unbounded_channel();
+        let telling = tokio::spawn(async move {
+            watch(receiver, &Caller::process(), &Told(sender), std::future::pending()).await;
+        });
+        // The first view is read when the task first runs.
+        tokio::task::yield_now().await;
+
+        catalogues.send_replace(catalogue(&[(Kind::Tool, "a")]));
+        catalogues.send_replace(catalogue(&[(Kind::Tool, "b")]));
+        catalogues.send_replace(catalogue(&[(Kind::Tool, "c"), (Kind::Prompt, "p")]));
+        assert_eq!(told.recv().await, Some(List::Tools));
+        assert_eq!(told.recv().await, Some(List::Prompts));
+
+        let more = [(Kind::Tool, "c"), (Kind::Prompt, "p"), (Kind::Resource, "r")];
+        catalogues.send_replace(catalogue(&more));
+        assert_eq!(told.recv().await, Some(List::Resources));
+        catalogues.send_replace(catalogue(&more[..2]));
+        assert_eq!(told.recv().await, Some(List::Resources));
+        telling.abort();
+    }
+}

@@ -1,0 +1,293 @@
+//! The one handler of all requests, whoever asks and over whichever transport. Knows nothing of rmcp.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::value::RawValue;
+use tokio::sync::{mpsc, watch};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
+
+use super::{
+    outgoing,
+    own::{Asked, Offer, Own},
+    view::{ForeignCursor, View, original_uri},
+    words,
+};
+use crate::{
+    audit::Audit,
+    caller::Caller,
+    gateway::{
+        Catalogue, Entry, Gateway, Kind, Request, Route,
+        wire::{
+            Era, Raw, RpcError, Up,
+            text::{Fields, string},
+        },
+    },
+};
+
+/// pilothouse as clients see it. Shared by all transports and sessions.
+pub struct Face {
+    gateway: Arc<Gateway>,
+    own: Arc<dyn Own>,
+    audit: Audit,
+    catalogues: watch::Receiver<Arc<Catalogue>>,
+    open: TaskTracker,
+    stopping: CancellationToken,
+    stopped: CancellationToken,
+}
+
+impl Face {
+    /// `own` answers for the catalogue's entries with [`Route::Own`].
+    pub fn new(gateway: Arc<Gateway>, own: Arc<dyn Own>, audit: Audit) -> Arc<Self> {
+        let catalogues = gateway.catalogues();
+        Self::showing(catalogues, gateway, own, audit)
+    }
+
+    /// Shows other catalogues than the gateway's.
+    pub fn showing(
+        catalogues: watch::Receiver<Arc<Catalogue>>,
+        gateway: Arc<Gateway>,
+        own: Arc<dyn Own>,
+        audit: Audit,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            gateway,
+            own,
+            audit,
+            catalogues,
+            open: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            stopped: CancellationToken::new(),
+        })
+    }
+
+    /// Ends in order: subscriptions are completed, open requests may finish for `grace`, then all streams and
+    /// sessions end.
+    pub async fn shutdown(&self, grace: Duration) {
+        self.stopping.cancel();
+        self.open.close();
+        if tokio::time::timeout(grace, self.open.wait()).await.is_err() {
+            tracing::warn!(open = self.open.len(), "requests were still open when the grace time ended");
+        }
+        self.stopped.cancel();
+    }
+
+    /// Held while a request or its answer is on its way; [`Self::shutdown`] waits for it.
+    pub(super) fn busy(&self) -> TaskTrackerToken {
+        self.open.token()
+    }
+
+    /// Cancelled when no new work should begin.
+    pub(super) fn stopping(&self) -> &CancellationToken {
+        &self.stopping
+    }
+
+    /// Cancelled when every stream must end.
+    pub(super) fn stopped(&self) -> &CancellationToken {
+        &self.stopped
+    }
+
+    pub(super) fn offer(&self) -> Offer {
+        self.own.offer()
+    }
+
+    pub(super) fn catalogues(&self) -> watch::Receiver<Arc<Catalogue>> {
+        self.catalogues.clone()
+    }
+
+    pub(super) fn view(&self, caller: &Caller) -> View {
+        View::of(self.catalogues.borrow().clone(), caller)
+    }
+
+    /// The input schema of a tool as this caller sees it.
+    pub(super) fn schema(&self, caller: &Caller, tool: &str) -> Option<Raw> {
+        let view = self.view(caller);
+        Some(Fields::parse(view.find(Kind::Tool, tool)?.raw.get()).ok()?.get("inputSchema")?.to_owned())
+    }
+
+    /// Answers a request, in the asking client's words.
+    ///
+    /// # Errors
+    /// The downstream's own error, or ours in one sentence.
+    pub(super) async fn answer(
+        &self,
+        method: &str,
+        params: Option<&RawValue>,
+        caller: &Caller,
+        era: Era,
+        up: mpsc::Sender<Up>,
+    ) -> Result<Raw, RpcError> {
+        let _busy = self.busy();
+        let asked = Asked { method, name: "", params, caller, era };
+        let list = match method {
+            "tools/list" => Some(Kind::Tool),
+            "prompts/list" => Some(Kind::Prompt),
+            "resources/list" => Some(Kind::Resource),
+            "resources/templates/list" => Some(Kind::ResourceTemplate),
+            _ => None,
+        };
+        if let Some(kind) = list {
+            return Ok(words::spoken(self.list(kind, asked)?, method, era));
+        }
+        let legacy = era == Era::Legacy;
+        match method {
+            "tools/call" => self.named(Kind::Tool, asked, up).await,
+            "prompts/get" => self.named(Kind::Prompt, asked, up).await,
+            "resources/read" => self.resource(asked, up).await,
+            "resources/subscribe" | "resources/unsubscribe" if legacy && self.offer().subscriptions => {
+                self.resource(asked, up).await
+            }
+            "completion/complete" => self.completion(asked, up).await,
+            "logging/setLevel" if legacy && self.offer().logging => self.own(asked, up).await,
+            _ => {
+                let message = format!("pilothouse does not know the method `{method}`");
+                Err(RpcError::new(RpcError::METHOD_NOT_FOUND, &message))
+            }
+        }
+    }
+
+    fn list(&self, kind: Kind, asked: Asked<'_>) -> Result<Raw, RpcError> {
+        let params = fields(asked.params)?;
+        let cursor = params.get("cursor").map(|cursor| serde_json::from_str::<Option<String>>(cursor.get()));
+        let cursor = cursor.transpose().map_err(|_| ForeignCursor);
+        cursor.and_then(|cursor| self.view(asked.caller).page(kind, cursor.flatten().as_deref())).map_err(
+            |ForeignCursor| {
+                let message =
+                    "the cursor is not one that a list answered: take nextCursor as it came, or leave it out";
+                RpcError::new(RpcError::INVALID_PARAMS, message)
+            },
+        )
+    }
+
+    /// A request for a tool or prompt, by its name.
+    async fn named(&self, kind: Kind, asked: Asked<'_>, up: mpsc::Sender<Up>) -> Result<Raw, RpcError> {
+        let mut params = fields(asked.params)?;
+        let name = required(&params, "name")?;
+        let asked = Asked { name: &name, ..asked };
+        let view = self.view(asked.caller);
+        let Some(entry) = view.find(kind, &name) else { return Err(self.unknown(&view, kind, &asked)) };
+        match &entry.route {
+            Route::Own => self.own(asked, up).await,
+            Route::Downstream { original, .. } => {
+                params.set_str("name", original);
+                self.downstream(entry, asked, params.to_raw(), up).await
+            }
+        }
+    }
+
+    /// A request for a resource, by its URI.
+    async fn resource(&self, asked: Asked<'_>, up: mpsc::Sender<Up>) -> Result<Raw, RpcError> {
+        let mut params = fields(asked.params)?;
+        let uri = required(&params, "uri")?;
+        let asked = Asked { name: &uri, ..asked };
+        let view = self.view(asked.caller);
+        let Some(entry) = view.resource(&uri) else {
+            return Err(self.unknown(&view, Kind::Resource, &asked));
+        };
+        match &entry.route {
+            Route::Own => self.own(asked, up).await,
+            Route::Downstream { original, .. } => {
+                params.set_str("uri", &original_uri(entry, original, &uri));
+                self.downstream(entry, asked, params.to_raw(), up).await
+            }
+        }
+    }
+
+    /// A completion, by the prompt or resource it refers to.
+    async fn completion(&self, asked: Asked<'_>, up: mpsc::Sender<Up>) -> Result<Raw, RpcError> {
+        let mut params = fields(asked.params)?;
+        let reference = params.get("ref").map(ToOwned::to_owned);
+        let mut reference = fields(reference.as_deref())?;
+        let view = self.view(asked.caller);
+        let (key, kind) = match required(&reference, "type")?.as_str() {
+            "ref/prompt" => ("name", Kind::Prompt),
+            "ref/resource" => ("uri", Kind::ResourceTemplate),
+            other => {
+                let message = format!("ref.type is `{other}`: it must be `ref/prompt` or `ref/resource`");
+                return Err(RpcError::new(RpcError::INVALID_PARAMS, &message));
+            }
+        };
+        let name = required(&reference, key)?;
+        let asked = Asked { name: &name, ..asked };
+        let found = view.find(kind, &name);
+        let found = if kind == Kind::Prompt { found } else { found.or_else(|| view.resource(&name)) };
+        let Some(entry) = found else { return Err(self.unknown(&view, kind, &asked)) };
+        match &entry.route {
+            Route::Own => self.own(asked, up).await,
+            Route::Downstream { original, .. } => {
+                reference.set(key, string(original));
+                let reference = reference.to_raw();
+                params.set("ref", reference);
+                self.downstream(entry, asked, params.to_raw(), up).await
+            }
+        }
+    }
+
+    async fn own(&self, asked: Asked<'_>, up: mpsc::Sender<Up>) -> Result<Raw, RpcError> {
+        outgoing::record(&self.audit, &asked, "allowed")?;
+        let answer = self.own.answer(asked, up).await?;
+        Ok(words::spoken(answer, asked.method, asked.era))
+    }
+
+    async fn downstream(
+        &self,
+        entry: &Entry,
+        asked: Asked<'_>,
+        params: Raw,
+        up: mpsc::Sender<Up>,
+    ) -> Result<Raw, RpcError> {
+        outgoing::record(&self.audit, &asked, "allowed")?;
+        let Route::Downstream { server, .. } = &entry.route else {
+            return Err(RpcError::new(RpcError::INTERNAL, "an own entry was sent to the gateway"));
+        };
+        let request = Request {
+            server: server.clone(),
+            method: asked.method.to_owned(),
+            params: Some(params),
+            era: asked.era,
+        };
+        self.gateway.call(request, up).await
+    }
+
+    fn unknown(&self, view: &View, kind: Kind, asked: &Asked<'_>) -> RpcError {
+        if let Err(refused) = outgoing::record(&self.audit, asked, "unknown") {
+            return refused;
+        }
+        let name = asked.name;
+        let (what, list) = match kind {
+            Kind::Tool => ("tool", "tools/list"),
+            Kind::Prompt => ("prompt", "prompts/list"),
+            Kind::Resource => ("resource", "resources/list"),
+            Kind::ResourceTemplate => ("resource template", "resources/templates/list"),
+        };
+        let nearest = view.nearest(kind, name);
+        let hint = if nearest.is_empty() {
+            format!("{list} has all of them")
+        } else {
+            format!("did you mean {}?", nearest.join(", "))
+        };
+        let code = match (kind, asked.era) {
+            (Kind::Resource, Era::Legacy) => RpcError::RESOURCE_NOT_FOUND,
+            _ => RpcError::INVALID_PARAMS,
+        };
+        let message = format!("there is no {what} `{name}`: {hint}");
+        if kind == Kind::Resource {
+            return RpcError::with_data(code, &message, serde_json::json!({ "uri": name }));
+        }
+        RpcError::new(code, &message)
+    }
+}
+
+fn fields(params: Option<&RawValue>) -> Result<Fields<'_>, RpcError> {
+    Fields::of(params).map_err(|error| {
+        RpcError::new(RpcError::INVALID_PARAMS, &format!("params are not an object: {error}"))
+    })
+}
+
+fn required(params: &Fields<'_>, key: &str) -> Result<String, RpcError> {
+    params.get_str(key).ok_or_else(|| {
+        RpcError::new(RpcError::INVALID_PARAMS, &format!("params.{key} is missing or not a string"))
+    })
+}

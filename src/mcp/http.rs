@@ -1,0 +1,97 @@
+//! The HTTP side of the face: `/mcp` (Streamable HTTP, both eras), `/sse` and `/messages` (HTTP+SSE).
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::Response,
+};
+use http::{Method, request::Parts};
+use http_body_util::BodyExt;
+use rmcp::transport::{
+    StreamableHttpServerConfig, StreamableHttpService,
+    streamable_http_server::session::local::LocalSessionManager,
+};
+
+use super::{
+    admission::{self, Admission},
+    authentication::{self, Auth},
+    face::Face,
+    session::{Revisions, Session, Who},
+    sse::{self, SseSessions},
+};
+use crate::{caller::Caller, gateway::wire::edge::Edge};
+
+/// What the HTTP side needs to know.
+#[derive(Clone)]
+pub struct HttpSettings {
+    pub admission: Admission,
+    pub auth: Auth,
+    /// Longest request body in bytes.
+    pub body_limit: usize,
+    /// A legacy session without a request for so long is ended.
+    pub session_idle: Duration,
+    /// The same for an HTTP+SSE session. Its open stream already shows that the client lives.
+    pub sse_idle: Duration,
+}
+
+impl Default for HttpSettings {
+    /// For loopback.
+    fn default() -> Self {
+        Self {
+            admission: Admission::default(),
+            auth: Auth::Open,
+            body_limit: 64 * 1024 * 1024,
+            session_idle: Duration::from_secs(30 * 60),
+            sse_idle: Duration::from_secs(8 * 60 * 60),
+        }
+    }
+}
+
+/// Comments that keep streams open through proxies come this often.
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// The routes. Streams end when the face is [shut down](Face::shutdown).
+pub fn router(face: Arc<Face>, settings: HttpSettings) -> Router {
+    let HttpSettings { admission, auth, body_limit, session_idle, sse_idle } = settings;
+    let mut sessions = LocalSessionManager::default();
+    sessions.session_config.keep_alive = Some(session_idle);
+    // Bodies are limited at the edge, hosts and origins by `admission`, both for every route.
+    let config = StreamableHttpServerConfig::default()
+        .with_json_response(true)
+        .with_sse_keep_alive(Some(KEEP_ALIVE))
+        .disable_allowed_hosts()
+        .disable_allowed_origins()
+        .with_max_request_body_bytes(usize::MAX)
+        .with_cancellation_token(face.stopped().clone());
+    let shared = face.clone();
+    let service = StreamableHttpService::new(
+        move || Ok(Session::new(shared.clone(), Who::EachRequest, Revisions::All)),
+        Arc::new(sessions),
+        config,
+    );
+    let shared = face.clone();
+    let schemas = move |parts: &Parts, tool: &str| shared.schema(parts.extensions.get::<Caller>()?, tool);
+    let busy = face.clone();
+    Router::new()
+        .route_service("/mcp", Edge::new(service, body_limit, Arc::new(schemas)))
+        .merge(sse::router(SseSessions::new(face, body_limit, sse_idle)))
+        .route_layer(middleware::from_fn_with_state(busy, until_written))
+        .route_layer(middleware::from_fn_with_state(auth, authentication::authenticate))
+        .layer(middleware::from_fn_with_state(Arc::new(admission), admission::admit))
+}
+
+/// Keeps the face busy until the answer to a request has left, so that a shutdown does not cut it off. A GET
+/// is a stream that only a shutdown ends.
+async fn until_written(State(face): State<Arc<Face>>, request: Request, next: Next) -> Response {
+    let busy = (request.method() == Method::POST).then(|| face.busy());
+    next.run(request).await.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _held = &busy;
+            frame
+        }))
+    })
+}

@@ -1,0 +1,287 @@
+//! rmcp's handler: one a connection (stdio, SSE), session (legacy HTTP) or request (modern HTTP).
+
+use std::{
+    borrow::Cow,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use http::request::Parts;
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{
+        CacheScope, CompleteRequestMethod, CompleteRequestParams, CompleteResult, CustomRequest,
+        CustomResult, DiscoverRequestMethod, DiscoverResult, ErrorCode, Extensions, Implementation,
+        ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
+        ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsRequestMethod,
+        ListToolsResult, PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig,
+        SubscriptionFilter,
+    },
+    service::{NotificationContext, RequestContext, SubscriptionContext},
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    announce,
+    face::Face,
+    outgoing,
+    upward::{self, Level, Limits},
+    words,
+};
+use crate::{
+    caller::Caller,
+    gateway::wire::{
+        Era, RpcError,
+        carrier::{self, Carried},
+        text::Fields,
+    },
+};
+
+/// Messages that wait for the client before those who send them wait.
+const UP: usize = 16;
+
+/// Who asks over this connection.
+#[derive(Clone, Debug)]
+pub(super) enum Who {
+    /// The same caller always: the one who opened the pipe.
+    Fixed(Caller),
+    /// Every HTTP request names its own, put into its extensions by `authentication`.
+    EachRequest,
+}
+
+/// Which revisions a transport can carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Revisions {
+    All,
+    /// Up to 2025-11-25.
+    Legacy,
+}
+
+pub(super) struct Session {
+    face: Arc<Face>,
+    who: Who,
+    revisions: Revisions,
+    /// The caller of the first request; a legacy session is bound to it.
+    bound: OnceLock<Caller>,
+    /// From `logging/setLevel`; everything until then.
+    level: Mutex<Level>,
+    ended: CancellationToken,
+    _end: DropGuard,
+}
+
+impl Session {
+    pub(super) fn new(face: Arc<Face>, who: Who, revisions: Revisions) -> Self {
+        let ended = face.stopped().child_token();
+        let bound = OnceLock::new();
+        let level = Mutex::new(Level::Debug);
+        Self { face, who, revisions, bound, level, _end: ended.clone().drop_guard(), ended }
+    }
+
+    fn caller(&self, extensions: &Extensions) -> Result<Caller, ErrorData> {
+        let caller = match &self.who {
+            Who::Fixed(caller) => caller,
+            Who::EachRequest => parts(extensions)
+                .and_then(|parts| parts.extensions.get::<Caller>())
+                .ok_or_else(|| ErrorData::internal_error("the request came without its caller", None))?,
+        };
+        let bound = self.bound.get_or_init(|| caller.clone());
+        if bound != caller {
+            tracing::warn!(bound = bound.user, caller = caller.user, "a session was used by another caller");
+            let message = "this session belongs to another caller: open your own with initialize";
+            return Err(ErrorData::invalid_request(message, None));
+        }
+        Ok(caller.clone())
+    }
+
+    /// Which log messages this client wants: a legacy one those it asked for, a modern one says so each time.
+    fn limits(&self, era: Era, carried: &Carried) -> Limits {
+        let level = match era {
+            Era::Legacy => Some(*self.level.lock().unwrap_or_else(PoisonError::into_inner)),
+            Era::Modern => carried.params.as_deref().and_then(|params| {
+                let params = Fields::parse(params.get()).ok()?;
+                let meta = Fields::parse(params.get("_meta")?.get()).ok()?;
+                Level::parse(&meta.get_str("io.modelcontextprotocol/logLevel")?)
+            }),
+        };
+        Limits { era, level }
+    }
+
+    /// # Errors
+    /// When the level is none of the eight.
+    fn set_level(&self, carried: &Carried) -> Result<(), RpcError> {
+        let level = Fields::of(carried.params.as_deref())
+            .ok()
+            .and_then(|params| Level::parse(&params.get_str("level")?))
+            .ok_or_else(|| {
+                let message = "params.level must be one of debug, info, notice, warning, error, critical, alert, emergency";
+                RpcError::new(RpcError::INVALID_PARAMS, message)
+            })?;
+        *self.level.lock().unwrap_or_else(PoisonError::into_inner) = level;
+        Ok(())
+    }
+}
+
+fn parts(extensions: &Extensions) -> Option<&Parts> {
+    extensions.get::<Parts>()
+}
+
+/// Lines put the carried request into the message, the HTTP edge into the HTTP request.
+fn carried(extensions: &Extensions) -> Option<Carried> {
+    extensions.get::<Carried>().or_else(|| parts(extensions)?.extensions.get::<Carried>()).cloned()
+}
+
+/// A lifecycle request whose params are not what its type says: rmcp takes it for a custom one.
+fn untyped(method: &str, context: &RequestContext<RoleServer>) -> ErrorData {
+    match era(context) {
+        // There is no initialize or ping in the modern era.
+        Era::Modern => {
+            ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no {method} here"), None)
+        }
+        Era::Legacy => {
+            ErrorData::invalid_params(format!("the params of {method} are not what MCP says they are"), None)
+        }
+    }
+}
+
+fn era(context: &RequestContext<RoleServer>) -> Era {
+    words::era_of(context.meta.protocol_version().as_ref().map(ProtocolVersion::as_str))
+}
+
+impl ServerHandler for Session {
+    fn get_info(&self) -> ServerConfig {
+        let offer = self.face.offer();
+        let mut capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_tool_list_changed()
+            .enable_prompts()
+            .enable_prompts_list_changed()
+            .enable_resources()
+            .enable_resources_list_changed()
+            .enable_completions()
+            .build();
+        if offer.logging {
+            capabilities.logging = Some(serde_json::Map::new());
+        }
+        if let Some(resources) = capabilities.resources.as_mut().filter(|_| offer.subscriptions) {
+            resources.subscribe = Some(true);
+        }
+        let info = Implementation::new(words::NAME, words::VERSION).with_title("pilothouse");
+        ServerConfig::new(capabilities).with_server_info(info).with_instructions(offer.instructions)
+    }
+
+    fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {
+        match self.revisions {
+            Revisions::All => Cow::Borrowed(ProtocolVersion::KNOWN_VERSIONS),
+            Revisions::Legacy => {
+                Cow::Borrowed(ProtocolVersion::known_up_to(&ProtocolVersion::LATEST_WITH_INITIALIZE))
+            }
+        }
+    }
+
+    async fn discover(&self, _context: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
+        if self.revisions == Revisions::Legacy {
+            return Err(ErrorData::method_not_found::<DiscoverRequestMethod>());
+        }
+        let mut result = DiscoverResult::from_server_info(
+            self.supported_protocol_versions().into_owned(),
+            self.get_info(),
+        );
+        result.ttl_ms = words::LIST_TTL;
+        result.cache_scope = CacheScope::Private;
+        Ok(result)
+    }
+
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let carried = carried(&context.extensions).ok_or_else(|| untyped(&request.method, &context))?;
+        let caller = self.caller(&context.extensions)?;
+        let era = era(&context);
+        let answer = async {
+            if &*carried.method == "logging/setLevel" && era == Era::Legacy {
+                self.set_level(&carried)?;
+            }
+            let (up, from) = mpsc::channel(UP);
+            let params = carried.params.as_deref();
+            let answer = self.face.answer(&carried.method, params, &caller, era, up);
+            upward::drive(&context, self.limits(era, &carried), from, Box::pin(answer)).await
+        };
+        match answer.await {
+            Ok(result) => Ok(carrier::result(carried.slot.as_ref(), outgoing::redacted(result))),
+            Err(RpcError(error)) => Err(carrier::error(&RpcError(outgoing::redacted(error)))),
+        }
+    }
+
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        let caller = match self.caller(&context.extensions) {
+            Ok(caller) => caller,
+            Err(error) => {
+                tracing::warn!(%error, "a session is not told of changes");
+                return;
+            }
+        };
+        let telling = announce::to_session(self.face.catalogues(), caller, context.peer, self.ended.clone());
+        tokio::spawn(telling);
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        // rmcp takes away what the capabilities do not declare.
+        Some(requested.clone())
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let caller = self.caller(&context.request_context().extensions)?;
+        let end = async {
+            tokio::select! {
+                () = context.cancelled() => {}
+                () = self.face.stopping().cancelled() => {}
+            }
+        };
+        announce::to_subscription(self.face.catalogues(), caller, context.sink(), end).await;
+        Ok(())
+    }
+
+    // A request that reaches these came past the edge; rmcp's own answers would be empty but cheerful.
+
+    async fn complete(
+        &self,
+        _request: CompleteRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        Err(ErrorData::method_not_found::<CompleteRequestMethod>())
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Err(ErrorData::method_not_found::<ListToolsRequestMethod>())
+    }
+
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Err(ErrorData::method_not_found::<ListPromptsRequestMethod>())
+    }
+
+    async fn list_resources(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        Err(ErrorData::method_not_found::<ListResourcesRequestMethod>())
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Err(ErrorData::method_not_found::<ListResourceTemplatesRequestMethod>())
+    }
+}

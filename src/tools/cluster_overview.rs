@@ -1,0 +1,227 @@
+//! What is this cluster, is it healthy, what is wrong first.
+
+mod problems;
+
+use futures::{StreamExt, future::BoxFuture, stream};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+
+use self::problems::{Problem, Problems};
+use super::{
+    Tool,
+    arguments::{self, Parsed},
+    definition::{Definition, Effect, max_tokens, text},
+    desk::{Desk, failed},
+    kinds::{Facts, View},
+    list_events::{self, Filter},
+    list_resources::{self, cell_text},
+};
+use crate::{
+    answer::{Answer, Budget, Rank, Table},
+    caller::Caller,
+    cluster::{ListRequest, ReadError, Resource},
+};
+
+pub(super) struct ClusterOverview(pub(super) Desk);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    namespace: Option<String>,
+    max_tokens: Option<usize>,
+}
+
+/// What is looked at, worst cause first: what an earlier one breaks, a later one only shows.
+const KINDS: [(&str, &str); 9] = [
+    ("", "Node"),
+    ("", "PersistentVolumeClaim"),
+    ("", "Pod"),
+    ("apps", "Deployment"),
+    ("apps", "StatefulSet"),
+    ("apps", "DaemonSet"),
+    ("batch", "Job"),
+    ("", "Service"),
+    ("autoscaling", "HorizontalPodAutoscaler"),
+];
+const AT_ONCE: usize = 4;
+const EVENTS: usize = 5;
+
+impl Tool for ClusterOverview {
+    fn definition(&self) -> Value {
+        Definition {
+            name: "cluster_overview",
+            title: "Cluster overview",
+            description: "Use this first: says what cluster this is, whether it (or one namespace) is healthy, and what is wrong, the worst first with its reason. Pods that fail alike are one row under their workload. Go on with get_logs and get_resource.",
+            properties: json!({
+                "namespace": text("only this namespace"),
+                "max_tokens": max_tokens(),
+            }),
+            required: &[],
+            effect: Effect::Reads,
+            output: Some(json!({
+                "healthy": { "type": "boolean" },
+                "problems": { "type": "array", "items": { "type": "object", "properties": {
+                    "object": { "type": "string" }, "why": { "type": "string" } } } },
+            })),
+        }
+        .into_value()
+    }
+
+    fn call<'a>(&'a self, _caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
+        Box::pin(async move { self.look(arguments).await.unwrap_or_else(|error| error) })
+    }
+}
+
+/// What was found of one kind.
+struct Seen {
+    kind: String,
+    counts: [usize; 4],
+    problems: Vec<Problem>,
+}
+
+impl ClusterOverview {
+    async fn look(&self, raw: Option<&RawValue>) -> Result<Answer, Answer> {
+        let Parsed { arguments, request: _ } = arguments::parse(&self.definition(), raw)?;
+        let Arguments { namespace, max_tokens } = arguments;
+        let budget = max_tokens.map_or(self.0.budget, Budget::of);
+        let reader = &self.0.reader;
+        let (version, kinds) =
+            futures::try_join!(reader.version(), reader.kinds()).map_err(|error| failed(&error))?;
+        if let Some(namespace) = &namespace {
+            // Without the right to read namespaces their absence cannot be told from their silence.
+            let namespaces = self.0.kind("namespaces").await?;
+            if let Err(missing) = self.0.object(&namespaces, None, namespace).await
+                && missing.text.starts_with("there is no")
+            {
+                return Err(missing);
+            }
+        }
+        let wanted: Vec<&Resource> = KINDS
+            .iter()
+            .filter_map(|(group, kind)| kinds.of_kind(group, kind))
+            .filter(|resource| namespace.is_none() || resource.namespaced)
+            .collect();
+        let looks: Vec<_> =
+            wanted.into_iter().map(|resource| self.kind(resource, namespace.clone())).collect();
+        let looked: Vec<(String, Result<Seen, ReadError>)> =
+            stream::iter(looks).buffered(AT_ONCE).collect().await;
+        let mut problems = Problems::default();
+        let mut counts = Table::new(["KIND", "TOTAL", "BROKEN", "WARNING"]);
+        let mut hidden = Vec::new();
+        for (kind, seen) in looked {
+            match seen {
+                Ok(Seen { kind, counts: [broken, warning, neutral, healthy], problems: found }) => {
+                    let total = broken + warning + neutral + healthy;
+                    counts.push(vec![kind, total.to_string(), broken.to_string(), warning.to_string()]);
+                    found.into_iter().for_each(|problem| problems.add(problem));
+                }
+                Err(error @ (ReadError::Forbidden { .. } | ReadError::NotFound { .. })) => {
+                    hidden.push(format!("{kind}: {error}"));
+                }
+                Err(error) => return Err(failed(&error)),
+            }
+        }
+        let problems = problems.sorted();
+        let head = self.head(&version, namespace.as_deref(), &problems);
+        let tail = format!(
+            "\n{}{}{}",
+            counts.render(),
+            self.events(namespace).await,
+            lines(&hidden, "Not readable")
+        );
+        Ok(answer(&head, &tail, &problems, budget))
+    }
+
+    fn head(&self, version: &str, namespace: Option<&str>, problems: &[Problem]) -> String {
+        let recorded = self.0.reader.recorded_at();
+        let recorded = recorded.map_or_else(String::new, |at| format!(", as recorded at {at:.0}"));
+        let place = namespace.map_or_else(String::new, |namespace| format!(", namespace {namespace}"));
+        let server = self.0.reader.server();
+        let broken = problems.iter().filter(|problem| problem.rank == Rank::Broken).count();
+        let warnings = problems.len() - broken;
+        let verdict = match (broken, warnings) {
+            (0, 0) => "Healthy: nothing is wrong in what was looked at.".to_owned(),
+            (0, _) => format!("Nothing broken, {warnings} to watch:"),
+            (_, 0) => format!("{broken} broken:"),
+            _ => format!("{broken} broken, {warnings} to watch:"),
+        };
+        format!("Kubernetes {version} at {server}{place}{recorded}\n{verdict}\n")
+    }
+
+    async fn kind(
+        &self,
+        resource: &Resource,
+        namespace: Option<String>,
+    ) -> (String, Result<Seen, ReadError>) {
+        (resource.kind.clone(), self.seen(resource, namespace).await)
+    }
+
+    async fn seen(&self, resource: &Resource, namespace: Option<String>) -> Result<Seen, ReadError> {
+        let kind = resource.kind.clone();
+        let mut counts = [0; 4];
+        let mut problems = Vec::new();
+        let Some(view) = View::built_in(&resource.group, &kind) else {
+            return Ok(Seen { kind, counts, problems });
+        };
+        let mut list = ListRequest { namespace, ..ListRequest::default() };
+        let mut facts = Facts { now: self.0.reader.now(), endpoints: None };
+        if kind == "Service" {
+            let (endpoints, version) = list_resources::endpoints(&self.0, &list).await;
+            facts.endpoints = endpoints;
+            list.at = version;
+        }
+        let each = |object: &RawValue| {
+            let Ok(line) = view.line(object, &facts) else { return };
+            counts[line.health.rank as usize] += 1;
+            if line.health.rank <= Rank::Warning {
+                problems.push(Problem::of(&kind, object, line));
+            }
+        };
+        self.0.reader.list(resource, &list, each).await?;
+        Ok(Seen { kind, counts, problems })
+    }
+
+    /// The newest warnings, which may name what no status shows.
+    async fn events(&self, namespace: Option<String>) -> String {
+        let filter = Filter { namespace, ..Filter::default() };
+        let Ok((mut groups, _)) = list_events::read(&self.0, &filter, None).await else {
+            return String::new();
+        };
+        groups.retain(|group| group.is_warning);
+        groups.sort_by_key(|group| std::cmp::Reverse(group.last));
+        let now = self.0.reader.now();
+        let newest: Vec<String> =
+            groups.iter().take(EVENTS).map(|group| group.line_with_object(now)).collect();
+        lines(&newest, "Newest warnings")
+    }
+}
+
+fn lines(lines: &[String], heading: &str) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    lines.iter().fold(format!("\n{heading}:\n"), |text, line| format!("{text}  {line}\n"))
+}
+
+/// Problems first, as many as fit; the record has the same ones.
+fn answer(head: &str, tail: &str, problems: &[Problem], budget: Budget) -> Answer {
+    // The record says the same again: half the room each.
+    let room = budget.bytes().saturating_sub(head.len() + tail.len()) / 2;
+    let mut table = Table::new(["OBJECT", "WHY"]);
+    let mut record = Vec::new();
+    for problem in problems {
+        let (object, why) = (problem.object(), cell_text(&problem.why));
+        if !table.push_within(vec![object.clone(), why.clone()], room) {
+            break;
+        }
+        record.push(json!({ "object": object, "why": why }));
+    }
+    let left = problems.len() - record.len();
+    let left = match left {
+        0 => String::new(),
+        left => format!("and {left} more: list_resources shows all of a kind, unhealthy first\n"),
+    };
+    let shown = if problems.is_empty() { String::new() } else { table.render() };
+    let structured = json!({ "healthy": problems.is_empty(), "problems": record });
+    Answer::structured(format!("{head}{shown}{left}{tail}"), structured)
+}

@@ -1,0 +1,118 @@
+//! What every cluster tool works with, and the paging that all of them share.
+
+use jiff::Timestamp;
+
+use crate::{
+    answer::{Answer, Budget, Cursor, Page, Place, Sealer},
+    caller::Caller,
+    cluster::{ReadError, Reader},
+};
+
+/// Shared by the cluster tools; cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Desk {
+    pub(super) reader: Reader,
+    pub(super) sealer: Sealer,
+    pub(super) budget: Budget,
+}
+
+/// What stands under a table or text at least: a note and a cursor.
+const FOOTER_TOKENS: usize = 200;
+
+impl Desk {
+    /// Opens the page that a call asks for.
+    ///
+    /// # Errors
+    /// An error answer when the cursor is not for this call.
+    pub(super) fn page<'a>(
+        &'a self,
+        caller: &'a Caller,
+        request: &str,
+        cursor: Option<&str>,
+        max_tokens: Option<usize>,
+    ) -> Result<Paging<'a>, Answer> {
+        let now = Timestamp::now();
+        let cursor = cursor
+            .map(|sealed| Cursor::open(sealed, &self.sealer, request, caller, now))
+            .transpose()
+            .map_err(|error| Answer::error(error.to_string()))?;
+        let budget = max_tokens.map_or(self.budget, Budget::of);
+        Ok(Paging { desk: self, caller, request: request.to_owned(), cursor, budget, began: now })
+    }
+}
+
+/// One page of an answer.
+pub(super) struct Paging<'a> {
+    desk: &'a Desk,
+    caller: &'a Caller,
+    request: String,
+    cursor: Option<Cursor>,
+    budget: Budget,
+    began: Timestamp,
+}
+
+impl Paging<'_> {
+    /// For the content; room for what stands under it is kept.
+    pub(super) fn budget(&self) -> Budget {
+        Budget::of(self.budget.tokens().saturating_sub(FOOTER_TOKENS))
+    }
+
+    /// The version of the cluster's state that an earlier page has shown.
+    pub(super) fn version(&self) -> Option<String> {
+        self.cursor
+            .as_ref()
+            .map(|cursor| cursor.resource_version.clone())
+            .filter(|version| !version.is_empty())
+    }
+
+    pub(super) fn place(&self) -> Option<&Place> {
+        self.cursor.as_ref().map(|cursor| &cursor.place)
+    }
+
+    /// Ages and ranks are reckoned from here on all pages of one answer.
+    pub(super) fn now(&self) -> Timestamp {
+        self.desk.reader.recorded_at().unwrap_or(self.first())
+    }
+
+    fn first(&self) -> Timestamp {
+        self.cursor.as_ref().map_or(self.began, |cursor| cursor.at)
+    }
+
+    /// The line that says how to get the next page.
+    pub(super) fn next(&self, version: &str, place: Place) -> String {
+        let cursor = Cursor { resource_version: version.to_owned(), at: self.first(), place };
+        match cursor.seal(&self.desk.sealer, &self.request, self.caller) {
+            Ok(sealed) => format!("Next page: the same arguments and cursor={sealed}\n"),
+            Err(error) => format!("There is more, but no cursor can be made ({error}).\n"),
+        }
+    }
+
+    /// A page of a list as text. `what` is a noun for its rows.
+    pub(super) fn text(&self, page: Page, what: &str, version: &str) -> String {
+        let Page { table, shown, before, total, folded, next } = page;
+        let mut text = table.unwrap_or_default();
+        if total == 0 {
+            return format!("No {what}.\n");
+        }
+        if let Some(folded) = folded {
+            text.push_str(&format!("{folded} not listed here\n"));
+        }
+        match next {
+            Some(place) => {
+                let rows =
+                    if shown == 0 { "none".to_owned() } else { format!("{}-{}", before + 1, before + shown) };
+                text.push_str(&format!("{total} {what}, shown {rows}. {}", self.next(version, place)));
+            }
+            None if before > 0 => {
+                text.push_str(&format!("{total} {what}, shown {}-{total}, the end\n", before + 1))
+            }
+            None => text.push_str(&format!("{total} {what}\n")),
+        }
+        text
+    }
+}
+
+/// A failed read as the answer to a call.
+pub(super) fn failed(error: &ReadError) -> Answer {
+    Answer::error(error.to_string())
+}

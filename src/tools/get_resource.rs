@@ -1,0 +1,184 @@
+//! One object: how it is, its events, and its YAML without noise.
+
+use futures::future::BoxFuture;
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+
+use super::{
+    Tool,
+    arguments::{self, Parsed},
+    definition::{Definition, Effect, cursor, max_tokens, text},
+    desk::{Desk, Paging},
+    kinds::{self, Facts, Health},
+    list_events::{self, Filter},
+    list_resources,
+};
+use crate::{
+    answer::{Answer, Place, Rank, window},
+    caller::Caller,
+    cluster::{ListRequest, Resource},
+    redact,
+};
+
+pub(super) struct GetResource(pub(super) Desk);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    kind: String,
+    name: String,
+    namespace: Option<String>,
+    cursor: Option<String>,
+    max_tokens: Option<usize>,
+}
+
+/// Older ones are in `list_events`.
+const EVENTS: usize = 10;
+
+impl Tool for GetResource {
+    fn definition(&self) -> Value {
+        Definition {
+            name: "get_resource",
+            title: "Get resource",
+            description: "Use this to look at one object of any kind: its health with the reason, its conditions, its recent events, and its YAML without noise. Secret values are replaced by a digest.",
+            properties: json!({
+                "kind": text("kind, plural or short name"),
+                "name": text("name of the object"),
+                "namespace": text("required for kinds with namespaces"),
+                "cursor": cursor(),
+                "max_tokens": max_tokens(),
+            }),
+            required: &["kind", "name"],
+            effect: Effect::Reads,
+            output: None,
+        }
+        .into_value()
+    }
+
+    fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
+        Box::pin(async move { self.get(caller, arguments).await.unwrap_or_else(|error| error) })
+    }
+}
+
+impl GetResource {
+    async fn get(&self, caller: &Caller, raw: Option<&RawValue>) -> Result<Answer, Answer> {
+        let Parsed { arguments, request } = arguments::parse(&self.definition(), raw)?;
+        let Arguments { kind, name, namespace, cursor, max_tokens } = arguments;
+        let paging = self.0.page(caller, &request, cursor.as_deref(), max_tokens)?;
+        let resource = self.0.kind(&kind).await?;
+        let raw = self.0.object(&resource, namespace.as_deref(), &name).await?;
+        let object: Value = serde_json::from_str(raw.get()).map_err(|error| {
+            Answer::error(format!(
+                "{} {name} came as something that is not an object: {error}",
+                resource.kind
+            ))
+        })?;
+        let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+        let from = match (paging.place(), paging.version()) {
+            (Some(Place::Byte(from)), Some(shown)) if shown == version => Some(*from),
+            (Some(_), _) => {
+                let sentence = format!(
+                    "{} {name} has changed since the last page: call again without `cursor`",
+                    resource.kind
+                );
+                return Err(Answer::error(sentence));
+            }
+            (None, _) => None,
+        };
+        let head = match from {
+            None => self.head(&resource, &raw, &object, &paging).await,
+            Some(_) => String::new(),
+        };
+        let yaml = yaml(object).map_err(|error| {
+            Answer::error(format!("{} {name} cannot be written as YAML: {error}", resource.kind))
+        })?;
+        let piece = window(&yaml, from.unwrap_or(0), paging.budget().after(&head));
+        let mut text = format!("{head}{}", piece.text);
+        if let Some(next) = piece.next {
+            let left = yaml.len() - next;
+            text.push_str(&format!("\n{left} more bytes. {}", paging.next(&version, Place::Byte(next))));
+        }
+        Ok(Answer::text(text))
+    }
+
+    /// Health, conditions and events; what of it cannot be had says so.
+    async fn head(&self, resource: &Resource, raw: &RawValue, object: &Value, paging: &Paging<'_>) -> String {
+        let now = paging.now();
+        let mut facts = Facts { now, endpoints: None };
+        let namespace = object["metadata"]["namespace"].as_str().map(str::to_owned);
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        if resource.id() == "services" {
+            let services = ListRequest { namespace: namespace.clone(), ..ListRequest::default() };
+            facts.endpoints = list_resources::endpoints(&self.0, &services).await.0;
+        }
+        let mut head = String::new();
+        if let Ok(line) = self.0.view(resource).await.line(raw, &facts) {
+            let Health { rank, why } = line.health;
+            let rank = match rank {
+                Rank::Broken => "Broken",
+                Rank::Warning => "Warning",
+                Rank::Neutral => "Health unknown",
+                Rank::Healthy => "Healthy",
+            };
+            let why = if why.is_empty() { why } else { format!(": {}", redact::shown(&why)) };
+            head.push_str(&format!("{rank}{why}\n"));
+        }
+        let conditions = kinds::conditions(object, now);
+        if !conditions.is_empty() {
+            head.push_str("Conditions:\n");
+            let lines = conditions.iter().map(|line| format!("  {}\n", list_resources::cell_text(line)));
+            lines.for_each(|line| head.push_str(&line));
+        }
+        let filter = Filter { namespace, kind: Some(resource.kind.clone()), name: Some(name.to_owned()) };
+        match list_events::read(&self.0, &filter, None).await {
+            Ok((groups, _)) if groups.is_empty() => {}
+            Ok((mut groups, _)) => {
+                groups.sort_by_key(|group| (!group.is_warning, std::cmp::Reverse(group.last)));
+                head.push_str("Events:\n");
+                groups
+                    .iter()
+                    .take(EVENTS)
+                    .for_each(|group| head.push_str(&format!("  {}\n", group.line(now))));
+                if groups.len() > EVENTS {
+                    head.push_str(&format!("  and {} more: list_events\n", groups.len() - EVENTS));
+                }
+            }
+            Err(error) => head.push_str(&format!("Events cannot be read: {error}\n")),
+        }
+        head.push_str("---\n");
+        head
+    }
+}
+
+/// Without what only machines read, and without the conditions, which stand above.
+fn yaml(mut object: Value) -> Result<String, String> {
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.shift_remove("managedFields");
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.shift_remove("kubectl.kubernetes.io/last-applied-configuration");
+            if annotations.is_empty() {
+                metadata.shift_remove("annotations");
+            }
+        }
+    }
+    if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) {
+        status.shift_remove("conditions");
+    }
+    see(&mut object);
+    redact::value(&mut object);
+    serde_saphyr::to_string(&object).map_err(|error| error.to_string())
+}
+
+/// Takes invisible characters out of all texts.
+fn see(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let std::borrow::Cow::Owned(seen) = redact::visible(text) {
+                *text = seen;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(see),
+        Value::Object(fields) => fields.values_mut().for_each(see),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}

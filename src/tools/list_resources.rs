@@ -1,0 +1,185 @@
+//! Lists objects of any kind, unhealthy first.
+
+use futures::future::BoxFuture;
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+
+use super::{
+    Tool,
+    arguments::{self, Parsed},
+    definition::{Definition, Effect, cursor, max_tokens, text},
+    desk::{Desk, failed},
+    kinds::{Endpoints, Facts, Health, Line, View},
+};
+use crate::{
+    answer::{Answer, Rank, Row, Selection},
+    caller::Caller,
+    cluster::{ListRequest, ReadError, Resource},
+    redact,
+};
+
+pub(super) struct ListResources(pub(super) Desk);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    kind: String,
+    namespace: Option<String>,
+    labels: Option<String>,
+    fields: Option<String>,
+    cursor: Option<String>,
+    max_tokens: Option<usize>,
+}
+
+impl Tool for ListResources {
+    fn definition(&self) -> Value {
+        Definition {
+            name: "list_resources",
+            title: "List resources",
+            description: "Use this to see which objects of a kind exist and which of them are unhealthy. Works for every kind the cluster knows, custom resources included. Unhealthy objects come first with the reason; many healthy ones are folded into counts, and the cursor lists them.",
+            properties: json!({
+                "kind": text("kind, plural or short name, with its group if ambiguous: pods, deploy, mcpservers.pilothouse.dev"),
+                "namespace": text("all namespaces if absent"),
+                "labels": text("label selector: app=web,tier!=db"),
+                "fields": text("field selector: spec.nodeName=n1"),
+                "cursor": cursor(),
+                "max_tokens": max_tokens(),
+            }),
+            required: &["kind"],
+            effect: Effect::Reads,
+            output: None,
+        }
+        .into_value()
+    }
+
+    fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
+        Box::pin(async move { self.list(caller, arguments).await.unwrap_or_else(|error| error) })
+    }
+}
+
+impl ListResources {
+    async fn list(&self, caller: &Caller, raw: Option<&RawValue>) -> Result<Answer, Answer> {
+        let Parsed { arguments, request } = arguments::parse(&self.definition(), raw)?;
+        let Arguments { kind, namespace, labels, fields, cursor, max_tokens } = arguments;
+        let desk = &self.0;
+        let paging = desk.page(caller, &request, cursor.as_deref(), max_tokens)?;
+        let resource = desk.kind(&kind).await?;
+        if !resource.can("list") {
+            return Err(Answer::error(format!("objects of kind {} cannot be listed", resource.kind)));
+        }
+        let view = desk.view(&resource).await;
+        let list = ListRequest { namespace: namespace.clone(), labels, fields, at: paging.version() };
+        let facts = Facts { now: paging.now(), endpoints: None };
+        let with_namespace = resource.namespaced && namespace.is_none();
+        let (rows, version) = rows(desk, &resource, &view, list, facts, paging.place(), paging.budget())
+            .await
+            .map_err(|e| failed(&e))?;
+        let mut columns = vec!["NAME".to_owned()];
+        if with_namespace {
+            columns.insert(0, "NAMESPACE".to_owned());
+        }
+        columns.extend(view.columns());
+        columns.extend(["AGE".to_owned(), "WHY".to_owned()]);
+        let total = rows.total();
+        let page = rows.page(columns.iter().map(String::as_str), paging.budget());
+        let place = namespace.as_deref().map_or_else(String::new, |namespace| format!(" in {namespace}"));
+        if total == 0 {
+            let note = self.nothing(&resource, namespace.as_deref()).await;
+            return Ok(Answer::text(format!("No {}{place}.{note}", resource.id())));
+        }
+        Ok(Answer::text(paging.text(page, &format!("{}{place}", resource.id()), &version)))
+    }
+
+    /// An empty list of a namespace that does not exist is no answer.
+    async fn nothing(&self, resource: &Resource, namespace: Option<&str>) -> String {
+        let Some(namespace) = namespace.filter(|_| resource.namespaced) else { return String::new() };
+        let Ok(namespaces) = self.0.kind("namespaces").await else { return String::new() };
+        match self.0.object(&namespaces, None, namespace).await {
+            Ok(_) => String::new(),
+            Err(missing) => format!(" But {}.", missing.text),
+        }
+    }
+}
+
+/// All objects as rows, and the version of the state they show.
+async fn rows(
+    desk: &Desk,
+    resource: &Resource,
+    view: &View,
+    mut list: ListRequest,
+    mut facts: Facts,
+    after: Option<&crate::answer::Place>,
+    budget: crate::answer::Budget,
+) -> Result<(Selection, String), ReadError> {
+    let with_namespace = resource.namespaced && list.namespace.is_none();
+    if resource.id() == "services" {
+        let (endpoints, version) = endpoints(desk, &list).await;
+        facts.endpoints = endpoints;
+        list.at = list.at.or(version);
+    }
+    let mut rows = Selection::new(after, budget);
+    let version = desk
+        .reader
+        .list(resource, &list, |object| {
+            let line = view.line(object, &facts).unwrap_or_else(|error| unreadable(object, &error));
+            rows.offer(row(line, with_namespace));
+        })
+        .await?;
+    Ok((rows, version))
+}
+
+/// The endpoints behind Services, and the version of the state they are of, so that the Services are read at
+/// the same. Without the right to read them Services are shown without.
+pub(super) async fn endpoints(desk: &Desk, services: &ListRequest) -> (Option<Endpoints>, Option<String>) {
+    let Ok(slices) = desk.kind("endpointslices.discovery.k8s.io").await else { return (None, None) };
+    let request = ListRequest {
+        namespace: services.namespace.clone(),
+        at: services.at.clone(),
+        ..ListRequest::default()
+    };
+    let mut endpoints = Endpoints::default();
+    match desk.reader.list(&slices, &request, |slice| endpoints.add(slice)).await {
+        Ok(version) => (Some(endpoints), Some(version)),
+        Err(_) => (None, None),
+    }
+}
+
+fn row(line: Line, with_namespace: bool) -> Row {
+    let Line { namespace, name, health, cells, age } = line;
+    let Health { rank, why } = health;
+    let key = format!("{namespace}/{name}");
+    let mut all = Vec::with_capacity(cells.len() + 4);
+    if with_namespace {
+        all.push(namespace.clone());
+    }
+    all.push(name);
+    all.extend(cells);
+    all.push(age);
+    all.push(why);
+    let cells = all.into_iter().map(|cell| cell_text(&cell)).collect();
+    Row { rank, key, group: namespace, cells }
+}
+
+/// Longer cells say no more and cost much.
+const CELL_CHARS: usize = 260;
+
+pub(super) fn cell_text(cell: &str) -> String {
+    let shown = redact::shown(cell);
+    match shown.char_indices().nth(CELL_CHARS) {
+        Some((end, _)) => format!("{}…", &shown[..end]),
+        None => shown,
+    }
+}
+
+/// An object that is not what its kind promises is shown as such, not dropped.
+fn unreadable(object: &RawValue, error: &serde_json::Error) -> Line {
+    let value: Value = serde_json::from_str(object.get()).unwrap_or_default();
+    let meta = |key: &str| value["metadata"][key].as_str().unwrap_or_default().to_owned();
+    Line {
+        namespace: meta("namespace"),
+        name: meta("name"),
+        health: Health { rank: Rank::Neutral, why: format!("cannot be read as its kind: {error}") },
+        cells: Vec::new(),
+        age: String::new(),
+    }
+}

@@ -1,0 +1,251 @@
+//! The fleet: the MCP servers whose tools we proxy.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+
+use super::{
+    FleetView, ServerRow, Tool,
+    arguments::{self, Parsed},
+    definition::{Definition, Effect, cursor, max_tokens, text},
+    desk::Desk,
+    list_resources::cell_text,
+    target,
+};
+use crate::{
+    answer::{Answer, Budget, Rank, Row, Selection},
+    caller::Caller,
+};
+
+/// `list_mcp_servers`.
+pub(super) struct ListMcpServers {
+    pub(super) desk: Desk,
+    pub(super) fleet: Arc<dyn FleetView>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListArguments {
+    namespace: Option<String>,
+    cursor: Option<String>,
+    max_tokens: Option<usize>,
+}
+
+impl Tool for ListMcpServers {
+    fn definition(&self) -> Value {
+        Definition {
+            name: "list_mcp_servers",
+            title: "List MCP servers",
+            description: "Use this to see which MCP servers are registered, whether they answer, and how many tools each adds here. Those that do not answer come first with the reason.",
+            properties: json!({
+                "namespace": text("all namespaces if absent"),
+                "cursor": cursor(),
+                "max_tokens": max_tokens(),
+            }),
+            required: &[],
+            effect: Effect::Reads,
+            output: None,
+        }
+        .into_value()
+    }
+
+    fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
+        Box::pin(async move { self.list(caller, arguments).unwrap_or_else(|error| error) })
+    }
+}
+
+impl ListMcpServers {
+    fn list(&self, caller: &Caller, raw: Option<&RawValue>) -> Result<Answer, Answer> {
+        let Parsed { arguments, request } = arguments::parse(&self.definition(), raw)?;
+        let ListArguments { namespace, cursor, max_tokens } = arguments;
+        let paging = self.desk.page(caller, &request, cursor.as_deref(), max_tokens)?;
+        let mut rows = Selection::new(paging.place(), paging.budget());
+        let servers = self.fleet.servers();
+        let wanted =
+            servers.iter().filter(|row| namespace.as_ref().is_none_or(|wanted| row.namespace == *wanted));
+        wanted.for_each(|server| rows.offer(row(server)));
+        let columns = [
+            "NAMESPACE",
+            "NAME",
+            "PREFIX",
+            "STATE",
+            "TOOLS",
+            "TRANSPORT",
+            "ENDPOINTS",
+            "CALLS",
+            "ERRORS",
+            "WHY",
+        ];
+        let page = rows.page(columns, paging.budget());
+        Ok(Answer::text(paging.text(page, "MCP servers", "")))
+    }
+}
+
+fn rank(server: &ServerRow) -> Rank {
+    match server.state.as_str() {
+        "Ready" if server.dropped.is_empty() => Rank::Healthy,
+        "Ready" | "Connecting" => Rank::Warning,
+        _ => Rank::Broken,
+    }
+}
+
+fn row(row: &ServerRow) -> Row {
+    let ServerRow {
+        namespace,
+        name,
+        prefix,
+        state,
+        reason,
+        transport,
+        server: _,
+        tools,
+        calls,
+        errors,
+        endpoints,
+        dropped,
+    } = row;
+    let why = match (reason.is_empty(), dropped.len()) {
+        (false, _) => reason.clone(),
+        (true, 0) => String::new(),
+        (true, count) => format!("{count} entries dropped, {}", dropped[0]),
+    };
+    let cells = vec![
+        namespace.clone(),
+        name.clone(),
+        prefix.clone(),
+        state.clone(),
+        tools.len().to_string(),
+        transport.clone(),
+        endpoints.to_string(),
+        calls.to_string(),
+        errors.to_string(),
+        why,
+    ];
+    Row {
+        rank: rank(row),
+        key: format!("{namespace}/{name}"),
+        group: namespace.clone(),
+        cells: cells.iter().map(|cell| cell_text(cell)).collect(),
+    }
+}
+
+/// `get_mcp_server`.
+pub(super) struct GetMcpServer {
+    pub(super) desk: Desk,
+    pub(super) fleet: Arc<dyn FleetView>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GetArguments {
+    name: String,
+    namespace: Option<String>,
+    max_tokens: Option<usize>,
+}
+
+impl Tool for GetMcpServer {
+    fn definition(&self) -> Value {
+        Definition {
+            name: "get_mcp_server",
+            title: "Get MCP server",
+            description: "Use this to look at one registered MCP server: whether it answers and why not, its version, its tools as they are called here with what each definition costs in tokens, and its calls.",
+            properties: json!({
+                "name": text("name of the MCPServer"),
+                "namespace": text("needed if several have the name"),
+                "max_tokens": max_tokens(),
+            }),
+            required: &["name"],
+            effect: Effect::Reads,
+            output: Some(json!({
+                "state": { "type": "string" }, "reason": { "type": "string" },
+                "tools": { "type": "array", "items": { "type": "string" } },
+            })),
+        }
+        .into_value()
+    }
+
+    fn call<'a>(&'a self, _caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
+        Box::pin(async move { self.get(arguments).unwrap_or_else(|error| error) })
+    }
+}
+
+impl GetMcpServer {
+    fn get(&self, raw: Option<&RawValue>) -> Result<Answer, Answer> {
+        let Parsed { arguments, request: _ } = arguments::parse(&self.definition(), raw)?;
+        let GetArguments { name, namespace, max_tokens } = arguments;
+        let servers = self.fleet.servers();
+        let in_namespace =
+            |row: &&ServerRow| namespace.as_ref().is_none_or(|wanted| row.namespace == *wanted);
+        let found: Vec<&ServerRow> =
+            servers.iter().filter(|row| row.name == name).filter(in_namespace).collect();
+        match found.as_slice() {
+            [server] => Ok(described(server, max_tokens.map_or(self.desk.budget, Budget::of))),
+            [] => {
+                let place =
+                    namespace.map_or_else(String::new, |namespace| format!(" in namespace {namespace}"));
+                let near = target::nearest(&name, servers.iter().map(|row| row.name.as_str()));
+                let near = match (near.as_slice(), servers.len()) {
+                    ([], 0) => ": none is registered".to_owned(),
+                    ([], _) => ": list_mcp_servers names all".to_owned(),
+                    (near, _) => format!(": nearest are {}", near.join(", ")),
+                };
+                Err(Answer::error(format!("there is no MCP server `{name}`{place}{near}")))
+            }
+            several => {
+                let namespaces: Vec<&str> = several.iter().map(|row| row.namespace.as_str()).collect();
+                let sentence = format!(
+                    "several MCP servers are named `{name}`: give a `namespace`, {}",
+                    namespaces.join(" or ")
+                );
+                Err(Answer::error(sentence))
+            }
+        }
+    }
+}
+
+fn described(row: &ServerRow, budget: Budget) -> Answer {
+    let ServerRow {
+        namespace,
+        name,
+        prefix,
+        state,
+        reason,
+        transport,
+        server,
+        tools,
+        calls,
+        errors,
+        endpoints,
+        dropped,
+    } = row;
+    let tokens: u32 = tools.iter().map(|(_, tokens)| tokens).sum();
+    let reason = cell_text(reason);
+    let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    let prefix = if prefix.is_empty() { "none" } else { prefix };
+    let mut text = format!("{namespace}/{name}: {state}{why}\n");
+    if let Some(server) = server {
+        text.push_str(&format!("server: {}\n", cell_text(server)));
+    }
+    text.push_str(&format!(
+        "transport: {transport}, endpoints: {endpoints}, prefix: {prefix}, calls: {calls}, errors: {errors}\n"
+    ));
+    dropped.iter().take(20).for_each(|dropped| text.push_str(&format!("dropped: {}\n", cell_text(dropped))));
+    text.push_str(&format!("{} tools, about {tokens} tokens to list:\n", tools.len()));
+    // The record names the tools again.
+    let room = budget.bytes().saturating_sub(text.len()) / 2;
+    let mut named = Vec::new();
+    let mut lines = String::new();
+    for (tool, tokens) in tools {
+        let line = format!("  {tool} ({tokens})\n");
+        if lines.len() + line.len() > room {
+            lines.push_str(&format!("  and {} more: raise max_tokens\n", tools.len() - named.len()));
+            break;
+        }
+        lines.push_str(&line);
+        named.push(tool.as_str());
+    }
+    let structured = json!({ "state": state, "reason": reason, "tools": named });
+    Answer::structured(text + &lines, structured)
+}

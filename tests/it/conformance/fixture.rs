@@ -1,0 +1,178 @@
+//! A server with the entries that the suite calls, answering as raw JSON behind the production face.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use pilothouse::{
+    gateway::{
+        Catalogue, Entry, Kind, Route,
+        wire::{Era, Raw, RpcError, Up, text::raw},
+    },
+    mcp::{Asked, Offer, Own},
+};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{
+    content,
+    questions::{self, Seal},
+};
+
+pub(super) struct Fixture {
+    catalogue: watch::Sender<Arc<Catalogue>>,
+    seal: Seal,
+    /// How often the lists were changed on request.
+    changes: Mutex<u64>,
+}
+
+impl Fixture {
+    pub(super) fn new() -> (Self, watch::Receiver<Arc<Catalogue>>) {
+        let (catalogue, catalogues) = watch::channel(Arc::new(Catalogue::new(0, entries())));
+        (Self { catalogue, seal: Seal::new(), changes: Mutex::new(0) }, catalogues)
+    }
+
+    /// Adds one entry, so that the list of its kind changes.
+    fn change(&self, kind: Kind) {
+        let mut changes = self.changes.lock().unwrap();
+        *changes += 1;
+        let name = format!("changed_{changes}");
+        let value = json!({ "name": name, "description": name, "inputSchema": { "type": "object" } });
+        let mut all = entries();
+        all.push(Arc::new(entry(kind, &name, &value)));
+        self.catalogue.send_replace(Arc::new(Catalogue::new(*changes, all)));
+    }
+
+    async fn call(&self, asked: Asked<'_>, params: &Value, up: &Upward) -> Result<Value, RpcError> {
+        let arguments = &params["arguments"];
+        match asked.name {
+            "test_tool_with_logging" | "test_logging_tool" => {
+                for message in ["Tool execution started", "Tool processing data", "Tool execution completed"]
+                {
+                    let params = json!({ "level": "info", "logger": "fixture", "data": message });
+                    up.note("notifications/message", params).await;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Ok(content::text("Logging test completed"))
+            }
+            "test_tool_with_progress" => {
+                let token = &params["_meta"]["progressToken"];
+                for progress in [0, 50, 100].iter().filter(|_| !token.is_null()) {
+                    let params = json!({ "progressToken": token, "progress": progress, "total": 100 });
+                    up.note("notifications/progress", params).await;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Ok(content::text("Progress test completed"))
+            }
+            "test_sampling" => {
+                let message =
+                    json!({ "role": "user", "content": { "type": "text", "text": arguments["prompt"] } });
+                let question = json!({ "messages": [message], "maxTokens": 100 });
+                let answer = up.ask("sampling/createMessage", question).await?;
+                Ok(content::text(&format!("LLM response: {}", answer["content"]["text"])))
+            }
+            "test_elicitation" => up.form(arguments["message"].as_str(), questions::PERSON).await,
+            "test_elicitation_sep1034_defaults" => up.form(None, questions::DEFAULTS).await,
+            "test_elicitation_sep1330_enums" => up.form(None, questions::ENUMS).await,
+            "test_reconnection" => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                Ok(content::text("Reconnection test completed"))
+            }
+            "test_missing_capability" => {
+                let declared = &params["_meta"]["io.modelcontextprotocol/clientCapabilities"]["sampling"];
+                if declared.is_object() {
+                    return Ok(content::text("The client can sample."));
+                }
+                let data = json!({ "requiredCapabilities": { "sampling": {} } });
+                Err(RpcError::with_data(-32021, "this tool needs a client that can sample", data))
+            }
+            "test_trigger_tool_change" => {
+                self.change(Kind::Tool);
+                Ok(content::text("The tools changed."))
+            }
+            "test_trigger_prompt_change" => {
+                self.change(Kind::Prompt);
+                Ok(content::text("The prompts changed."))
+            }
+            name => match questions::asked(&self.seal, name, params) {
+                Some(answer) => answer,
+                None => Ok(content::shown(name).unwrap_or_else(|| content::text("Done."))),
+            },
+        }
+    }
+}
+
+impl Own for Fixture {
+    fn offer(&self) -> Offer {
+        Offer {
+            instructions: "A fixture for the conformance suite.".into(),
+            logging: true,
+            subscriptions: true,
+        }
+    }
+
+    fn answer<'a>(&'a self, asked: Asked<'a>, up: mpsc::Sender<Up>) -> BoxFuture<'a, Result<Raw, RpcError>> {
+        Box::pin(async move {
+            let params: Value =
+                asked.params.map_or(Value::Null, |params| serde_json::from_str(params.get()).unwrap());
+            let answer = match asked.method {
+                "tools/call" => self.call(asked, &params, &Upward(up)).await?,
+                "resources/read" => content::read(asked.name),
+                "prompts/get" => match questions::asked(&self.seal, asked.name, &params) {
+                    Some(answer) if asked.era == Era::Modern => answer?,
+                    _ => content::prompt(asked.name, &params["arguments"]),
+                },
+                "completion/complete" => {
+                    json!({ "completion": { "values": ["paris", "park"], "total": 2, "hasMore": false } })
+                }
+                _ => json!({}),
+            };
+            Ok(raw(&answer))
+        })
+    }
+}
+
+/// What a tool sends while it runs.
+struct Upward(mpsc::Sender<Up>);
+
+impl Upward {
+    async fn note(&self, method: &str, params: Value) {
+        let note = Up::Note { method: method.to_owned(), params: Some(raw(&params)) };
+        self.0.send(note).await.unwrap();
+    }
+
+    async fn ask(&self, method: &str, params: Value) -> Result<Value, RpcError> {
+        let (reply, answer) = oneshot::channel();
+        let ask = Up::Ask { method: method.to_owned(), params: Some(raw(&params)), reply };
+        self.0.send(ask).await.unwrap();
+        answer.await.unwrap().map(|answer| serde_json::from_str(answer.get()).unwrap())
+    }
+
+    async fn form(&self, message: Option<&str>, schema: &str) -> Result<Value, RpcError> {
+        let schema: Value = serde_json::from_str(schema).unwrap();
+        let message = message.unwrap_or("Please review");
+        let answer =
+            self.ask("elicitation/create", json!({ "message": message, "requestedSchema": schema })).await?;
+        let (action, content) = (answer["action"].as_str().unwrap_or_default(), &answer["content"]);
+        Ok(content::text(&format!("Elicitation completed: action={action}, content={content}")))
+    }
+}
+
+fn entry(kind: Kind, name: &str, value: &Value) -> Entry {
+    Entry { kind, name: name.to_owned(), raw: raw(value), hash: name.to_owned(), route: Route::Own }
+}
+
+fn entries() -> Vec<Arc<Entry>> {
+    let of = |kind: Kind, key: &'static str, values: Vec<Value>| {
+        values
+            .into_iter()
+            .map(move |value| Arc::new(entry(kind, value[key].as_str().unwrap_or_default(), &value)))
+    };
+    of(Kind::Tool, "name", content::tools())
+        .chain(of(Kind::Prompt, "name", content::prompts()))
+        .chain(of(Kind::Resource, "uri", content::resources()))
+        .chain(of(Kind::ResourceTemplate, "uriTemplate", content::templates()))
+        .collect()
+}

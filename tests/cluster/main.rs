@@ -1,4 +1,5 @@
 //! Everything that needs a real Kubernetes, one module a behaviour.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod admission;
 mod lease;

@@ -27,6 +27,7 @@ mod gateway_odd;
 mod gateway_parts;
 mod gateway_processes;
 mod gateway_support;
+mod operator_manifests;
 mod parts;
 mod release;
 mod stage;

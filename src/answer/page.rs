@@ -135,7 +135,7 @@ impl Selection {
 
 fn groups(healthy: usize, groups: &BTreeMap<String, usize>) -> String {
     if groups.len() == 1 && groups.contains_key("") {
-        return format!("{healthy} healthy");
+        return healthy.to_string();
     }
     let mut by_count: Vec<_> = groups.iter().collect();
     by_count.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
@@ -143,7 +143,7 @@ fn groups(healthy: usize, groups: &BTreeMap<String, usize>) -> String {
         by_count.iter().take(GROUPS_NAMED).map(|(group, count)| format!("{group} {count}")).collect();
     let rest = by_count.len().saturating_sub(GROUPS_NAMED);
     let rest = if rest == 0 { String::new() } else { format!(" and {rest} more") };
-    format!("{healthy} healthy ({}{rest})", named.join(", "))
+    format!("{healthy} ({}{rest})", named.join(", "))
 }
 
 /// One page of a list.
@@ -214,7 +214,7 @@ mod tests {
         fill(&mut first);
         let page = first.page(["NAME", "RANK"], Budget::DEFAULT);
         assert_eq!((page.shown, page.total), (1, 51));
-        assert_eq!(page.folded.as_deref(), Some("50 healthy (shop 50)"));
+        assert_eq!(page.folded.as_deref(), Some("50 (shop 50)"));
         let mut second = Selection::new(page.next.as_ref(), Budget::DEFAULT);
         fill(&mut second);
         let page = second.page(["NAME", "RANK"], Budget::DEFAULT);

@@ -63,7 +63,7 @@ impl ListKinds {
             .for_each(|resource| rows.offer(row(resource)));
         let what = if search.is_empty() { "kinds".to_owned() } else { format!("kinds with `{search}`") };
         let page = rows.page(["NAME", "KIND", "SHORT", "NAMESPACED", "VERSION"], paging.budget());
-        Ok(Answer::text(paging.text(page, &what, "")))
+        Ok(Answer::text(paging.text(page, &what, "", "")))
     }
 }
 

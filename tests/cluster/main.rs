@@ -3,3 +3,4 @@
 mod main_job;
 mod reader;
 mod support;
+mod tools_recording;

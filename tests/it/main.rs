@@ -17,3 +17,5 @@ mod fleet_examples;
 mod fleet_folder;
 mod parts;
 mod release;
+mod tools_connect;
+mod tools_recorded;

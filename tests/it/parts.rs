@@ -12,6 +12,11 @@ pub(crate) fn node() -> PathBuf {
     node_parts().join("node_modules/.bin/node")
 }
 
+/// The Python environment, with `bin`.
+pub(crate) fn python_parts() -> PathBuf {
+    folder("PARTS_PYTHON")
+}
+
 fn folder(variable: &str) -> PathBuf {
     let folder = std::env::var_os(variable).unwrap_or_else(|| {
         panic!("{variable} is not set: run tests/parts/install and export what it prints, or use tests/run")

@@ -93,7 +93,7 @@ impl ListEvents {
         if namespace.is_none() {
             columns.insert(3, "NAMESPACE");
         }
-        let page = rows.page(columns, paging.budget());
+        let page = rows.page(columns, paging.budget(), cell_text);
         let place = namespace.map_or_else(String::new, |namespace| format!(" in {namespace}"));
         Ok(Answer::text(paging.text(page, &format!("groups of events{place}"), "normal", &version)))
     }
@@ -247,7 +247,7 @@ impl Group {
             rank: if *is_warning { Rank::Warning } else { Rank::Healthy },
             key: format!("{newest_first:020} {namespace} {object} {:x}", self.digest()),
             group: namespace.clone(),
-            cells: cells.iter().map(|cell| cell_text(cell)).collect(),
+            cells,
         }
     }
 

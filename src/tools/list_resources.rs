@@ -81,7 +81,7 @@ impl ListResources {
         columns.extend(view.columns());
         columns.extend(["AGE".to_owned(), "WHY".to_owned()]);
         let total = rows.total();
-        let page = rows.page(columns.iter().map(String::as_str), paging.budget());
+        let page = rows.page(columns.iter().map(String::as_str), paging.budget(), cell_text);
         let place = namespace.as_deref().map_or_else(String::new, |namespace| format!(" in {namespace}"));
         if total == 0 {
             let note = self.nothing(&resource, namespace.as_deref()).await;
@@ -156,8 +156,7 @@ fn row(line: Line, with_namespace: bool) -> Row {
     all.extend(cells);
     all.push(age);
     all.push(why);
-    let cells = all.into_iter().map(|cell| cell_text(&cell)).collect();
-    Row { rank, key, group: namespace, cells }
+    Row { rank, key, group: namespace, cells: all }
 }
 
 /// Longer cells cost much; of nested errors the outermost words and the innermost cause say most.

@@ -78,7 +78,7 @@ impl ListMcpServers {
             "ERRORS",
             "WHY",
         ];
-        let page = rows.page(columns, paging.budget());
+        let page = rows.page(columns, paging.budget(), cell_text);
         Ok(Answer::text(paging.text(page, "MCP servers", "ready", "")))
     }
 }
@@ -123,12 +123,7 @@ fn row(row: &ServerRow) -> Row {
         errors.to_string(),
         why,
     ];
-    Row {
-        rank: rank(row),
-        key: format!("{namespace}/{name}"),
-        group: namespace.clone(),
-        cells: cells.iter().map(|cell| cell_text(cell)).collect(),
-    }
+    Row { rank: rank(row), key: format!("{namespace}/{name}"), group: namespace.clone(), cells }
 }
 
 /// `get_mcp_server`.

@@ -1,4 +1,5 @@
 //! A recording of the real cluster answers like the cluster itself, and holds no secret.
+#![allow(clippy::expect_used)]
 
 use std::{fs, path::Path};
 

@@ -29,6 +29,6 @@ mod gateway_processes;
 mod gateway_support;
 mod parts;
 mod release;
+mod stage;
 mod tools_connect;
 mod tools_recorded;
-mod stage;

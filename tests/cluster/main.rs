@@ -9,3 +9,4 @@ mod operator_unparsable;
 mod rbac;
 mod reader;
 mod support;
+mod tools_recording;

@@ -31,3 +31,5 @@ mod operator_manifests;
 mod parts;
 mod release;
 mod stage;
+mod tools_connect;
+mod tools_recorded;

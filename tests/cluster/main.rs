@@ -1,5 +1,7 @@
 //! Everything that needs a real Kubernetes, one module a behaviour.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod fleet;
 mod main_job;
 mod support;

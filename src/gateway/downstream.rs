@@ -90,7 +90,7 @@ pub enum Target {
     Process(Program),
 }
 
-/// How a local process is started.
+/// How a local process is started. It inherits little of our environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     pub command: String,

@@ -192,7 +192,7 @@ impl Runner {
     fn ended(&mut self, id: u64, why: String) {
         if let Some(link) = self.slots.ended(|link| link.id == id, Instant::now(), chance()) {
             tracing::warn!(server = %self.name, reason = why, "connection lost");
-            link.end(&why);
+            link.retire(&why);
             self.failure = Some(why);
         }
     }

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 use super::{
     outgoing,
@@ -71,6 +74,11 @@ impl Face {
         self.stopped.cancel();
     }
 
+    /// Held while a request or its answer is on its way; [`Self::shutdown`] waits for it.
+    pub(super) fn busy(&self) -> TaskTrackerToken {
+        self.open.token()
+    }
+
     /// Cancelled when no new work should begin.
     pub(super) fn stopping(&self) -> &CancellationToken {
         &self.stopping
@@ -111,7 +119,7 @@ impl Face {
         era: Era,
         up: mpsc::Sender<Up>,
     ) -> Result<Raw, RpcError> {
-        let _open = self.open.token();
+        let _busy = self.busy();
         let asked = Asked { method, name: "", params, caller, era };
         let list = match method {
             "tools/list" => Some(Kind::Tool),
@@ -220,7 +228,7 @@ impl Face {
     async fn own(&self, asked: Asked<'_>, up: mpsc::Sender<Up>) -> Result<Raw, RpcError> {
         outgoing::record(&self.audit, &asked, "allowed")?;
         let answer = self.own.answer(asked, up).await?;
-        Ok(words::spoken(outgoing::redacted(answer), asked.method, asked.era))
+        Ok(words::spoken(answer, asked.method, asked.era))
     }
 
     async fn downstream(
@@ -240,7 +248,7 @@ impl Face {
             params: Some(params),
             era: asked.era,
         };
-        self.gateway.call(request, up).await.map(outgoing::redacted)
+        self.gateway.call(request, up).await
     }
 
     fn unknown(&self, view: &View, kind: Kind, asked: &Asked<'_>) -> RpcError {

@@ -2,8 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, middleware};
-use http::request::Parts;
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::Response,
+};
+use http::{Method, request::Parts};
+use http_body_util::BodyExt;
 use rmcp::transport::{
     StreamableHttpServerConfig, StreamableHttpService,
     streamable_http_server::session::local::LocalSessionManager,
@@ -68,9 +75,23 @@ pub fn router(face: Arc<Face>, settings: HttpSettings) -> Router {
     );
     let shared = face.clone();
     let schemas = move |parts: &Parts, tool: &str| shared.schema(parts.extensions.get::<Caller>()?, tool);
+    let busy = face.clone();
     Router::new()
         .route_service("/mcp", Edge::new(service, body_limit, Arc::new(schemas)))
         .merge(sse::router(SseSessions::new(face, body_limit, sse_idle)))
+        .route_layer(middleware::from_fn_with_state(busy, until_written))
         .route_layer(middleware::from_fn_with_state(auth, authentication::authenticate))
         .layer(middleware::from_fn_with_state(Arc::new(admission), admission::admit))
+}
+
+/// Keeps the face busy until the answer to a request has left, so that a shutdown does not cut it off. A GET
+/// is a stream that only a shutdown ends.
+async fn until_written(State(face): State<Arc<Face>>, request: Request, next: Next) -> Response {
+    let busy = (request.method() == Method::POST).then(|| face.busy());
+    next.run(request).await.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _held = &busy;
+            frame
+        }))
+    })
 }

@@ -6,6 +6,7 @@ use super::own::Asked;
 use crate::{
     audit::{Audit, Line},
     gateway::wire::{Raw, RpcError, text::Fields},
+    redact,
 };
 
 /// SHA-256 as 64 hex digits.
@@ -28,7 +29,36 @@ pub(super) fn record(audit: &Audit, asked: &Asked<'_>, decision: &str) -> Result
     audit.queue(line).map_err(|error| RpcError::new(RpcError::INTERNAL, &format!("refused: {error}")))
 }
 
-/// The last step of every answer on its way to a client (promise P4).
-pub(super) fn redacted(answer: Raw) -> Raw {
-    answer
+/// The last step of everything on its way to a client (promise P4).
+///
+/// A request state and a cursor come back to whoever made them and must do so unchanged.
+pub(super) fn redacted(text: Raw) -> Raw {
+    let clean = redact::raw(text.clone());
+    if clean.get() == text.get() {
+        return text;
+    }
+    let (Ok(before), Ok(mut after)) = (Fields::parse(text.get()), Fields::parse(clean.get())) else {
+        return clean;
+    };
+    for opaque in ["requestState", "nextCursor"] {
+        if let Some(value) = before.get(opaque) {
+            after.set(opaque, value.to_owned());
+        }
+    }
+    after.to_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::redacted;
+    use crate::gateway::wire::text::raw;
+
+    #[test]
+    fn secrets_stay_here_and_a_request_state_comes_back_as_it_was() {
+        let token = format!("ghp_{}", "a1B2".repeat(9));
+        let answer = raw(&serde_json::json!({ "text": token, "requestState": token }));
+        let out = redacted(answer);
+        assert!(out.get().starts_with(r#"{"text":"<redacted:"#), "{out}");
+        assert!(out.get().ends_with(&format!(r#""requestState":"{token}"}}"#)), "{out}");
+    }
 }

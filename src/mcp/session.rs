@@ -24,6 +24,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     announce,
     face::Face,
+    outgoing,
     upward::{self, Level, Limits},
     words,
 };
@@ -208,8 +209,8 @@ impl ServerHandler for Session {
             upward::drive(&context, self.limits(era, &carried), from, Box::pin(answer)).await
         };
         match answer.await {
-            Ok(result) => Ok(carrier::result(carried.slot.as_ref(), result)),
-            Err(error) => Err(carrier::error(&error)),
+            Ok(result) => Ok(carrier::result(carried.slot.as_ref(), outgoing::redacted(result))),
+            Err(RpcError(error)) => Err(carrier::error(&RpcError(outgoing::redacted(error)))),
         }
     }
 

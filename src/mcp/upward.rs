@@ -9,6 +9,7 @@ use rmcp::{
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
+use super::outgoing;
 use crate::gateway::wire::{Era, Raw, RpcError, Up, carrier, text::Fields};
 
 /// What may be sent up while one request is open.
@@ -66,7 +67,9 @@ pub(super) async fn drive(
                 return Err(RpcError::new(RpcError::INTERNAL, "the request was cancelled"));
             }
             up = from.recv(), if open => match up {
-                Some(Up::Note { method, params }) => note(&context.peer, limits, &method, params).await,
+                Some(Up::Note { method, params }) => {
+                    note(&context.peer, limits, &method, params).await;
+                }
                 Some(Up::Ask { method, params, reply }) => {
                     questions.push(ask(&context.peer, limits.era, method, params, reply));
                 }
@@ -89,6 +92,7 @@ async fn note(peer: &Peer<RoleServer>, limits: Limits, method: &str, params: Opt
     if method == "notifications/message" && !wanted(limits.level, params.as_deref()) {
         return;
     }
+    let params = params.map(outgoing::redacted);
     let notification = if method == "notifications/progress" {
         let Some(progress) = params.as_deref().and_then(carrier::progress) else { return };
         ServerNotification::ProgressNotification(rmcp::model::ProgressNotification::new(progress))
@@ -114,6 +118,7 @@ async fn ask(
     params: Option<Raw>,
     reply: oneshot::Sender<Result<Raw, RpcError>>,
 ) {
+    let params = params.map(outgoing::redacted);
     let answer = match era {
         Era::Legacy => asked(peer, carrier::ask(&method, params.as_deref())).await,
         // There are no questions to modern clients; the gateway turns them into results.

@@ -4,4 +4,5 @@
 
 mod fleet;
 mod main_job;
+mod reader;
 mod support;

@@ -7,55 +7,46 @@ mod suite;
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use pilothouse::{
-    audit::Audit,
+    answer::Answer,
+    caller::Caller,
     gateway::Gateway,
-    mcp::{self, Face, HttpSettings, Own},
-    tools::Toolbox,
+    mcp::{self, HttpSettings},
+    tools::{Tool, Toolbox},
 };
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use serde_json::{Value, json, value::RawValue};
 
+use crate::stage::{Served, Stage};
 use suite::Suite;
 
-/// A face on a loopback port until it is dropped.
-struct Served {
-    url: String,
-    stop: CancellationToken,
-    _audit: tempfile::TempDir,
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-async fn serve(make: impl FnOnce(Audit) -> Arc<Face>) -> Served {
-    let folder = tempfile::tempdir().unwrap();
-    let face = make(Audit::open(folder.path()).unwrap());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-    let router = mcp::http::router(face, HttpSettings::default());
-    let stop = CancellationToken::new();
-    tokio::spawn(mcp::listener::serve(listener, router, stop.clone()));
-    Served { url, stop, _audit: folder }
-}
-
 async fn fixture() -> Served {
-    serve(|audit| {
-        let (own, catalogues) = fixture::Fixture::new();
-        Face::showing(catalogues, Arc::new(Gateway::new(Vec::new())), Arc::new(own), audit)
-    })
-    .await
+    let (own, catalogues) = fixture::Fixture::new();
+    Served::open(Stage::new(Arc::new(own), catalogues), HttpSettings::default()).await
 }
 
+/// The face as it is shipped, with one tool that needs no cluster.
 async fn production() -> Served {
-    serve(|audit| {
-        let own: Arc<dyn Own> = Arc::new(Toolbox::default());
-        Face::new(Arc::new(Gateway::new(Vec::new())), own, audit)
-    })
-    .await
+    let mut toolbox = Toolbox::default();
+    toolbox.add(Box::new(Hello));
+    let gateway = Gateway::new(mcp::own::entries(&toolbox));
+    let catalogues = gateway.catalogues();
+    Served::open(Stage::new(Arc::new(toolbox), catalogues), HttpSettings::default()).await
+}
+
+struct Hello;
+
+impl Tool for Hello {
+    fn definition(&self) -> Value {
+        json!({
+            "name": "hello", "description": "Says hello.",
+            "inputSchema": { "type": "object", "additionalProperties": false }
+        })
+    }
+
+    fn call<'a>(&'a self, _caller: &'a Caller, _arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
+        Box::pin(async { Answer::text("hello") })
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,9 @@
 
 mod admission;
 mod lease;
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod fleet;
 mod main_job;
 mod operator_children;
 mod operator_unparsable;

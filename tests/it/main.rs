@@ -1,5 +1,4 @@
 //! Everything that needs no Kubernetes, one module a behaviour. Real third-party parts are found through
-//! `PARTS_NODE` and `PARTS_PYTHON` (see `tests/parts/install`).
 //! `PARTS_NODE` and `PARTS_PYTHON`, the release through `PILOTHOUSE_BINARY`: `tests/run` sets them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
@@ -15,13 +14,12 @@ mod changes_git_server;
 mod changes_propose;
 mod conformance;
 mod face_changes;
+mod face_clients;
 mod face_http;
 mod face_sse;
 mod face_stdio;
-mod parts;
-mod release;
-mod stage;
 mod fleet_examples;
 mod fleet_folder;
 mod parts;
 mod release;
+mod stage;

@@ -12,6 +12,16 @@ pub(crate) fn node() -> PathBuf {
     node_parts().join("node_modules/.bin/node")
 }
 
+/// Python with the SDK and the servers.
+pub(crate) fn python() -> PathBuf {
+    folder("PARTS_PYTHON").join("bin/python3")
+}
+
+/// A client of `tests/parts/clients`.
+pub(crate) fn client(script: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/parts/clients").join(script)
+}
+
 fn folder(variable: &str) -> PathBuf {
     let folder = std::env::var_os(variable).unwrap_or_else(|| {
         panic!("{variable} is not set: run tests/parts/install and export what it prints, or use tests/run")

@@ -1,1 +1,139 @@
+//! Every flag and its environment variable.
 
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::bridge::BridgeArgs;
+
+/// One place from which an assistant looks at a Kubernetes cluster, asks for changes to it, and reaches every
+/// MCP server that runs in it.
+#[derive(Debug, Parser)]
+#[command(name = "pilothouse", version, max_term_width = 110)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// What to log to stderr: error, warn, info, debug, trace, or a filter such as `info,pilothouse::gateway=debug`
+    #[arg(long, global = true, env = "PILOTHOUSE_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve MCP: over stdin and stdout, or over HTTP with --http
+    Serve(Box<ServeArgs>),
+    /// Serve a recorded broken cluster and two local example servers, to try everything without a cluster
+    Demo(DemoArgs),
+    /// Serve a stdio MCP server as Streamable HTTP; runs in the server's own pod
+    Bridge(BridgeArgs),
+    /// Record a cluster into a folder, redacted, to be served later with `serve --snapshot`
+    Snapshot(SnapshotArgs),
+    /// Print the custom resource definitions as YAML
+    Crds,
+    /// Print everything an installation in a cluster needs, as YAML for `kubectl apply`
+    Manifests,
+}
+
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Serve /mcp and /sse at this address instead of stdin and stdout, for example 127.0.0.1:8080
+    #[arg(long, env = "PILOTHOUSE_HTTP", value_name = "ADDR")]
+    pub http: Option<SocketAddr>,
+
+    #[command(flatten)]
+    pub door: DoorArgs,
+
+    /// Whether this process reconciles MCPServer resources; auto: on inside a cluster, off with a laptop's kubeconfig
+    #[arg(long, env = "PILOTHOUSE_OPERATOR", value_enum, default_value_t = Operator::Auto)]
+    pub operator: Operator,
+
+    /// The kubeconfig to use; without it KUBECONFIG, ~/.kube/config, or in a pod its service account
+    #[arg(long, env = "PILOTHOUSE_KUBECONFIG", value_name = "FILE", conflicts_with = "snapshot")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// The kubeconfig context to use; without it the current one
+    #[arg(long, env = "PILOTHOUSE_CONTEXT", value_name = "NAME", conflicts_with = "snapshot")]
+    pub context: Option<String>,
+
+    /// Serve a recorded cluster from this folder instead of a live one
+    #[arg(long, env = "PILOTHOUSE_SNAPSHOT", value_name = "DIR")]
+    pub snapshot: Option<PathBuf>,
+
+    /// Run the MCPServer manifests of this folder as local processes, and follow its changes
+    #[arg(long, env = "PILOTHOUSE_SERVERS", value_name = "DIR")]
+    pub servers: Option<PathBuf>,
+
+    /// What must outlive the process: the audit record, local change requests
+    #[arg(long, env = "PILOTHOUSE_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+
+    /// The configuration file
+    #[arg(long, env = "PILOTHOUSE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Use MCPServers of this namespace only (repeatable); without it those of all namespaces
+    #[arg(long = "namespace", env = "PILOTHOUSE_NAMESPACE", value_name = "NS", value_delimiter = ',')]
+    pub namespaces: Vec<String>,
+}
+
+/// Who may come in over HTTP, and by which names.
+#[derive(Clone, Debug, Default, Args)]
+pub struct DoorArgs {
+    /// Health and metrics; without it the address of --http with the port after it
+    #[arg(long, env = "PILOTHOUSE_HEALTH", value_name = "ADDR")]
+    pub health: Option<SocketAddr>,
+
+    /// File with the bearer token that clients must send; PILOTHOUSE_TOKEN may hold the token itself
+    #[arg(long, env = "PILOTHOUSE_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// Let everybody in who can reach the address
+    #[arg(long, env = "PILOTHOUSE_ALLOW_ANONYMOUS")]
+    pub allow_anonymous: bool,
+
+    /// A host name that clients use for this server, besides loopback and its Service's (repeatable)
+    #[arg(long = "allow-host", env = "PILOTHOUSE_ALLOW_HOST", value_name = "HOST", value_delimiter = ',')]
+    pub hosts: Vec<String>,
+
+    /// A web origin whose pages may call this server, besides localhost's (repeatable)
+    #[arg(
+        long = "allow-origin",
+        env = "PILOTHOUSE_ALLOW_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    pub origins: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Operator {
+    Auto,
+    On,
+    Off,
+}
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Where to serve
+    #[arg(long, env = "PILOTHOUSE_HTTP", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub http: SocketAddr,
+
+    /// Where the examples are unpacked and the audit record is kept
+    #[arg(long, env = "PILOTHOUSE_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct SnapshotArgs {
+    /// The folder to write; it must not exist yet or be empty
+    pub dir: PathBuf,
+
+    /// The kubeconfig to use; without it KUBECONFIG, ~/.kube/config, or in a pod its service account
+    #[arg(long, env = "PILOTHOUSE_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// The kubeconfig context to record; without it the current one
+    #[arg(long, env = "PILOTHOUSE_CONTEXT", value_name = "NAME")]
+    pub context: Option<String>,
+}

@@ -1,16 +1,33 @@
 //! The program: TLS provider, arguments, run.
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
-
-#[derive(Parser)]
-enum Command {
-    Bridge(pilothouse::bridge::BridgeArgs),
-}
+use pilothouse::{
+    app, bridge,
+    cli::{Arguments, Command},
+    telemetry,
+};
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let Command::Bridge(args) = Command::parse();
-    pilothouse::bridge::run(args)
+    let Arguments { command, log } = Arguments::parse();
+    // The bridge runs in other people's images, often as pid 1: it starts no TLS and no cluster client.
+    if let Command::Bridge(arguments) = command {
+        return bridge::run(arguments);
+    }
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        return failed("another TLS provider is already installed in this process");
+    }
+    telemetry::log_to_stderr(&log);
+    match app::run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        // The whole chain in one line: what, where, what to do.
+        Err(error) => failed(&format!("{error:#}")),
+    }
+}
+
+fn failed(sentence: &str) -> ExitCode {
+    // Nothing is left to tell when stderr itself is gone.
+    let _ = writeln!(std::io::stderr(), "pilothouse: {sentence}");
+    ExitCode::FAILURE
 }

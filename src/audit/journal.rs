@@ -29,6 +29,9 @@ pub(super) struct Journal {
 impl Journal {
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         create_dir_all(folder)?;
+        if let Some(data) = folder.parent() {
+            File::open(data)?.sync_all()?;
+        }
         for number in 1..=MOST_FILES {
             let name = if number == 1 { "audit.jsonl".to_owned() } else { format!("audit-{number}.jsonl") };
             let path = folder.join(name);

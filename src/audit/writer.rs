@@ -44,7 +44,7 @@ pub(super) fn spawn(journal: Journal) -> io::Result<Handle> {
     let (sender, receiver) = sync_channel(WAITING);
     let refusing = Arc::new(ArcSwapOption::empty());
     let writer = Writer { journal, refusing: Arc::clone(&refusing), kept: Vec::new() };
-    thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(&receiver))?;
+    thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(receiver))?;
     Ok(Handle { sender, refusing })
 }
 
@@ -93,7 +93,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, receiver: &Receiver<Message>) {
+    fn run(mut self, receiver: Receiver<Message>) {
         loop {
             let first = if self.refusing.load().is_some() {
                 receiver.recv_timeout(PROBE)
@@ -101,12 +101,14 @@ impl Writer {
                 receiver.recv().map_err(|_| RecvTimeoutError::Disconnected)
             };
             let group = match first {
-                Ok(first) => gather(first, receiver),
+                Ok(first) => gather(first, &receiver),
                 Err(RecvTimeoutError::Timeout) => Group::default(),
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             let outcome = self.commit(group.lines);
             if let Some(done) = group.close {
+                // First no more lines are taken and the file's lock is given back: who waits may open it again.
+                drop((receiver, self));
                 // Nobody listens when the closing call was given up; the record is closed all the same.
                 let _ = done.send(outcome);
                 return;
@@ -173,8 +175,9 @@ fn gather(first: Message, receiver: &Receiver<Message>) -> Group {
                 group.lines.push((line, done));
             }
             Message::Close(done) => {
+                // What came in behind it is still taken along.
                 group.close = Some(done);
-                break;
+                awaited = true;
             }
         }
         let left = deadline.saturating_duration_since(Instant::now());

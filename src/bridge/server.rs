@@ -297,12 +297,15 @@ fn find(
     found.ok_or_else(|| Box::new(refusal(&Refused::Ended, id)))
 }
 
+/// The end of a session names no request: with its id it would pass for the server's own answer to it.
 fn refusal(refused: &Refused, id: Option<&RawValue>) -> Response {
-    let (status, message) = match refused {
-        Refused::Ended => (StatusCode::NOT_FOUND, "this session has ended: initialize a new one"),
-        Refused::IdInUse => {
-            (StatusCode::BAD_REQUEST, "a request with this id is still open in the session: use another id")
-        }
+    let (status, id, message) = match refused {
+        Refused::Ended => (StatusCode::NOT_FOUND, None, "this session has ended: initialize a new one"),
+        Refused::IdInUse => (
+            StatusCode::BAD_REQUEST,
+            id,
+            "a request with this id is still open in the session: use another id",
+        ),
     };
     reply::error(status, id, INVALID_REQUEST, message)
 }

@@ -172,18 +172,20 @@ fn tags_and_broken_files_are_refused() {
 /// YAML as a person may write it: any style, comments anywhere.
 fn block(value: &Value, indent: usize, style: u64) -> String {
     let pad = " ".repeat(indent);
-    let note = |n: u64| if n % 3 == 0 { format!(" # note {n}") } else { String::new() };
+    let note = |n: u64| if n.is_multiple_of(3) { format!(" # note {n}") } else { String::new() };
     match value {
         Value::Object(fields) if !fields.is_empty() => fields
             .iter()
             .enumerate()
             .map(|(at, (key, value))| {
                 let style = style.rotate_left(at as u32 * 7 + 3);
-                let lead = if style % 5 == 0 { format!("{pad}# about {key}\n") } else { String::new() };
+                let lead =
+                    if style.is_multiple_of(5) { format!("{pad}# about {key}\n") } else { String::new() };
                 let nested = matches!(value, Value::Object(f) if !f.is_empty())
                     || matches!(value, Value::Array(i) if !i.is_empty());
-                if nested && style % 4 != 0 {
-                    let deeper = if value.is_array() && style % 2 == 0 { indent } else { indent + 2 };
+                if nested && !style.is_multiple_of(4) {
+                    let deeper =
+                        if value.is_array() && style.is_multiple_of(2) { indent } else { indent + 2 };
                     format!("{lead}{pad}{key}:{}\n{}", note(style), block(value, deeper, style))
                 } else {
                     format!("{lead}{pad}{key}: {}{}\n", flow(value, style), note(style))
@@ -196,7 +198,7 @@ fn block(value: &Value, indent: usize, style: u64) -> String {
             .map(|(at, value)| {
                 let style = style.rotate_left(at as u32 * 5 + 1);
                 match value {
-                    Value::Object(fields) if !fields.is_empty() && style % 3 != 0 => {
+                    Value::Object(fields) if !fields.is_empty() && !style.is_multiple_of(3) => {
                         let text = block(value, indent + 2, style | 1);
                         let text = text
                             .split_inclusive('\n')
@@ -216,7 +218,7 @@ fn flow(value: &Value, style: u64) -> String {
     match value {
         Value::Object(fields) => {
             let inner: Vec<_> = fields.iter().map(|(k, v)| format!("{k}: {}", flow(v, style / 3))).collect();
-            if style % 2 == 0 {
+            if style.is_multiple_of(2) {
                 format!("{{ {} }}", inner.join(", "))
             } else {
                 format!("{{{}}}", inner.join(",  "))

@@ -70,11 +70,16 @@ impl Intent {
 
     /// The same repository, object and edits give the same id, whoever asks and why.
     pub(super) fn id(&self, repository: &str) -> String {
+        self.digest(repository)[..ID].to_owned()
+    }
+
+    /// SHA-256 of what is asked, hex.
+    pub(super) fn digest(&self, repository: &str) -> String {
         let Target { kind, group: _, namespace, name } = &self.target;
         let edits: Vec<_> =
             self.edits.iter().map(|Edit { path, new }| json!([path.to_string(), sorted(new)])).collect();
         let said = json!([repository, kind.to_lowercase(), namespace, name, edits]).to_string();
-        hex::encode(digest(&SHA256, said.as_bytes()))[..ID].to_owned()
+        hex::encode(digest(&SHA256, said.as_bytes()))
     }
 }
 

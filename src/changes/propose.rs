@@ -30,6 +30,8 @@ pub(super) enum Problem {
     Source { repository: String, source: SourceError },
     #[error("in {file} of repository {repository}, {source}")]
     Edit { repository: String, file: String, source: Box<EditError> },
+    #[error("reading the YAML files was interrupted ({0}): ask again, and report it when it happens twice")]
+    Interrupted(#[from] tokio::task::JoinError),
     #[error(transparent)]
     Git(#[from] GitError),
     #[error(transparent)]
@@ -83,13 +85,24 @@ async fn find<'r>(
     let charts: BTreeSet<_> = tree.iter().filter_map(|file| source::chart(&file.path)).collect();
     let wanted: Vec<_> = tree.iter().filter(|file| source::is_read(&file.path, &repository.prefix)).collect();
     let texts = snapshot.read(&wanted).await?;
-    let mut files: Vec<_> =
+    let files: Vec<_> =
         wanted.iter().zip(texts).map(|(file, text)| File { path: file.path.clone(), text }).collect();
-    let hit = source::find(&files, &charts, target, &repository.prefix, repository.namespace.as_deref())
-        .map_err(|source| Problem::Source { repository: repository.name.clone(), source })?;
+    let (wanted_target, name) = (target.clone(), repository.name.clone());
+    let (prefix, namespace) = (repository.prefix.clone(), repository.namespace.clone());
+    let (hit, mut files) = apart(move || {
+        let hit = source::find(&files, &charts, &wanted_target, &prefix, namespace.as_deref());
+        (hit, files)
+    })
+    .await?;
+    let hit = hit.map_err(|source| Problem::Source { repository: name, source })?;
     let tree = wanted[hit.file].clone();
     let file = files.swap_remove(hit.file);
     Ok(Found { snapshot, tree, file, hit })
+}
+
+/// Runs what may take a second with large files where it holds up nobody.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    Ok(tokio::task::spawn_blocking(work).await?)
 }
 
 /// Makes the change in one repository. The caller holds that repository's lock.
@@ -123,11 +136,13 @@ async fn attempt(
     caller: &Caller,
 ) -> Result<Attempt, Problem> {
     let Found { snapshot, tree, file, hit } = find(desk, repository, &intent.target).await?;
-    let edited = edit::apply(&file.text, hit.document, &intent.edits).map_err(|source| Problem::Edit {
-        repository: repository.name.clone(),
-        file: file.path.clone(),
-        source: Box::new(source),
-    })?;
+    let (text, edits) = (file.text.clone(), intent.edits.clone());
+    let edited =
+        apart(move || edit::apply(&text, hit.document, &edits)).await?.map_err(|source| Problem::Edit {
+            repository: repository.name.clone(),
+            file: file.path.clone(),
+            source: Box::new(source),
+        })?;
     let id = intent.id(&repository.name);
     let earlier = desk.store.get(&id)?;
     if edited.changed.is_empty() {
@@ -172,7 +187,7 @@ async fn attempt(
     record.commit = snapshot.commit(&tree, &edited.text, &text).await?;
     desk.store.put(&record)?;
     // The promise: the line is on disk before anything leaves this process.
-    desk.audit.durable(line(&record, caller, "change/push", "allowed")).await?;
+    desk.audit.durable(line(intent, &record, caller, "change/push", "allowed")).await?;
     match snapshot.push(&record.commit, &branch).await {
         Ok(()) => {}
         Err(GitError::Raced { .. }) => return Ok(Attempt::Moved),
@@ -180,7 +195,7 @@ async fn attempt(
             record.state = State::Failed;
             record.problem = error.to_string();
             desk.store.put(&record)?;
-            desk.audit.queue(line(&record, caller, "change/pushed", "failed"))?;
+            desk.audit.queue(line(intent, &record, caller, "change/pushed", "failed"))?;
             return Err(error.into());
         }
     }
@@ -189,7 +204,7 @@ async fn attempt(
     if let Err(error) = desk.store.put(&record) {
         tracing::error!(%error, change = %id, "the change was pushed but not kept");
     }
-    if let Err(error) = desk.audit.queue(line(&record, caller, "change/pushed", "done")) {
+    if let Err(error) = desk.audit.queue(line(intent, &record, caller, "change/pushed", "done")) {
         tracing::error!(%error, change = %id, "the change was pushed; its end is not in the audit record");
     }
     Ok(Attempt::Done(message::proposed(&record, &notes(&edited.changed))))
@@ -217,9 +232,9 @@ fn edit_record(changed: &Changed) -> EditRecord {
     EditRecord { path: path.to_string(), old: old.clone().unwrap_or(Value::Null), new: new.clone() }
 }
 
-fn line(record: &Record, caller: &Caller, action: &str, decision: &str) -> Line {
+fn line(intent: &Intent, record: &Record, caller: &Caller, action: &str, decision: &str) -> Line {
     Line {
-        arguments_digest: Some(record.id.clone()),
+        arguments_digest: Some(intent.digest(&record.repository)),
         ..Line::now(caller, action, &record.target, decision)
             .with("change", &record.id)
             .with("repository", &record.repository)

@@ -18,6 +18,7 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -50,6 +51,8 @@ pub struct Cluster {
     namespaces: Vec<String>,
     reach: Reach,
     roster: Arc<Roster>,
+    /// True once every first list is complete.
+    listed: watch::Sender<bool>,
 }
 
 /// Something that was watched, in one namespace or (`None`) in all.
@@ -58,6 +61,17 @@ pub struct Cluster {
 enum Event {
     Server(Option<String>, watcher::Event<DeserializeGuard<MCPServer>>),
     Slice(Option<String>, watcher::Event<EndpointSlice>),
+}
+
+impl Event {
+    /// Which list is complete now: whether of servers, and its namespace.
+    fn ends_list(&self) -> Option<(bool, Option<String>)> {
+        match self {
+            Self::Server(place, watcher::Event::InitDone) => Some((true, place.clone())),
+            Self::Slice(place, watcher::Event::InitDone) => Some((false, place.clone())),
+            _ => None,
+        }
+    }
 }
 
 /// What the lists that are under way have shown so far, by namespace.
@@ -70,7 +84,12 @@ struct Lists {
 impl Cluster {
     /// `namespaces` empty watches all of them, which needs rights on the whole cluster.
     pub fn new(client: Client, namespaces: Vec<String>, reach: Reach, roster: Arc<Roster>) -> Self {
-        Self { client, namespaces, reach, roster }
+        Self { client, namespaces, reach, roster, listed: watch::Sender::new(false) }
+    }
+
+    /// Turns true once all MCPServers and EndpointSlices have been listed for the first time.
+    pub fn listed(&self) -> watch::Receiver<bool> {
+        self.listed.subscribe()
     }
 
     /// Runs until `stop`. An API server that is away is asked again, ever less often (at most every 30 s); what
@@ -80,18 +99,25 @@ impl Cluster {
         let mut lists = Lists::default();
         let mut forwards = Forwards::new(self.client.clone());
         let mut events = self.events();
+        let mut listed = BTreeSet::new();
+        // Two kinds in each place.
+        let first_lists = 2 * self.namespaces.len().max(1);
         loop {
             let event = tokio::select! {
                 () = stop.cancelled() => break,
                 event = events.next() => event,
             };
             let Some(event) = event else { break };
+            listed.extend(event.ends_list());
             for change in lists.take(&mut index, event) {
                 let change = match self.reach {
                     Reach::Direct => change,
                     Reach::PortForward => forwarded(&mut forwards, change).await,
                 };
                 self.roster.record(Source::Cluster, change);
+            }
+            if listed.len() == first_lists {
+                self.listed.send_if_modified(|known| !std::mem::replace(known, true));
             }
         }
     }

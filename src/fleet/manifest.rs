@@ -143,7 +143,7 @@ fn process_target(
     for variable in &spec.env {
         if variable.value_from.is_some() {
             return Err(format!(
-                "spec.env `{}` has valueFrom, which needs a cluster: in a folder write its value, or leave it out to pass on pilothouse's own",
+                "spec.env `{}` has valueFrom, which needs a cluster: in a folder write its value",
                 variable.name
             ));
         }

@@ -30,10 +30,10 @@ pub(super) struct Offer {
 }
 
 impl Offer {
-    /// Takes the entries of one page; `before` entries of this kind came on earlier pages.
-    pub(super) fn take(&mut self, kind: Kind, before: usize, page: Vec<Raw>) {
-        for (at, raw) in page.into_iter().enumerate() {
-            let place = format!("{} entry {}", kind.method(), before + at + 1);
+    /// Takes all entries of one kind, in the server's order.
+    pub(super) fn take(&mut self, kind: Kind, entries: Vec<Raw>) {
+        for (at, raw) in entries.into_iter().enumerate() {
+            let place = format!("{} entry {}", kind.method(), at + 1);
             let Ok(fields) = Fields::parse(raw.get()) else {
                 self.dropped.push(format!("{place} is not an object: dropped"));
                 continue;
@@ -100,7 +100,7 @@ mod tests {
     fn a_malformed_entry_is_dropped_alone_and_says_why() {
         let mut offer = Offer::default();
         let tools = r#"[{"name":"a"}, 7, {"name":5}, {"title":"x"}, {"name":"a"}, {"name":"b","icons":[{"sizes":"any"}]}]"#;
-        offer.take(Kind::Tool, 0, page(tools));
+        offer.take(Kind::Tool, page(tools));
         let names: Vec<_> = offer.entries.iter().map(|entry| entry.original.as_str()).collect();
         assert_eq!(names, ["a", "b"]);
         assert_eq!(
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_tool_without_a_schema_passes_as_it_came() {
         let mut offer = Offer::default();
-        offer.take(Kind::Tool, 0, page(r#"[{"x":2.50,"name":"bare"}]"#));
+        offer.take(Kind::Tool, page(r#"[{"x":2.50,"name":"bare"}]"#));
         assert_eq!(offer.entries[0].raw.get(), r#"{"x":2.50,"name":"bare"}"#);
         assert_eq!(offer.entries[0].hash.len(), 12);
     }

@@ -170,7 +170,7 @@ impl Runner {
                     tracing::warn!(server = %self.name, reason = why, "not connected; tried again");
                 }
                 self.failure = Some(why);
-                if matches!(place, Place::Process { .. }) {
+                if matches!(place, Place::Process(_)) {
                     self.known = None;
                 }
                 self.slots.failed(place, Instant::now(), chance());
@@ -192,7 +192,7 @@ impl Runner {
     fn ended(&mut self, id: u64, why: String) {
         if let Some(link) = self.slots.ended(|link| link.id == id, Instant::now(), chance()) {
             tracing::warn!(server = %self.name, reason = why, "connection lost");
-            link.end(&why);
+            link.retire(&why);
             self.failure = Some(why);
         }
     }

@@ -109,6 +109,11 @@ impl<P: Clone + PartialEq, L> Slots<P, L> {
         {
             slot.failures = 0;
         }
+        if slot.failures == 0 {
+            // The first loss is made good at once: a restart, a session that was forgotten.
+            slot.failures = 1;
+            return std::mem::replace(&mut slot.state, State::Idle).into_link();
+        }
         slot.rest(now, chance)
     }
 
@@ -262,7 +267,7 @@ mod tests {
         slots.opened(&"a", 1, now).unwrap();
         let later = now + Duration::from_secs(11);
         assert_eq!(slots.ended(|link| *link == 1, later, 0.5), Some(1));
-        assert_eq!(slots.wake(), Some(later + Duration::from_millis(100)));
+        assert_eq!(slots.next(later), Some("a"), "the first loss is made good at once");
     }
 
     #[test]

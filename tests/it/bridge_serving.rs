@@ -2,8 +2,11 @@
 
 use reqwest::StatusCode;
 
-use crate::bridge_process::{
-    Bridge, Direct, Events, INITIALIZE, INITIALIZED, alive, odd_server, until, wait_for_line,
+use crate::{
+    bridge_process::{
+        Bridge, Direct, Events, INITIALIZE, INITIALIZED, alive, odd_server, until, wait_for_line,
+    },
+    parts,
 };
 
 /// Asks the same directly and through the bridge and compares the answers byte by byte.
@@ -38,31 +41,24 @@ const REAL: [&str; 4] = [
 /// `server-everything` of npm, where `tests/parts/install` has put it.
 #[tokio::test]
 async fn server_everything_is_the_same_as_over_stdio() {
-    let Ok(parts) = std::env::var("PARTS_NODE") else {
-        eprintln!("skipped: PARTS_NODE is not set");
-        return;
-    };
-    let main = format!("{parts}/node_modules/@modelcontextprotocol/server-everything/dist/index.js");
+    let main = parts::node_parts().join("node_modules/@modelcontextprotocol/server-everything/dist/index.js");
+    let command = [parts::node(), main].map(|path| path.display().to_string());
     let mut requests = REAL.to_vec();
     requests.push(
         r#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"echo","arguments":{"message":"hi"}}}"#,
     );
     requests.push(r#"{"jsonrpc":"2.0","id":6,"method":"prompts/list"}"#);
     requests.push(r#"{"jsonrpc":"2.0","id":7,"method":"resources/list"}"#);
-    assert_same(&["node".to_owned(), main, "stdio".to_owned()], &requests).await;
+    assert_same(&[command.as_slice(), &["stdio".to_owned()]].concat(), &requests).await;
 }
 
 /// `mcp-server-time` of PyPI, where `tests/parts/install` has put it.
 #[tokio::test]
 async fn mcp_server_time_is_the_same_as_over_stdio() {
-    let Ok(parts) = std::env::var("PARTS_PYTHON") else {
-        eprintln!("skipped: PARTS_PYTHON is not set");
-        return;
-    };
+    let server = parts::python_parts().join("bin/mcp-server-time").display().to_string();
     let mut requests = REAL.to_vec();
     requests.push(r#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"convert_time","arguments":{"source_timezone":"UTC","time":"12:00","target_timezone":"UTC"}}}"#);
-    assert_same(&[format!("{parts}/bin/mcp-server-time"), "--local-timezone=UTC".to_owned()], &requests)
-        .await;
+    assert_same(&[server, "--local-timezone=UTC".to_owned()], &requests).await;
 }
 
 #[tokio::test]

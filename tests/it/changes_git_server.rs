@@ -27,6 +27,8 @@ pub(crate) struct GitServer {
     state: Arc<Shared>,
 }
 
+type Look = Box<dyn FnMut(usize) + Send>;
+
 struct Shared {
     root: PathBuf,
     authorization: String,
@@ -36,6 +38,9 @@ struct Shared {
     pushes: AtomicUsize,
     /// Command lines of living processes that held the token while a request was served.
     seen: Mutex<Vec<String>>,
+    /// Run before each look at the branches (one a fetch, one a listing), with its number from 1.
+    before_look: Mutex<Option<Look>>,
+    looks: AtomicUsize,
     /// Run once, just before a push is handed on: what somebody else does meanwhile.
     before_push: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
@@ -57,6 +62,8 @@ impl GitServer {
             refuse_pushes: AtomicBool::new(false),
             pushes: AtomicUsize::new(0),
             seen: Mutex::new(Vec::new()),
+            before_look: Mutex::new(None),
+            looks: AtomicUsize::new(0),
             before_push: Mutex::new(None),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -97,6 +104,12 @@ impl GitServer {
 
     pub(crate) fn pushes(&self) -> usize {
         self.state.pushes.load(Ordering::SeqCst)
+    }
+
+    /// Looks are counted anew from here.
+    pub(crate) fn before_look(&self, act: impl FnMut(usize) + Send + 'static) {
+        self.state.looks.store(0, Ordering::SeqCst);
+        *self.state.before_look.lock().unwrap() = Some(Box::new(act));
     }
 
     pub(crate) fn before_push(&self, act: impl FnOnce() + Send + 'static) {
@@ -144,8 +157,18 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response<
         return answer.header(header::WWW_AUTHENTICATE, "Basic realm=\"git\"").body(body).unwrap();
     }
     // Our git client waits for this answer, so it and its children are alive now.
-    shared.seen.lock().unwrap().extend(command_lines(&shared.token));
+    shared
+        .seen
+        .lock()
+        .unwrap()
+        .extend(command_lines(&[&shared.token, &shared.authorization["Basic ".len()..]]));
     let (path, query) = (parts.uri.path().to_owned(), parts.uri.query().unwrap_or_default().to_owned());
+    if path.ends_with("/info/refs") && query.ends_with("git-upload-pack") {
+        let number = shared.looks.fetch_add(1, Ordering::SeqCst) + 1;
+        if let Some(act) = shared.before_look.lock().unwrap().as_mut() {
+            act(number);
+        }
+    }
     if path.ends_with("/git-receive-pack") {
         shared.pushes.fetch_add(1, Ordering::SeqCst);
         let act = shared.before_push.lock().unwrap().take();
@@ -160,12 +183,13 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response<
     cgi(&shared, parts.method.as_str(), &path, &query, &parts.headers, body).await
 }
 
-fn command_lines(token: &str) -> Vec<String> {
+/// `secrets` are the token and the form that goes over the wire.
+fn command_lines(secrets: &[&str]) -> Vec<String> {
     fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok())
         .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-        .filter(|line| line.contains(token))
+        .filter(|line| secrets.iter().any(|secret| line.contains(secret)))
         .collect()
 }
 

@@ -122,7 +122,7 @@ async fn a_proposal_becomes_a_branch_where_one_line_differs() {
     assert!(!answer.is_error, "{}", answer.text);
     let branch = field(&answer, "branch");
     assert_eq!(branch, format!("pilothouse/{}", field(&answer, "id")));
-    assert_eq!(stage.server.branches(), [branch.clone()]);
+    assert_eq!(stage.server.branches(), [branch.as_str()]);
     for part in [
         "Deployment shop/web",
         "apps/web.yaml:19",
@@ -284,6 +284,35 @@ async fn the_base_that_moves_meanwhile_is_read_again() {
     let answer = stage.ask(MEMORY, json!("1Gi")).await;
     let file = stage.server.git(&["show", &format!("{}:apps/web.yaml", field(&answer, "branch"))]);
     assert!(file.contains("replicas: 3") && file.contains("memory: 1Gi"), "{file}");
+}
+
+#[tokio::test]
+async fn a_base_that_moves_under_us_is_read_once_more_and_then_said() {
+    let stage = Stage::web().await;
+    let bare = stage.server.bare();
+    let at = bare.clone();
+    // The second look is the one just before the push: somebody has merged since the first.
+    stage.server.before_look(move |look| {
+        if look == 2 {
+            commit(&at, &[("apps/web.yaml", &WEB.replace("replicas: 2", "replicas: 3"))], "More of them");
+        }
+    });
+    let answer = stage.ask(MEMORY, json!("512Mi")).await;
+    assert!(!answer.is_error, "{}", answer.text);
+    let branch = field(&answer, "branch");
+    let file = stage.server.git(&["show", &format!("{branch}:apps/web.yaml")]);
+    assert!(file.contains("replicas: 3") && file.contains("memory: 512Mi"), "{file}");
+    assert_eq!(
+        stage.server.git(&["rev-parse", &format!("{branch}^")]),
+        stage.server.git(&["rev-parse", "main"])
+    );
+
+    stage.server.before_look(move |look| {
+        commit(&bare, &[("note.txt", &format!("{look}"))], "Busy day");
+    });
+    let answer = stage.ask(MEMORY, json!("1Gi")).await;
+    assert!(answer.is_error && answer.text.contains("moved twice"), "{}", answer.text);
+    assert_eq!(stage.server.branches(), [branch.as_str()]);
 }
 
 #[tokio::test]

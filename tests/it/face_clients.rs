@@ -48,7 +48,7 @@ impl Client {
 }
 
 fn python(mode: &str, url: &str) -> Command {
-    let mut command = Command::new(parts::python());
+    let mut command = Command::new(parts::python_parts().join("bin/python3"));
     command.arg(parts::client("follow.py")).args(["--mode", mode, "--tool", TOOL, url]);
     command
 }

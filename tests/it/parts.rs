@@ -12,9 +12,9 @@ pub(crate) fn node() -> PathBuf {
     node_parts().join("node_modules/.bin/node")
 }
 
-/// Python with the SDK and the servers.
-pub(crate) fn python() -> PathBuf {
-    folder("PARTS_PYTHON").join("bin/python3")
+/// The Python environment, with `bin`.
+pub(crate) fn python_parts() -> PathBuf {
+    folder("PARTS_PYTHON")
 }
 
 /// A client of `tests/parts/clients`.

@@ -42,9 +42,17 @@ pub(crate) struct Stage {
 impl Stage {
     /// Must be called inside a runtime.
     pub(crate) fn new(own: Arc<dyn Own>, catalogues: watch::Receiver<Arc<Catalogue>>) -> Self {
+        Self::over(Arc::new(Gateway::new(Vec::new())), own, catalogues)
+    }
+
+    pub(crate) fn over(
+        gateway: Arc<Gateway>,
+        own: Arc<dyn Own>,
+        catalogues: watch::Receiver<Arc<Catalogue>>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let audit = Audit::open(folder.path()).unwrap();
-        let face = Face::showing(catalogues, Arc::new(Gateway::new(Vec::new())), own, audit);
+        let face = Face::showing(catalogues, gateway, own, audit);
         Self { face, _audit: folder }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use futures::future::join_all;
 use tokio::sync::mpsc;
 
 use super::{Asked, Link};
@@ -14,51 +15,51 @@ use crate::gateway::{
     },
 };
 
-/// For all lists of one server together.
-const LIST_DEADLINE: Duration = Duration::from_secs(10);
+/// For all pages of one list.
+const LIST_WITHIN: Duration = Duration::from_secs(10);
 
-/// Pages of one list, entries of one list, and bytes of all lists.
+/// Pages, entries and bytes of one list.
 const PAGES: usize = 200;
 const ENTRIES: usize = 10_000;
 const BYTES: usize = 64 * 1024 * 1024;
 
 impl Link {
-    /// Everything the server offers. A list other than that of tools may fail alone.
+    /// Everything the server offers. All lists are read at once; one other than that of tools may fail alone.
     ///
     /// # Errors
-    /// One sentence when the tools cannot be listed, or all lists together take longer than the deadline.
+    /// One sentence when the tools cannot be listed.
     pub(in crate::gateway) async fn list(&self) -> Result<Offer, String> {
-        let listing = async {
-            let mut offer = Offer::default();
-            let mut bytes = 0;
-            for kind in Kind::ALL {
-                let wanted = match kind {
-                    Kind::Tool => true,
-                    Kind::Prompt => self.offers.prompts,
-                    Kind::Resource | Kind::ResourceTemplate => self.offers.resources,
-                };
-                if !wanted {
-                    continue;
-                }
-                match self.pages(kind, &mut offer, &mut bytes).await {
-                    Ok(()) => {}
-                    Err(why) if kind == Kind::Tool => return Err(why),
-                    Err(why) => offer.dropped.push(why),
-                }
+        let wanted = Kind::ALL.into_iter().filter(|kind| match kind {
+            Kind::Tool => true,
+            Kind::Prompt => self.offers.prompts,
+            Kind::Resource | Kind::ResourceTemplate => self.offers.resources,
+        });
+        let lists = join_all(wanted.map(|kind| async move { (kind, self.in_time(kind).await) })).await;
+        let mut offer = Offer::default();
+        for (kind, list) in lists {
+            match list {
+                Ok(entries) => offer.take(kind, entries),
+                Err(why) if kind == Kind::Tool => return Err(why),
+                Err(why) => offer.dropped.push(why),
             }
-            Ok(offer)
-        };
-        let offer = tokio::time::timeout(LIST_DEADLINE, listing).await.map_err(|_| {
-            format!("its lists did not come within {} s: see the server's own log", LIST_DEADLINE.as_secs())
-        })??;
+        }
         self.remember_schemas(&offer);
         Ok(offer)
     }
 
-    async fn pages(&self, kind: Kind, offer: &mut Offer, bytes: &mut usize) -> Result<(), String> {
+    async fn in_time(&self, kind: Kind) -> Result<Vec<Raw>, String> {
+        let late = |_| {
+            let (method, limit) = (kind.method(), LIST_WITHIN.as_secs());
+            format!("{method} was not answered within {limit} s: see the server's own log")
+        };
+        tokio::time::timeout(LIST_WITHIN, self.pages(kind)).await.map_err(late)?
+    }
+
+    /// All entries of one list; none where the server does not know the method.
+    async fn pages(&self, kind: Kind) -> Result<Vec<Raw>, String> {
         let method = kind.method();
+        let (mut entries, mut bytes) = (Vec::new(), 0);
         let mut cursor: Option<Raw> = None;
-        let mut count = 0;
         for _ in 0..PAGES {
             let params = cursor.as_ref().map(|cursor| {
                 let mut params = Fields::default();
@@ -69,29 +70,26 @@ impl Link {
             let asked = Asked { method, params: params.as_ref(), era: Era::Legacy };
             let result = match self.call(asked, &up).await {
                 Ok(Ok(result)) => result,
-                Ok(Err(error)) if error.code() == Some(RpcError::METHOD_NOT_FOUND) => return Ok(()),
+                Ok(Err(error)) if error.code() == Some(RpcError::METHOD_NOT_FOUND) => return Ok(entries),
                 Ok(Err(error)) => {
                     return Err(format!("{method} failed: {}", error.message().unwrap_or_default()));
                 }
                 Err(fault) => return Err(format!("{method} failed: {fault}")),
             };
-            *bytes += result.get().len();
-            if *bytes > BYTES {
-                return Err(format!("{method}: all lists together are larger than {BYTES} bytes"));
+            bytes += result.get().len();
+            if bytes > BYTES {
+                return Err(format!("{method}: the whole list is larger than {BYTES} bytes"));
             }
             let shapeless =
-                |_| format!("{method} failed: its result is not an object with `{}`", kind.member());
+                |_| format!("{method} failed: its result is not an object with a list `{}`", kind.member());
             let fields = Fields::parse(result.get()).map_err(shapeless)?;
             let page = fields.get(kind.member()).map_or("[]", |page| page.get());
-            let page: Vec<Raw> = serde_json::from_str(page).map_err(shapeless)?;
-            let before = count;
-            count += page.len();
-            if count > ENTRIES {
+            entries.extend(serde_json::from_str::<Vec<Raw>>(page).map_err(shapeless)?);
+            if entries.len() > ENTRIES {
                 return Err(format!("{method}: more than {ENTRIES} entries"));
             }
-            offer.take(kind, before, page);
             match fields.get("nextCursor").filter(|next| next.get() != "null") {
-                None => return Ok(()),
+                None => return Ok(entries),
                 Some(next) if cursor.as_ref().is_some_and(|cursor| cursor.get() == next.get()) => {
                     return Err(format!("{method}: the same cursor came twice"));
                 }

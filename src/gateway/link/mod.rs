@@ -152,9 +152,9 @@ impl Link {
         self.table.busy()
     }
 
-    /// A call has shown that the connection is of no use.
+    /// It has ended, or a call has shown that it is of no use.
     pub(super) fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::Relaxed)
+        self.dead.load(Ordering::Relaxed) || self.table.has_ended()
     }
 
     /// Closes the connection now; its open calls fail with `why`.
@@ -162,6 +162,15 @@ impl Link {
         self.dead.store(true, Ordering::Relaxed);
         self.table.end(why);
         self.closing.token().cancel();
+    }
+
+    /// Takes no more calls. Those that share its stream fail with `why`; a call with a request of its own over
+    /// HTTP may still get its answer.
+    pub(super) fn retire(&self, why: &str) {
+        match &self.way {
+            Way::Http(_) => self.dead.store(true, Ordering::Relaxed),
+            Way::Lines(_) | Way::Sse(_) => self.end(why),
+        }
     }
 
     /// Sends a request and waits for its answer in the downstream's own words. Dropping the future cancels it.
@@ -185,7 +194,8 @@ impl Link {
         let token = self.table.token();
         let prepared = eras::params(params, era, &self.spoken, &token)
             .map_err(|error| Fault::Unsendable(Sentence(error)))?;
-        let call = self.table.open(token.clone(), prepared.client_token)?;
+        let gone = |Ended(why)| Fault::Unreachable(why);
+        let call = self.table.open(token.clone(), prepared.client_token).map_err(gone)?;
         let text = request(&token, method, prepared.params.as_ref());
         let silent = || Fault::Ended("it closed the answer's stream without an answer".to_owned());
         match &self.way {

@@ -18,8 +18,9 @@ use rmcp::{
         ServiceError,
     },
     transport::{
-        IntoTransport, StreamableHttpClientTransport, common::client_side_sse::ExponentialBackoff,
-        streamable_http_client::StreamableHttpClientTransportConfig,
+        IntoTransport, StreamableHttpClientTransport,
+        common::client_side_sse::ExponentialBackoff,
+        streamable_http_client::{StreamableHttpClientTransportConfig, StreamableHttpError},
     },
 };
 use tokio::sync::{mpsc, oneshot};
@@ -173,7 +174,9 @@ pub(in crate::gateway) async fn open(
     if era == Era::Modern {
         subscribe(peer, teller.clone(), closing.clone()).await;
     }
-    dialer.keepers.spawn(keep(running, table.clone(), closing.clone(), teller.clone(), process));
+    // Calls over Streamable HTTP have streams of their own.
+    let shared = (!matches!(way, Way::Http(_))).then(|| table.clone());
+    dialer.keepers.spawn(keep(running, shared, closing.clone(), teller.clone(), process));
     Ok(Link {
         id,
         place: place.clone(),
@@ -324,7 +327,13 @@ fn said(error: &ClientInitializeError) -> String {
             "it closed the connection during the handshake".to_owned()
         }
         ClientInitializeError::TransportError { error, context: _ } => {
-            format!("the handshake failed: {}", reasons(error.error.as_ref()))
+            let error = error.error.as_ref();
+            // Its own sources stop before the reason.
+            let why = match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
+                Some(StreamableHttpError::Client(error)) => reasons(error),
+                _ => reasons(error),
+            };
+            format!("the handshake failed: {why}")
         }
         ClientInitializeError::NoCompatibleProtocolVersion { .. } => {
             "it speaks no revision of MCP that we speak".to_owned()
@@ -442,10 +451,11 @@ async fn listen(
     }
 }
 
-/// Holds a connection until it ends or nobody needs it any more, then ends what belongs to it.
+/// Holds a connection until it ends or nobody needs it any more, then ends what belongs to it: also the calls
+/// that share its stream.
 async fn keep(
     running: Running,
-    table: Arc<Table>,
+    shared: Option<Arc<Table>>,
     closing: CancellationToken,
     teller: Teller,
     mut process: Option<Process>,
@@ -464,7 +474,9 @@ async fn keep(
         why = exited => (Some(why), false),
         _ = &mut ended => (Some("it closed the connection".to_owned()), true),
     };
-    table.end(why.as_deref().unwrap_or("pilothouse closed the connection"));
+    if let Some(table) = shared {
+        table.end(why.as_deref().unwrap_or("pilothouse closed the connection"));
+    }
     if !over {
         rmcp.cancel();
         // A server that does not take the goodbye goes without.

@@ -1,6 +1,6 @@
 //! A downstream that is a local process: started in a group of its own, its stderr in our log, ended politely.
 
-use std::{process::Stdio, time::Duration};
+use std::{path::Path, process::Stdio, time::Duration};
 
 use futures::StreamExt;
 use nix::{
@@ -35,17 +35,14 @@ pub(super) fn start(
     name: &ServerName,
     program: &Program,
 ) -> Result<(Process, ChildStdout, ChildStdin), String> {
-    let kept = INHERITED.iter().filter_map(|key| Some((key, std::env::var_os(key)?)));
     let Program { command, args, env, directory } = program;
-    let mut starting = Command::new(command);
-    if let Some(directory) = directory {
-        starting.current_dir(directory);
-    }
-    let mut child = starting
+    let kept = INHERITED.iter().filter_map(|key| Some((key, std::env::var_os(key)?)));
+    let mut child = Command::new(command)
         .args(args)
         .env_clear()
         .envs(kept)
         .envs(env.iter().map(|(key, value)| (key, value)))
+        .current_dir(directory.as_deref().unwrap_or(Path::new(".")))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -33,7 +33,7 @@ fn server(text: &str, prefix: &str, age: i64) -> Downstream {
 
 fn offer(kind: Kind, entries: &str) -> Offer {
     let mut offer = Offer::default();
-    offer.take(kind, 0, serde_json::from_str(entries).unwrap());
+    offer.take(kind, serde_json::from_str(entries).unwrap());
     offer
 }
 

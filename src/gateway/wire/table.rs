@@ -113,6 +113,10 @@ impl Table {
         Ok(OpenCall { table: self.clone(), token, notes, done })
     }
 
+    pub fn has_ended(&self) -> bool {
+        self.calls().ended.is_some()
+    }
+
     /// Fails every open call, and every later one: the connection is gone.
     pub fn end(&self, why: &str) {
         let mut calls = self.calls();

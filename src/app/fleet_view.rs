@@ -1,0 +1,49 @@
+//! The fleet as the tools see it.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::{
+    fleet::{self, Roster, Row},
+    gateway::Gateway,
+    tools::{FleetView, ServerRow},
+};
+
+/// Joins what is declared with what the gateway has seen, at the moment of asking. The tools are made before
+/// the gateway, which shows them; so it is plugged in afterwards.
+#[derive(Default)]
+pub(super) struct JoinedFleet(OnceLock<(Arc<Roster>, Arc<Gateway>)>);
+
+impl JoinedFleet {
+    /// Once; a second time changes nothing.
+    pub(super) fn plug(&self, roster: Arc<Roster>, gateway: Arc<Gateway>) {
+        let _ = self.0.set((roster, gateway));
+    }
+}
+
+impl FleetView for JoinedFleet {
+    fn servers(&self) -> Vec<ServerRow> {
+        let Some((roster, gateway)) = self.0.get() else { return Vec::new() };
+        let known = roster.known().borrow().clone();
+        let observations = gateway.observations().borrow().clone();
+        fleet::rows(&known, &observations).into_iter().map(row).collect()
+    }
+}
+
+fn row(row: Row) -> ServerRow {
+    let Row { name, prefix, state, reason, transport, server, tools, calls, errors, endpoints, dropped } =
+        row;
+    ServerRow {
+        namespace: name.namespace,
+        name: name.name,
+        prefix,
+        state: state.to_owned(),
+        reason,
+        transport: transport.to_owned(),
+        server,
+        tools: tools.into_iter().map(|tool| (tool.name, tool.tokens)).collect(),
+        calls,
+        errors,
+        endpoints,
+        dropped,
+    }
+}

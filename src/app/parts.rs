@@ -1,0 +1,174 @@
+//! The parts of one process, put together.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::Router;
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{config::Configuration, fleet_view::JoinedFleet, health};
+use crate::{
+    answer::{Budget, Sealer},
+    audit::Audit,
+    changes::ChangeRequests,
+    cluster::{Connection, Reader},
+    fleet::{
+        Roster,
+        cluster::{Cluster, Reach},
+        folder::Folder,
+    },
+    gateway::Gateway,
+    mcp::{self, Face, HttpSettings},
+    operator::{Operator, OperatorSettings},
+    tools::{self, Parts},
+};
+
+/// Open requests may take this long to finish once the process was told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What this process works on.
+pub struct Sources {
+    /// A cluster, live or recorded; or why there is none, for the tools to say.
+    pub cluster: Result<Connection, String>,
+    /// Live clusters have a fleet, recorded ones have not.
+    pub live: bool,
+    /// Namespaces whose MCPServers are used; empty: all.
+    pub namespaces: Vec<String>,
+    /// A folder of MCPServer manifests to run as local processes.
+    pub servers: Option<PathBuf>,
+    /// Present when this process reconciles.
+    pub operator: Option<OperatorSettings>,
+    /// Where what must outlive the process is kept.
+    pub data: PathBuf,
+    /// Seals cursors, where several replicas share a secret to make it from; otherwise one of this process.
+    pub cursor_key: Option<[u8; 32]>,
+}
+
+/// One process of pilothouse: assembled by [`App::assemble`], its background work begun by [`App::start`].
+pub struct App {
+    face: Arc<Face>,
+    gateway: Arc<Gateway>,
+    audit: Audit,
+    fleet: Option<Cluster>,
+    folder: Option<Folder>,
+    operator: Option<Operator>,
+    ready: watch::Receiver<bool>,
+}
+
+impl App {
+    /// Reads and opens what is on this machine; the network is not touched. Must be called inside a Tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// When a folder cannot be used or the configuration does not hold together.
+    pub fn assemble(sources: Sources, configuration: Configuration) -> anyhow::Result<Self> {
+        let Sources { cluster, live, namespaces, servers, operator, data, cursor_key } = sources;
+        let Configuration { answers, changes } = configuration;
+        let audit = Audit::open(&data)?;
+        let changes = ChangeRequests::new(changes, &data, audit.clone())?;
+        let view = Arc::new(JoinedFleet::default());
+        let reader = match &cluster {
+            Ok(connection) => connection.reader.clone(),
+            Err(why) => Reader::absent(why),
+        };
+        let sealer = match cursor_key {
+            Some(key) => Sealer::with_key(&key),
+            None => Sealer::random(),
+        }
+        .context("cursors cannot be sealed")?;
+        let toolbox = tools::standard(Parts {
+            reader,
+            fleet: Some(view.clone()),
+            changes: changes.is_configured().then(|| Arc::new(changes) as Arc<dyn tools::Changes>),
+            budget: Budget::of(answers.budget),
+            sealer,
+        });
+        let gateway = Arc::new(Gateway::new(mcp::own::entries(&toolbox)));
+        let roster = Roster::new(gateway.clone());
+        view.plug(roster.clone(), gateway.clone());
+
+        let folder = servers.map(|path| Folder::open(&path, roster.clone())).transpose()?;
+        let (fleet, operator) = match cluster {
+            Ok(Connection { client, in_cluster, .. }) if live => {
+                let reach = if in_cluster { Reach::Direct } else { Reach::PortForward };
+                let operator =
+                    operator.map(|settings| Operator::new(client.clone(), settings, gateway.observations()));
+                (Some(Cluster::new(client, namespaces, reach, roster)), operator)
+            }
+            _ => (None, None),
+        };
+        let ready = fleet.as_ref().map_or_else(|| watch::channel(true).1, Cluster::listed);
+        let face = Face::new(gateway.clone(), Arc::new(toolbox), audit.clone());
+        Ok(Self { face, gateway, audit, fleet, folder, operator, ready })
+    }
+
+    /// The MCP routes: `/mcp`, `/sse`, `/messages`.
+    pub fn router(&self, settings: HttpSettings) -> Router {
+        mcp::http::router(self.face.clone(), settings)
+    }
+
+    /// `/livez`, `/readyz`, `/metrics`.
+    pub fn health(&self) -> Router {
+        health::router(self.gateway.clone(), self.ready.clone())
+    }
+
+    /// For [`mcp::stdio::serve`].
+    pub fn face(&self) -> Arc<Face> {
+        self.face.clone()
+    }
+
+    /// Begins the background work: fleet, folder, operator.
+    pub fn start(self) -> Running {
+        let Self { face, gateway, audit, fleet, folder, operator, ready: _ } = self;
+        let stop = CancellationToken::new();
+        let mut sources = JoinSet::new();
+        if let Some(fleet) = fleet {
+            sources.spawn(fleet.run(stop.clone()));
+        }
+        if let Some(folder) = folder {
+            sources.spawn(folder.run(stop.clone()));
+        }
+        let operator = operator.map(|operator| tokio::spawn(operator.run(stop.clone())));
+        Running { face, gateway, audit, stop, sources, operator }
+    }
+}
+
+/// An [`App`] at work.
+pub struct Running {
+    face: Arc<Face>,
+    gateway: Arc<Gateway>,
+    audit: Audit,
+    stop: CancellationToken,
+    sources: JoinSet<()>,
+    operator: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    /// In this order: the operator finishes its writes and gives the lease back while requests still finish;
+    /// then the downstreams and their processes end; the record is closed last, since all others write to it.
+    ///
+    /// # Errors
+    /// When the record could not be written to its end.
+    pub async fn shutdown(mut self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        let operator = async {
+            if let Some(operator) = self.operator
+                && let Err(error) = operator.await
+            {
+                tracing::error!(%error, "the operator's task failed");
+            }
+        };
+        tokio::join!(self.face.shutdown(GRACE), operator);
+        while let Some(ended) = self.sources.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a source of servers failed");
+            }
+        }
+        self.gateway.shutdown(Duration::from_secs(3)).await;
+        self.audit.close().await.context("the last lines of the audit record are not on disk")
+    }
+}

@@ -1,0 +1,178 @@
+//! `pilothouse serve`.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, anyhow, bail};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    config::Configuration,
+    data,
+    door::{self, Door},
+    parts::{App, Running, Sources},
+};
+use crate::{
+    cli::{DoorArgs, Operator, ServeArgs},
+    cluster::{self, ConnectOptions, Connection},
+    mcp::{self, HttpSettings},
+    operator::OperatorSettings,
+};
+
+/// Serves until the client leaves (stdio) or the process is told to stop.
+pub(super) async fn serve(arguments: ServeArgs) -> anyhow::Result<()> {
+    match arguments.http {
+        None => over_stdio(arguments).await,
+        Some(address) => over_http(arguments, address, || Ok(())).await,
+    }
+}
+
+async fn over_stdio(arguments: ServeArgs) -> anyhow::Result<()> {
+    let (sources, configuration) = sources(arguments, None).await?;
+    let app = App::assemble(sources, configuration)?;
+    let face = app.face();
+    let running = app.start();
+    let stop = told_to_stop()?;
+    let served = mcp::stdio::serve(face, tokio::io::stdin(), tokio::io::stdout(), stop).await;
+    running.shutdown().await?;
+    served.context("the client on stdin did not get through its handshake")
+}
+
+/// `up` is called once both sockets are open.
+pub(super) async fn over_http(
+    arguments: ServeArgs,
+    address: SocketAddr,
+    up: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let door = arguments.door.clone();
+    let Door { auth, cursor_key } = door::door(&door, address)?;
+    let listener = bind(address, "--http").await?;
+    let health = bind(health_address(&door, address)?, "--health").await?;
+    let (sources, configuration) = sources(arguments, cursor_key).await?;
+    let namespace = sources.cluster.as_ref().ok().filter(|cluster| cluster.in_cluster);
+    let admission = door::admission(&door, namespace.map(|cluster| cluster.namespace.as_str()));
+    let app = App::assemble(sources, configuration)?;
+    let router = app.router(HttpSettings { admission, auth, ..HttpSettings::default() });
+    let health_router = app.health();
+    let running = app.start();
+    let stop = told_to_stop()?;
+    tracing::info!(address = %listener.local_addr()?, health = %health.local_addr()?, "serving /mcp and /sse");
+    up()?;
+
+    let closed = CancellationToken::new();
+    let health = tokio::spawn(mcp::listener::serve(health, health_router, closed.clone()));
+    let serving = tokio::spawn(mcp::listener::serve(listener, router, stop.clone()));
+    stop.cancelled().await;
+    tracing::info!("told to stop: open requests may finish");
+    let ended = shutdown(running, serving).await;
+    // Asked for its health until the end.
+    closed.cancel();
+    health.await.context("the health port")?.context("the health port")?;
+    ended
+}
+
+async fn shutdown(
+    running: Running,
+    serving: tokio::task::JoinHandle<std::io::Result<()>>,
+) -> anyhow::Result<()> {
+    running.shutdown().await?;
+    // Every stream has ended by now; a client that keeps a silent connection open does not hold us.
+    match tokio::time::timeout(std::time::Duration::from_secs(2), serving).await {
+        Ok(served) => served.context("serving")?.context("accepting connections"),
+        Err(_) => Ok(()),
+    }
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{address} cannot be served: choose another address with {flag}"))
+}
+
+fn health_address(door: &DoorArgs, http: SocketAddr) -> anyhow::Result<SocketAddr> {
+    if let Some(address) = door.health {
+        return Ok(address);
+    }
+    // Port 0 means any free port, for health too.
+    let port = if http.port() == 0 { Some(0) } else { http.port().checked_add(1) };
+    let port = port.ok_or_else(|| anyhow!("there is no port after {}: give --health ADDR", http.port()))?;
+    Ok(SocketAddr::new(http.ip(), port))
+}
+
+/// Turns the command line into what the process works on.
+async fn sources(
+    arguments: ServeArgs,
+    cursor_key: Option<[u8; 32]>,
+) -> anyhow::Result<(Sources, Configuration)> {
+    let ServeArgs {
+        http: _,
+        door: _,
+        operator,
+        kubeconfig,
+        context,
+        snapshot,
+        servers,
+        data,
+        config,
+        namespaces,
+    } = arguments;
+    let configuration = Configuration::read(config.as_deref())?;
+    let data = data::folder(data)?;
+    let live = snapshot.is_none();
+    let cluster = match snapshot {
+        Some(dir) => Ok(cluster::recorded::open(&dir)?),
+        None => {
+            // A cluster that was named must be there; without a word, the tools say that there is none.
+            let named = kubeconfig.is_some() || context.is_some();
+            match cluster::connect(&ConnectOptions { kubeconfig, context }).await {
+                Ok(connection) => Ok(connection),
+                Err(error) if named => return Err(error.into()),
+                Err(error) => {
+                    tracing::warn!("{error}");
+                    Err(error.to_string())
+                }
+            }
+        }
+    };
+    let operator = reconciling(operator, live, cluster.as_ref().ok())?;
+    let operator = operator.map(|settings| OperatorSettings { namespaces: namespaces.clone(), ..settings });
+    Ok((Sources { cluster, live, namespaces, servers, operator, data, cursor_key }, configuration))
+}
+
+/// The operator's settings when this process reconciles.
+fn reconciling(
+    wanted: Operator,
+    live: bool,
+    cluster: Option<&Connection>,
+) -> anyhow::Result<Option<OperatorSettings>> {
+    let connection = match (wanted, cluster) {
+        (Operator::Off, _) => return Ok(None),
+        (Operator::Auto, Some(connection)) if live && connection.in_cluster => connection,
+        (Operator::Auto, _) => return Ok(None),
+        (Operator::On, Some(connection)) if live => connection,
+        (Operator::On, _) => bail!("--operator on needs a live cluster: give a kubeconfig, or leave it out"),
+    };
+    let identity = std::env::var("POD_NAME")
+        .unwrap_or_else(|_| format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple()));
+    let own_image = std::env::var("PILOTHOUSE_IMAGE").ok().filter(|image| !image.is_empty());
+    Ok(Some(OperatorSettings { own_image, ..OperatorSettings::new(identity, &connection.namespace) }))
+}
+
+/// Cancelled by SIGTERM or SIGINT.
+fn told_to_stop() -> anyhow::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be heard")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be heard")?;
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        told.cancel();
+    });
+    Ok(stop)
+}

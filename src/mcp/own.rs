@@ -33,7 +33,7 @@ pub struct Asked<'a> {
 pub struct Offer {
     /// What the server is for and how to begin; under 2 KB, clients cut it there.
     pub instructions: String,
-    /// Log messages are sent and `logging/setLevel` is obeyed.
+    /// Log messages may come while a request is open; those below the level of `logging/setLevel` do not.
     pub logging: bool,
     /// Resources can be subscribed to.
     pub subscriptions: bool,
@@ -56,7 +56,8 @@ list_mcp_servers says which.";
 
 impl Own for Toolbox {
     fn offer(&self) -> Offer {
-        Offer { instructions: INSTRUCTIONS.to_owned(), logging: false, subscriptions: false }
+        // Log messages are those of downstreams.
+        Offer { instructions: INSTRUCTIONS.to_owned(), logging: true, subscriptions: false }
     }
 
     fn answer<'a>(&'a self, asked: Asked<'a>, _up: mpsc::Sender<Up>) -> BoxFuture<'a, Result<Raw, RpcError>> {

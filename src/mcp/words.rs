@@ -8,8 +8,9 @@ use crate::gateway::wire::{
     text::{Fields, raw, string},
 };
 
-/// Lists follow the catalogue at once, so clients are told to keep them no longer than this, in milliseconds.
-pub(super) const LIST_TTL: u64 = 1_000;
+/// How long a client may keep a list, in milliseconds. Lists follow the catalogue at once, and clients were
+/// seen that answer from what they kept even after they were told of a change.
+pub(super) const LIST_TTL: u64 = 0;
 
 /// A result of ours in the words of the asking client. Answers of downstreams come translated already.
 pub(super) fn spoken(result: Raw, method: &str, era: Era) -> Raw {
@@ -70,10 +71,7 @@ mod tests {
     #[test]
     fn a_modern_list_says_how_long_it_holds_and_for_whom() {
         let out = spoken(raw(&serde_json::json!({"tools": []})), "tools/list", Era::Modern);
-        assert!(
-            out.get().contains(r#""resultType":"complete","ttlMs":1000,"cacheScope":"private""#),
-            "{out}"
-        );
+        assert!(out.get().contains(r#""resultType":"complete","ttlMs":0,"cacheScope":"private""#), "{out}");
     }
 
     #[test]

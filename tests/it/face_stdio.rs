@@ -1,5 +1,6 @@
 //! The face over stdin and stdout.
 
+use pilothouse::gateway::Kind;
 use serde_json::{Value, json};
 
 use crate::stage::{ODD, Pipe, Stage, initialize, modern, soon};
@@ -146,4 +147,21 @@ async fn a_question_and_its_answer_go_through_as_they_were() {
     pipe.write(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{answer}}}"#)).await;
     let line = pipe.read().await.unwrap();
     assert_eq!(line, format!(r#"{{"jsonrpc":"2.0","id":1,"result":{answer}}}"#));
+}
+
+#[tokio::test]
+async fn a_modern_client_listens_on_the_pipe_and_stops() {
+    let (stage, props) = Stage::with_props();
+    let mut pipe = Pipe::open(stage.face.clone());
+    let wanted = json!({ "notifications": { "toolsListChanged": true } });
+    pipe.write(&modern(3, "subscriptions/listen", wanted)).await;
+    let read = async |pipe: &mut Pipe| pipe.read().await.unwrap();
+    assert!(read(&mut pipe).await.contains("notifications/subscriptions/acknowledged"));
+    props.show(&[(Kind::Tool, "new")]);
+    let told = read(&mut pipe).await;
+    assert!(told.contains("notifications/tools/list_changed") && told.contains("subscriptionId"), "{told}");
+
+    pipe.write(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":3}}"#).await;
+    pipe.write(&modern(4, "tools/list", json!({}))).await;
+    assert_eq!(pipe.answer(4).await["result"]["tools"].as_array().unwrap().len(), 5);
 }

@@ -14,6 +14,7 @@ mod changes_git_server;
 mod changes_propose;
 mod conformance;
 mod face_changes;
+mod face_clients;
 mod face_http;
 mod face_sse;
 mod face_stdio;

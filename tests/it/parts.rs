@@ -17,6 +17,11 @@ pub(crate) fn python_parts() -> PathBuf {
     folder("PARTS_PYTHON")
 }
 
+/// A client of `tests/parts/clients`.
+pub(crate) fn client(script: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/parts/clients").join(script)
+}
+
 fn folder(variable: &str) -> PathBuf {
     let folder = std::env::var_os(variable).unwrap_or_else(|| {
         panic!("{variable} is not set: run tests/parts/install and export what it prints, or use tests/run")

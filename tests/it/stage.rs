@@ -42,9 +42,17 @@ pub(crate) struct Stage {
 impl Stage {
     /// Must be called inside a runtime.
     pub(crate) fn new(own: Arc<dyn Own>, catalogues: watch::Receiver<Arc<Catalogue>>) -> Self {
+        Self::over(Arc::new(Gateway::new(Vec::new())), own, catalogues)
+    }
+
+    pub(crate) fn over(
+        gateway: Arc<Gateway>,
+        own: Arc<dyn Own>,
+        catalogues: watch::Receiver<Arc<Catalogue>>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let audit = Audit::open(folder.path()).unwrap();
-        let face = Face::showing(catalogues, Arc::new(Gateway::new(Vec::new())), own, audit);
+        let face = Face::showing(catalogues, gateway, own, audit);
         Self { face, _audit: folder }
     }
 
@@ -154,7 +162,8 @@ pub(crate) fn modern(id: u64, method: &str, mut params: Value) -> String {
 pub(crate) const ODD: &str =
     r#"{"content":[{"type":"hologram","depth":2.50}],"n":18446744073709551617,"tools":1e3,"n":0.10}"#;
 
-/// Tools: `odd` answers [`ODD`], `length` the length of its params, `wait` never answers, `ask` asks the client.
+/// Tools: `odd` answers [`ODD`], `length` the length of its params, `wait` never answers, `ask` asks the client;
+/// every other says hello.
 pub(crate) struct Props {
     pub(crate) catalogue: watch::Sender<Arc<Catalogue>>,
     /// How many calls of `wait` are open.
@@ -223,13 +232,14 @@ impl Own for Props {
                     let _open = Waiting(&self.waiting);
                     std::future::pending().await
                 }
-                _ => {
+                "ask" => {
                     let (reply, answer) = oneshot::channel();
                     let params = Some(RawValue::from_string(r#"{"n":1.0}"#.to_owned()).unwrap());
                     let method = "elicitation/create".to_owned();
                     up.send(Up::Ask { method, params, reply }).await.unwrap();
                     answer.await.unwrap()
                 }
+                _ => Ok(raw(&json!({ "content": [{ "type": "text", "text": "hello" }] }))),
             }
         })
     }

@@ -5,19 +5,20 @@ mod fixture;
 mod questions;
 mod suite;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use pilothouse::{
     answer::Answer,
     caller::Caller,
-    gateway::Gateway,
-    mcp::{self, HttpSettings},
+    gateway::{Downstream, Gateway, Kind, Prefix, ServerName, Target, ToolPolicy, Transport},
+    mcp::{self, HttpSettings, Own},
     tools::{Tool, Toolbox},
 };
 use serde_json::{Value, json, value::RawValue};
 
-use crate::stage::{Served, Stage};
+use crate::stage::{Served, Stage, soon};
 use suite::Suite;
 
 async fn fixture() -> Served {
@@ -90,4 +91,53 @@ async fn production_is_stateless_in_the_modern_era() {
     let outcome = Suite::scenario("server-stateless", "2026-07-28").run(&served.url).await;
     let needs_a_tool = |failure: &str| failure.contains("does not list the diagnostic tool");
     assert!(outcome.passed >= 20 && outcome.failures().all(needs_a_tool), "{outcome}");
+}
+
+/// The fixture as a downstream without a prefix.
+async fn through_the_gateway(fixture: &Served) -> Served {
+    let gateway = Arc::new(Gateway::new(Vec::new()));
+    let catalogues = gateway.catalogues();
+    gateway.apply(Downstream {
+        name: ServerName { namespace: "default".to_owned(), name: "fixture".to_owned() },
+        prefix: Prefix::parse("").unwrap(),
+        created: Timestamp::UNIX_EPOCH,
+        transport: Transport::StreamableHttp,
+        target: Target::Url { url: fixture.url.parse().unwrap(), host_header: None, headers: Vec::new() },
+        tools: ToolPolicy::default(),
+        call_timeout: Duration::from_secs(30),
+    });
+    let mut seen = catalogues.clone();
+    let listed = seen.wait_for(|catalogue| catalogue.of_kind(Kind::ResourceTemplate).next().is_some());
+    soon("the fixture's lists", listed).await.unwrap();
+    let own: Arc<dyn Own> = Arc::new(Toolbox::default());
+    Served::open(Stage::over(gateway, own, catalogues), HttpSettings::default()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateway_passes_the_modern_requirements_on() {
+    let fixture = fixture().await;
+    let served = through_the_gateway(&fixture).await;
+    let outcome = Suite::requirements("2026-07-28").run(&served.url).await;
+    assert!(outcome.exited_well, "{outcome}");
+    assert_eq!(outcome.passed, 164, "{outcome}");
+    assert!(outcome.failures().all(|failure| failure.starts_with("server-tasks-")), "{outcome}");
+}
+
+/// The gateway speaks to the fixture in the modern era, where a server asks nobody and sends log messages only
+/// when told to; and subscriptions to resources are not offered.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateway_passes_the_legacy_requirements_on_but_for_what_the_modern_era_has_not() {
+    let fixture = fixture().await;
+    let served = through_the_gateway(&fixture).await;
+    let outcome = Suite::requirements("2025-11-25").run(&served.url).await;
+    let not_there = [
+        "server-tools-call-elicitation",
+        "server-tools-call-sampling",
+        "server-elicitation-",
+        "server-resources-subscribe",
+        "server-resources-unsubscribe",
+        "server-tools-call-with-logging",
+    ];
+    let expected = |failure: &str| not_there.iter().any(|scenario| failure.starts_with(scenario));
+    assert!(outcome.passed >= 68 && outcome.failures().all(expected), "{outcome}");
 }

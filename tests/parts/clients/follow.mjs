@@ -41,9 +41,7 @@ async function connectSse() {
   const { ToolListChangedNotificationSchema } = await import("@modelcontextprotocol/sdk/types.js");
   const client = new Client({ name: "follow", version: "1" });
   client.setNotificationHandler(ToolListChangedNotificationSchema, changed);
-  const withToken = (input, init) =>
-    fetch(input, { ...init, headers: { ...Object.fromEntries(new Headers(init?.headers)), ...requestInit.headers } });
-  await client.connect(new SSEClientTransport(new URL(url), { requestInit, eventSourceInit: { fetch: withToken } }));
+  await client.connect(new SSEClientTransport(new URL(url), { requestInit }));
   return client;
 }
 

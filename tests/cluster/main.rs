@@ -2,10 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod admission;
-mod lease;
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod fleet;
+mod lease;
 mod main_job;
 mod operator_children;
 mod operator_unparsable;

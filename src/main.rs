@@ -11,6 +11,7 @@ use pilothouse::{
 
 fn main() -> ExitCode {
     let Arguments { command, log } = Arguments::parse();
+    telemetry::log_to_stderr(&log);
     // The bridge runs in other people's images, often as pid 1: it starts no TLS and no cluster client.
     if let Command::Bridge(arguments) = command {
         return bridge::run(arguments);
@@ -18,7 +19,6 @@ fn main() -> ExitCode {
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         return failed("another TLS provider is already installed in this process");
     }
-    telemetry::log_to_stderr(&log);
     match app::run(command) {
         Ok(()) => ExitCode::SUCCESS,
         // The whole chain in one line: what, where, what to do.

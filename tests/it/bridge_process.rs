@@ -41,18 +41,22 @@ impl Bridge {
             .args(options)
             .arg("--")
             .args(command)
-            .env("RUST_LOG", "info")
+            .env("PILOTHOUSE_LOG", "info")
             .env("NO_COLOR", "1")
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let log = follow(process.stderr.take().unwrap());
-        let line = wait_for_line(&log, "bridge listens");
+        let client = Client::builder().no_proxy().build().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        // Made before the wait, so that a bridge that says nothing ends with the test.
+        let mut bridge = Self { process, address, log, client };
+        let line = wait_for_line(&bridge.log, "bridge listens");
         let at = line.find("127.0.0.1:").unwrap();
         let address: String =
             line[at..].chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
-        let client = Client::builder().no_proxy().build().unwrap();
-        Self { process, address: address.parse().unwrap(), log, client }
+        bridge.address = address.parse().unwrap();
+        bridge
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

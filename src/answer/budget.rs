@@ -30,10 +30,16 @@ impl Budget {
         self.tokens * TENTHS_OF_BYTES_A_TOKEN / 10
     }
 
+    /// What is left when `tokens` are kept for something else.
+    #[must_use]
+    pub fn without(self, tokens: usize) -> Self {
+        Self { tokens: self.tokens.saturating_sub(tokens) }
+    }
+
     /// What is left when `text` is already part of the answer.
     #[must_use]
     pub fn after(self, text: &str) -> Self {
-        Self { tokens: self.tokens.saturating_sub(Self::estimate(text)) }
+        self.without(Self::estimate(text))
     }
 
     /// Estimated tokens of `text`.

@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Rank, Sealer};
-use crate::caller::Caller;
 
 /// The last row that was shown, or the last line of a text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,13 +61,13 @@ pub enum CursorError {
 
 impl Cursor {
     /// `request` is a text that is equal for calls that may continue each other: the tool and its arguments
-    /// without cursor and budget.
+    /// without cursor and budget. `caller` is the user's name.
     ///
     /// # Errors
     /// When the system gives no random bytes; the answer is then without a next page.
-    pub fn seal(&self, sealer: &Sealer, request: &str, caller: &Caller) -> Result<String, super::SealError> {
+    pub fn seal(&self, sealer: &Sealer, request: &str, caller: &str) -> Result<String, super::SealError> {
         let envelope =
-            Envelope { cursor: self.clone(), digest: digest_of(request), caller: caller.user.clone() };
+            Envelope { cursor: self.clone(), digest: digest_of(request), caller: caller.to_owned() };
         let plain = serde_json::to_vec(&envelope).map_err(|_| super::SealError::NoRandom)?;
         sealer.seal(PURPOSE, &plain)
     }
@@ -79,13 +78,13 @@ impl Cursor {
         sealed: &str,
         sealer: &Sealer,
         request: &str,
-        caller: &Caller,
+        caller: &str,
         now: Timestamp,
     ) -> Result<Self, CursorError> {
         let plain = sealer.open(PURPOSE, sealed).map_err(|_| CursorError::NotOurs)?;
         let envelope: Envelope = serde_json::from_slice(&plain).map_err(|_| CursorError::NotOurs)?;
         let Envelope { cursor, digest, caller: owner } = envelope;
-        if owner != caller.user {
+        if owner != caller {
             return Err(CursorError::OtherCaller);
         }
         if digest != digest_of(request) {
@@ -108,10 +107,7 @@ mod tests {
     use jiff::{Timestamp, ToSpan};
 
     use super::{Cursor, CursorError, Place};
-    use crate::{
-        answer::{Rank, Sealer},
-        caller::Caller,
-    };
+    use crate::answer::{Rank, Sealer};
 
     #[test]
     fn a_cursor_opens_only_for_its_request_caller_and_time() {
@@ -119,15 +115,15 @@ mod tests {
         let at = Timestamp::UNIX_EPOCH;
         let cursor =
             Cursor { resource_version: "12".into(), at, place: Place::Row(Rank::Healthy, "shop/web".into()) };
-        let sealed = cursor.seal(&sealer, "list pods", &Caller::process()).unwrap();
-        let open = |sealer: &Sealer, request: &str, caller: &Caller, seconds: i64| {
+        let sealed = cursor.seal(&sealer, "list pods", "ann").unwrap();
+        let open = |sealer: &Sealer, request: &str, caller: &str, seconds: i64| {
             Cursor::open(&sealed, sealer, request, caller, at + seconds.seconds())
         };
-        assert_eq!(open(&sealer, "list pods", &Caller::process(), 10), Ok(cursor.clone()));
-        assert_eq!(open(&sealer, "list nodes", &Caller::process(), 10), Err(CursorError::OtherRequest));
-        assert_eq!(open(&sealer, "list pods", &Caller::anonymous(), 10), Err(CursorError::OtherCaller));
-        assert_eq!(open(&sealer, "list pods", &Caller::process(), 3_601), Err(CursorError::Expired));
+        assert_eq!(open(&sealer, "list pods", "ann", 10), Ok(cursor.clone()));
+        assert_eq!(open(&sealer, "list nodes", "ann", 10), Err(CursorError::OtherRequest));
+        assert_eq!(open(&sealer, "list pods", "bob", 10), Err(CursorError::OtherCaller));
+        assert_eq!(open(&sealer, "list pods", "ann", 3_601), Err(CursorError::Expired));
         let other = Sealer::random().unwrap();
-        assert_eq!(open(&other, "list pods", &Caller::process(), 10), Err(CursorError::NotOurs));
+        assert_eq!(open(&other, "list pods", "ann", 10), Err(CursorError::NotOurs));
     }
 }

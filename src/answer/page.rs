@@ -64,8 +64,8 @@ impl Selection {
         }
     }
 
-    /// Whether a row of this place can still be on the page: ask before making its cells.
-    pub fn wants(&self, rank: Rank, key: &str) -> bool {
+    /// Whether a row of this place can still be on the page.
+    fn wants(&self, rank: Rank, key: &str) -> bool {
         let place = (rank, key.to_owned());
         if self.after.as_ref().is_some_and(|after| place <= *after) {
             return false;
@@ -102,8 +102,14 @@ impl Selection {
         self.counts.get(&rank).copied().unwrap_or_default()
     }
 
-    /// The page. Always has at least one row when one is left, whatever the budget.
-    pub fn page<'a>(self, columns: impl IntoIterator<Item = &'a str>, budget: Budget) -> Page {
+    /// The page. Always has at least one row when one is left, whatever the budget. Cells are `finish`ed only
+    /// for rows that are shown, which are few of all that were offered.
+    pub fn page<'a>(
+        self,
+        columns: impl IntoIterator<Item = &'a str>,
+        budget: Budget,
+        finish: impl Fn(&str) -> String,
+    ) -> Page {
         let total = self.total();
         let healthy = self.count(Rank::Healthy);
         let fold = self.after.is_none() && healthy > HEALTHY_LISTED;
@@ -114,7 +120,8 @@ impl Selection {
             if fold && place.0 == Rank::Healthy {
                 break;
             }
-            if !table.push_within(row.cells, budget.bytes()) {
+            let cells = row.cells.iter().map(|cell| finish(cell)).collect();
+            if !table.push_within(cells, budget.bytes()) {
                 break;
             }
             last = Some(place);
@@ -135,7 +142,7 @@ impl Selection {
 
 fn groups(healthy: usize, groups: &BTreeMap<String, usize>) -> String {
     if groups.len() == 1 && groups.contains_key("") {
-        return format!("{healthy} healthy");
+        return healthy.to_string();
     }
     let mut by_count: Vec<_> = groups.iter().collect();
     by_count.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
@@ -143,7 +150,7 @@ fn groups(healthy: usize, groups: &BTreeMap<String, usize>) -> String {
         by_count.iter().take(GROUPS_NAMED).map(|(group, count)| format!("{group} {count}")).collect();
     let rest = by_count.len().saturating_sub(GROUPS_NAMED);
     let rest = if rest == 0 { String::new() } else { format!(" and {rest} more") };
-    format!("{healthy} healthy ({}{rest})", named.join(", "))
+    format!("{healthy} ({}{rest})", named.join(", "))
 }
 
 /// One page of a list.
@@ -185,7 +192,7 @@ mod tests {
             for _ in 0..=rows.len() + 1 {
                 let mut selection = Selection::new(after.as_ref(), budget);
                 rows.iter().for_each(|(rank, name)| selection.offer(row(*rank, name)));
-                let page = selection.page(["NAME", "RANK"], budget);
+                let page = selection.page(["NAME", "RANK"], budget, str::to_owned);
                 let table = page.table.unwrap_or_default();
                 prop_assert!(table.len() <= budget.bytes() || page.shown == 1);
                 for line in table.lines().skip(1) {
@@ -212,12 +219,12 @@ mod tests {
         };
         let mut first = Selection::new(None, Budget::DEFAULT);
         fill(&mut first);
-        let page = first.page(["NAME", "RANK"], Budget::DEFAULT);
+        let page = first.page(["NAME", "RANK"], Budget::DEFAULT, str::to_owned);
         assert_eq!((page.shown, page.total), (1, 51));
-        assert_eq!(page.folded.as_deref(), Some("50 healthy (shop 50)"));
+        assert_eq!(page.folded.as_deref(), Some("50 (shop 50)"));
         let mut second = Selection::new(page.next.as_ref(), Budget::DEFAULT);
         fill(&mut second);
-        let page = second.page(["NAME", "RANK"], Budget::DEFAULT);
+        let page = second.page(["NAME", "RANK"], Budget::DEFAULT, str::to_owned);
         assert_eq!((page.shown, page.before, page.next), (50, 1, None));
     }
 }

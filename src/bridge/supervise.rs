@@ -4,7 +4,10 @@
 //! The two are one program so that nothing but this file must be in the image, and two processes so that
 //! waiting for any child here never takes an exit status from the runtime that waits for its own there.
 
-use std::process::{Command, ExitCode};
+use std::{
+    os::unix::process::CommandExt,
+    process::{Command, ExitCode},
+};
 
 use nix::{
     errno::Errno,
@@ -55,8 +58,11 @@ pub(super) fn supervise() -> Result<ExitCode, SuperviseError> {
     signals.thread_block()?;
     // Orphans come to us even when we are not pid 1 (a pod that shares its process namespace).
     prctl::set_child_subreaper(true)?;
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_else(|| "pilothouse".into());
     let server = Command::new("/proc/self/exe")
-        .args(std::env::args_os().skip(1))
+        .arg0(name)
+        .args(arguments)
         .env(MARK, std::process::id().to_string())
         .spawn()?;
     let server = Pid::from_raw(i32::try_from(server.id()).map_err(std::io::Error::other)?);

@@ -194,3 +194,29 @@ where
     });
     Client::new(service, "default")
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use http::{Request, Response};
+    use kube::client::Body;
+
+    use super::{as_viewer, over};
+
+    #[tokio::test]
+    async fn in_a_cluster_every_read_is_the_viewers_and_says_that_it_reads() {
+        let echo = over(|request: Request<Body>| async move {
+            let header = |name: &str| request.headers().get(name).unwrap().to_str().unwrap().to_owned();
+            let text = format!(
+                "{} {}",
+                header("Impersonate-User"),
+                header("Impersonate-Extra-pilothouse.dev%2Fvia")
+            );
+            assert!(request.headers().get("Impersonate-Group").is_none());
+            Response::new(Body::from(text.into_bytes()))
+        });
+        let viewer = as_viewer(echo, "pilothouse", "pilothouse-viewer").unwrap();
+        let answer = viewer.request_text(Request::get("/version").body(Vec::new()).unwrap()).await.unwrap();
+        assert_eq!(answer, "system:serviceaccount:pilothouse:pilothouse-viewer reader");
+    }
+}

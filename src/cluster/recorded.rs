@@ -47,7 +47,8 @@ pub enum RecordedError {
     NotAnObject { file: String, line: usize, reason: String },
 }
 
-/// The cluster recorded in `dir`. Its present is the moment of the recording.
+/// The cluster recorded in `dir`. Its present is the moment of the recording. Must be called inside a Tokio
+/// runtime.
 ///
 /// # Errors
 /// When the folder is not a snapshot, or a file in it cannot be read.

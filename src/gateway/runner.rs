@@ -27,6 +27,9 @@ const GATHER: Duration = Duration::from_millis(50);
 const HEALTH_EVERY: Duration = Duration::from_secs(20);
 /// How long it has to say so.
 const ALIVE_WITHIN: Duration = Duration::from_secs(5);
+/// How long a handshake keeps others waiting for their turn: one that takes longer waits for its server, and
+/// costs nothing meanwhile.
+const TURN: Duration = Duration::from_millis(500);
 /// News that may wait.
 const NEWS: usize = 64;
 
@@ -140,9 +143,17 @@ impl Runner {
             let (name, known, teller) = (self.name.clone(), self.known, self.teller.clone());
             let Shared { board: _, dialer, handshakes } = self.shared.clone();
             let open = async move {
-                let outcome = match handshakes.acquire_owned().await {
-                    Ok(_turn) => link::open(&name, &place, known, &dialer, teller).await,
-                    Err(_) => Err("pilothouse ends".to_owned()),
+                let turn = handshakes.acquire_owned().await;
+                let outcome = {
+                    let opening = link::open(&name, &place, known, &dialer, teller);
+                    tokio::pin!(opening);
+                    tokio::select! {
+                        outcome = &mut opening => outcome,
+                        () = tokio::time::sleep(TURN) => {
+                            drop(turn);
+                            opening.await
+                        }
+                    }
                 };
                 (place, outcome)
             };
@@ -219,6 +230,10 @@ impl Runner {
     }
 
     fn listed(&mut self, link: u64, outcome: Result<Offer, String>) {
+        if self.slots.links().all(|open| open.id != link) {
+            // The connection was lost meanwhile; the next one lists again.
+            return;
+        }
         match outcome {
             Ok(offer) => {
                 self.list_failures = 0;

@@ -17,7 +17,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use kube::Client;
-use tokio::{sync::watch, time::timeout};
+use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::Observations;
@@ -61,25 +61,27 @@ impl Operator {
         let Self { client, settings, observations, keeper, mut leadership } = self;
         // The Lease outlives the reconciling: nothing is under way any more when it is given back.
         let keeping = CancellationToken::new();
-        let kept = tokio::spawn(keeper.run(keeping.clone()));
+        // A set, so that the keeper ends with this future when it is dropped.
+        let mut kept = JoinSet::new();
+        kept.spawn(keeper.run(keeping.clone()));
         while leads(&mut leadership, &cancel).await {
             let writer = Writer::new(client.clone(), leadership.clone(), &settings.identity);
             let own_image = settings.own_image.clone();
             let context = Context::new(client.clone(), writer, observations.clone(), own_image);
             let term = cancel.child_token();
             let mut reconciling = pin!(reconcile(Arc::new(context), &settings, &term));
-            tokio::select! {
-                () = &mut reconciling => {}
-                _ = leadership.wait_for(|now| *now == Leadership::Following) => {}
-                () = cancel.cancelled() => {}
-            }
+            let has_ended = tokio::select! {
+                () = &mut reconciling => true,
+                _ = leadership.wait_for(|now| *now == Leadership::Following) => false,
+                () = cancel.cancelled() => false,
+            };
             term.cancel();
-            if timeout(DRAIN, reconciling).await.is_err() {
+            if !has_ended && timeout(DRAIN, reconciling).await.is_err() {
                 tracing::warn!("reconciling did not end within {DRAIN:?} and is given up");
             }
         }
         keeping.cancel();
-        if let Err(error) = kept.await {
+        if let Some(Err(error)) = kept.join_next().await {
             tracing::error!(%error, "the task that keeps the lease failed");
         }
     }

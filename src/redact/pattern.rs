@@ -6,24 +6,24 @@ use regex::{Captures, Regex};
 
 use super::token;
 
-/// The group `v` of each is the secret; the whole match without one.
+/// ASCII classes and boundaries only: Unicode ones would take the regexes off their fast path. The group `v` of each is the secret; the whole match without one.
 const SHAPES: [&str; 8] = [
     // A private key in PEM, whole or cut off, with real or escaped line ends.
     r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)",
     // A JSON Web Token.
-    r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",
+    r"(?-u:\b)eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",
     // Keys whose makers gave them a beginning of their own.
-    r"\b(?:(?:AKIA|ASIA)[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{40,}|glpat-[\w-]{20,}|xox[abeoprs]-[\w-]{10,}|AIza[\w-]{35}|sk-[\w-]{20,}|(?:sk|rk)_(?:live|test)_\w{16,}|npm_[A-Za-z0-9]{30,}|dop_v1_[a-f0-9]{40,}|hvs\.[\w-]{20,})",
+    r"(?-u:\b)(?:(?:AKIA|ASIA)[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{40,}|glpat-[A-Za-z0-9_-]{20,}|xox[abeoprs]-[A-Za-z0-9_-]{10,}|AIza[A-Za-z0-9_-]{35}|sk-[A-Za-z0-9_-]{20,}|(?:sk|rk)_(?:live|test)_[A-Za-z0-9_]{16,}|npm_[A-Za-z0-9]{30,}|dop_v1_[a-f0-9]{40,}|hvs\.[A-Za-z0-9_-]{20,})",
     // A password in an address.
-    r"\b[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@]*:(?<v>[^\s@/]+)@",
+    r"(?-u:\b)[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@]*:(?<v>[^\s@/]+)@",
     // An Authorization header.
-    r"(?i)\bauthorization\\?[\x22']?[ \t]*[:=][ \t]*\\?[\x22']?(?:(?:basic|bearer|token|digest)[ \t]+)?(?<v>[^\s\x22',;\\]{6,})",
+    r"(?i)(?-u:\b)authorization\\?[\x22']?[ \t]*[:=][ \t]*\\?[\x22']?(?:(?:basic|bearer|token|digest)[ \t]+)?(?<v>[^\s\x22',;\\]{6,})",
     // A bearer token in running text: with a digit, so that `bearer authentication` is left alone.
-    r"(?i)\bbearer[ \t]+(?<v>[A-Za-z._~+/=-]*[0-9][A-Za-z0-9._~+/=-]{7,})",
+    r"(?i)(?-u:\b)bearer[ \t]+(?<v>[A-Za-z._~+/=-]*[0-9][A-Za-z0-9._~+/=-]{7,})",
     // A flag and its value.
-    r"(?i)--?[\w-]*(?:password|passwd|secret|token|api-?key|access-?key)[ \t]+\\?[\x22']?(?<v>[^\s\x22'\\-][^\s\x22'\\]{2,})",
+    r"(?i)--?[A-Za-z0-9_-]*(?:password|passwd|secret|token|api-?key|access-?key)[ \t]+\\?[\x22']?(?<v>[^\s\x22'\\-][^\s\x22'\\]{2,})",
     // A name and its value, the name ending in a word for secrets and not being the end of a path.
-    r"(?i)(?:^|[^/\w.-])[\w.-]*(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key)[0-9]*\\?[\x22']?[ \t]*(?::=|=>|[=:])[ \t]*(?:\\?\x22(?<v>[^\x22\\]+)|\\?'(?<w>[^'\\]+)|(?<x>[^\s\x22'\\,;&|<>{}\[\]][^\s\x22'\\,;&]+))",
+    r"(?i)(?:^|[^/A-Za-z0-9_.-])[A-Za-z0-9_.-]*(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key)[0-9]*\\?[\x22']?[ \t]*(?::=|=>|[=:])[ \t]*(?:\\?\x22(?<v>[^\x22\\]+)|\\?'(?<w>[^'\\]+)|(?<x>[^\s\x22'\\,;&|<>{}\[\]][^\s\x22'\\,;&]+))",
 ];
 
 static REGEXES: LazyLock<Vec<Regex>> =

@@ -123,13 +123,9 @@ impl ClusterOverview {
         }
         let problems = problems.sorted();
         let head = self.head(&version, namespace.as_deref(), &problems);
-        let tail = format!(
-            "\n{}{}{}",
-            counts.render(),
-            self.events(namespace).await,
-            lines(&hidden, "Not readable")
-        );
-        Ok(answer(&head, &tail, &problems, budget))
+        let rest =
+            [format!("\n{}", counts.render()), lines(&hidden, "Not readable"), self.events(namespace).await];
+        Ok(answer(&head, &problems, &rest, budget))
     }
 
     fn head(&self, version: &str, namespace: Option<&str>, problems: &[Problem]) -> String {
@@ -203,10 +199,10 @@ fn lines(lines: &[String], heading: &str) -> String {
     lines.iter().fold(format!("\n{heading}:\n"), |text, line| format!("{text}  {line}\n"))
 }
 
-/// Problems first, as many as fit; the record has the same ones.
-fn answer(head: &str, tail: &str, problems: &[Problem], budget: Budget) -> Answer {
-    // The record says the same again: half the room each.
-    let room = budget.bytes().saturating_sub(head.len() + tail.len()) / 2;
+/// Problems first, as many as fit; then what else fits whole. The record has the same problems.
+fn answer(head: &str, problems: &[Problem], rest: &[String], budget: Budget) -> Answer {
+    // The record says the problems again: half the room each.
+    let room = budget.bytes().saturating_sub(head.len() + MORE_BYTES) / 2;
     let mut table = Table::new(["OBJECT", "WHY"]);
     let mut record = Vec::new();
     for problem in problems {
@@ -217,11 +213,23 @@ fn answer(head: &str, tail: &str, problems: &[Problem], budget: Budget) -> Answe
         record.push(json!({ "object": object, "why": why }));
     }
     let left = problems.len() - record.len();
-    let left = match left {
-        0 => String::new(),
-        left => format!("and {left} more: list_resources shows all of a kind, unhealthy first\n"),
-    };
-    let shown = if problems.is_empty() { String::new() } else { table.render() };
+    let mut text = head.to_owned();
+    if !problems.is_empty() {
+        text.push_str(&table.render());
+    }
+    if left > 0 {
+        text.push_str(&format!("and {left} more: list_resources shows all of a kind, unhealthy first\n"));
+    }
     let structured = json!({ "healthy": problems.is_empty(), "problems": record });
-    Answer::structured(format!("{head}{shown}{left}{tail}"), structured)
+    let mut room = budget.bytes().saturating_sub(text.len() + structured.to_string().len());
+    for part in rest {
+        if part.len() <= room {
+            room -= part.len();
+            text.push_str(part);
+        }
+    }
+    Answer::structured(text, structured)
 }
+
+/// The line that says how many more there are.
+const MORE_BYTES: usize = 90;

@@ -33,7 +33,7 @@ impl Desk {
     ) -> Result<Paging<'a>, Answer> {
         let now = Timestamp::now();
         let cursor = cursor
-            .map(|sealed| Cursor::open(sealed, &self.sealer, request, caller, now))
+            .map(|sealed| Cursor::open(sealed, &self.sealer, request, &caller.user, now))
             .transpose()
             .map_err(|error| Answer::error(error.to_string()))?;
         let budget = max_tokens.map_or(self.budget, Budget::of);
@@ -54,7 +54,7 @@ pub(super) struct Paging<'a> {
 impl Paging<'_> {
     /// For the content; room for what stands under it is kept.
     pub(super) fn budget(&self) -> Budget {
-        Budget::of(self.budget.tokens().saturating_sub(FOOTER_TOKENS))
+        self.budget.without(FOOTER_TOKENS)
     }
 
     /// The version of the cluster's state that an earlier page has shown.
@@ -81,21 +81,21 @@ impl Paging<'_> {
     /// The line that says how to get the next page.
     pub(super) fn next(&self, version: &str, place: Place) -> String {
         let cursor = Cursor { resource_version: version.to_owned(), at: self.first(), place };
-        match cursor.seal(&self.desk.sealer, &self.request, self.caller) {
+        match cursor.seal(&self.desk.sealer, &self.request, &self.caller.user) {
             Ok(sealed) => format!("Next page: the same arguments and cursor={sealed}\n"),
             Err(error) => format!("There is more, but no cursor can be made ({error}).\n"),
         }
     }
 
-    /// A page of a list as text. `what` is a noun for its rows.
-    pub(super) fn text(&self, page: Page, what: &str, version: &str) -> String {
+    /// A page of a list as text. `what` is a noun for its rows, `fine` says how those are that may be folded.
+    pub(super) fn text(&self, page: Page, what: &str, fine: &str, version: &str) -> String {
         let Page { table, shown, before, total, folded, next } = page;
         let mut text = table.unwrap_or_default();
         if total == 0 {
             return format!("No {what}.\n");
         }
         if let Some(folded) = folded {
-            text.push_str(&format!("{folded} not listed here\n"));
+            text.push_str(&format!("{fine} and not listed yet: {folded}\n"));
         }
         match next {
             Some(place) => {

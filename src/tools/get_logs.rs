@@ -45,6 +45,10 @@ const TAIL: usize = 100;
 const SEARCHED: usize = 5_000;
 /// Containers of one answer; more would leave each too little room.
 const CONTAINERS: usize = 20;
+/// Of one container: its heading and a line or two.
+const LEAST_BYTES: usize = 400;
+/// Of the heading: what was left out.
+const NOTE_BYTES: usize = 110;
 const AT_ONCE: usize = 8;
 
 impl Tool for GetLogs {
@@ -125,13 +129,14 @@ impl GetLogs {
     }
 
     async fn text(&self, namespace: &str, sources: &[Source<'_>], wanted: &Wanted, budget: Budget) -> String {
-        let read = sources.iter().take(CONTAINERS);
+        let many = CONTAINERS.min(budget.bytes() / LEAST_BYTES).max(1);
+        let read = sources.iter().take(many);
         let each = budget.bytes() / read.len().max(1);
         let reads: Vec<_> = read.map(|source| self.part(namespace, source, wanted, each)).collect();
         let parts: Vec<String> = stream::iter(reads).buffered(AT_ONCE).collect().await;
         let mut text = parts.concat();
-        if sources.len() > CONTAINERS {
-            let left = sources.len() - CONTAINERS;
+        if sources.len() > many {
+            let left = sources.len() - many;
             text.push_str(&format!("{left} more containers left out: name a pod or a container\n"));
         }
         text
@@ -154,7 +159,7 @@ impl GetLogs {
             .copied()
             .filter(|line| grep.as_ref().is_none_or(|grep| grep.is_match(line)))
             .collect();
-        let shown = last_that_fit(&matching, *tail, bytes.saturating_sub(heading.len() + 80));
+        let shown = last_that_fit(&matching, *tail, bytes.saturating_sub(heading.len() + NOTE_BYTES));
         let note = match (matching.len() - shown.len(), grep) {
             (_, Some(_)) => {
                 format!(", {} of {} lines match, the last {} shown", matching.len(), lines.len(), shown.len())

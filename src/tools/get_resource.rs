@@ -1,6 +1,7 @@
 //! One object: how it is, its events, and its YAML without noise.
 
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
@@ -32,8 +33,9 @@ struct Arguments {
     max_tokens: Option<usize>,
 }
 
-/// Older ones are in `list_events`.
-const EVENTS: usize = 10;
+/// Conditions and events shown with an object.
+const LINES: usize = 10;
+const SHORT_BYTES: usize = 360;
 
 impl Tool for GetResource {
     fn definition(&self) -> Value {
@@ -89,7 +91,8 @@ impl GetResource {
             None => self.head(&resource, &raw, &object, &paging).await,
             Some(_) => String::new(),
         };
-        let yaml = yaml(object).map_err(|error| {
+        let with_conditions = !are_short(&shown_conditions(&object, paging.now()));
+        let yaml = yaml(object, with_conditions).map_err(|error| {
             Answer::error(format!("{} {name} cannot be written as YAML: {error}", resource.kind))
         })?;
         let piece = window(&yaml, from.unwrap_or(0), paging.budget().after(&head));
@@ -123,25 +126,17 @@ impl GetResource {
             let why = if why.is_empty() { why } else { format!(": {}", redact::shown(&why)) };
             head.push_str(&format!("{rank}{why}\n"));
         }
-        let conditions = kinds::conditions(object, now);
-        if !conditions.is_empty() {
-            head.push_str("Conditions:\n");
-            let lines = conditions.iter().map(|line| format!("  {}\n", list_resources::cell_text(line)));
-            lines.for_each(|line| head.push_str(&line));
-        }
+        // Half of the room is for the object itself.
+        let room = paging.budget().bytes() / 2;
+        let conditions = shown_conditions(object, now);
+        let all = if are_short(&conditions) { usize::MAX } else { room };
+        lines(&mut head, "Conditions", &conditions, "below", all);
         let filter = Filter { namespace, kind: Some(resource.kind.clone()), name: Some(name.to_owned()) };
         match list_events::read(&self.0, &filter, None).await {
-            Ok((groups, _)) if groups.is_empty() => {}
             Ok((mut groups, _)) => {
                 groups.sort_by_key(|group| (!group.is_warning, std::cmp::Reverse(group.last)));
-                head.push_str("Events:\n");
-                groups
-                    .iter()
-                    .take(EVENTS)
-                    .for_each(|group| head.push_str(&format!("  {}\n", group.line(now))));
-                if groups.len() > EVENTS {
-                    head.push_str(&format!("  and {} more: list_events\n", groups.len() - EVENTS));
-                }
+                let events: Vec<String> = groups.iter().map(|group| group.line(now)).collect();
+                lines(&mut head, "Events", &events, "list_events", room);
             }
             Err(error) => head.push_str(&format!("Events cannot be read: {error}\n")),
         }
@@ -150,8 +145,32 @@ impl GetResource {
     }
 }
 
-/// Without what only machines read, and without the conditions, which stand above.
-fn yaml(mut object: Value) -> Result<String, String> {
+/// As many of `all` under a heading as leave `head` below `room` bytes, and where the rest is.
+fn lines(head: &mut String, heading: &str, all: &[String], rest: &str, room: usize) {
+    if all.is_empty() {
+        return;
+    }
+    head.push_str(&format!("{heading}:\n"));
+    for (at, line) in all.iter().enumerate() {
+        if at == LINES || head.len() + line.len() > room {
+            head.push_str(&format!("  and {} more: {rest}\n", all.len() - at));
+            return;
+        }
+        head.push_str(&format!("  {line}\n"));
+    }
+}
+
+fn shown_conditions(object: &Value, now: Timestamp) -> Vec<String> {
+    kinds::conditions(object, now).iter().map(|line| list_resources::cell_text(line)).collect()
+}
+
+/// So few that all stand above the object, however small the answer; they are then left out of its YAML.
+fn are_short(conditions: &[String]) -> bool {
+    conditions.len() <= LINES && conditions.iter().map(String::len).sum::<usize>() <= SHORT_BYTES
+}
+
+/// Without what only machines read.
+fn yaml(mut object: Value, with_conditions: bool) -> Result<String, String> {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.shift_remove("managedFields");
         if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
@@ -161,7 +180,8 @@ fn yaml(mut object: Value) -> Result<String, String> {
             }
         }
     }
-    if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) {
+    if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut).filter(|_| !with_conditions)
+    {
         status.shift_remove("conditions");
     }
     see(&mut object);

@@ -3,10 +3,12 @@
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
+    sync::LazyLock,
 };
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
+use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
@@ -91,9 +93,9 @@ impl ListEvents {
         if namespace.is_none() {
             columns.insert(3, "NAMESPACE");
         }
-        let page = rows.page(columns, paging.budget());
+        let page = rows.page(columns, paging.budget(), cell_text);
         let place = namespace.map_or_else(String::new, |namespace| format!(" in {namespace}"));
-        Ok(Answer::text(paging.text(page, &format!("groups of events{place}"), &version)))
+        Ok(Answer::text(paging.text(page, &format!("groups of events{place}"), "normal", &version)))
     }
 }
 
@@ -163,9 +165,7 @@ impl Groups {
         let object = event.involved_object;
         let namespace = if object.namespace.is_empty() { event.metadata.namespace } else { object.namespace };
         let stem = stem(&object.kind, &object.name);
-        // The names of replicas, and ids that differ from one to the other, are no difference in what is said.
-        let said = event.message.replace(&object.name, "");
-        let said: String = said.chars().filter(|c| !c.is_ascii_digit()).collect();
+        let said = said(&event.message, &object.name);
         let key = [
             event.kind.clone(),
             namespace.clone(),
@@ -197,6 +197,14 @@ impl Groups {
             group.objects = names.len();
         }
     }
+}
+
+/// A message without what differs from replica to replica and from time to time: names, ids, numbers.
+fn said(message: &str, name: &str) -> String {
+    static IDS: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{12,}|[0-9]+").ok());
+    let message = message.replace(name, "");
+    IDS.as_ref().map_or_else(|| message.clone(), |ids| ids.replace_all(&message, "").into_owned())
 }
 
 /// The name that replicas of one workload share: without the parts that controllers add.
@@ -239,7 +247,7 @@ impl Group {
             rank: if *is_warning { Rank::Warning } else { Rank::Healthy },
             key: format!("{newest_first:020} {namespace} {object} {:x}", self.digest()),
             group: namespace.clone(),
-            cells: cells.iter().map(|cell| cell_text(cell)).collect(),
+            cells,
         }
     }
 
@@ -266,7 +274,18 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
-    use super::stem;
+    use super::{said, stem};
+
+    #[test]
+    fn equal_messages_of_replicas_are_equal() {
+        let message = |name: &str, id: &str| {
+            format!("Back-off 40s restarting failed container in pod {name}_shop({id})")
+        };
+        let a = message("cart-6c8d9f7b5c-x2x4z", "a4bd776c-2812-4b10-973c-6930e2e23d44");
+        let b = message("cart-6c8d9f7b5c-bb24z", "2b4f4495-5f67-456e-86ec-3f430624648a");
+        assert_eq!(said(&a, "cart-6c8d9f7b5c-x2x4z"), said(&b, "cart-6c8d9f7b5c-bb24z"));
+        assert_ne!(said("Created container", "x"), said("Started container", "x"));
+    }
 
     #[test]
     fn replicas_of_a_workload_share_a_stem() {

@@ -62,8 +62,9 @@ impl ListKinds {
             .filter(|resource| is_found(resource, &search))
             .for_each(|resource| rows.offer(row(resource)));
         let what = if search.is_empty() { "kinds".to_owned() } else { format!("kinds with `{search}`") };
-        let page = rows.page(["NAME", "KIND", "SHORT", "NAMESPACED", "VERSION"], paging.budget());
-        Ok(Answer::text(paging.text(page, &what, "")))
+        let page =
+            rows.page(["NAME", "KIND", "SHORT", "NAMESPACED", "VERSION"], paging.budget(), str::to_owned);
+        Ok(Answer::text(paging.text(page, &what, "", "")))
     }
 }
 

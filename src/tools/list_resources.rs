@@ -81,13 +81,13 @@ impl ListResources {
         columns.extend(view.columns());
         columns.extend(["AGE".to_owned(), "WHY".to_owned()]);
         let total = rows.total();
-        let page = rows.page(columns.iter().map(String::as_str), paging.budget());
+        let page = rows.page(columns.iter().map(String::as_str), paging.budget(), cell_text);
         let place = namespace.as_deref().map_or_else(String::new, |namespace| format!(" in {namespace}"));
         if total == 0 {
             let note = self.nothing(&resource, namespace.as_deref()).await;
             return Ok(Answer::text(format!("No {}{place}.{note}", resource.id())));
         }
-        Ok(Answer::text(paging.text(page, &format!("{}{place}", resource.id()), &version)))
+        Ok(Answer::text(paging.text(page, &format!("{}{place}", resource.id()), "healthy", &version)))
     }
 
     /// An empty list of a namespace that does not exist is no answer.
@@ -156,19 +156,22 @@ fn row(line: Line, with_namespace: bool) -> Row {
     all.extend(cells);
     all.push(age);
     all.push(why);
-    let cells = all.into_iter().map(|cell| cell_text(&cell)).collect();
-    Row { rank, key, group: namespace, cells }
+    Row { rank, key, group: namespace, cells: all }
 }
 
-/// Longer cells say no more and cost much.
+/// Longer cells cost much; of nested errors the outermost words and the innermost cause say most.
 const CELL_CHARS: usize = 260;
 
+/// Text from the cluster as a cell: redacted, and cut in its middle when it is long.
 pub(super) fn cell_text(cell: &str) -> String {
     let shown = redact::shown(cell);
-    match shown.char_indices().nth(CELL_CHARS) {
-        Some((end, _)) => format!("{}…", &shown[..end]),
-        None => shown,
+    let chars = shown.chars().count();
+    if chars <= CELL_CHARS {
+        return shown;
     }
+    let head: String = shown.chars().take(CELL_CHARS / 2).collect();
+    let tail: String = shown.chars().skip(chars - CELL_CHARS / 2).collect();
+    format!("{head} … {tail}")
 }
 
 /// An object that is not what its kind promises is shown as such, not dropped.

@@ -78,8 +78,8 @@ impl ListMcpServers {
             "ERRORS",
             "WHY",
         ];
-        let page = rows.page(columns, paging.budget());
-        Ok(Answer::text(paging.text(page, "MCP servers", "")))
+        let page = rows.page(columns, paging.budget(), cell_text);
+        Ok(Answer::text(paging.text(page, "MCP servers", "ready", "")))
     }
 }
 
@@ -123,12 +123,7 @@ fn row(row: &ServerRow) -> Row {
         errors.to_string(),
         why,
     ];
-    Row {
-        rank: rank(row),
-        key: format!("{namespace}/{name}"),
-        group: namespace.clone(),
-        cells: cells.iter().map(|cell| cell_text(cell)).collect(),
-    }
+    Row { rank: rank(row), key: format!("{namespace}/{name}"), group: namespace.clone(), cells }
 }
 
 /// `get_mcp_server`.
@@ -205,6 +200,9 @@ impl GetMcpServer {
     }
 }
 
+/// Entries named that a server offers and that cannot be shown.
+const DROPPED: usize = 5;
+
 fn described(row: &ServerRow, budget: Budget) -> Answer {
     let ServerRow {
         namespace,
@@ -231,7 +229,10 @@ fn described(row: &ServerRow, budget: Budget) -> Answer {
     text.push_str(&format!(
         "transport: {transport}, endpoints: {endpoints}, prefix: {prefix}, calls: {calls}, errors: {errors}\n"
     ));
-    dropped.iter().take(20).for_each(|dropped| text.push_str(&format!("dropped: {}\n", cell_text(dropped))));
+    dropped
+        .iter()
+        .take(DROPPED)
+        .for_each(|dropped| text.push_str(&format!("dropped: {}\n", cell_text(dropped))));
     text.push_str(&format!("{} tools, about {tokens} tokens to list:\n", tools.len()));
     // The record names the tools again.
     let room = budget.bytes().saturating_sub(text.len()) / 2;

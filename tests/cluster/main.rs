@@ -1,5 +1,13 @@
 //! Everything that needs a real Kubernetes, one module a behaviour.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod admission;
+mod fleet;
+mod lease;
 mod main_job;
+mod operator_children;
+mod operator_unparsable;
+mod rbac;
 mod reader;
 mod support;
+mod tools_recording;

@@ -1,4 +1,5 @@
 //! The reader against a real API server: any kind, pages of one state, nothing that stores.
+#![allow(clippy::expect_used)]
 
 use std::{collections::BTreeSet, fmt::Write as _};
 

@@ -249,3 +249,17 @@ async fn params_that_are_no_object_are_refused_without_a_request() {
     assert_eq!(answer.unwrap_err().code(), Some(-32602));
     assert_eq!(server.count("prompts/get"), 0);
 }
+
+#[tokio::test]
+async fn a_legacy_stream_that_is_closed_early_is_taken_up_again() {
+    let server = Odd::start(Era::Legacy, |method, _| match method {
+        "tools/list" => Reply::Result(r#"{"tools":[{"name":"a"}]}"#.to_owned()),
+        "tools/call" => Reply::Resumed(r#"{"n":2.50}"#.to_owned()),
+        _ => Reply::Result("{}".to_owned()),
+    });
+    let gateway = Gateway::new(vec![]);
+    gateway.apply(at_url("odd", &server.url()));
+    ready(&gateway, "odd").await;
+    let (_, answer) = ask(&gateway, "odd", Era::Legacy, "tools/call", r#"{"name":"a"}"#).await;
+    assert_eq!(answer.unwrap().get(), r#"{"n":2.50}"#);
+}

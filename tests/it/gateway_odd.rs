@@ -34,6 +34,8 @@ pub(crate) enum Reply {
     /// Notifications before the result, all in one stream of events with several data lines each. `TOKEN` in
     /// them stands for the progress token of the request.
     Stream(Vec<String>, String),
+    /// A stream that is closed before the result, which comes to who asks for the rest.
+    Resumed(String),
     /// The body of a 200 answer of type JSON.
     Body(String),
     /// So many bytes of JSON.
@@ -57,6 +59,8 @@ struct Shared {
     sessions: Mutex<HashSet<String>>,
     seen: Mutex<Vec<(String, String)>>,
     changes: broadcast::Sender<()>,
+    /// What waits for a client that comes back.
+    rest: Mutex<Option<String>>,
 }
 
 impl Odd {
@@ -75,6 +79,7 @@ impl Odd {
             sessions: Mutex::default(),
             seen: Mutex::default(),
             changes: broadcast::channel(16).0,
+            rest: Mutex::default(),
         });
         let listener = std::net::TcpListener::bind(address).unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -197,6 +202,11 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Str
             all.push(event(&format!(r#"{{"id":{id},"result":{text},"jsonrpc":"2.0"}}"#)));
             events(futures::stream::iter(all))
         }
+        Reply::Resumed(text) => {
+            let answer = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{text}}}"#);
+            *shared.rest.lock().unwrap() = Some(answer);
+            events(futures::stream::iter(["id: 5\nretry: 10\ndata:\n\n".to_owned()]))
+        }
         Reply::Body(text) => json(text),
         Reply::Big(bytes) => {
             let head = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"x":""#);
@@ -215,7 +225,12 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Str
     }
 }
 
-async fn stream(State(shared): State<Arc<Shared>>) -> Response {
+async fn stream(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    if headers.get("last-event-id").is_some_and(|id| id == "5")
+        && let Some(rest) = shared.rest.lock().unwrap().take()
+    {
+        return events(futures::stream::iter([event(&rest)]));
+    }
     if shared.era == Era::Modern {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "");
     }

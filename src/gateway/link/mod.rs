@@ -1,6 +1,7 @@
 //! One connection to one endpoint, URL or process. rmcp opens and keeps it (handshake, session, streams);
 //! calls go beside rmcp, as text. See `README.md` for why.
 
+mod dialer;
 mod ear;
 mod http;
 mod listing;
@@ -9,8 +10,10 @@ mod place;
 mod process;
 mod session;
 mod sse;
+mod upkeep;
 
-pub(super) use open::{Dialer, open};
+pub(super) use dialer::Dialer;
+pub(super) use open::open;
 pub(super) use place::{Place, places};
 
 use std::{

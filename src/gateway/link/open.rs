@@ -1,10 +1,10 @@
-//! Opening a link: the handshake, who keeps the connection afterwards, and how it is closed.
+//! Opening a link: the handshake.
 
 use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -12,29 +12,28 @@ use std::{
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use rmcp::{
-    model::{ProtocolVersion, SubscriptionFilter},
-    service::{
-        ClientInitializeError, ClientLifecycleMode, ClientServiceExt, Peer, RoleClient, RunningService,
-        ServiceError,
-    },
+    model::ProtocolVersion,
+    service::{ClientInitializeError, ClientLifecycleMode, ClientServiceExt, RoleClient, RunningService},
     transport::{
         IntoTransport, StreamableHttpClientTransport,
         common::client_side_sse::ExponentialBackoff,
         streamable_http_client::{StreamableHttpClientTransportConfig, StreamableHttpError},
     },
 };
-use tokio::sync::{mpsc, oneshot};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use url::{Host, Url};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::{
     LARGEST, Link, Offers, Way,
-    ear::{Ear, News, Teller, Told},
+    dialer::Dialer,
+    ear::{Ear, Teller, Told},
     http::{HttpWay, reasons},
     place::Place,
     process::{self, Process},
     session::Session,
     sse,
+    upkeep::{keep, subscribe, write_letters},
 };
 use crate::gateway::{
     downstream::{Program, ServerName},
@@ -54,57 +53,10 @@ const DISCOVER_WITHIN: Duration = Duration::from_secs(1);
 const PROCESS_DISCOVER_WITHIN: Duration = Duration::from_secs(5);
 /// For the whole handshake.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(20);
-/// For the acknowledgement of `subscriptions/listen`; the lists are read anyway.
-const LISTEN_WITHIN: Duration = Duration::from_secs(1);
-/// Before a broken subscription is opened again.
-const LISTEN_AGAIN: Duration = Duration::from_secs(2);
 /// Most time until a broken GET stream is opened again.
 const STREAM_AGAIN_WITHIN: Duration = Duration::from_secs(10);
-/// For saying goodbye to a server.
-const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
-/// What all links of a gateway share.
-#[derive(Debug)]
-pub(in crate::gateway) struct Dialer {
-    /// For pods and loopback: never through a proxy.
-    near: reqwest::Client,
-    far: reqwest::Client,
-    ids: AtomicU64,
-    /// Tasks that close connections; waited for at shutdown.
-    pub(in crate::gateway) keepers: TaskTracker,
-}
-
-impl Dialer {
-    /// # Errors
-    /// When the TLS library refuses to start.
-    pub(in crate::gateway) fn new() -> Result<Self, String> {
-        let builder = || {
-            reqwest::Client::builder()
-                .tcp_nodelay(true)
-                .connect_timeout(Duration::from_secs(5))
-                .redirect(reqwest::redirect::Policy::none())
-                .user_agent(concat!("pilothouse/", env!("CARGO_PKG_VERSION")))
-        };
-        let failed = |error: reqwest::Error| format!("no HTTP client can be made ({})", reasons(&error));
-        Ok(Self {
-            near: builder().no_proxy().build().map_err(failed)?,
-            far: builder().build().map_err(failed)?,
-            ids: AtomicU64::new(1),
-            keepers: TaskTracker::new(),
-        })
-    }
-
-    fn client(&self, url: &Url) -> reqwest::Client {
-        let near = match url.host() {
-            Some(Host::Ipv4(_) | Host::Ipv6(_)) => true,
-            Some(Host::Domain(name)) => name == "localhost",
-            None => false,
-        };
-        if near { self.near.clone() } else { self.far.clone() }
-    }
-}
-
-type Running = RunningService<RoleClient, Ear>;
+pub(super) type Running = RunningService<RoleClient, Ear>;
 
 /// A handshake that succeeded, and what belongs to its connection.
 struct Shaken {
@@ -133,13 +85,19 @@ pub(in crate::gateway) async fn open(
     dialer: &Dialer,
     runner: mpsc::Sender<Told>,
 ) -> Result<Link, String> {
-    let id = dialer.ids.fetch_add(1, Ordering::Relaxed);
+    let id = dialer.number();
     let teller = Teller::new(id, runner);
     let attempt = Attempt { name, dialer, teller: teller.clone() };
     let shaking = async {
         match place {
-            Place::Http { id: _, url, headers, sse: false } => attempt.streamable(url, headers, known).await,
-            Place::Http { id: _, url, headers, sse: true } => attempt.sse(url, headers).await,
+            Place::Http { id, url, headers, sse } => {
+                let http = dialer.client(id, url);
+                if *sse {
+                    attempt.sse(http, url, headers).await
+                } else {
+                    attempt.streamable(http, url, headers, known).await
+                }
+            }
             Place::Process(program) => attempt.process(program, known).await,
         }
     };
@@ -204,6 +162,7 @@ impl Attempt<'_> {
 
     async fn streamable(
         &self,
+        http: reqwest::Client,
         url: &Url,
         headers: &[(HeaderName, HeaderValue)],
         known: Option<Era>,
@@ -212,23 +171,23 @@ impl Attempt<'_> {
             None | Some(Era::Modern) => (Era::Modern, Era::Legacy),
             Some(Era::Legacy) => (Era::Legacy, Era::Modern),
         };
-        match self.streamable_once(url, headers, first).await {
+        match self.streamable_once(http.clone(), url, headers, first).await {
             Ok(shaken) => Ok(shaken),
             Err(why) => {
                 tracing::debug!(server = %self.name, era = ?first, why, "the other era is tried");
-                self.streamable_once(url, headers, second).await
+                self.streamable_once(http, url, headers, second).await
             }
         }
     }
 
     async fn streamable_once(
         &self,
+        http: reqwest::Client,
         url: &Url,
         headers: &[(HeaderName, HeaderValue)],
         era: Era,
     ) -> Result<Shaken, String> {
         let (table, letters) = Self::table();
-        let http = self.dialer.client(url);
         let session = Session::new(http.clone(), table.clone(), self.teller.clone());
         let mut config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
             .custom_headers(headers.iter().cloned().collect::<HashMap<_, _>>())
@@ -252,10 +211,14 @@ impl Attempt<'_> {
         Ok(Shaken { running, way, table, letters, process: None })
     }
 
-    async fn sse(&self, url: &Url, headers: &[(HeaderName, HeaderValue)]) -> Result<Shaken, String> {
+    async fn sse(
+        &self,
+        http: reqwest::Client,
+        url: &Url,
+        headers: &[(HeaderName, HeaderValue)],
+    ) -> Result<Shaken, String> {
         let (table, letters) = Self::table();
         let headers: HeaderMap = headers.iter().cloned().collect();
-        let http = self.dialer.client(url);
         let (way, transport) = sse::connect(http, url.clone(), headers, table.clone()).await?;
         let running = self.shake(transport, ClientLifecycleMode::Initialize).await?;
         Ok(Shaken { running, way: Way::Sse(way), table, letters, process: None })
@@ -368,124 +331,5 @@ impl Tap for LineTap {
 
     fn ended(&mut self) {
         self.table.end("its process closed its output");
-    }
-}
-
-/// Sends cancellations and answers to questions; ends with the table.
-async fn write_letters(way: Way, mut letters: mpsc::UnboundedReceiver<String>) {
-    while let Some(text) = letters.recv().await {
-        match &way {
-            Way::Http(way) => way.tell(text).await,
-            Way::Lines(pen) => {
-                if pen.write(text).await.is_err() {
-                    return;
-                }
-            }
-            Way::Sse(way) => {
-                if let Err(fault) = way.post(text).await {
-                    tracing::debug!(%fault, "a notification did not get through");
-                }
-            }
-        }
-    }
-}
-
-/// Subscribes to a modern server's changes; returns when it has agreed, or has had long enough.
-async fn subscribe(peer: Peer<RoleClient>, teller: Teller, closing: CancellationToken) {
-    let Some(server) = peer.peer_info() else { return };
-    let of = |change: Option<bool>| change == Some(true);
-    let capabilities = &server.capabilities;
-    let mut filter = SubscriptionFilter::builder();
-    let tools = capabilities.tools.as_ref().is_some_and(|tools| of(tools.list_changed));
-    let prompts = capabilities.prompts.as_ref().is_some_and(|prompts| of(prompts.list_changed));
-    let resources = capabilities.resources.as_ref().is_some_and(|resources| of(resources.list_changed));
-    if tools {
-        filter = filter.tools_list_changed();
-    }
-    if prompts {
-        filter = filter.prompts_list_changed();
-    }
-    if resources {
-        filter = filter.resources_list_changed();
-    }
-    if !(tools || prompts || resources) {
-        return;
-    }
-    let (agreed, agreement) = oneshot::channel();
-    tokio::spawn(closing.run_until_cancelled_owned(listen(peer, filter.build(), teller, agreed)));
-    // Late or never: the lists are read all the same.
-    let _ = tokio::time::timeout(LISTEN_WITHIN, agreement).await;
-}
-
-async fn listen(
-    peer: Peer<RoleClient>,
-    filter: SubscriptionFilter,
-    teller: Teller,
-    agreed: oneshot::Sender<()>,
-) {
-    let mut agreed = Some(agreed);
-    loop {
-        match peer.listen(filter.clone()).await {
-            Ok(mut subscription) => {
-                match agreed.take() {
-                    // The one who opens the link may have stopped waiting.
-                    Some(agreed) => drop(agreed.send(())),
-                    None => teller.hint(News::Changed),
-                }
-                while let Ok(Some(_)) = subscription.next().await {
-                    teller.hint(News::Changed);
-                }
-                teller.hint(News::Doubtful);
-            }
-            Err(ServiceError::TransportClosed) => return,
-            Err(ServiceError::McpError(error)) => {
-                tracing::debug!(%error, "a server does not tell its changes");
-                return;
-            }
-            Err(error) => {
-                tracing::debug!(%error, "a subscription failed");
-                teller.hint(News::Doubtful);
-            }
-        }
-        tokio::time::sleep(LISTEN_AGAIN).await;
-    }
-}
-
-/// Holds a connection until it ends or nobody needs it any more, then ends what belongs to it: also the calls
-/// that share its stream.
-async fn keep(
-    running: Running,
-    shared: Option<Arc<Table>>,
-    closing: CancellationToken,
-    teller: Teller,
-    mut process: Option<Process>,
-) {
-    let rmcp = running.cancellation_token();
-    let mut ended = std::pin::pin!(running.waiting());
-    let exited = async {
-        match &mut process {
-            Some(process) => process.exited().await,
-            None => std::future::pending().await,
-        }
-    };
-    let (why, over) = tokio::select! {
-        biased;
-        () = closing.cancelled() => (None, false),
-        why = exited => (Some(why), false),
-        _ = &mut ended => (Some("it closed the connection".to_owned()), true),
-    };
-    if let Some(table) = shared {
-        table.end(why.as_deref().unwrap_or("pilothouse closed the connection"));
-    }
-    if !over {
-        rmcp.cancel();
-        // A server that does not take the goodbye goes without.
-        let _ = tokio::time::timeout(CLOSE_WITHIN, ended).await;
-    }
-    if let Some(process) = process {
-        process.end().await;
-    }
-    if let Some(why) = why {
-        teller.ended(why).await;
     }
 }

@@ -61,9 +61,11 @@ pub(super) fn start(
 }
 
 impl Process {
-    /// Returns when it has exited by itself: how, in words.
+    /// Returns when it has exited by itself: how, in words. What it left running in its group is killed.
     pub(super) async fn exited(&mut self) -> String {
-        match self.child.wait().await {
+        let status = self.child.wait().await;
+        self.group_is_over();
+        match status {
             Ok(status) => format!("its process ended ({status})"),
             Err(error) => format!("its process cannot be watched ({error})"),
         }
@@ -71,15 +73,21 @@ impl Process {
 
     /// For a process whose stdin is closed already: waits, then SIGTERM, then SIGKILL, each to its whole group.
     pub(super) async fn end(mut self) {
-        if tokio::time::timeout(PATIENCE, self.child.wait()).await.is_ok() {
+        if tokio::time::timeout(PATIENCE, self.exited()).await.is_ok() {
             return;
         }
         self.signal(Signal::SIGTERM);
-        if tokio::time::timeout(PATIENCE, self.child.wait()).await.is_err() {
+        if tokio::time::timeout(PATIENCE, self.exited()).await.is_err() {
             self.signal(Signal::SIGKILL);
             // Nothing survives SIGKILL for long.
-            let _ = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+            let _ = tokio::time::timeout(PATIENCE, self.exited()).await;
         }
+    }
+
+    /// The number of a group that is gone may soon be another's: it is signalled once more and then forgotten.
+    fn group_is_over(&mut self) {
+        self.signal(Signal::SIGKILL);
+        self.group = None;
     }
 
     fn signal(&self, signal: Signal) {

@@ -113,11 +113,11 @@ mod tests {
         let joined = Event { data: "{\n1}".to_owned(), ..Event::default() };
         for end in ["\n", "\r\n", "\r"] {
             let text = [":hello", "data: {", "data:1}", "", ""].join(end);
-            assert_eq!(all(&[&text]), [joined.clone()], "{end:?}");
+            assert_eq!(all(&[&text]), std::slice::from_ref(&joined), "{end:?}");
             let chars: Vec<String> = text.chars().map(String::from).collect();
             assert_eq!(
                 all(&chars.iter().map(String::as_str).collect::<Vec<_>>()),
-                [joined.clone()],
+                std::slice::from_ref(&joined),
                 "{end:?}"
             );
         }

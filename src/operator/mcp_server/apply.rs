@@ -1,7 +1,5 @@
 //! Makes the children as they are meant, silently: what is as it should be is not written. Needs the writer.
 
-use std::borrow::Cow;
-
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Resource;
 
@@ -137,7 +135,7 @@ impl Applier<'_> {
         self.replaced(live, desired).await
     }
 
-    fn remember<K: Child>(&self, kind: &Cow<'_, str>, applied: &K, desired: &K) -> Result<(), ApplyError> {
+    fn remember<K: Child>(&self, kind: &str, applied: &K, desired: &K) -> Result<(), ApplyError> {
         let uid = applied.meta().uid.clone().unwrap_or_default();
         let remembered = Remembered { uid, held_to: held_to(applied, desired)? };
         self.memory.remember(&self.owner.name, kind, remembered);

@@ -15,7 +15,7 @@ mod validate;
 #[cfg(test)]
 mod fixture;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use k8s_openapi::jiff::Timestamp;
@@ -106,7 +106,10 @@ pub(super) async fn run(
         triggers.take_until(cancel.cancelled_owned()),
         config,
     );
-    outcomes.for_each(|outcome| std::future::ready(note(&context, outcome))).await;
+    let mut outcomes = pin!(outcomes);
+    while let Some(outcome) = outcomes.next().await {
+        note(&context, outcome);
+    }
 }
 
 type Outcome = Result<

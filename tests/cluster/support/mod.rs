@@ -1,6 +1,10 @@
 //! What the cluster tests share.
 
+pub(crate) mod client;
+pub(crate) mod crd;
 pub(crate) mod follower;
 pub(crate) mod installation;
 pub(crate) mod kubectl;
 pub(crate) mod namespace;
+pub(crate) mod own_operator;
+pub(crate) mod wait;

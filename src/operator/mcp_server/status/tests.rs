@@ -119,7 +119,8 @@ fn phases_follow_what_is_found() {
     let ready_seen = seen(State::Ready);
     let silent = seen(State::Unreachable { reason: "no answer within 5s".to_owned() });
     let fresh = deployment(Value::Null);
-    let cases: [(&str, &Deployment, Vec<Pod>, Option<&Observation>, Phase); 9] = [
+    type Case<'a> = (&'a str, &'a Deployment, Vec<Pod>, Option<&'a Observation>, Phase);
+    let cases: [Case<'_>; 9] = [
         ("image: a", &fresh, vec![], None, Phase::Deploying),
         ("image: a", &ready(), vec![], None, Phase::Deploying),
         ("image: a", &ready(), vec![], Some(&silent), Phase::Degraded),

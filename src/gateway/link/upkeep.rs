@@ -1,0 +1,155 @@
+//! What goes on beside the calls while a connection is open: messages that need no answer, the subscription to
+//! changes, and its end.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use rmcp::{
+    model::SubscriptionFilter,
+    service::{Peer, RoleClient, ServiceError},
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Way,
+    ear::{News, Teller},
+    open::Running,
+    process::Process,
+};
+use crate::gateway::wire::table::Table;
+
+/// For the acknowledgement of `subscriptions/listen`; the lists are read anyway.
+const LISTEN_WITHIN: Duration = Duration::from_secs(1);
+/// Before a broken subscription is opened again.
+const LISTEN_AGAIN: Duration = Duration::from_secs(2);
+/// Notifications on their way to one server at once.
+const LETTERS: usize = 8;
+/// For saying goodbye to a server.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Sends cancellations and answers to questions; ends with the table.
+pub(super) async fn write_letters(way: Way, letters: mpsc::UnboundedReceiver<String>) {
+    let letters = UnboundedReceiverStream::new(letters);
+    match way {
+        Way::Lines(pen) => {
+            let mut letters = letters;
+            while let Some(text) = letters.next().await {
+                if pen.write(text).await.is_err() {
+                    return;
+                }
+            }
+        }
+        Way::Http(way) => letters.for_each_concurrent(LETTERS, |text| way.tell(text)).await,
+        Way::Sse(way) => {
+            let way = &way;
+            let tell = |text| async move {
+                if let Err(fault) = way.post(text).await {
+                    tracing::debug!(%fault, "a notification did not get through");
+                }
+            };
+            letters.for_each_concurrent(LETTERS, tell).await;
+        }
+    }
+}
+
+/// Subscribes to a modern server's changes; returns when it has agreed, or has had long enough.
+pub(super) async fn subscribe(peer: Peer<RoleClient>, teller: Teller, closing: CancellationToken) {
+    let Some(server) = peer.peer_info() else { return };
+    let of = |change: Option<bool>| change == Some(true);
+    let capabilities = &server.capabilities;
+    let mut filter = SubscriptionFilter::builder();
+    let tools = capabilities.tools.as_ref().is_some_and(|tools| of(tools.list_changed));
+    let prompts = capabilities.prompts.as_ref().is_some_and(|prompts| of(prompts.list_changed));
+    let resources = capabilities.resources.as_ref().is_some_and(|resources| of(resources.list_changed));
+    if tools {
+        filter = filter.tools_list_changed();
+    }
+    if prompts {
+        filter = filter.prompts_list_changed();
+    }
+    if resources {
+        filter = filter.resources_list_changed();
+    }
+    if !(tools || prompts || resources) {
+        return;
+    }
+    let (agreed, agreement) = oneshot::channel();
+    tokio::spawn(closing.run_until_cancelled_owned(listen(peer, filter.build(), teller, agreed)));
+    // Late or never: the lists are read all the same.
+    let _ = tokio::time::timeout(LISTEN_WITHIN, agreement).await;
+}
+
+async fn listen(
+    peer: Peer<RoleClient>,
+    filter: SubscriptionFilter,
+    teller: Teller,
+    agreed: oneshot::Sender<()>,
+) {
+    let mut agreed = Some(agreed);
+    loop {
+        match peer.listen(filter.clone()).await {
+            Ok(mut subscription) => {
+                match agreed.take() {
+                    // The one who opens the link may have stopped waiting.
+                    Some(agreed) => drop(agreed.send(())),
+                    None => teller.hint(News::Changed),
+                }
+                while let Ok(Some(_)) = subscription.next().await {
+                    teller.hint(News::Changed);
+                }
+                teller.hint(News::Doubtful);
+            }
+            Err(ServiceError::TransportClosed) => return,
+            Err(ServiceError::McpError(error)) => {
+                tracing::debug!(%error, "a server does not tell its changes");
+                return;
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a subscription failed");
+                teller.hint(News::Doubtful);
+            }
+        }
+        tokio::time::sleep(LISTEN_AGAIN).await;
+    }
+}
+
+/// Holds a connection until it ends or nobody needs it any more, then ends what belongs to it: also the calls
+/// that share its stream.
+pub(super) async fn keep(
+    running: Running,
+    shared: Option<Arc<Table>>,
+    closing: CancellationToken,
+    teller: Teller,
+    mut process: Option<Process>,
+) {
+    let rmcp = running.cancellation_token();
+    let mut ended = std::pin::pin!(running.waiting());
+    let exited = async {
+        match &mut process {
+            Some(process) => process.exited().await,
+            None => std::future::pending().await,
+        }
+    };
+    let (why, over) = tokio::select! {
+        biased;
+        () = closing.cancelled() => (None, false),
+        why = exited => (Some(why), false),
+        _ = &mut ended => (Some("it closed the connection".to_owned()), true),
+    };
+    if let Some(table) = shared {
+        table.end(why.as_deref().unwrap_or("pilothouse closed the connection"));
+    }
+    if !over {
+        rmcp.cancel();
+        // A server that does not take the goodbye goes without.
+        let _ = tokio::time::timeout(CLOSE_WITHIN, ended).await;
+    }
+    if let Some(process) = process {
+        process.end().await;
+    }
+    if let Some(why) = why {
+        teller.ended(why).await;
+    }
+}

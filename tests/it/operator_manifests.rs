@@ -1,0 +1,112 @@
+//! What `kubectl apply` of the manifests gives to whom, and how the pods run.
+
+use std::collections::BTreeMap;
+
+use pilothouse::operator;
+use serde_json::Value;
+
+/// Every object, by kind and name.
+fn objects() -> BTreeMap<(String, String), Value> {
+    let text = operator::manifests().unwrap();
+    let documents = text.split("\n---\n");
+    documents
+        .map(|document| {
+            let object: Value = serde_saphyr::from_str(document).unwrap();
+            let word = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap().to_owned();
+            ((word("/kind"), word("/metadata/name")), object)
+        })
+        .collect()
+}
+
+fn object(kind: &str, name: &str) -> Value {
+    objects().remove(&(kind.to_owned(), name.to_owned())).unwrap()
+}
+
+fn rules(of: &Value) -> Vec<Value> {
+    of["rules"].as_array().cloned().unwrap_or_default()
+}
+
+fn words(rule: &Value, field: &str) -> Vec<String> {
+    rule[field].as_array().into_iter().flatten().map(|word| word.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn no_right_is_a_wildcard() {
+    for ((kind, name), object) in objects() {
+        for rule in rules(&object) {
+            for field in ["apiGroups", "resources", "verbs"] {
+                let words = words(&rule, field);
+                assert!(!words.iter().any(|word| word.contains('*')), "{kind} {name}: {rule}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_viewer_only_reads_and_reads_no_secret() {
+    for rule in rules(&object("ClusterRole", "pilothouse-viewer")) {
+        for verb in words(&rule, "verbs") {
+            assert!(["get", "list", "watch"].contains(&verb.as_str()), "{rule}");
+        }
+        for resource in words(&rule, "resources") {
+            assert!(resource != "secrets" && !resource.contains('/'), "{rule}");
+        }
+    }
+}
+
+#[test]
+fn who_is_impersonated_is_named() {
+    let mut impersonated = Vec::new();
+    for ((kind, _), object) in objects() {
+        for rule in rules(&object) {
+            if words(&rule, "verbs").contains(&"impersonate".to_owned()) {
+                let names = words(&rule, "resourceNames").join(",");
+                impersonated.push(format!("{kind} {} {names}", words(&rule, "resources").join(",")));
+            }
+        }
+    }
+    impersonated.sort();
+    let expected =
+        ["ClusterRole userextras/pilothouse.dev/via reader", "Role serviceaccounts pilothouse-viewer"];
+    assert_eq!(impersonated, expected);
+}
+
+#[test]
+fn no_secret_is_shipped() {
+    assert!(objects().keys().all(|(kind, _)| kind != "Secret"));
+}
+
+#[test]
+fn the_bridge_is_brought_by_the_image_that_runs() {
+    let set = object("StatefulSet", "pilothouse");
+    let container = &set["spec"]["template"]["spec"]["containers"][0];
+    let env = container["env"].as_array().unwrap();
+    let own = env.iter().find(|variable| variable["name"] == "PILOTHOUSE_IMAGE").unwrap();
+    assert_eq!(own["value"], container["image"]);
+}
+
+#[test]
+fn pods_are_restricted() {
+    let set = object("StatefulSet", "pilothouse");
+    assert_eq!(set["spec"]["replicas"], 2);
+    let pod = &set["spec"]["template"]["spec"];
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+    let security = &pod["containers"][0]["securityContext"];
+    assert_eq!(security["allowPrivilegeEscalation"], false);
+    assert_eq!(security["readOnlyRootFilesystem"], true);
+    assert_eq!(security["capabilities"]["drop"][0], "ALL");
+}
+
+#[test]
+fn services_find_the_pods() {
+    let labels = object("StatefulSet", "pilothouse")["spec"]["template"]["metadata"]["labels"].clone();
+    for name in ["pilothouse", "pilothouse-peers"] {
+        let service = object("Service", name);
+        for (key, value) in service["spec"]["selector"].as_object().unwrap() {
+            assert_eq!(labels.get(key), Some(value), "{name}: {key}");
+        }
+    }
+    assert_eq!(object("Service", "pilothouse")["spec"]["sessionAffinity"], "ClientIP");
+    assert_eq!(object("Service", "pilothouse-peers")["spec"]["clusterIP"], "None");
+}

@@ -1,0 +1,396 @@
+//! Every tool on the recorded broken shop: what a reader sees. No cluster is needed.
+
+use std::{path::Path, sync::Arc};
+
+use futures::future::BoxFuture;
+use pilothouse::{
+    answer::{Answer, Budget, Sealer},
+    caller::Caller,
+    cluster::{ListRequest, Reader, recorded},
+    tools::{Changes, FleetView, Parts, Proposal, ServerRow, Toolbox, standard},
+};
+use serde_json::{Value, json, value::to_raw_value};
+
+fn shop() -> Reader {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/snapshots/broken-shop");
+    recorded::open(&dir).unwrap().reader
+}
+
+fn tools_of(reader: Reader, sealer: Sealer) -> Toolbox {
+    standard(Parts { reader, fleet: Some(Arc::new(Fleet)), changes: None, budget: Budget::DEFAULT, sealer })
+}
+
+async fn ask(tool: &str, arguments: Value) -> Answer {
+    let tools = tools_of(shop(), Sealer::random().unwrap());
+    call(&tools, &Caller::process(), tool, arguments).await
+}
+
+async fn call(tools: &Toolbox, caller: &Caller, tool: &str, arguments: Value) -> Answer {
+    tools.get(tool).unwrap().call(caller, Some(&to_raw_value(&arguments).unwrap())).await
+}
+
+struct Fleet;
+
+impl FleetView for Fleet {
+    fn servers(&self) -> Vec<ServerRow> {
+        let server = |name: &str, state: &str, reason: &str| ServerRow {
+            namespace: "tools".into(),
+            name: name.into(),
+            prefix: name.into(),
+            state: state.into(),
+            reason: reason.into(),
+            transport: "streamable-http".into(),
+            server: Some("time 1.0 (2025-11-25)".into()),
+            tools: vec![(format!("{name}_now"), 120), (format!("{name}_convert"), 200)],
+            calls: 7,
+            errors: 1,
+            endpoints: 1,
+            dropped: Vec::new(),
+        };
+        vec![
+            server("clock", "Ready", ""),
+            server("git", "Unreachable", "connection refused, password=hunter22"),
+        ]
+    }
+}
+
+fn cursor(text: &str) -> Option<String> {
+    text.split("cursor=").nth(1).map(|rest| rest.trim().to_owned())
+}
+
+#[tokio::test]
+async fn the_overview_names_what_is_broken_and_why() {
+    let answer = ask("cluster_overview", json!({})).await;
+    let text = &answer.text;
+    assert!(text.contains("4 broken"), "{text}");
+    let at = |needle: &str| text.find(needle).unwrap_or_else(|| panic!("`{needle}` is not in\n{text}"));
+    let crash = at("Deployment shop/cart");
+    let pull = at("Deployment shop/payments");
+    let memory = at("Deployment shop/reports");
+    let service = at("Service shop/checkout");
+    // Causes in pods before the Service, the crash loop first.
+    assert!(crash < pull && pull < memory && memory < service, "{text}");
+    at("CrashLoopBackOff, last exit 1 Error");
+    at("ImagePullBackOff");
+    at("last exit 137 OOMKilled");
+    at("selects no pod: app=chekout");
+    assert!(!text.contains("shop/web "), "healthy workloads are only counted\n{text}");
+    let record = answer.structured.unwrap();
+    assert_eq!(record["healthy"], false);
+    assert_eq!(record["problems"].as_array().unwrap().len(), 4);
+    assert_eq!(record["problems"][0]["object"], "Deployment shop/cart");
+}
+
+#[tokio::test]
+async fn a_healthy_namespace_is_said_to_be_healthy() {
+    let answer = ask("cluster_overview", json!({ "namespace": "kube-system" })).await;
+    assert!(answer.text.contains("Healthy"), "{}", answer.text);
+    assert_eq!(answer.structured.unwrap()["healthy"], true);
+    let missing = ask("cluster_overview", json!({ "namespace": "kube-sistem" })).await;
+    assert!(missing.is_error && missing.text.contains("nearest are kube-system"), "{}", missing.text);
+}
+
+#[tokio::test]
+async fn pods_are_listed_with_the_broken_ones_first() {
+    let text = ask("list_resources", json!({ "kind": "po", "namespace": "shop" })).await.text;
+    let names: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names[0].starts_with("cart-") && names[1].starts_with("cart-"), "{text}");
+    assert!(names[2].starts_with("payments-") && names[3].starts_with("reports-"), "{text}");
+    assert!(text.trim_end().ends_with("10 pods in shop"), "{text}");
+}
+
+#[tokio::test]
+async fn a_service_that_selects_nothing_stands_out() {
+    let text = ask("list_resources", json!({ "kind": "services", "namespace": "shop" })).await.text;
+    let first = text.lines().nth(1).unwrap();
+    assert!(first.starts_with("checkout") && first.contains("0/0"), "{text}");
+    assert!(text.contains("2/2"), "{text}");
+}
+
+#[tokio::test]
+async fn every_kind_the_recording_knows_can_be_listed() {
+    let reader = shop();
+    let kinds = reader.kinds().await.unwrap();
+    let tools = tools_of(reader, Sealer::random().unwrap());
+    let mut listed = 0;
+    for resource in kinds.iter().filter(|resource| resource.can("list")) {
+        let answer =
+            call(&tools, &Caller::process(), "list_resources", json!({ "kind": resource.id() })).await;
+        assert!(!answer.is_error || answer.text.contains("left out of this recording"), "{}", answer.text);
+        listed += usize::from(!answer.is_error);
+    }
+    assert!(listed > 40, "{listed} kinds");
+}
+
+#[tokio::test]
+async fn secrets_are_refused_and_not_shown_as_none() {
+    let answer = ask("list_resources", json!({ "kind": "secrets" })).await;
+    assert!(answer.is_error && answer.text.contains("left out of this recording"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn kinds_are_found_by_part_of_a_name() {
+    let text = ask("list_kinds", json!({ "search": "deploy" })).await.text;
+    assert!(text.contains("deployments.apps") && text.contains("1 kinds with"), "{text}");
+    let all = ask("list_kinds", json!({})).await.text;
+    assert!(all.contains("pods") && all.contains("po "), "{all}");
+}
+
+#[tokio::test]
+async fn one_object_comes_with_its_reason_its_events_and_without_noise() {
+    let text =
+        ask("get_resource", json!({ "kind": "deploy", "namespace": "shop", "name": "cart" })).await.text;
+    assert!(text.starts_with("Broken: 0/2 available"), "{text}");
+    assert!(text.contains("Available=False"), "{text}");
+    for noise in ["managedFields", "last-applied"] {
+        assert!(!text.contains(noise), "{text}");
+    }
+    let yaml = text.split("---\n").nth(1).unwrap();
+    let object: Value = serde_saphyr::from_str(yaml).unwrap();
+    assert_eq!(object["spec"]["replicas"], 2);
+    let env = &object["spec"]["template"]["spec"]["containers"][0]["env"];
+    assert!(env[0]["value"].as_str().unwrap().starts_with("<redacted:"), "{text}");
+    assert_eq!(env[1]["value"], "30m");
+}
+
+#[tokio::test]
+async fn a_long_object_is_read_to_its_end_in_pages() {
+    let tools = tools_of(shop(), Sealer::random().unwrap());
+    let mut arguments = json!({ "kind": "node", "name": "pilothouse", "max_tokens": 400 });
+    let (mut yaml, mut pages) = (String::new(), 0);
+    loop {
+        let page = call(&tools, &Caller::process(), "get_resource", arguments.clone()).await;
+        assert!(!page.is_error, "{}", page.text);
+        let text = page.text.split("---\n").last().unwrap();
+        let end =
+            text.rfind(" more bytes. Next page").map_or(text.len(), |at| text[..at].rfind('\n').unwrap());
+        yaml.push_str(&text[..end]);
+        pages += 1;
+        let Some(next) = cursor(&page.text) else { break };
+        arguments["cursor"] = Value::String(next);
+    }
+    assert!(pages > 1);
+    let object: Value = serde_saphyr::from_str(&yaml).unwrap();
+    assert_eq!(object["status"]["nodeInfo"]["kubeletVersion"], "v1.34.4");
+}
+
+#[tokio::test]
+async fn logs_of_a_workload_are_those_of_all_its_pods_without_secrets() {
+    let logs = json!({ "namespace": "shop", "kind": "deployment", "name": "cart", "previous": true });
+    let text = ask("get_logs", logs).await.text;
+    assert_eq!(text.matches("==> cart-").count(), 2, "{text}");
+    assert!(text.contains("FATAL cannot resolve redis.shop"), "{text}");
+    assert!(text.contains("redis://cart:<redacted:"), "{text}");
+    let grep = json!({ "namespace": "shop", "labels": "app=cart", "grep": "^fatal|FATAL", "tail": 1 });
+    let text = ask("get_logs", grep).await.text;
+    assert!(text.contains("1 of 3 lines match") && !text.contains("connecting"), "{text}");
+}
+
+#[tokio::test]
+async fn logs_that_cannot_be_had_say_why() {
+    for (arguments, told) in [
+        (json!({ "namespace": "shop" }), "needs `name`"),
+        (json!({ "namespace": "shop", "name": "cart" }), "nearest are cart-"),
+        (json!({ "namespace": "shop", "labels": "app=nothing" }), "no pod in namespace shop has the labels"),
+        (
+            json!({ "namespace": "shop", "name": "cart", "kind": "deploy", "container": "sidecar" }),
+            "the pod has cart",
+        ),
+        (json!({ "namespace": "shop", "labels": "app=cart", "grep": "(" }), "not a regular expression"),
+        (json!({ "namespace": "shop", "labels": "app=cart", "since": "soon" }), "got `soon`"),
+        (json!({ "namespace": "shop", "name": "shop-settings", "kind": "cm" }), "selects no pods"),
+    ] {
+        let answer = ask("get_logs", arguments).await;
+        assert!(answer.is_error && answer.text.contains(told), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn events_of_replicas_are_one_row_and_warnings_come_first() {
+    let text = ask("list_events", json!({ "namespace": "shop" })).await.text;
+    assert!(text.lines().nth(1).unwrap().starts_with("Warning"), "{text}");
+    assert_eq!(text.matches("Pod/cart-").count(), 1, "{text}");
+    assert!(text.contains("and 1 more"), "{text}");
+    assert!(text.contains("normal and not listed yet: "), "{text}");
+    let of = ask("list_events", json!({ "namespace": "shop", "kind": "deploy", "name": "web" })).await.text;
+    assert!(of.contains("ScalingReplicaSet") && !of.contains("cart"), "{of}");
+}
+
+#[tokio::test]
+async fn pages_of_events_hold_each_group_once() {
+    let tools = tools_of(shop(), Sealer::random().unwrap());
+    let mut arguments = json!({ "max_tokens": 700 });
+    let (mut rows, mut total) = (Vec::new(), 0);
+    loop {
+        let page = call(&tools, &Caller::process(), "list_events", arguments.clone()).await.text;
+        assert!(Budget::estimate(&page) <= 700, "{page}");
+        rows.extend(
+            page.lines()
+                .filter(|line| line.starts_with("Warning") || line.starts_with("Normal"))
+                .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")),
+        );
+        let count = page.lines().find_map(|line| line.split_once(" groups of events")).unwrap().0;
+        total = count.parse().unwrap_or(total);
+        let Some(next) = cursor(&page) else { break };
+        arguments["cursor"] = Value::String(next);
+    }
+    assert!(total > 20, "{total}");
+    assert_eq!(rows.len(), total);
+}
+
+#[tokio::test]
+async fn a_cursor_is_good_for_its_own_call_and_caller_only() {
+    let sealer = Sealer::random().unwrap();
+    let tools = tools_of(shop(), sealer.clone());
+    let first = json!({ "kind": "configmaps", "max_tokens": 400 });
+    let page =
+        call(&tools, &Caller::process(), "list_resources", json!({ "kind": "events", "max_tokens": 400 }))
+            .await;
+    let next = cursor(&page.text).unwrap();
+    let with = |mut arguments: Value, cursor: &str| {
+        arguments["cursor"] = Value::String(cursor.to_owned());
+        arguments
+    };
+    let other = call(&tools, &Caller::process(), "list_resources", with(first, &next)).await;
+    assert!(other.is_error && other.text.contains("other arguments"), "{}", other.text);
+    let events = json!({ "kind": "events", "max_tokens": 400 });
+    let foreign = call(&tools, &Caller::anonymous(), "list_resources", with(events.clone(), &next)).await;
+    assert!(foreign.is_error && foreign.text.contains("another caller"), "{}", foreign.text);
+    let garbage = call(&tools, &Caller::process(), "list_resources", with(events.clone(), "abc")).await;
+    assert!(garbage.is_error && garbage.text.contains("without `cursor`"), "{}", garbage.text);
+    // Another replica with the same key goes on where this one ended.
+    let replica = tools_of(shop(), sealer);
+    let more = call(&replica, &Caller::process(), "list_resources", with(events, &next)).await;
+    assert!(!more.is_error, "{}", more.text);
+}
+
+#[tokio::test]
+async fn the_fleet_is_listed_with_the_silent_servers_first() {
+    let text = ask("list_mcp_servers", json!({})).await.text;
+    let first = text.lines().nth(1).unwrap();
+    assert!(first.contains("git") && first.contains("connection refused"), "{text}");
+    assert!(!text.contains("hunter22"), "{text}");
+    let one = ask("get_mcp_server", json!({ "name": "clock" })).await;
+    assert!(
+        one.text.contains("2 tools, about 320 tokens") && one.text.contains("clock_now (120)"),
+        "{}",
+        one.text
+    );
+    assert_eq!(one.structured.unwrap()["tools"], json!(["clock_now", "clock_convert"]));
+    let missing = ask("get_mcp_server", json!({ "name": "clok" })).await;
+    assert!(missing.is_error && missing.text.contains("nearest are clock"), "{}", missing.text);
+}
+
+#[tokio::test]
+async fn without_a_cluster_a_tool_says_how_to_give_one() {
+    let reader = Reader::absent("there is no cluster: give a kubeconfig with --kubeconfig");
+    let tools = tools_of(reader, Sealer::random().unwrap());
+    for (tool, arguments) in [
+        ("cluster_overview", json!({})),
+        ("list_resources", json!({ "kind": "pods" })),
+        ("get_logs", json!({ "namespace": "a", "name": "b" })),
+    ] {
+        let answer = call(&tools, &Caller::process(), tool, arguments).await;
+        assert!(answer.is_error && answer.text.starts_with("there is no cluster"), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_is_no_recording_is_told_so() {
+    let empty = tempfile::tempdir().unwrap();
+    let error = recorded::open(empty.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("is not a recorded cluster") && error.contains("pilothouse snapshot DIR"),
+        "{error}"
+    );
+    std::fs::write(empty.path().join("snapshot.json"), "{\"format\":").unwrap();
+    let error = recorded::open(empty.path()).unwrap_err().to_string();
+    assert!(error.contains("snapshot.json"), "{error}");
+}
+
+#[tokio::test]
+async fn no_answer_is_larger_than_it_may_be() {
+    let tools = tools_of(shop(), Sealer::random().unwrap());
+    for (tool, mut arguments) in [
+        ("cluster_overview", json!({})),
+        ("list_resources", json!({ "kind": "pods" })),
+        ("list_resources", json!({ "kind": "events" })),
+        ("get_resource", json!({ "kind": "pod", "namespace": "kube-system", "name": coredns().await })),
+        ("get_resource", json!({ "kind": "deployment", "namespace": "shop", "name": "cart" })),
+        ("list_kinds", json!({})),
+        ("list_events", json!({})),
+        ("get_logs", json!({ "namespace": "shop", "labels": "app" })),
+        ("list_mcp_servers", json!({})),
+        ("get_mcp_server", json!({ "name": "clock" })),
+    ] {
+        for tokens in [400, 1_000] {
+            arguments["max_tokens"] = json!(tokens);
+            let answer = call(&tools, &Caller::process(), tool, arguments.clone()).await;
+            assert!(!answer.is_error, "{}", answer.text);
+            let record = answer.structured.map(|record| record.to_string()).unwrap_or_default();
+            let cost = Budget::estimate(&answer.text) + Budget::estimate(&record);
+            assert!(cost <= tokens, "{tool} {arguments}: {cost} tokens\n{}", answer.text);
+        }
+    }
+}
+
+async fn coredns() -> String {
+    let reader = shop();
+    let kinds = reader.kinds().await.unwrap();
+    let pods = kinds.resolve("pods").unwrap();
+    let names = reader.names(pods, &ListRequest::default()).await.unwrap();
+    names.into_iter().map(|(_, name)| name).find(|name| name.starts_with("coredns")).unwrap()
+}
+
+struct Nowhere;
+
+impl Changes for Nowhere {
+    fn propose<'a>(&'a self, _: &'a Caller, proposal: Proposal) -> BoxFuture<'a, Answer> {
+        Box::pin(async move { Answer::text(format!("{proposal:?}")) })
+    }
+    fn get<'a>(&'a self, _: &'a Caller, id: &'a str) -> BoxFuture<'a, Answer> {
+        Box::pin(async move { Answer::text(id) })
+    }
+    fn list<'a>(&'a self, _: &'a Caller) -> BoxFuture<'a, Answer> {
+        Box::pin(async { Answer::text("none") })
+    }
+}
+
+#[tokio::test]
+async fn definitions_are_small_strict_and_true() {
+    let sealer = Sealer::random().unwrap();
+    let (fleet, changes) = (Some(Arc::new(Fleet) as _), Some(Arc::new(Nowhere) as _));
+    let tools = standard(Parts { reader: shop(), fleet, changes, budget: Budget::DEFAULT, sealer });
+    let definitions: Vec<Value> = tools.definitions().collect();
+    assert_eq!(definitions.len(), 11);
+    let tokens = Budget::estimate(&serde_json::to_string(&definitions).unwrap());
+    assert!(tokens <= 5_000, "{tokens} tokens");
+    for tool in definitions {
+        let name = tool["name"].as_str().unwrap();
+        assert!((3..=40).contains(&name.len()), "{name}");
+        assert!(tool["description"].as_str().unwrap().len() < 1_024, "{name}");
+        assert_eq!(tool["inputSchema"]["additionalProperties"], false, "{name}");
+        let (reads, open) = (name != "propose_change", name.contains("change"));
+        assert_eq!(
+            tool["annotations"],
+            json!({ "readOnlyHint": reads, "destructiveHint": false, "idempotentHint": true, "openWorldHint": open }),
+            "{name}"
+        );
+        for property in tool["inputSchema"]["properties"].as_object().unwrap().values() {
+            assert!(
+                property["description"].is_string() && property["type"].is_string(),
+                "{name}: {property}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn tools_without_their_backend_are_not_listed() {
+    let sealer = Sealer::random().unwrap();
+    let tools =
+        standard(Parts { reader: shop(), fleet: None, changes: None, budget: Budget::DEFAULT, sealer });
+    let names: Vec<Value> = tools.definitions().map(|tool| tool["name"].clone()).collect();
+    assert_eq!(names.len(), 6);
+    assert!(tools.get("propose_change").is_none() && tools.get("list_mcp_servers").is_none());
+}

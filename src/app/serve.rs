@@ -36,7 +36,8 @@ async fn over_stdio(arguments: ServeArgs) -> anyhow::Result<()> {
     let face = app.face();
     let running = app.start();
     let stop = told_to_stop()?;
-    let served = mcp::stdio::serve(face, tokio::io::stdin(), tokio::io::stdout(), stop).await;
+    let stdin = mcp::stdio::stdin().context("stdin cannot be read")?;
+    let served = mcp::stdio::serve(face, stdin, tokio::io::stdout(), stop).await;
     running.shutdown().await?;
     served.context("the client on stdin did not get through its handshake")
 }

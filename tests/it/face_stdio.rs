@@ -1,7 +1,13 @@
 //! The face over stdin and stdout.
 
+use std::process::Stdio;
+
 use pilothouse::gateway::Kind;
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    process::Command,
+};
 
 use crate::stage::{ODD, Pipe, Stage, initialize, modern, soon};
 
@@ -164,4 +170,30 @@ async fn a_modern_client_listens_on_the_pipe_and_stops() {
     pipe.write(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":3}}"#).await;
     pipe.write(&modern(4, "tools/list", json!({}))).await;
     assert_eq!(pipe.answer(4).await["result"]["tools"].as_array().unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn the_program_ends_when_told_to_though_its_client_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_pilothouse"))
+        .arg("serve")
+        .arg("--data")
+        .arg(folder.path())
+        .env("HOME", folder.path())
+        .env_remove("KUBECONFIG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut to = program.stdin.take().unwrap();
+    let mut from = BufReader::new(program.stdout.take().unwrap()).lines();
+    to.write_all(format!("{}\n", initialize(1, "2025-06-18")).as_bytes()).await.unwrap();
+    let first = soon("the handshake", from.next_line()).await.unwrap().unwrap();
+    assert!(first.starts_with(r#"{"jsonrpc":"2.0","id":1,"result":"#), "{first}");
+
+    let id = nix::unistd::Pid::from_raw(i32::try_from(program.id().unwrap()).unwrap());
+    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
+    assert!(soon("the end", program.wait()).await.unwrap().success());
+    assert_eq!(soon("the end of stdout", from.next_line()).await.unwrap(), None);
 }

@@ -189,7 +189,7 @@ impl HttpWay {
             StatusCode::NOT_FOUND if self.session.is_some() => Fault::SessionGone,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Fault::Refused {
                 status: status.as_u16(),
-                advice: "give the headers it wants under remote.headersFrom",
+                advice: "pilothouse sends no credentials to downstreams: use a server that needs none",
             },
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
                 Fault::Refused { status: status.as_u16(), advice: "see whether its path is right" }

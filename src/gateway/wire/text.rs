@@ -39,6 +39,10 @@ impl<'a> Head<'a> {
     /// # Errors
     /// When `text` is not a JSON object, or one of the five members has an impossible type or stands twice.
     pub fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
+        // serde would take an array for the members in their order.
+        if text.trim_start().starts_with('[') {
+            return Err(serde::de::Error::custom("a JSON array is not a message"));
+        }
         serde_json::from_str(text)
     }
 
@@ -203,6 +207,11 @@ mod tests {
         let head = Head::parse(r#"{"jsonrpc":"2.0","id":1,"result":null}"#)?;
         assert_eq!(head.message(), Some(Message::Response));
         Ok(())
+    }
+
+    #[test]
+    fn an_array_is_no_message() {
+        assert!(Head::parse(r#"[1, "tools/list"]"#).is_err());
     }
 
     #[test]

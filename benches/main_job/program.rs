@@ -45,6 +45,17 @@ impl Served {
         Ok(served)
     }
 
+    /// Processor time used so far, in milliseconds.
+    pub(crate) fn processor(&self) -> anyhow::Result<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The name in parentheses may hold blanks; utime and stime are the 12th and 13th field after it.
+        let after = stat.rsplit_once(')').context("no name")?.1;
+        let ticks: Vec<f64> =
+            after.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+        // A tick is 10 ms on Linux.
+        Ok(ticks.iter().sum::<f64>() * 10.0)
+    }
+
     /// Resident memory in MB.
     pub(crate) fn memory(&self) -> anyhow::Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;

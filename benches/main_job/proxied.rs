@@ -9,6 +9,7 @@ use crate::{downstream, program::Served, sample::Sample};
 
 const ROUNDS: usize = 5;
 const CALLS: usize = 500;
+const CALLS_IN_ALL: f64 = 2_500.0;
 
 pub(crate) async fn measure() -> anyhow::Result<()> {
     let address = downstream::serve().await?;
@@ -32,6 +33,7 @@ pub(crate) async fn measure() -> anyhow::Result<()> {
     }
     println!("idle memory: {:.1} MB", served.memory()?);
 
+    let before = served.processor()?;
     let (mut near, mut far) = (Sample::default(), Sample::default());
     for _ in 0..ROUNDS {
         for (url, tool, sample) in [(&direct, "echo", &mut near), (&through, "bare_echo", &mut far)] {
@@ -46,6 +48,8 @@ pub(crate) async fn measure() -> anyhow::Result<()> {
         let (near, far) = (near.at(share), far.at(share));
         println!("call {what}: direct {near:.3} ms, proxied {far:.3} ms, added {:.3} ms", far - near);
     }
+    let used = (served.processor()? - before) / CALLS_IN_ALL;
+    println!("processor time of a proxied call: {used:.3} ms");
     println!("memory after {} proxied calls: {:.1} MB", ROUNDS * CALLS, served.memory()?);
     Ok(())
 }

@@ -8,6 +8,7 @@ mod proxied;
 mod sample;
 mod start;
 mod visible;
+mod wire;
 
 use anyhow::Context;
 

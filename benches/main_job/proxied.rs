@@ -3,16 +3,15 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
-use serde_json::{Value, json};
 
-use crate::{downstream, program::Served, sample::Sample};
+use crate::{downstream, program::Served, sample::Sample, wire::Connection};
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 6;
 const CALLS: usize = 500;
-const CALLS_IN_ALL: f64 = 2_500.0;
+const CALLS_IN_ALL: f64 = 3_000.0;
 
 pub(crate) async fn measure() -> anyhow::Result<()> {
-    let address = downstream::serve().await?;
+    let address = downstream::serve()?;
     let folder = tempfile::tempdir()?;
     std::fs::write(
         folder.path().join("bare.yaml"),
@@ -23,12 +22,13 @@ pub(crate) async fn measure() -> anyhow::Result<()> {
     )?;
     let folder = folder.path().display().to_string();
     let served = Served::start(&["--servers", &folder]).await?;
-    let client = reqwest::Client::builder().tcp_nodelay(true).build()?;
-    let (through, direct) = (format!("http://{}/mcp", served.address), format!("http://{address}/mcp"));
+    let mut direct = Connection::open(address)?;
+    let mut through = Connection::open(served.address)?;
 
     let deadline = Instant::now() + Duration::from_secs(15);
-    while call(&client, &through, "bare_echo").await.is_err() {
-        ensure!(Instant::now() < deadline, "the downstream's tool did not appear");
+    while let Err(error) = call(&mut through, "bare_echo") {
+        ensure!(Instant::now() < deadline, "the downstream's tool did not appear: {error}");
+        through = Connection::open(served.address)?;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     println!("idle memory: {:.1} MB", served.memory()?);
@@ -36,10 +36,12 @@ pub(crate) async fn measure() -> anyhow::Result<()> {
     let before = served.processor()?;
     let (mut near, mut far) = (Sample::default(), Sample::default());
     for _ in 0..ROUNDS {
-        for (url, tool, sample) in [(&direct, "echo", &mut near), (&through, "bare_echo", &mut far)] {
+        for (connection, tool, sample) in
+            [(&mut direct, "echo", &mut near), (&mut through, "bare_echo", &mut far)]
+        {
             for _ in 0..CALLS {
                 let begin = Instant::now();
-                call(&client, url, tool).await?;
+                call(connection, tool)?;
                 sample.add(begin.elapsed());
             }
         }
@@ -54,11 +56,12 @@ pub(crate) async fn measure() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn call(client: &reqwest::Client, url: &str, tool: &str) -> anyhow::Result<()> {
-    let params = json!({"name": tool, "arguments": {"message": "ahoy"}});
-    let answer: Value =
-        downstream::request(client, url, "tools/call", Some(tool), params).send().await?.json().await?;
-    if answer["result"]["content"][0]["text"].as_str().is_none_or(|text| !text.contains("ahoy")) {
+fn call(connection: &mut Connection, tool: &str) -> anyhow::Result<()> {
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}","arguments":{{"message":"ahoy"}},"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{}},"io.modelcontextprotocol/clientInfo":{{"name":"bench","version":"1"}}}}}}}}"#
+    );
+    let answer = connection.post("tools/call", tool, &body)?;
+    if !answer.contains("ahoy ahoy") {
         bail!("{tool} answered {answer}");
     }
     Ok(())

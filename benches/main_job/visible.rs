@@ -16,7 +16,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::{downstream, sample::Sample};
+use crate::sample::Sample;
 
 const ROUNDS: usize = 3;
 
@@ -105,10 +105,21 @@ impl Http {
         })
     }
 
-    fn request(&self, method: &str, params: Value) -> reqwest::RequestBuilder {
-        downstream::request(&self.client, &self.url, method, None, params)
+    /// A request of the newest revision, as a client sends it.
+    fn request(&self, method: &str, mut params: Value) -> reqwest::RequestBuilder {
+        params["_meta"] = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"}
+        });
+        self.client
+            .post(&self.url)
+            .header("accept", "application/json, text/event-stream")
+            .header("mcp-protocol-version", "2026-07-28")
+            .header("mcp-method", method)
             .header("host", "pilothouse.pilothouse.svc")
             .bearer_auth(&self.token)
+            .json(&json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
     }
 
     /// Learns of changes by subscription alone, as a client does.

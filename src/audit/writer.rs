@@ -10,7 +10,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
@@ -162,30 +162,19 @@ struct Group {
     close: Option<Outcome>,
 }
 
-/// Collects lines until the group's time is over, or what is there at once when somebody waits for the disk.
+/// Collects the lines of one group: what is there at once when somebody waits for the disk, else all that comes
+/// while this thread sleeps. It sleeps rather than receives, so that no call pays for waking it.
 fn gather(first: Message, receiver: &Receiver<Message>) -> Group {
-    let deadline = Instant::now() + GROUP;
+    if matches!(first, Message::Line(_, None)) {
+        thread::sleep(GROUP);
+    }
     let mut group = Group::default();
-    let mut awaited = false;
-    let mut next = Some(first);
-    while let Some(message) = next {
+    for message in std::iter::once(first).chain(receiver.try_iter()) {
         match message {
-            Message::Line(line, done) => {
-                awaited |= done.is_some();
-                group.lines.push((line, done));
-            }
-            Message::Close(done) => {
-                // What came in behind it is still taken along.
-                group.close = Some(done);
-                awaited = true;
-            }
+            Message::Line(line, done) => group.lines.push((line, done)),
+            // What came in behind it is still taken along.
+            Message::Close(done) => group.close = Some(done),
         }
-        let left = deadline.saturating_duration_since(Instant::now());
-        next = match left {
-            Duration::ZERO => None,
-            _ if awaited => receiver.try_recv().ok(),
-            left => receiver.recv_timeout(left).ok(),
-        };
     }
     group
 }

@@ -1,8 +1,8 @@
 //! The immutable list of all tools, prompts and resources of one moment, ours and the downstreams'.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use super::{downstream::ServerName, wire::Raw};
+use super::{downstream::ServerName, observation::digest, wire::Raw};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -34,20 +34,24 @@ pub struct Entry {
     pub route: Route,
 }
 
+impl Entry {
+    /// An entry that pilothouse answers itself.
+    pub fn own(kind: Kind, name: &str, raw: Raw) -> Self {
+        Self { kind, name: name.to_owned(), hash: digest(raw.get().as_bytes(), 12), raw, route: Route::Own }
+    }
+}
+
 /// Entries are sorted by kind and name; the version grows with every change.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     pub version: u64,
     entries: Vec<Arc<Entry>>,
-    by_name: HashMap<(Kind, String), usize>,
 }
 
 impl Catalogue {
     pub fn new(version: u64, mut entries: Vec<Arc<Entry>>) -> Self {
         entries.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
-        let by_name =
-            entries.iter().enumerate().map(|(at, entry)| ((entry.kind, entry.name.clone()), at)).collect();
-        Self { version, entries, by_name }
+        Self { version, entries }
     }
 
     /// The catalogue after this one, or `None` when these are the same entries.
@@ -65,6 +69,7 @@ impl Catalogue {
     }
 
     pub fn find(&self, kind: Kind, name: &str) -> Option<&Arc<Entry>> {
-        self.by_name.get(&(kind, name.to_owned())).map(|at| &self.entries[*at])
+        let at = self.entries.binary_search_by(|entry| (entry.kind, entry.name.as_str()).cmp(&(kind, name)));
+        self.entries.get(at.ok()?)
     }
 }

@@ -17,6 +17,7 @@ use rmcp::transport::{
 };
 
 use super::{
+    KEEP_ALIVE,
     admission::{self, Admission},
     authentication::{self, Auth},
     face::Face,
@@ -50,9 +51,6 @@ impl Default for HttpSettings {
         }
     }
 }
-
-/// Comments that keep streams open through proxies come this often.
-pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The routes. Streams end when the face is [shut down](Face::shutdown).
 pub fn router(face: Arc<Face>, settings: HttpSettings) -> Router {

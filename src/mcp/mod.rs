@@ -24,3 +24,6 @@ pub use authentication::Auth;
 pub use face::Face;
 pub use http::HttpSettings;
 pub use own::{Asked, Offer, Own};
+
+/// Comments that keep streams open through proxies come this often.
+const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(15);

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// SHA-256 as 64 hex digits.
-pub(super) fn digest(bytes: &[u8]) -> String {
+fn digest(bytes: &[u8]) -> String {
     hex::encode(hash(&SHA256, bytes))
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use crate::{
     caller::Caller,
     gateway::{
-        Entry, Kind, Route,
+        Entry, Kind,
         wire::{
             Era, Raw, RpcError, Up,
             text::{Fields, raw},
@@ -80,14 +80,8 @@ pub fn entries(toolbox: &Toolbox) -> Vec<Entry> {
     toolbox
         .definitions()
         .map(|definition| {
-            let raw = raw(&definition);
-            Entry {
-                kind: Kind::Tool,
-                name: definition["name"].as_str().unwrap_or_default().to_owned(),
-                hash: super::outgoing::digest(raw.get().as_bytes())[..12].to_owned(),
-                raw,
-                route: Route::Own,
-            }
+            let name = definition["name"].as_str().unwrap_or_default();
+            Entry::own(Kind::Tool, name, raw(&definition))
         })
         .collect()
 }

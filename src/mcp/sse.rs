@@ -31,8 +31,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    KEEP_ALIVE,
     face::Face,
-    http::KEEP_ALIVE,
     session::{Revisions, Session, Who},
 };
 use crate::{

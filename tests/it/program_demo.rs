@@ -20,3 +20,20 @@ async fn a_broken_cluster_and_two_servers_are_served_and_explained() {
     let (servers, _) = demo.call("list_mcp_servers", json!({})).await;
     assert!(servers.contains("host") && servers.contains("notes"), "{servers}");
 }
+
+#[tokio::test]
+async fn the_second_port_tells_health_and_metrics() {
+    let demo = Served::start("demo", &[]).await;
+    demo.until_listed(&["host_load", "notes_list"]).await;
+    for path in ["livez", "readyz"] {
+        let answer = reqwest::get(format!("{}/{path}", demo.health)).await.unwrap();
+        assert!(answer.status().is_success(), "{path}");
+    }
+    demo.call("host_load", json!({})).await;
+    let metrics = reqwest::get(format!("{}/metrics", demo.health)).await.unwrap().text().await.unwrap();
+    assert!(
+        metrics.contains(r#"pilothouse_downstream_ready{namespace="default",server="host"} 1"#),
+        "{metrics}"
+    );
+    assert!(metrics.contains("pilothouse_downstream_calls_total"), "{metrics}");
+}

@@ -1,0 +1,121 @@
+//! The least HTTP there can be, on plain blocking sockets: what is measured must not hide behind the measuring.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    thread,
+};
+
+use anyhow::{Context, bail};
+
+/// One kept connection of a client.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    host: SocketAddr,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    pub(crate) fn open(host: SocketAddr) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(host)?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, host, buffer: Vec::new() })
+    }
+
+    /// Posts to `/mcp` and gives the body of the answer; `name` is what the request is for.
+    pub(crate) fn post(&mut self, method: &str, name: &str, body: &str) -> anyhow::Result<String> {
+        let request = format!(
+            "POST /mcp HTTP/1.1\r\nhost: {}\r\naccept: application/json, text/event-stream\r\n\
+             content-type: application/json\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: {method}\r\n\
+             mcp-name: {name}\r\ncontent-length: {}\r\n\r\n{body}",
+            self.host,
+            body.len()
+        );
+        self.stream.write_all(request.as_bytes())?;
+        let (head, body) = read(&mut self.stream, &mut self.buffer)?;
+        if !head.starts_with("HTTP/1.1 200") {
+            bail!("{} {body}", head.lines().next().unwrap_or_default());
+        }
+        Ok(body)
+    }
+}
+
+/// Answers each POST with the JSON that `answer` makes of its body. Runs until the process ends.
+pub(crate) fn serve(answer: fn(&str) -> String) -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            // A client that goes away ends its thread with an error that says no more than that.
+            thread::spawn(move || drop(serve_one(stream, answer)));
+        }
+    });
+    Ok(address)
+}
+
+fn serve_one(mut stream: TcpStream, answer: fn(&str) -> String) -> anyhow::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut buffer = Vec::new();
+    loop {
+        let (_, body) = read(&mut stream, &mut buffer)?;
+        let body = answer(&body);
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ";
+        stream.write_all(format!("{head}{}\r\n\r\n{body}", body.len()).as_bytes())?;
+    }
+}
+
+/// The head in lower case and the body of one message; what comes after it stays in `buffer`.
+fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> anyhow::Result<(String, String)> {
+    let head_ends = until(stream, buffer, |seen| find(seen, b"\r\n\r\n"))? + 4;
+    let head = String::from_utf8(buffer.drain(..head_ends).collect())?;
+    let value = |name: &str| {
+        let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with(name))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    };
+    let body = if let Some(length) = value("content-length:") {
+        let length: usize = length.parse()?;
+        until(stream, buffer, |seen| (seen.len() >= length).then_some(length))?;
+        buffer.drain(..length).collect()
+    } else if value("transfer-encoding:").is_some() {
+        let length = until(stream, buffer, |seen| find(seen, b"\r\n0\r\n\r\n"))? + 7;
+        unchunked(&buffer.drain(..length).collect::<Vec<u8>>())?
+    } else {
+        bail!("an answer without a length: {head}");
+    };
+    Ok((head, String::from_utf8(body)?))
+}
+
+fn until(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+    found: impl Fn(&[u8]) -> Option<usize>,
+) -> anyhow::Result<usize> {
+    loop {
+        if let Some(at) = found(buffer) {
+            return Ok(at);
+        }
+        let mut chunk = [0; 16_384];
+        match stream.read(&mut chunk)? {
+            0 => bail!("the connection was closed"),
+            count => buffer.extend_from_slice(&chunk[..count]),
+        }
+    }
+}
+
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|window| window == what)
+}
+
+fn unchunked(mut rest: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let line = find(rest, b"\r\n").context("half a chunk")?;
+        let length = usize::from_str_radix(std::str::from_utf8(&rest[..line])?.trim(), 16)?;
+        rest = &rest[line + 2..];
+        if length == 0 {
+            return Ok(body);
+        }
+        body.extend_from_slice(rest.get(..length).context("half a chunk")?);
+        rest = &rest[length + 2..];
+    }
+}

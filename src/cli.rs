@@ -21,12 +21,19 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    #[command(flatten)]
+    Job(Job),
+    /// Serve a stdio MCP server as Streamable HTTP; runs in the server's own pod
+    Bridge(BridgeArgs),
+}
+
+/// What the application does; the bridge is none of it.
+#[derive(Debug, Subcommand)]
+pub enum Job {
     /// Serve MCP: over stdin and stdout, or over HTTP with --http
     Serve(Box<ServeArgs>),
     /// Serve a recorded broken cluster and two local example servers, to try everything without a cluster
     Demo(DemoArgs),
-    /// Serve a stdio MCP server as Streamable HTTP; runs in the server's own pod
-    Bridge(BridgeArgs),
     /// Record a cluster into a folder, redacted, to be served later with `serve --snapshot`
     Snapshot(SnapshotArgs),
     /// Print the custom resource definitions as YAML

@@ -12,14 +12,15 @@ use pilothouse::{
 fn main() -> ExitCode {
     let Arguments { command, log } = Arguments::parse();
     telemetry::log_to_stderr(&log);
-    // The bridge runs in other people's images, often as pid 1: it starts no TLS and no cluster client.
-    if let Command::Bridge(arguments) = command {
-        return bridge::run(arguments);
-    }
+    let job = match command {
+        // It runs in other people's images, often as pid 1: it starts no TLS and no cluster client.
+        Command::Bridge(arguments) => return bridge::run(arguments),
+        Command::Job(job) => job,
+    };
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         return failed("another TLS provider is already installed in this process");
     }
-    match app::run(command) {
+    match app::run(job) {
         Ok(()) => ExitCode::SUCCESS,
         // The whole chain in one line: what, where, what to do.
         Err(error) => failed(&format!("{error:#}")),

@@ -12,28 +12,23 @@ mod snapshot;
 
 pub use parts::{App, Sources};
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 use anyhow::Context;
 
-use crate::{api, cli::Command, operator};
+use crate::{api, cli::Job, operator};
 
 /// Does what the command line says; returns when it is done or was told to stop.
 ///
 /// # Errors
 /// One sentence, with its causes: what went wrong, where, and what to do.
-pub fn run(command: Command) -> anyhow::Result<()> {
-    match command {
-        Command::Serve(arguments) => runtime()?.block_on(serve::serve(*arguments)),
-        Command::Demo(arguments) => runtime()?.block_on(demo::demo(arguments)),
-        Command::Snapshot(arguments) => runtime()?.block_on(snapshot::snapshot(arguments)),
-        Command::Crds => print(&api::crds().context("the custom resource definitions cannot be written")?),
-        Command::Manifests => print(&operator::manifests().context("the manifests cannot be written")?),
-        // Answered before anything else starts: `main`.
-        Command::Bridge(arguments) => {
-            crate::bridge::run(arguments);
-            Ok(())
-        }
+pub fn run(job: Job) -> anyhow::Result<()> {
+    match job {
+        Job::Serve(arguments) => runtime()?.block_on(serve::serve(*arguments)),
+        Job::Demo(arguments) => runtime()?.block_on(demo::demo(arguments)),
+        Job::Snapshot(arguments) => runtime()?.block_on(snapshot::snapshot(arguments)),
+        Job::Crds => print(&api::crds().context("the custom resource definitions cannot be written")?),
+        Job::Manifests => print(&operator::manifests().context("the manifests cannot be written")?),
     }
 }
 
@@ -42,5 +37,9 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 fn print(text: &str) -> anyhow::Result<()> {
-    std::io::stdout().write_all(text.as_bytes()).context("stdout cannot be written")
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // A reader such as `head` has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("stdout cannot be written"),
+    }
 }

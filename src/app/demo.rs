@@ -1,9 +1,9 @@
 //! `pilothouse demo`: the ordinary server on a recorded cluster and two example servers that the binary brings
 //! along, so that it needs nothing but itself.
 
-use std::{io::Write, path::Path};
+use std::{io::Write, net::SocketAddr, path::Path};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use include_dir::{Dir, include_dir};
 use serde_json::json;
 
@@ -16,6 +16,9 @@ static SERVERS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/examples/servers");
 /// Unpacks the examples, serves them, and says how to reach them.
 pub(super) async fn demo(arguments: DemoArgs) -> anyhow::Result<()> {
     let DemoArgs { http, data } = arguments;
+    if !http.ip().is_loopback() {
+        bail!("the demo is for this machine only, and {http} can be reached from others: use 127.0.0.1");
+    }
     let data = data::folder(data)?;
     let folder = data.join("demo");
     let (snapshot, servers) = (folder.join("broken-shop"), folder.join("servers"));
@@ -33,7 +36,7 @@ pub(super) async fn demo(arguments: DemoArgs) -> anyhow::Result<()> {
         config: None,
         namespaces: Vec::new(),
     };
-    serve::over_http(arguments, http, || announce(http, &snapshot, &servers)).await
+    serve::over_http(arguments, http, |address| announce(address, &snapshot, &servers, &folder)).await
 }
 
 fn unpack(from: &Dir<'_>, to: &Path) -> anyhow::Result<()> {
@@ -46,11 +49,11 @@ fn unpack(from: &Dir<'_>, to: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("the examples cannot be unpacked to {}: give --data DIR", to.display()))
 }
 
-fn announce(http: std::net::SocketAddr, snapshot: &Path, servers: &Path) -> anyhow::Result<()> {
+fn announce(http: SocketAddr, snapshot: &Path, servers: &Path, data: &Path) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("where this program is")?;
     let desktop = json!({"mcpServers": {"pilothouse": {
         "command": program,
-        "args": ["serve", "--snapshot", snapshot, "--servers", servers]
+        "args": ["serve", "--snapshot", snapshot, "--servers", servers, "--data", data]
     }}});
     let mut out = std::io::stdout().lock();
     writeln!(

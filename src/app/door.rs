@@ -4,6 +4,7 @@ use std::{fs, net::SocketAddr};
 
 use anyhow::{Context, bail};
 use aws_lc_rs::hmac;
+use http::uri::Authority;
 
 use crate::{
     cli::DoorArgs,
@@ -65,10 +66,28 @@ fn cursor_key(token: &str) -> [u8; 32] {
 }
 
 /// Names and origins that are served: loopback's, those of the command line, and our Service's in `namespace`.
-pub(super) fn admission(door: &DoorArgs, namespace: Option<&str>) -> Admission {
+///
+/// # Errors
+/// When a name or origin of the command line could never match.
+pub(super) fn admission(door: &DoorArgs, namespace: Option<&str>) -> anyhow::Result<Admission> {
     let mut admission = Admission::default();
-    admission.hosts.extend(door.hosts.iter().cloned());
-    admission.origins.extend(door.origins.iter().cloned());
+    for host in &door.hosts {
+        if host.contains('/') || host.parse::<Authority>().is_err() {
+            bail!("`{host}` is not a host name: give --allow-host as NAME or NAME:PORT");
+        }
+        admission.hosts.push(host.clone());
+    }
+    for origin in &door.origins {
+        let named = origin.split_once("://").is_some_and(|(scheme, rest)| {
+            matches!(scheme, "http" | "https") && !rest.is_empty() && !rest.contains('/')
+        });
+        if !named {
+            bail!(
+                "`{origin}` is not an origin: give --allow-origin as https://NAME, with :PORT or :* if need be"
+            );
+        }
+        admission.origins.push(origin.clone());
+    }
     if let Some(namespace) = namespace {
         let service = std::env::var(SERVICE).unwrap_or_else(|_| "pilothouse".to_owned());
         admission.hosts.extend([
@@ -78,7 +97,7 @@ pub(super) fn admission(door: &DoorArgs, namespace: Option<&str>) -> Admission {
             format!("{service}.{namespace}.svc.cluster.local"),
         ]);
     }
-    admission
+    Ok(admission)
 }
 
 #[cfg(test)]
@@ -120,7 +139,17 @@ mod tests {
 
     #[test]
     fn in_a_cluster_the_service_is_known_by_all_its_names() {
-        let hosts = admission(&DoorArgs::default(), Some("ops")).hosts;
-        assert!(hosts.contains(&"pilothouse.ops.svc".to_owned()), "{hosts:?}");
+        let admission = admission(&DoorArgs::default(), Some("ops")).unwrap_or_default();
+        assert!(admission.hosts.contains(&"pilothouse.ops.svc".to_owned()), "{admission:?}");
+    }
+
+    #[test]
+    fn names_that_could_never_match_are_refused() {
+        for (hosts, origins) in
+            [(vec!["http://x".to_owned()], vec![]), (vec![], vec!["x.example".to_owned()])]
+        {
+            let door = DoorArgs { hosts, origins, ..DoorArgs::default() };
+            assert!(admission(&door, None).is_err());
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! `pilothouse serve`.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +27,7 @@ use crate::{
 pub(super) async fn serve(arguments: ServeArgs) -> anyhow::Result<()> {
     match arguments.http {
         None => over_stdio(arguments).await,
-        Some(address) => over_http(arguments, address, || Ok(())).await,
+        Some(address) => over_http(arguments, address, |_| Ok(())).await,
     }
 }
 
@@ -42,11 +43,11 @@ async fn over_stdio(arguments: ServeArgs) -> anyhow::Result<()> {
     served.context("the client on stdin did not get through its handshake")
 }
 
-/// `up` is called once both sockets are open.
+/// `up` is called with the address that is served, once both sockets are open.
 pub(super) async fn over_http(
     arguments: ServeArgs,
     address: SocketAddr,
-    up: impl FnOnce() -> anyhow::Result<()>,
+    up: impl FnOnce(SocketAddr) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let door = arguments.door.clone();
     let Door { auth, cursor_key } = door::door(&door, address)?;
@@ -54,14 +55,15 @@ pub(super) async fn over_http(
     let health = bind(health_address(&door, address)?, "--health").await?;
     let (sources, configuration) = sources(arguments, cursor_key).await?;
     let namespace = sources.cluster.as_ref().ok().filter(|cluster| cluster.in_cluster);
-    let admission = door::admission(&door, namespace.map(|cluster| cluster.namespace.as_str()));
+    let admission = door::admission(&door, namespace.map(|cluster| cluster.namespace.as_str()))?;
     let app = App::assemble(sources, configuration)?;
     let router = app.router(HttpSettings { admission, auth, ..HttpSettings::default() });
     let health_router = app.health();
     let running = app.start();
     let stop = told_to_stop()?;
-    tracing::info!(address = %listener.local_addr()?, health = %health.local_addr()?, "serving /mcp and /sse");
-    up()?;
+    let address = listener.local_addr()?;
+    tracing::info!(%address, health = %health.local_addr()?, "serving /mcp and /sse");
+    up(address)?;
 
     let closed = CancellationToken::new();
     let health = tokio::spawn(mcp::listener::serve(health, health_router, closed.clone()));
@@ -71,17 +73,18 @@ pub(super) async fn over_http(
     let ended = shutdown(running, serving).await;
     // Asked for its health until the end.
     closed.cancel();
-    health.await.context("the health port")?.context("the health port")?;
+    finish(health).await.context("the health port")?;
     ended
 }
 
-async fn shutdown(
-    running: Running,
-    serving: tokio::task::JoinHandle<std::io::Result<()>>,
-) -> anyhow::Result<()> {
+async fn shutdown(running: Running, serving: JoinHandle<std::io::Result<()>>) -> anyhow::Result<()> {
     running.shutdown().await?;
-    // Every stream has ended by now; a client that keeps a silent connection open does not hold us.
-    match tokio::time::timeout(std::time::Duration::from_secs(2), serving).await {
+    finish(serving).await.context("the port of --http")
+}
+
+/// Every stream has ended by now; a client that keeps a silent connection open does not hold us.
+async fn finish(serving: JoinHandle<std::io::Result<()>>) -> anyhow::Result<()> {
+    match tokio::time::timeout(Duration::from_secs(2), serving).await {
         Ok(served) => served.context("serving")?.context("accepting connections"),
         Err(_) => Ok(()),
     }
@@ -156,8 +159,9 @@ fn reconciling(
         (Operator::On, Some(connection)) if live => connection,
         (Operator::On, _) => bail!("--operator on needs a live cluster: give a kubeconfig, or leave it out"),
     };
-    let identity = std::env::var("POD_NAME")
-        .unwrap_or_else(|_| format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple()));
+    // The pod's name alone could be its successor's, while this process still runs, cut off from the cluster.
+    let holder = std::env::var("POD_NAME").unwrap_or_else(|_| std::process::id().to_string());
+    let identity = format!("{holder}_{}", uuid::Uuid::new_v4().simple());
     let own_image = std::env::var("PILOTHOUSE_IMAGE").ok().filter(|image| !image.is_empty());
     Ok(Some(OperatorSettings { own_image, ..OperatorSettings::new(identity, &connection.namespace) }))
 }

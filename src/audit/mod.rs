@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::caller::Caller;
+use crate::{caller::Caller, redact};
 
 pub use chain::{ChainBreak, check};
 
@@ -37,6 +37,9 @@ pub struct Line {
     pub facts: BTreeMap<String, String>,
 }
 
+/// Characters of a target that are recorded: a line must stay short enough to be found again at its end.
+const LONGEST_TARGET: usize = 1_024;
+
 impl Line {
     pub fn now(caller: &Caller, action: &str, target: &str, decision: &str) -> Self {
         Self::by(&caller.user, action, target, decision)
@@ -52,7 +55,7 @@ impl Line {
             at: Timestamp::now(),
             caller: caller.to_owned(),
             action: action.to_owned(),
-            target: target.to_owned(),
+            target: redact::text(&target.chars().take(LONGEST_TARGET).collect::<String>()).into_owned(),
             arguments_digest: None,
             decision: decision.to_owned(),
             facts: BTreeMap::new(),

@@ -208,12 +208,18 @@ impl Session {
         let unread = match recipient {
             // An asker who left needs no answer.
             Recipient::Answer(to) => {
-                let _ = to.send(Said { text, last: true }).await;
+                // In a task of its own: an asker who does not read must not hold up the others.
+                tokio::spawn(async move { drop(to.send(Said { text, last: true }).await) });
                 return;
             }
-            Recipient::Along(to) => {
-                to.send(Said { text, last: false }).await.err().map(|unsent| unsent.0.text)
-            }
+            Recipient::Along(to) => match to.try_send(Said { text, last: false }) {
+                Ok(()) => None,
+                Err(mpsc::error::TrySendError::Closed(said)) => Some(said.text),
+                Err(mpsc::error::TrySendError::Full(_)) => {
+                    tracing::warn!(session = %self.id, "an asker does not read, a notification is dropped");
+                    None
+                }
+            },
             Recipient::Stream => Some(text),
             Recipient::Nobody => {
                 tracing::debug!(session = %self.id, "answer that nobody waits for");

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, btree_map},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use tokio::sync::watch;
@@ -39,11 +39,13 @@ pub struct Known {
 pub struct Roster {
     gateway: Arc<Gateway>,
     known: watch::Sender<BTreeMap<ServerName, Known>>,
+    /// Declared by the other source under a name that is taken; the next in line when it becomes free.
+    waiting: Mutex<BTreeMap<ServerName, Known>>,
 }
 
 impl Roster {
     pub fn new(gateway: Arc<Gateway>) -> Arc<Self> {
-        Arc::new(Self { gateway, known: watch::Sender::default() })
+        Arc::new(Self { gateway, known: watch::Sender::default(), waiting: Mutex::default() })
     }
 
     /// Told of every change. Do not hold the borrowed map for long: sources wait for it.
@@ -53,8 +55,9 @@ impl Roster {
 
     /// Takes a change over. Must be called inside a Tokio runtime, since the gateway connects in the background.
     pub fn record(&self, source: Source, change: Change) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         self.known.send_if_modified(|known| {
-            let Some(step) = decide(known, source, change) else { return false };
+            let Some(step) = decide(known, &mut waiting, source, change) else { return false };
             match step {
                 Step::Apply(downstream) => self.gateway.apply(*downstream),
                 Step::Delete(name) => self.gateway.delete(&name),
@@ -74,7 +77,12 @@ enum Step {
 }
 
 /// Takes the change into `known`; `None` when nothing is different afterwards.
-fn decide(known: &mut BTreeMap<ServerName, Known>, source: Source, change: Change) -> Option<Step> {
+fn decide(
+    known: &mut BTreeMap<ServerName, Known>,
+    waiting: &mut BTreeMap<ServerName, Known>,
+    source: Source,
+    change: Change,
+) -> Option<Step> {
     let (name, declared) = match change {
         Change::Apply(downstream) => (downstream.name.clone(), Some(Ok(downstream))),
         Change::Refuse { name, reason } => (name, Some(Err(reason))),
@@ -84,10 +92,14 @@ fn decide(known: &mut BTreeMap<ServerName, Known>, source: Source, change: Chang
     if let btree_map::Entry::Occupied(held) = &entry
         && held.get().source != source
     {
-        // A source that deletes what it never held says nothing new.
-        if declared.is_some() {
-            let (name, by) = (held.key(), held.get().source);
-            tracing::warn!(server = %name, ?source, ?by, "server is already declared elsewhere, ignored: rename one");
+        let (name, by) = (held.key(), held.get().source);
+        match declared {
+            Some(declared) => {
+                if waiting.insert(name.clone(), Known { source, declared }).is_none() {
+                    tracing::warn!(server = %name, ?source, ?by, "server is already declared elsewhere, it waits: rename one");
+                }
+            }
+            None => drop(waiting.remove(name)),
         }
         return None;
     }
@@ -102,7 +114,12 @@ fn decide(known: &mut BTreeMap<ServerName, Known>, source: Source, change: Chang
         (btree_map::Entry::Occupied(held), None) => {
             let (name, was) = held.remove_entry();
             tracing::info!(server = %name, "server is not declared any more");
-            Some(if was.declared.is_ok() { Step::Delete(name) } else { Step::Nothing })
+            let gone = if was.declared.is_ok() { Step::Delete(name.clone()) } else { Step::Nothing };
+            let Some(next) = waiting.remove(&name) else { return Some(gone) };
+            report(&name, &next.declared);
+            let step = next.declared.clone().map_or(gone, Step::Apply);
+            known.insert(name, next);
+            Some(step)
         }
         (btree_map::Entry::Occupied(mut held), Some(declared)) => {
             if held.get().declared == declared {
@@ -164,7 +181,8 @@ mod tests {
     #[test]
     fn the_gateway_hears_of_what_is_different_and_nothing_else() {
         let mut known = BTreeMap::<ServerName, Known>::new();
-        let mut folder = |change| decide(&mut known, Source::Folder, change);
+        let mut waiting = BTreeMap::new();
+        let mut folder = |change| decide(&mut known, &mut waiting, Source::Folder, change);
         assert_eq!(folder(Change::Delete(name())), None);
         assert_eq!(folder(Change::Apply(time("a"))), Some(Step::Apply(time("a"))));
         assert_eq!(folder(Change::Apply(time("a"))), None);
@@ -177,11 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_belongs_to_the_source_that_declared_it_first() {
-        let mut known = BTreeMap::new();
-        decide(&mut known, Source::Cluster, Change::Apply(time("a")));
-        assert_eq!(decide(&mut known, Source::Folder, Change::Apply(time("b"))), None);
-        assert_eq!(decide(&mut known, Source::Folder, Change::Delete(name())), None);
-        assert_eq!(decide(&mut known, Source::Cluster, Change::Delete(name())), Some(Step::Delete(name())));
+    fn a_name_belongs_to_the_source_that_declared_it_first_and_then_to_the_next() {
+        let (mut known, mut waiting) = (BTreeMap::new(), BTreeMap::new());
+        let mut decide = |source, change| decide(&mut known, &mut waiting, source, change);
+        decide(Source::Cluster, Change::Apply(time("a")));
+        assert_eq!(decide(Source::Folder, Change::Apply(time("b"))), None);
+        assert_eq!(decide(Source::Cluster, Change::Delete(name())), Some(Step::Apply(time("b"))));
+        assert_eq!(decide(Source::Cluster, Change::Apply(time("c"))), None);
+        assert_eq!(decide(Source::Cluster, Change::Delete(name())), None);
+        assert_eq!(decide(Source::Folder, Change::Delete(name())), Some(Step::Delete(name())));
     }
 }

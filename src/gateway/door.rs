@@ -91,16 +91,18 @@ impl Door {
             let wanted = self.wanted.borrow();
             (wanted.call_timeout, permits(&wanted, &request))
         };
-        let outcome = match permitted {
-            Err(error) => Err(error),
-            Ok(()) => match tokio::time::timeout(limit, self.try_twice(&request, &up)).await {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(refusal)) => refused(&request, refusal),
-                Err(_) => Err(too_slow(&request, limit)),
-            },
+        // What never left is not counted.
+        permitted?;
+        let (answer, failed) = match tokio::time::timeout(limit, self.try_twice(&request, &up)).await {
+            Ok(Ok(answer)) => {
+                let failed = answer.is_err();
+                (answer, failed)
+            }
+            Ok(Err(refusal)) => (refused(&request, refusal), true),
+            Err(_) => (Err(too_slow(&request, limit)), true),
         };
-        self.counters.count(outcome.is_err());
-        outcome
+        self.counters.count(failed);
+        answer
     }
 
     async fn try_twice(

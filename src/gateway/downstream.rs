@@ -24,9 +24,9 @@ impl fmt::Display for ServerName {
 pub struct Prefix(String);
 
 /// Names of our own tools begin with these; a downstream may not take them.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 20] = [
     "get", "list", "explain", "resource", "top", "diagnose", "what", "check", "rollout", "query", "find",
-    "search", "propose", "cluster",
+    "search", "propose", "revise", "withdraw", "open", "apply", "close", "call", "cluster",
 ];
 
 impl Prefix {

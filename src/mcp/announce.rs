@@ -37,18 +37,23 @@ fn changed(before: Fingerprint, now: Fingerprint) -> impl Iterator<Item = List> 
     .filter_map(|(changed, list)| changed.then_some(list))
 }
 
+/// What the client sees at this moment.
+fn look(catalogues: &mut watch::Receiver<Arc<Catalogue>>, caller: &Caller) -> Fingerprint {
+    View::of(catalogues.borrow_and_update().clone(), caller).fingerprint()
+}
+
+/// `told` is what the client knows already.
 async fn watch(
     mut catalogues: watch::Receiver<Arc<Catalogue>>,
+    mut told: Fingerprint,
     caller: &Caller,
     listener: &impl Listener,
     end: impl Future<Output = ()>,
 ) {
-    let fingerprint = |catalogue: Arc<Catalogue>| View::of(catalogue, caller).fingerprint();
-    let mut told = fingerprint(catalogues.borrow_and_update().clone());
     let telling = async {
         while catalogues.changed().await.is_ok() {
             tokio::time::sleep(TOGETHER).await;
-            let now = fingerprint(catalogues.borrow_and_update().clone());
+            let now = look(&mut catalogues, caller);
             for list in changed(told, now) {
                 if !listener.tell(list).await {
                     return;
@@ -77,14 +82,16 @@ impl Listener for Session {
     }
 }
 
-/// Tells a legacy session until it ends.
-pub(super) async fn to_session(
-    catalogues: watch::Receiver<Arc<Catalogue>>,
+/// Tells a legacy session until it ends. The first look is taken here, not when the future first runs: the client
+/// may list in between.
+pub(super) fn to_session(
+    mut catalogues: watch::Receiver<Arc<Catalogue>>,
     caller: Caller,
     peer: Peer<RoleServer>,
     ended: CancellationToken,
-) {
-    watch(catalogues, &caller, &Session(peer), ended.cancelled()).await;
+) -> impl Future<Output = ()> + Send {
+    let told = look(&mut catalogues, &caller);
+    async move { watch(catalogues, told, &caller, &Session(peer), ended.cancelled()).await }
 }
 
 impl Listener for SubscriptionSink {
@@ -111,12 +118,13 @@ impl Listener for SubscriptionSink {
 
 /// Tells a modern subscription until `end`.
 pub(super) async fn to_subscription(
-    catalogues: watch::Receiver<Arc<Catalogue>>,
+    mut catalogues: watch::Receiver<Arc<Catalogue>>,
     caller: Caller,
     sink: &SubscriptionSink,
     end: impl Future<Output = ()>,
 ) {
-    watch(catalogues, &caller, sink, end).await;
+    let told = look(&mut catalogues, &caller);
+    watch(catalogues, told, &caller, sink, end).await;
 }
 
 #[cfg(test)]
@@ -129,7 +137,7 @@ mod tests {
     use serde_json::json;
     use tokio::sync::{mpsc, watch as channel};
 
-    use super::{List, Listener, watch};
+    use super::{List, Listener, look, watch};
     use crate::{
         caller::Caller,
         gateway::{Catalogue, Entry, Kind, Route, wire::text::raw},
@@ -154,10 +162,11 @@ mod tests {
 
     #[tokio::test]
     async fn each_change_of_the_view_is_told_once_and_an_equal_view_never() {
-        let (catalogues, receiver) = channel::channel(catalogue(&[(Kind::Tool, "a")]));
+        let (catalogues, mut receiver) = channel::channel(catalogue(&[(Kind::Tool, "a")]));
+        let first = look(&mut receiver, &Caller::process());
         let (sender, mut told) = mpsc::unbounded_channel();
         let telling = tokio::spawn(async move {
-            watch(receiver, &Caller::process(), &Told(sender), std::future::pending()).await;
+            watch(receiver, first, &Caller::process(), &Told(sender), std::future::pending()).await;
         });
         // The first view is read when the task first runs.
         tokio::task::yield_now().await;

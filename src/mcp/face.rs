@@ -38,6 +38,9 @@ pub struct Face {
     stopped: CancellationToken,
 }
 
+/// Longest name or URI that a request may be for, in bytes of JSON.
+const LONGEST_NAME: usize = 4_096;
+
 impl Face {
     /// `own` answers for the catalogue's entries with [`Route::Own`].
     pub fn new(gateway: Arc<Gateway>, own: Arc<dyn Own>, audit: Audit) -> Arc<Self> {
@@ -288,7 +291,11 @@ fn fields(params: Option<&RawValue>) -> Result<Fields<'_>, RpcError> {
 }
 
 fn required(params: &Fields<'_>, key: &str) -> Result<String, RpcError> {
-    params.get_str(key).ok_or_else(|| {
-        RpcError::new(RpcError::INVALID_PARAMS, &format!("params.{key} is missing or not a string"))
-    })
+    let wrong = |what: &str| RpcError::new(RpcError::INVALID_PARAMS, &format!("params.{key} {what}"));
+    let value = params.get(key).ok_or_else(|| wrong("is missing"))?;
+    // It is compared with every name and stands in the record.
+    if value.get().len() > LONGEST_NAME {
+        return Err(wrong(&format!("is longer than {LONGEST_NAME} bytes: no name or URI here is")));
+    }
+    serde_json::from_str(value.get()).map_err(|_| wrong("is not a string"))
 }

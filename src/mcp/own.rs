@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use crate::{
+    answer::Answer,
     caller::Caller,
     gateway::{
         Entry, Kind,
@@ -50,14 +51,19 @@ pub trait Own: Send + Sync {
 
 const INSTRUCTIONS: &str = "pilothouse shows a Kubernetes cluster and the MCP servers that run in it. Start with \
 cluster_overview: it says what is wrong first. list_resources and get_resource read any kind, get_logs and \
-list_events say why something happened. Nothing here changes the cluster: propose_change opens a change \
-request in Git that a person merges. Tools named prefix_tool belong to MCP servers in the cluster; \
-list_mcp_servers says which.";
+list_events say why something happened. pilothouse's own tools change nothing in the cluster. Tools named \
+prefix_tool belong to MCP servers behind it; list_mcp_servers says which.";
+
+const OF_CHANGES: &str = " propose_change opens a change request in Git that a person merges.";
+
+/// Largest arguments of a tool of ours, in bytes: what is looked up and compared by likeness must be short.
+const LARGEST: usize = 64 * 1024;
 
 impl Own for Toolbox {
     fn offer(&self) -> Offer {
+        let changes = if self.get("propose_change").is_some() { OF_CHANGES } else { "" };
         // Log messages are those of downstreams.
-        Offer { instructions: INSTRUCTIONS.to_owned(), logging: true, subscriptions: false }
+        Offer { instructions: format!("{INSTRUCTIONS}{changes}"), logging: true, subscriptions: false }
     }
 
     fn answer<'a>(&'a self, asked: Asked<'a>, _up: mpsc::Sender<Up>) -> BoxFuture<'a, Result<Raw, RpcError>> {
@@ -70,7 +76,13 @@ impl Own for Toolbox {
             };
             let params = Fields::of(params)
                 .map_err(|error| RpcError::new(RpcError::INVALID_PARAMS, &format!("params: {error}")))?;
-            Ok(tool.call(caller, params.get("arguments")).await.into_result())
+            let arguments = params.get("arguments");
+            if arguments.is_some_and(|arguments| arguments.get().len() > LARGEST) {
+                let message =
+                    format!("The arguments are larger than {LARGEST} bytes: {name} needs far less.");
+                return Ok(Answer::error(message).into_result());
+            }
+            Ok(tool.call(caller, arguments).await.into_result())
         })
     }
 }

@@ -143,7 +143,9 @@ pub(super) fn makes(template: &str, uri: &str) -> bool {
             }
             continue;
         }
-        match rest.get(1..).and_then(|rest| rest.split_once(literal)) {
+        // A variable holds at least one character.
+        let after_first = rest.char_indices().nth(1).and_then(|(at, _)| rest.get(at..));
+        match after_first.and_then(|rest| rest.split_once(literal)) {
             Some((_, after)) => rest = after,
             None => return false,
         }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::support::{
-    follower::{Follower, WITNESSES, clients_pod},
+    follower::{Follower, WITNESSES, Wanted, clients_pod},
     installation::{TOKEN, installed},
     kubectl,
     namespace::Scratch,
@@ -17,14 +17,7 @@ const SOON: Duration = Duration::from_secs(90);
 /// the manifest is deleted, and all see the tool go.
 fn appears_answers_goes(namespace: &str, manifest: &str, tool: &str, arguments: &str, answer: &str) {
     clients_pod(namespace, TOKEN);
-    let mut followers: Vec<Follower> = WITNESSES
-        .into_iter()
-        .map(|witness| Follower::in_cluster(namespace, witness, tool, arguments))
-        .collect();
-    followers.push(Follower::on_laptop(tool, arguments, &["--namespace", namespace]));
-    for follower in &followers {
-        follower.expect("connected", SOON);
-    }
+    let followers = everywhere(namespace, Wanted { tool, arguments, seconds: "0" });
     kubectl::apply(manifest);
     for follower in &followers {
         follower.expect("appeared", SOON);
@@ -36,6 +29,17 @@ fn appears_answers_goes(namespace: &str, manifest: &str, tool: &str, arguments: 
     for follower in &followers {
         follower.expect("gone", SOON);
     }
+}
+
+/// A connected client over each transport, in the cluster and on this machine.
+fn everywhere(namespace: &str, wanted: Wanted<'_>) -> Vec<Follower> {
+    let mut followers: Vec<Follower> =
+        WITNESSES.into_iter().map(|witness| Follower::in_cluster(namespace, witness, wanted)).collect();
+    followers.push(Follower::on_laptop(wanted, &["--namespace", namespace]));
+    for follower in &followers {
+        follower.expect("connected", SOON);
+    }
+    followers
 }
 
 fn everything(namespace: &str, name: &str) -> String {
@@ -111,8 +115,10 @@ fn of_two_servers_one_is_killed_during_calls_to_the_other() {
         assert_eq!(first.expect("done", SOON)["last"], "Echo: ahoy", "{tool}");
     }
 
-    let undisturbed = Follower::calls(namespace, "steady_echo", words, ["--seconds", "12"]);
-    undisturbed.expect("connected", SOON);
+    let undisturbed = everywhere(namespace, Wanted { tool: "steady_echo", arguments: words, seconds: "12" });
+    for follower in &undisturbed {
+        follower.expect("appeared", SOON);
+    }
     let kill = [
         "-n",
         namespace,
@@ -124,12 +130,39 @@ fn of_two_servers_one_is_killed_during_calls_to_the_other() {
         "--force",
     ];
     kubectl::run(&kill);
-    let done = undisturbed.expect("done", SOON);
-    assert_eq!(done["failed"], 0, "{done}");
-    assert!(done["calls"].as_u64().is_some_and(|calls| calls > 50), "{done}");
+    for follower in &undisturbed {
+        let done = follower.expect("answer", SOON);
+        assert_eq!(done["failed"], 0, "{done}");
+        assert!(done["calls"].as_u64().is_some_and(|calls| calls > 50), "{done}");
+    }
+    drop(undisturbed);
 
     let back = Follower::calls(namespace, "shaky_echo", words, ["--until-answered", "60"]);
     back.expect("connected", SOON);
     let done = back.expect("done", SOON);
     assert_eq!(done["last"], "Echo: ahoy", "its own tools come back by themselves: {done}");
+}
+
+#[test]
+fn our_own_tools_read_as_the_viewer_and_see_no_secret() {
+    installed();
+    let scratch = Scratch::new("main-own");
+    let namespace = scratch.name();
+    clients_pod(namespace, TOKEN);
+    let once = ["--until-answered", "30"];
+    let listing = format!(r#"{{"kind":"pods","namespace":"{namespace}"}}"#);
+    let pods = Follower::calls(namespace, "list_resources", &listing, once);
+    pods.expect("connected", SOON);
+    let done = pods.expect("done", SOON);
+    assert!(
+        done["last"].as_str().is_some_and(|text| text.contains("clients") && text.contains("1 ")),
+        "{done}"
+    );
+
+    let secret = r#"{"kind":"Secret","namespace":"pilothouse","name":"pilothouse-token"}"#;
+    let refused = Follower::calls(namespace, "get_resource", secret, ["--seconds", "1"]);
+    refused.expect("connected", SOON);
+    let done = refused.expect("done", SOON);
+    assert_eq!(done["failed"], done["calls"], "the viewer may read no Secret: {done}");
+    assert!(done["last"].as_str().is_some_and(|text| !text.contains(TOKEN)), "{done}");
 }

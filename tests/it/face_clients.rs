@@ -58,7 +58,7 @@ fn typescript(transport: &str, mode: &str, url: &str) -> Command {
     let script = std::fs::File::open(parts::client("follow.mjs")).unwrap();
     // The SDKs are found from the folder it runs in.
     command.current_dir(parts::node_parts()).stdin(Stdio::from(script));
-    command.args(["--input-type=module", "-", transport, mode, TOOL, "{}", url]);
+    command.args(["--input-type=module", "-", transport, mode, TOOL, "{}", "0", url]);
     command
 }
 

@@ -16,7 +16,7 @@ pub struct GatewaySpec {
     #[schemars(length(max = 64))]
     #[x_kube(
         validation = Rule::new("self.matches('^([a-z][a-z0-9]{0,15})?$')").message("spec.gateway.prefix must be a lowercase letter followed by at most 15 lowercase letters or digits, or \"\" for none: rename it"),
-        validation = Rule::new("!(self in ['get', 'list', 'explain', 'resource', 'top', 'diagnose', 'what', 'check', 'rollout', 'query', 'find', 'search', 'propose', 'cluster'])").message("spec.gateway.prefix is reserved for pilothouse's own tools: choose another"),
+        validation = Rule::new("!(self in ['get', 'list', 'explain', 'resource', 'top', 'diagnose', 'what', 'check', 'rollout', 'query', 'find', 'search', 'propose', 'revise', 'withdraw', 'open', 'apply', 'close', 'call', 'cluster'])").message("spec.gateway.prefix is reserved for pilothouse's own tools: choose another"),
     )]
     pub prefix: Option<String>,
 

@@ -64,7 +64,12 @@ where
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
             if parts.method != Method::POST {
-                let answer = inner.call(Request::from_parts(parts, Full::default())).await?;
+                let ends_session = parts.method == Method::DELETE;
+                let mut answer = inner.call(Request::from_parts(parts, Full::default())).await?;
+                // rmcp says 202, which some clients take for a session that did not end.
+                if ends_session && answer.status() == StatusCode::ACCEPTED {
+                    *answer.status_mut() = StatusCode::NO_CONTENT;
+                }
                 return Ok(outward(answer, None).await);
             }
             let body = match Limited::new(body, limit).collect().await {

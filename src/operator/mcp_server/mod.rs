@@ -188,6 +188,8 @@ async fn reconcile(guard: Arc<DeserializeGuard<MCPServer>>, context: Arc<Context
 fn refusal(error: &ApplyError) -> Option<String> {
     match error {
         ApplyError::Write(WriteError::Refused { what, source }) => match source.as_ref() {
+            // Not let in, too slow, too many: that says nothing about the object.
+            kube::Error::Api(status) if matches!(status.code, 401 | 408 | 429) => None,
             kube::Error::Api(status) if (400..500).contains(&status.code) => {
                 Some(format!("The API server refuses: {what}: {}", status.message))
             }

@@ -22,6 +22,16 @@ pub(crate) struct Follower {
     stderr: Receiver<String>,
 }
 
+/// What a witness waits for and calls.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) tool: &'a str,
+    /// As JSON.
+    pub(crate) arguments: &'a str,
+    /// How long it calls; `0` is once.
+    pub(crate) seconds: &'a str,
+}
+
 /// Which SDK over which transport.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Witness {
@@ -38,26 +48,28 @@ pub(crate) const WITNESSES: [Witness; 3] =
 
 impl Follower {
     /// Runs inside the cluster, in the `clients` pod of `namespace`, and reaches pilothouse by Service name.
-    pub(crate) fn in_cluster(namespace: &str, witness: Witness, tool: &str, arguments: &str) -> Self {
+    pub(crate) fn in_cluster(namespace: &str, witness: Witness, wanted: Wanted<'_>) -> Self {
         let service = "http://pilothouse.pilothouse.svc";
-        let (script, words): (&str, Vec<String>) = match witness {
-            Witness::PythonModern => (
-                "follow.py",
-                ["python3", "-", "--mode", "auto", "--tool", tool, "--arguments", arguments]
-                    .map(str::to_owned)
-                    .into_iter()
-                    .chain([format!("{service}/mcp")])
-                    .collect(),
-            ),
+        let Wanted { tool, arguments, seconds } = wanted;
+        let mut command = kubectl::kubectl();
+        command.args(["-n", namespace, "exec", "-i", "clients", "--"]);
+        let (path, script) = match witness {
+            Witness::PythonModern => {
+                command.args(["python3", "-", "--mode", "auto", "--tool", tool]);
+                command.args(["--arguments", arguments, "--seconds", seconds]);
+                ("mcp", "follow.py")
+            }
             Witness::TypescriptLegacy => {
-                ("follow.mjs", node(["http", "legacy", tool, arguments], &format!("{service}/mcp")))
+                command.args(["node", "--input-type=module", "-"]);
+                command.args(["http", "legacy", tool, arguments, seconds]);
+                ("mcp", "follow.mjs")
             }
             Witness::TypescriptSse => {
-                ("follow.mjs", node(["sse", "-", tool, arguments], &format!("{service}/sse")))
+                command.args(["node", "--input-type=module", "-", "sse", "-", tool, arguments, seconds]);
+                ("sse", "follow.mjs")
             }
         };
-        let mut command = kubectl::kubectl();
-        command.args(["-n", namespace, "exec", "-i", "clients", "--"]).args(words);
+        command.arg(format!("{service}/{path}"));
         Self::start(format!("{witness:?}"), command, Some(script))
     }
 
@@ -70,7 +82,8 @@ impl Follower {
     }
 
     /// Runs on this machine; pilothouse is its child, with the kubeconfig of the tests, over stdio.
-    pub(crate) fn on_laptop(tool: &str, arguments: &str, more: &[&str]) -> Self {
+    pub(crate) fn on_laptop(wanted: Wanted<'_>, more: &[&str]) -> Self {
+        let Wanted { tool, arguments, seconds } = wanted;
         let parts = std::env::var_os("PARTS_PYTHON").map(PathBuf::from).expect(
             "PARTS_PYTHON must name the folder of the Python parts: run `tests/run cluster`, which installs them",
         );
@@ -78,8 +91,8 @@ impl Follower {
             .expect("PILOTHOUSE_BINARY must name the program: run `tests/run cluster`, which builds it");
         let mut command = Command::new(parts.join("bin/python3"));
         command.arg(scripts().join("follow.py"));
-        command.args(["--mode", "auto", "--tool", tool, "--arguments", arguments, "--", &binary, "serve"]);
-        command.args(more);
+        command.args(["--mode", "auto", "--tool", tool, "--arguments", arguments, "--seconds", seconds]);
+        command.args(["--", &binary, "serve"]).args(more);
         Self::start("stdio".to_owned(), command, None)
     }
 
@@ -137,10 +150,6 @@ pub(crate) fn clients_pod(namespace: &str, token: &str) {
          env: [{{name: PILOTHOUSE_TOKEN, value: {token}}}]\n"
     ));
     kubectl::run(&["-n", namespace, "wait", "pod/clients", "--for=condition=Ready", "--timeout=120s"]);
-}
-
-fn node(words: [&str; 4], url: &str) -> Vec<String> {
-    ["node", "--input-type=module", "-"].into_iter().chain(words).chain([url]).map(str::to_owned).collect()
 }
 
 fn scripts() -> PathBuf {

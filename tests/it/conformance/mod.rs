@@ -7,18 +7,17 @@ mod suite;
 
 use std::{sync::Arc, time::Duration};
 
-use futures::future::BoxFuture;
 use jiff::Timestamp;
 use pilothouse::{
-    answer::Answer,
-    caller::Caller,
     gateway::{Downstream, Gateway, Kind, Prefix, ServerName, Target, ToolPolicy, Transport},
-    mcp::{self, HttpSettings, Own},
-    tools::{Tool, Toolbox},
+    mcp::{HttpSettings, Own},
+    tools::Toolbox,
 };
-use serde_json::{Value, json, value::RawValue};
 
-use crate::stage::{Served, Stage, soon};
+use crate::{
+    program::Served as Program,
+    stage::{Served, Stage, soon},
+};
 use suite::Suite;
 
 async fn fixture() -> Served {
@@ -26,28 +25,11 @@ async fn fixture() -> Served {
     Served::open(Stage::new(Arc::new(own), catalogues), HttpSettings::default()).await
 }
 
-/// The face as it is shipped, with one tool that needs no cluster.
-async fn production() -> Served {
-    let mut toolbox = Toolbox::default();
-    toolbox.add(Box::new(Hello));
-    let gateway = Gateway::new(mcp::own::entries(&toolbox));
-    let catalogues = gateway.catalogues();
-    Served::open(Stage::new(Arc::new(toolbox), catalogues), HttpSettings::default()).await
-}
-
-struct Hello;
-
-impl Tool for Hello {
-    fn definition(&self) -> Value {
-        json!({
-            "name": "hello", "description": "Says hello.",
-            "inputSchema": { "type": "object", "additionalProperties": false }
-        })
-    }
-
-    fn call<'a>(&'a self, _caller: &'a Caller, _arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async { Answer::text("hello") })
-    }
+/// The program as it is shipped.
+async fn production() -> (Program, String) {
+    let program = Program::start("demo", &[]).await;
+    let url = format!("{}/mcp", program.origin);
+    (program, url)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,10 +50,10 @@ async fn the_fixture_passes_the_modern_requirements() {
     assert!(outcome.failures().all(|failure| failure.starts_with("server-tasks-")), "{outcome}");
 }
 
-/// Scenarios that need no fixture, on a server with nothing of its own.
+/// Scenarios that need no fixture.
 #[tokio::test(flavor = "multi_thread")]
 async fn production_passes_what_needs_no_fixture() {
-    let served = production().await;
+    let (_program, url) = production().await;
     let legacy = ["server-initialize", "ping", "tools-list", "resources-list", "prompts-list"];
     let legacy = legacy.iter().chain(&["dns-rebinding-protection", "server-session-lifecycle"]);
     let modern = ["tools-list", "resources-list", "prompts-list", "dns-rebinding-protection", "caching"];
@@ -79,7 +61,7 @@ async fn production_passes_what_needs_no_fixture() {
     let modern = modern.chain(&["input-required-result-unsupported-methods", "http-header-validation"]);
     let runs = legacy.map(|name| (name, "2025-11-25")).chain(modern.map(|name| (name, "2026-07-28")));
     for (scenario, revision) in runs {
-        let outcome = Suite::scenario(scenario, revision).run(&served.url).await;
+        let outcome = Suite::scenario(scenario, revision).run(&url).await;
         assert!(outcome.exited_well && outcome.failed == 0 && outcome.passed > 0, "{scenario}: {outcome}");
     }
 }
@@ -87,8 +69,8 @@ async fn production_passes_what_needs_no_fixture() {
 /// Of `server-stateless` only what needs a diagnostic tool may fail.
 #[tokio::test(flavor = "multi_thread")]
 async fn production_is_stateless_in_the_modern_era() {
-    let served = production().await;
-    let outcome = Suite::scenario("server-stateless", "2026-07-28").run(&served.url).await;
+    let (_program, url) = production().await;
+    let outcome = Suite::scenario("server-stateless", "2026-07-28").run(&url).await;
     let needs_a_tool = |failure: &str| failure.contains("does not list the diagnostic tool");
     assert!(outcome.passed >= 20 && outcome.failures().all(needs_a_tool), "{outcome}");
 }

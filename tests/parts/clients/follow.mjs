@@ -3,10 +3,12 @@
 // Prints one JSON object a line: connected, appeared, answer, gone. A change is learned only from the server's own
 // notification, never by polling: without one this program waits for ever.
 //
-//   follow.mjs http legacy|auto TOOL ARGUMENTS URL    (@modelcontextprotocol/client)
-//   follow.mjs sse  -           TOOL ARGUMENTS URL    (@modelcontextprotocol/sdk, HTTP+SSE)
+// It calls for SECONDS (0: once); the answer says how many calls there were and how many failed.
+//
+//   follow.mjs http legacy|auto TOOL ARGUMENTS SECONDS URL    (@modelcontextprotocol/client)
+//   follow.mjs sse  -           TOOL ARGUMENTS SECONDS URL    (@modelcontextprotocol/sdk, HTTP+SSE)
 
-const [transport, mode, tool, args, url] = process.argv.slice(2);
+const [transport, mode, tool, args, seconds, url] = process.argv.slice(2);
 const say = (event, more = {}) => console.log(JSON.stringify({ event, ...more }));
 const token = process.env.PILOTHOUSE_TOKEN;
 const requestInit = token ? { headers: { Authorization: `Bearer ${token}` } } : {};
@@ -60,8 +62,21 @@ const client = transport === "sse" ? await connectSse() : await connectHttp();
 say("connected", { server: client.getServerVersion()?.name });
 while (!(await listed(client))) await nextChange();
 say("appeared", { tool });
-const result = await client.callTool({ name: tool, arguments: JSON.parse(args) });
-say("answer", { error: Boolean(result.isError), text: result.content.map((block) => block.text ?? "").join("") });
+const end = Date.now() + Number(seconds) * 1000;
+let [calls, failed, error, text] = [0, 0, false, ""];
+do {
+  try {
+    const result = await client.callTool({ name: tool, arguments: JSON.parse(args) });
+    error = Boolean(result.isError);
+    text = result.content.map((block) => block.text ?? "").join("");
+  } catch (thrown) {
+    [error, text] = [true, String(thrown)];
+  }
+  calls += 1;
+  failed += error ? 1 : 0;
+  if (Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
+} while (Date.now() < end);
+say("answer", { error, text, calls, failed });
 while (await listed(client)) await nextChange();
 say("gone", { tool });
 await client.close();

@@ -1,7 +1,8 @@
 """Follows one tool from its appearance to its end, with the Python SDK as the witness.
 
 Prints one JSON object a line: connected, appeared, answer, gone. A change is learned only from the server's own
-notification (legacy) or subscription (modern), never by polling: without one this program waits for ever.
+notification (legacy) or subscription (modern), never by polling: without one this program waits for ever. With
+--seconds it calls for so long, and the answer says how many calls there were and how many failed.
 
     follow.py --mode auto|legacy --tool NAME [--arguments JSON] http://HOST/mcp
     follow.py --mode auto|legacy --tool NAME [--arguments JSON] -- COMMAND...
@@ -11,6 +12,7 @@ import argparse
 import asyncio
 import json
 import os
+import time
 
 import httpx2
 from mcp import Client, StdioServerParameters
@@ -36,11 +38,25 @@ async def until(client, changes, wanted):
         await changes.get()
 
 
-async def follow(client, changes, tool, arguments):
+async def call(client, tool, arguments):
+    try:
+        result = await client.call_tool(tool, arguments)
+        return bool(result.is_error), "".join(getattr(block, "text", "") for block in result.content)
+    except Exception as error:
+        return True, str(error)
+
+
+async def follow(client, changes, tool, arguments, seconds):
     await until(client, changes, lambda found: tool in found)
     say("appeared", tool=tool)
-    result = await client.call_tool(tool, arguments)
-    say("answer", error=bool(result.is_error), text="".join(getattr(block, "text", "") for block in result.content))
+    calls, failed, end = 0, 0, time.monotonic() + seconds
+    while True:
+        error, text = await call(client, tool, arguments)
+        calls, failed = calls + 1, failed + error
+        if time.monotonic() >= end:
+            break
+        await asyncio.sleep(0.02)
+    say("answer", error=error, text=text, calls=calls, failed=failed)
     await until(client, changes, lambda found: tool not in found)
     say("gone", tool=tool)
 
@@ -50,6 +66,7 @@ async def main():
     parser.add_argument("--mode", default="auto")
     parser.add_argument("--tool", required=True)
     parser.add_argument("--arguments", default="{}")
+    parser.add_argument("--seconds", type=float, default=0)
     parser.add_argument("server", nargs="+")
     chosen = parser.parse_args()
     changes = asyncio.Queue()
@@ -72,7 +89,7 @@ async def main():
             say("connected", protocol=client.protocol_version, server=client.server_info.name)
             arguments = json.loads(chosen.arguments)
             if not modern:
-                await follow(client, changes, chosen.tool, arguments)
+                await follow(client, changes, chosen.tool, arguments, chosen.seconds)
                 return
             async with client.listen(tools_list_changed=True) as subscription:
 
@@ -81,7 +98,7 @@ async def main():
                         changes.put_nowait(None)
 
                 listening = asyncio.create_task(listen())
-                await follow(client, changes, chosen.tool, arguments)
+                await follow(client, changes, chosen.tool, arguments, chosen.seconds)
                 listening.cancel()
 
 

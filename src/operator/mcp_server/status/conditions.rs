@@ -5,7 +5,10 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 
-use crate::api::{MCPServerStatus, mcp_server::ConditionType};
+use crate::{
+    api::{MCPServerStatus, mcp_server::ConditionType},
+    redact,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holds {
@@ -66,7 +69,8 @@ pub(super) fn merge(
             type_: finding.type_.to_string(),
             status: finding.holds.as_str().to_owned(),
             reason: finding.reason,
-            message: finding.message,
+            // Part of it may be what a downstream or a container said.
+            message: redact::shown(&finding.message),
             observed_generation: generation,
             last_transition_time: known.map_or(Time(now), |condition| condition.last_transition_time.clone()),
         }

@@ -93,6 +93,22 @@ fn unknown_tools_and_arguments_are_told_what_there_is() {
     assert!(text.contains("`namespce`") && text.contains("namespace,"), "{text}");
 }
 
+#[test]
+fn a_name_of_megabytes_is_refused_and_the_record_can_be_opened_again() {
+    let data = tempfile::tempdir().unwrap();
+    let folder = data.path().display().to_string();
+    for _ in 0..2 {
+        let mut program = Piped::start(&["--data", &folder]);
+        for name in ["x".repeat(5_000_000), "x".repeat(4_000)] {
+            let answer = program.ask("tools/call", json!({"name": name}));
+            assert!(answer["error"]["message"].is_string(), "{answer}");
+        }
+        let arguments = json!({"kind": "x".repeat(5_000_000)});
+        let answer = program.ask("tools/call", json!({"name": "list_resources", "arguments": arguments}));
+        assert_eq!(answer["result"]["isError"], true);
+    }
+}
+
 #[tokio::test]
 async fn a_malformed_manifest_is_reported_and_the_others_go_on() {
     let folder = tempfile::tempdir().unwrap();

@@ -20,7 +20,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use futures::StreamExt;
 use k8s_openapi::jiff::Timestamp;
 use kube::{
-    Client,
+    Client, ResourceExt,
     core::DeserializeGuard,
     runtime::{
         applier,
@@ -205,7 +205,11 @@ async fn write_status(
     situation: &Situation<'_>,
     live: &Dereferenced,
 ) -> Result<(), Error> {
-    let status = status::assess(server, situation, live.observation.as_ref(), Timestamp::now());
+    let uid = server.metadata.uid.as_deref();
+    let earlier = live.deployment.as_ref().filter(|deployment| {
+        deployment.owner_references().iter().any(|owner| Some(owner.uid.as_str()) == uid)
+    });
+    let status = status::assess(server, situation, earlier, live.observation.as_ref(), Timestamp::now());
     if server.status.as_ref() == Some(&status) {
         return Ok(());
     }

@@ -35,11 +35,9 @@ pub(super) enum Progress {
     Stopped,
 }
 
-pub(super) fn availability(situation: &Situation<'_>) -> Availability {
+pub(super) fn availability(situation: &Situation<'_>, earlier: Option<&Deployment>) -> Availability {
     match situation {
-        Situation::Invalid(_) | Situation::Refused(_) | Situation::NamesTaken(_) => {
-            nothing("NotAccepted", "Nothing runs: the condition Accepted says why.", Progress::Stuck)
-        }
+        Situation::Invalid(_) | Situation::Refused(_) | Situation::NamesTaken(_) => still_running(earlier),
         Situation::Remote(_) => Availability {
             finding: finding(Holds::Yes, "Remote", "The server runs elsewhere.".to_owned()),
             replicas: 0,
@@ -56,6 +54,20 @@ pub(super) fn availability(situation: &Situation<'_>) -> Availability {
             of_deployment(deployment, workload.replicas, trouble(deployment, pods))
         }
     }
+}
+
+/// What is not accepted changes nothing: pods of the spec before it go on.
+fn still_running(earlier: Option<&Deployment>) -> Availability {
+    let status = earlier.and_then(|deployment| deployment.status.as_ref());
+    let replicas = status.and_then(|status| status.replicas).unwrap_or(0);
+    let ready = status.and_then(|status| status.ready_replicas).unwrap_or(0);
+    if ready == 0 {
+        let none = "Nothing runs: the condition Accepted says why.";
+        return Availability { replicas, ..nothing("NotAccepted", none, Progress::Stuck) };
+    }
+    let message = format!("{ready} pods of an earlier spec still run: the condition Accepted says why.");
+    let finding = finding(Holds::Yes, "EarlierSpec", message);
+    Availability { finding, replicas, ready, serves: true, progress: Progress::Stuck }
 }
 
 fn of_deployment(deployment: &Deployment, wanted: i32, trouble: Option<Trouble>) -> Availability {

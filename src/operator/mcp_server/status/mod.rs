@@ -43,16 +43,18 @@ pub(super) enum Situation<'a> {
     },
 }
 
-/// The status the MCPServer should have; equal to the one it has when nothing changed.
+/// The status the MCPServer should have; equal to the one it has when nothing changed. `earlier` is the Deployment
+/// that an earlier spec left running.
 pub(super) fn assess(
     server: &MCPServer,
     situation: &Situation<'_>,
+    earlier: Option<&Deployment>,
     observation: Option<&Observation>,
     now: Timestamp,
 ) -> MCPServerStatus {
     let before = server.status.clone().unwrap_or_default();
     let accepted = accepted(situation);
-    let availability = available::availability(situation);
+    let availability = available::availability(situation, earlier);
     // A replica that has just become the leader has not tried yet: what the one before it found still holds.
     let is_known = observation.is_some_and(|seen| seen.state != State::Connecting);
     let carries_on = !is_known && availability.serves && conditions::holds(&before, ConditionType::Verified);

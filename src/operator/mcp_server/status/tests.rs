@@ -77,11 +77,11 @@ fn status_at(
     let validated = validate(server, None).unwrap();
     let now: Timestamp = now.parse().unwrap();
     match &validated.runs {
-        Runs::Remote(url) => assess(server, &Situation::Remote(url), seen, now),
+        Runs::Remote(url) => assess(server, &Situation::Remote(url), None, seen, now),
         Runs::Workload(workload) => {
             let deployment = Some(deployment);
             let situation = Situation::Workload { owner: &validated.owner, workload, deployment, pods };
-            assess(server, &situation, seen, now)
+            assess(server, &situation, None, seen, now)
         }
     }
 }
@@ -218,13 +218,23 @@ fn a_contested_prefix_names_who_holds_it() {
 fn what_is_not_accepted_has_failed_and_says_why() {
     let invalid = server("{image: a, port: 0}");
     let why = validate(&invalid, None).unwrap_err();
-    let status = assess(&invalid, &Situation::Invalid(&why), None, Timestamp::UNIX_EPOCH);
+    let status = assess(&invalid, &Situation::Invalid(&why), None, None, Timestamp::UNIX_EPOCH);
     assert_eq!(status.phase, Some(Phase::Failed));
     assert!(condition(&status, "Accepted").starts_with("False InvalidSpec: spec.port is 0"), "{status:?}");
     let taken = Situation::NamesTaken(vec!["Service team-a/demo".to_owned()]);
-    let status = assess(&invalid, &taken, None, Timestamp::UNIX_EPOCH);
+    let status = assess(&invalid, &taken, None, None, Timestamp::UNIX_EPOCH);
     assert!(
         condition(&status, "Accepted").starts_with("False NameTaken: Service team-a/demo exists"),
         "{status:?}"
     );
+}
+
+#[test]
+fn pods_of_an_earlier_spec_go_on_and_are_counted() {
+    let invalid = server("{image: a, port: 0}");
+    let why = validate(&invalid, None).unwrap_err();
+    let earlier = ready();
+    let status = assess(&invalid, &Situation::Invalid(&why), Some(&earlier), None, Timestamp::UNIX_EPOCH);
+    assert_eq!((status.phase, status.ready_replicas > 0), (Some(Phase::Degraded), true), "{status:?}");
+    assert!(condition(&status, "Available").starts_with("True EarlierSpec"), "{status:?}");
 }

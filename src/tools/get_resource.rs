@@ -133,8 +133,7 @@ impl GetResource {
         lines(&mut head, "Conditions", &conditions, "below", all);
         let filter = Filter { namespace, kind: Some(resource.kind.clone()), name: Some(name.to_owned()) };
         match list_events::read(&self.0, &filter, None).await {
-            Ok((mut groups, _)) => {
-                groups.sort_by_key(|group| (!group.is_warning, std::cmp::Reverse(group.last)));
+            Ok((groups, _)) => {
                 let events: Vec<String> = groups.iter().map(|group| group.line(now)).collect();
                 lines(&mut head, "Events", &events, "list_events", room);
             }

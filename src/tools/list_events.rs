@@ -1,6 +1,7 @@
 //! Events, grouped by what they say about what, warnings first, newest first.
 
 use std::{
+    cmp::{Ordering, Reverse},
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
     sync::LazyLock,
@@ -120,7 +121,7 @@ pub(super) struct Group {
     message: String,
 }
 
-/// Groups that the filter lets through, in no order, and the version of the state they are of.
+/// Groups that the filter lets through, in their order, and the version of the state they are of.
 ///
 /// # Errors
 /// See [`ReadError`].
@@ -151,7 +152,9 @@ pub(super) async fn read(
             }
         })
         .await?;
-    Ok((groups.0.into_values().map(|(group, _)| group).collect(), version))
+    let mut groups: Vec<Group> = groups.0.into_values().map(|(group, _)| group).collect();
+    groups.sort_by(Group::order);
+    Ok((groups, version))
 }
 
 /// By what is equal in them; with the names of the objects.
@@ -228,11 +231,25 @@ pub(super) fn stem<'a>(kind: &str, name: &'a str) -> &'a str {
 }
 
 impl Group {
+    /// The newest first. Two calls on one state show one order: only equal groups are equal in it.
+    fn order(a: &Self, b: &Self) -> Ordering {
+        let key = |group: &Self| (Reverse(group.last), !group.is_warning);
+        let words = |group: &Self| {
+            let Self { reason, object, namespace, message, count, .. } = group;
+            (reason.clone(), object.clone(), namespace.clone(), message.clone(), *count)
+        };
+        key(a).cmp(&key(b)).then_with(|| words(a).cmp(&words(b)))
+    }
+
+    fn kind(&self) -> &'static str {
+        if self.is_warning { "Warning" } else { "Normal" }
+    }
+
     fn row(&self, now: Timestamp, with_namespace: bool) -> Row {
         let Self { is_warning, last, count, namespace, object, objects, reason, message } = self;
         let others = if *objects > 1 { format!(" and {} more", objects - 1) } else { String::new() };
         let mut cells = vec![
-            if *is_warning { "Warning" } else { "Normal" }.to_owned(),
+            self.kind().to_owned(),
             age(*last, now),
             count.to_string(),
             format!("{object}{others}"),
@@ -268,7 +285,8 @@ impl Group {
     /// One line below an object.
     pub(super) fn line(&self, now: Timestamp) -> String {
         let times = if self.count > 1 { format!(" x{}", self.count) } else { String::new() };
-        cell_text(&format!("{} ago{times} {}: {}", age(self.last, now), self.reason, self.message))
+        let kind = self.kind();
+        cell_text(&format!("{} ago{times} {kind} {}: {}", age(self.last, now), self.reason, self.message))
     }
 }
 

@@ -154,6 +154,34 @@ async fn one_object_comes_with_its_reason_its_events_and_without_noise() {
 }
 
 #[tokio::test]
+async fn the_same_question_has_the_same_answer() {
+    let tools = tools_of(shop(), Sealer::random().unwrap());
+    let pod = json!({ "kind": "pod", "namespace": "kube-system", "name": coredns().await });
+    let deployment = json!({ "kind": "deployment", "namespace": "shop", "name": "cart" });
+    for (tool, arguments) in [
+        ("get_resource", pod),
+        ("get_resource", deployment),
+        ("cluster_overview", json!({})),
+        ("list_events", json!({ "namespace": "kube-system" })),
+    ] {
+        let first = call(&tools, &Caller::process(), tool, arguments.clone()).await.text;
+        // A cursor is sealed anew each time.
+        let first = first.split("cursor=").next().unwrap();
+        for _ in 0..20 {
+            let again = call(&tools, &Caller::process(), tool, arguments.clone()).await.text;
+            assert_eq!(first, again.split("cursor=").next().unwrap());
+        }
+        if tool == "get_resource" {
+            let events = first.split("Events:\n").nth(1).unwrap().split("---").next().unwrap();
+            assert!(
+                events.lines().all(|line| line.contains(" Normal ") || line.contains(" Warning ")),
+                "{first}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_long_object_is_read_to_its_end_in_pages() {
     let tools = tools_of(shop(), Sealer::random().unwrap());
     let mut arguments = json!({ "kind": "node", "name": "pilothouse", "max_tokens": 400 });

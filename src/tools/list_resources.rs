@@ -160,17 +160,24 @@ fn row(line: Line, with_namespace: bool) -> Row {
 }
 
 /// Longer cells cost much; of nested errors the outermost words and the innermost cause say most.
-const CELL_CHARS: usize = 260;
+pub(super) const CELL_CHARS: usize = 260;
 
 /// Text from the cluster as a cell: redacted, and cut in its middle when it is long.
 pub(super) fn cell_text(cell: &str) -> String {
+    shortened(cell, CELL_CHARS)
+}
+
+/// As [`cell_text`], in about `most` characters.
+pub(super) fn shortened(cell: &str, most: usize) -> String {
     let shown = redact::shown(cell);
     let chars = shown.chars().count();
-    if chars <= CELL_CHARS {
+    if chars <= most {
         return shown;
     }
-    let head: String = shown.chars().take(CELL_CHARS / 2).collect();
-    let tail: String = shown.chars().skip(chars - CELL_CHARS / 2).collect();
+    // In little room the first words are worth more.
+    let tail = if most < CELL_CHARS { most / 4 } else { most / 2 };
+    let head: String = shown.chars().take(most - tail).collect();
+    let tail: String = shown.chars().skip(chars - tail).collect();
     format!("{head} … {tail}")
 }
 

@@ -48,6 +48,12 @@ impl Problem {
         Self { rank: health.rank, kind: kind.to_owned(), namespace, name, why: health.why, owner }
     }
 
+    #[cfg(test)]
+    pub(super) fn named(rank: Rank, kind: &str, name: &str, why: &str) -> Self {
+        let (kind, name, why) = (kind.into(), name.into(), why.into());
+        Self { rank, kind, namespace: "shop".into(), name, why, owner: None }
+    }
+
     /// `Deployment shop/cart`.
     pub(super) fn object(&self) -> String {
         if self.namespace.is_empty() {
@@ -119,8 +125,7 @@ mod tests {
 
     fn problem(rank: Rank, kind: &str, name: &str, why: &str, owner: Option<(&str, &str)>) -> Problem {
         let owner = owner.map(|(kind, name)| (kind.to_owned(), name.to_owned()));
-        let (kind, name, why) = (kind.into(), name.into(), why.into());
-        Problem { rank, kind, namespace: "shop".into(), name, why, owner }
+        Problem { owner, ..Problem::named(rank, kind, name, why) }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{
     arguments::{self, Parsed},
     definition::{Definition, Effect, max_tokens, text},
     desk::{Desk, failed},
-    kinds::{Facts, View},
+    kinds::{Facts, Pods, View},
     list_events::{self, Filter},
     list_resources::{self, CELL_CHARS, shortened},
 };
@@ -78,6 +78,8 @@ struct Seen {
     kind: String,
     counts: [usize; 4],
     problems: Vec<Problem>,
+    /// When it was pods that were looked at.
+    pods: Option<Pods>,
 }
 
 impl ClusterOverview {
@@ -97,21 +99,27 @@ impl ClusterOverview {
                 return Err(missing);
             }
         }
-        let wanted: Vec<&Resource> = KINDS
+        // Services come last: the labels of the pods say what a Service without any was meant to select.
+        let (services, others): (Vec<&Resource>, Vec<&Resource>) = KINDS
             .iter()
             .filter_map(|(group, kind)| kinds.of_kind(group, kind))
             .filter(|resource| namespace.is_none() || resource.namespaced)
-            .collect();
+            .partition(|resource| resource.kind == "Service");
         let looks: Vec<_> =
-            wanted.into_iter().map(|resource| self.kind(resource, namespace.clone())).collect();
-        let looked: Vec<(String, Result<Seen, ReadError>)> =
+            others.into_iter().map(|resource| self.kind(resource, namespace.clone(), None)).collect();
+        let mut looked: Vec<(String, Result<Seen, ReadError>)> =
             stream::iter(looks).buffered(AT_ONCE).collect().await;
+        let mut pods = looked.iter_mut().find_map(|(_, seen)| seen.as_mut().ok()?.pods.take());
+        for resource in services {
+            looked.push(self.kind(resource, namespace.clone(), pods.take()).await);
+        }
+        looked.sort_by_key(|(kind, _)| KINDS.iter().position(|(_, known)| known == kind));
         let mut problems = Problems::default();
         let mut counts = Table::new(["KIND", "TOTAL", "BROKEN", "WARNING"]);
         let mut hidden = Vec::new();
         for (kind, seen) in looked {
             match seen {
-                Ok(Seen { kind, counts: [broken, warning, neutral, healthy], problems: found }) => {
+                Ok(Seen { kind, counts: [broken, warning, neutral, healthy], problems: found, pods: _ }) => {
                     let total = broken + warning + neutral + healthy;
                     counts.push(vec![kind, total.to_string(), broken.to_string(), warning.to_string()]);
                     found.into_iter().for_each(|problem| problems.add(problem));
@@ -149,25 +157,35 @@ impl ClusterOverview {
         &self,
         resource: &Resource,
         namespace: Option<String>,
+        pods: Option<Pods>,
     ) -> (String, Result<Seen, ReadError>) {
-        (resource.kind.clone(), self.seen(resource, namespace).await)
+        (resource.kind.clone(), self.seen(resource, namespace, pods).await)
     }
 
-    async fn seen(&self, resource: &Resource, namespace: Option<String>) -> Result<Seen, ReadError> {
+    async fn seen(
+        &self,
+        resource: &Resource,
+        namespace: Option<String>,
+        pods: Option<Pods>,
+    ) -> Result<Seen, ReadError> {
         let kind = resource.kind.clone();
         let mut counts = [0; 4];
         let mut problems = Vec::new();
         let Some(view) = View::built_in(&resource.group, &kind) else {
-            return Ok(Seen { kind, counts, problems });
+            return Ok(Seen { kind, counts, problems, pods: None });
         };
         let mut list = ListRequest { namespace, ..ListRequest::default() };
-        let mut facts = Facts { now: self.0.reader.now(), endpoints: None };
+        let mut facts = Facts { pods, ..Facts::at(self.0.reader.now()) };
         if kind == "Service" {
             let (endpoints, version) = list_resources::endpoints(&self.0, &list).await;
             facts.endpoints = endpoints;
             list.at = version;
         }
+        let mut labelled = (kind == "Pod").then(Pods::default);
         let each = |object: &RawValue| {
+            if let Some(pods) = &mut labelled {
+                pods.add_labels(object);
+            }
             let Ok(line) = view.line(object, &facts) else { return };
             counts[line.health.rank as usize] += 1;
             if line.health.rank <= Rank::Warning {
@@ -175,7 +193,7 @@ impl ClusterOverview {
             }
         };
         self.0.reader.list(resource, &list, each).await?;
-        Ok(Seen { kind, counts, problems })
+        Ok(Seen { kind, counts, problems, pods: labelled })
     }
 
     /// The newest warnings, which may name what no status shows.

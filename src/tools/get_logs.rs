@@ -108,7 +108,7 @@ impl GetLogs {
         let grep = grep.map(|grep| pattern(&grep)).transpose()?;
         let since_seconds = since.map(|since| seconds(&since)).transpose()?;
         let mut pods = self.pods(&namespace, name.as_deref(), kind.as_deref(), labels).await?;
-        let facts = Facts { now: self.0.reader.now(), endpoints: None };
+        let facts = Facts::at(self.0.reader.now());
         pods.sort_by_key(|pod| (pod.health(&facts).rank, pod.metadata.name.clone()));
         let sources = sources(&pods, container.as_deref())?;
         let tail = tail.unwrap_or(TAIL);
@@ -258,7 +258,7 @@ fn sources<'a>(pods: &'a [Pod], container: Option<&str>) -> Result<Vec<Source<'a
 }
 
 /// The pods of a workload or Service as a label selector.
-fn selector(object: &RawValue) -> Option<String> {
+pub(super) fn selector(object: &RawValue) -> Option<String> {
     let object: Value = serde_json::from_str(object.get()).ok()?;
     let selector = object["spec"].get("selector")?.as_object()?;
     let equal = |labels: &serde_json::Map<String, Value>| -> Vec<String> {

@@ -1,5 +1,9 @@
 //! Events, grouped by what they say about what, warnings first, newest first.
 
+mod family;
+
+pub(super) use family::stem;
+
 use std::{
     cmp::{Ordering, Reverse},
     collections::HashMap,
@@ -47,7 +51,7 @@ impl Tool for ListEvents {
         Definition {
             name: "list_events",
             title: "List events",
-            description: "Use this to learn what the cluster itself reports: failed scheduling, pulls, probes, mounts, kills. Equal events of the replicas of one workload are one row with a count; warnings first, newest first. The API server keeps events about an hour.",
+            description: "Use this to learn what the cluster itself reports: failed scheduling, pulls, probes, mounts, kills. For a workload, also of its pods. Equal events of the replicas of one workload are one row with a count; warnings first, newest first. The API server keeps events about an hour.",
             properties: json!({
                 "namespace": text("all namespaces if absent"),
                 "kind": text("of the object concerned: Pod"),
@@ -78,7 +82,7 @@ impl ListEvents {
             Some(kind) => Some(self.0.kind(&kind).await?.kind),
             None => None,
         };
-        let filter = Filter { namespace: namespace.clone(), kind, name };
+        let filter = Filter { namespace: namespace.clone(), kind, name, and_made: true };
         let (groups, version) =
             read(&self.0, &filter, paging.version()).await.map_err(|error| failed(&error))?;
         let oldest = since_minutes.map(|minutes| paging.now().as_second() - i64::from(minutes) * 60);
@@ -106,6 +110,17 @@ pub(super) struct Filter {
     pub(super) namespace: Option<String>,
     pub(super) kind: Option<String>,
     pub(super) name: Option<String>,
+    /// With the events of what a workload of this kind and name has made: its replica sets, jobs and pods.
+    pub(super) and_made: bool,
+}
+
+impl Filter {
+    /// The workload whose whole family is asked for.
+    fn maker(&self) -> Option<(&str, &str)> {
+        let Self { namespace: _, kind, name, and_made } = self;
+        let (kind, name) = kind.as_deref().zip(name.as_deref())?;
+        (*and_made && family::is_maker(kind)).then_some((kind, name))
+    }
 }
 
 /// Equal events about one object, or about the replicas of one workload.
@@ -130,11 +145,14 @@ pub(super) async fn read(
     filter: &Filter,
     at: Option<String>,
 ) -> Result<(Vec<Group>, String), ReadError> {
-    let Filter { namespace, kind, name } = filter;
+    let maker = filter.maker();
+    let Filter { namespace, kind, name, and_made: _ } = filter;
     let kinds = desk.reader.kinds().await?;
     let Some(events) = kinds.of_kind("", "Event") else { return Ok((Vec::new(), String::new())) };
     let fields: Vec<String> = [("involvedObject.kind", kind), ("involvedObject.name", name)]
         .iter()
+        // The API server cannot ask for a family.
+        .filter(|_| maker.is_none())
         .filter_map(|(field, value)| value.as_ref().map(|value| format!("{field}={value}")))
         .collect();
     let request = ListRequest {
@@ -147,7 +165,9 @@ pub(super) async fn read(
     let version = desk
         .reader
         .list(events, &request, |event| {
-            if let Ok(event) = serde_json::from_str::<Event>(event.get()) {
+            let Ok(event) = serde_json::from_str::<Event>(event.get()) else { return };
+            let object = &event.involved_object;
+            if maker.is_none_or(|(kind, name)| family::is_of(kind, name, &object.kind, &object.name)) {
                 groups.add(event);
             }
         })
@@ -208,26 +228,6 @@ fn said(message: &str, name: &str) -> String {
         LazyLock::new(|| Regex::new(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{12,}|[0-9]+").ok());
     let message = message.replace(name, "");
     IDS.as_ref().map_or_else(|| message.clone(), |ids| ids.replace_all(&message, "").into_owned())
-}
-
-/// The name that replicas of one workload share: without the parts that controllers add.
-pub(super) fn stem<'a>(kind: &str, name: &'a str) -> &'a str {
-    let is_made = |part: &str, least: usize| {
-        part.len() >= least
-            && part.len() <= 10
-            && part.chars().all(|c| "bcdfghjklmnpqrstvwxz2456789".contains(c))
-    };
-    if kind != "Pod" {
-        return name;
-    }
-    let Some((rest, last)) = name.rsplit_once('-') else { return name };
-    if last.len() != 5 || !is_made(last, 5) {
-        return name;
-    }
-    match rest.rsplit_once('-') {
-        Some((workload, hash)) if is_made(hash, 6) => workload,
-        _ => rest,
-    }
 }
 
 impl Group {
@@ -292,7 +292,7 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
-    use super::{said, stem};
+    use super::said;
 
     #[test]
     fn equal_messages_of_replicas_are_equal() {
@@ -303,14 +303,5 @@ mod tests {
         let b = message("cart-6c8d9f7b5c-bb24z", "2b4f4495-5f67-456e-86ec-3f430624648a");
         assert_eq!(said(&a, "cart-6c8d9f7b5c-x2x4z"), said(&b, "cart-6c8d9f7b5c-bb24z"));
         assert_ne!(said("Created container", "x"), said("Started container", "x"));
-    }
-
-    #[test]
-    fn replicas_of_a_workload_share_a_stem() {
-        assert_eq!(stem("Pod", "cart-6c8d9f7b5c-x2x4z"), "cart");
-        assert_eq!(stem("Pod", "agent-x2x4z"), "agent");
-        assert_eq!(stem("Pod", "db-0"), "db-0");
-        assert_eq!(stem("Pod", "my-api"), "my-api");
-        assert_eq!(stem("Service", "cart-6c8d9f7b5c-x2x4z"), "cart-6c8d9f7b5c-x2x4z");
     }
 }

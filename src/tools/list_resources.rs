@@ -9,7 +9,7 @@ use super::{
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, max_tokens, text},
     desk::{Desk, failed},
-    kinds::{Endpoints, Facts, Health, Line, View},
+    kinds::{Endpoints, Facts, Health, Line, Pods, View},
 };
 use crate::{
     answer::{Answer, Rank, Row, Selection},
@@ -69,7 +69,7 @@ impl ListResources {
         }
         let view = desk.view(&resource).await;
         let list = ListRequest { namespace: namespace.clone(), labels, fields, at: paging.version() };
-        let facts = Facts { now: paging.now(), endpoints: None };
+        let facts = Facts::at(paging.now());
         let with_namespace = resource.namespaced && namespace.is_none();
         let (rows, version) = rows(desk, &resource, &view, list, facts, paging.place(), paging.budget())
             .await
@@ -117,15 +117,69 @@ async fn rows(
         facts.endpoints = endpoints;
         list.at = list.at.or(version);
     }
-    let mut rows = Selection::new(after, budget);
-    let version = desk
-        .reader
-        .list(resource, &list, |object| {
-            let line = view.line(object, &facts).unwrap_or_else(|error| unreadable(object, &error));
-            rows.offer(row(line, with_namespace));
-        })
-        .await?;
-    Ok((rows, version))
+    let read = async |list: &ListRequest, facts: &Facts| {
+        let mut rows = Selection::new(after, budget);
+        let version = desk
+            .reader
+            .list(resource, list, |object| {
+                let line = line(view, resource, object, facts);
+                let line = line.unwrap_or_else(|error| unreadable(object, &error));
+                rows.offer(row(line, with_namespace));
+            })
+            .await?;
+        Ok((rows, version))
+    };
+    let (rows, version) = read(&list, &facts).await?;
+    let is_well = rows.count(Rank::Broken) + rows.count(Rank::Warning) == 0;
+    if is_well || !pods_explain(resource) {
+        return Ok((rows, version));
+    }
+    // What is unhealthy is read again beside its pods, at one version: nothing is held that is not shown.
+    list.at = Some(version);
+    let request = ListRequest { labels: None, fields: None, ..list.clone() };
+    facts.pods = pods(desk, &request, &facts).await;
+    match facts.pods {
+        Some(_) => read(&list, &facts).await,
+        None => Ok((rows, list.at.unwrap_or_default())),
+    }
+}
+
+/// One object as a row, with what its pods say.
+///
+/// # Errors
+/// When the object is not what its kind promises.
+pub(super) fn line(
+    view: &View,
+    resource: &Resource,
+    object: &RawValue,
+    facts: &Facts,
+) -> Result<Line, serde_json::Error> {
+    let mut line = view.line(object, facts)?;
+    if let Some(pods) = &facts.pods {
+        pods.explain(&resource.kind, &mut line);
+    }
+    Ok(line)
+}
+
+/// Whether the pods of an unhealthy object say why it is unhealthy.
+pub(super) fn pods_explain(resource: &Resource) -> bool {
+    const EXPLAINED: [&str; 6] = [
+        "services",
+        "deployments.apps",
+        "statefulsets.apps",
+        "daemonsets.apps",
+        "replicasets.apps",
+        "jobs.batch",
+    ];
+    EXPLAINED.contains(&resource.id().as_str())
+}
+
+/// The pods of a list; `None` when they may not be read.
+pub(super) async fn pods(desk: &Desk, request: &ListRequest, facts: &Facts) -> Option<Pods> {
+    let resource = desk.kind("pods").await.ok()?;
+    let mut pods = Pods::default();
+    desk.reader.list(&resource, request, |pod| pods.add(pod, facts)).await.ok()?;
+    Some(pods)
 }
 
 /// The endpoints behind Services, and the version of the state they are of, so that the Services are read at

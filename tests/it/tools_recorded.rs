@@ -154,6 +154,34 @@ async fn one_object_comes_with_its_reason_its_events_and_without_noise() {
 }
 
 #[tokio::test]
+async fn a_workload_says_why_its_pods_do_not_run() {
+    let cause = "container cart: CrashLoopBackOff, last exit 1";
+    for kind in ["deployments", "replicasets"] {
+        let text = ask("list_resources", json!({ "kind": kind, "namespace": "shop" })).await.text;
+        let cart = text.lines().find(|line| line.starts_with("cart")).unwrap();
+        assert!(cart.contains("; 2 pods, worst cart-") && cart.contains(cause), "{text}");
+    }
+    let cart = json!({ "kind": "deploy", "namespace": "shop", "name": "cart" });
+    let text = ask("get_resource", cart.clone()).await.text;
+    assert!(text.lines().next().unwrap().contains(cause), "{text}");
+    let text = ask("list_events", cart).await.text;
+    assert!(text.contains("Pod/cart-") && text.contains("Deployment/cart"), "{text}");
+    assert!(!text.contains("Pod/reports"), "{text}");
+}
+
+#[tokio::test]
+async fn a_service_that_selects_no_pod_names_the_label_that_was_meant() {
+    for (tool, arguments) in [
+        ("cluster_overview", json!({})),
+        ("get_resource", json!({ "kind": "service", "namespace": "shop", "name": "checkout" })),
+        ("list_resources", json!({ "kind": "services" })),
+    ] {
+        let text = ask(tool, arguments).await.text;
+        assert!(text.contains("selects no pod: app=chekout, nearest: app=checkout, 1 pod"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn the_same_question_has_the_same_answer() {
     let tools = tools_of(shop(), Sealer::random().unwrap());
     let pod = json!({ "kind": "pod", "namespace": "kube-system", "name": coredns().await });

@@ -33,17 +33,7 @@ impl Problem {
         }
         let meta =
             serde_json::from_str::<Object>(object.get()).map(|object| object.metadata).unwrap_or_default();
-        let owner = meta.controller().filter(|_| kind == "Pod").map(|owner| {
-            if owner.kind == "ReplicaSet" {
-                let hash = meta.labels.get("pod-template-hash").map(|hash| format!("-{hash}"));
-                let stripped = hash.and_then(|hash| owner.name.strip_suffix(&hash));
-                return match stripped {
-                    Some(deployment) => ("Deployment".to_owned(), deployment.to_owned()),
-                    None => ("ReplicaSet".to_owned(), owner.name.clone()),
-                };
-            }
-            (owner.kind.clone(), owner.name.clone())
-        });
+        let owner = meta.workload().filter(|_| kind == "Pod");
         let Line { namespace, name, health, .. } = line;
         Self { rank: health.rank, kind: kind.to_owned(), namespace, name, why: health.why, owner }
     }

@@ -124,7 +124,11 @@ impl ClusterOverview {
                     counts.push(vec![kind, total.to_string(), broken.to_string(), warning.to_string()]);
                     found.into_iter().for_each(|problem| problems.add(problem));
                 }
-                Err(error @ (ReadError::Forbidden { .. } | ReadError::NotFound { .. })) => {
+                Err(
+                    error @ (ReadError::Forbidden { .. }
+                    | ReadError::NotFound { .. }
+                    | ReadError::NotRecorded(_)),
+                ) => {
                     hidden.push(format!("{kind}: {error}"));
                 }
                 Err(error) => return Err(failed(&error)),

@@ -74,6 +74,12 @@ impl Paging<'_> {
         self.desk.reader.recorded_at().unwrap_or(self.first())
     }
 
+    /// Says so when the cluster is a recorded one; nothing otherwise.
+    pub(super) fn recorded(&self) -> String {
+        let at = self.desk.reader.recorded_at();
+        at.map_or_else(String::new, |at| format!(" (ages as of the recording, {at:.0})"))
+    }
+
     fn first(&self) -> Timestamp {
         self.cursor.as_ref().map_or(self.began, |cursor| cursor.at)
     }

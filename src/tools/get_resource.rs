@@ -137,6 +137,10 @@ impl GetResource {
         if let (true, None, Some(labels)) = (unwell, &facts.pods, get_logs::selector(raw)) {
             head.push_str(&format!("Its pods: list_resources kind=pods labels={labels}\n"));
         }
+        let recorded = paging.recorded();
+        if !recorded.is_empty() {
+            head.push_str(&format!("{}\n", recorded.trim_start()));
+        }
         // Half of the room is for the object itself.
         let room = paging.budget().bytes() / 2;
         let conditions = shown_conditions(object, now);

@@ -100,7 +100,8 @@ impl ListEvents {
         }
         let page = rows.page(columns, paging.budget(), cell_text);
         let place = namespace.map_or_else(String::new, |namespace| format!(" in {namespace}"));
-        Ok(Answer::text(paging.text(page, &format!("groups of events{place}"), "normal", &version)))
+        let what = format!("groups of events{place}{}", paging.recorded());
+        Ok(Answer::text(paging.text(page, &what, "normal", &version)))
     }
 }
 

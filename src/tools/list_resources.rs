@@ -87,7 +87,8 @@ impl ListResources {
             let note = self.nothing(&resource, namespace.as_deref()).await;
             return Ok(Answer::text(format!("No {}{place}.{note}", resource.id())));
         }
-        Ok(Answer::text(paging.text(page, &format!("{}{place}", resource.id()), "healthy", &version)))
+        let what = format!("{}{place}{}", resource.id(), paging.recorded());
+        Ok(Answer::text(paging.text(page, &what, "healthy", &version)))
     }
 
     /// An empty list of a namespace that does not exist is no answer.

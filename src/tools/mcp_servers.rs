@@ -38,7 +38,7 @@ impl Tool for ListMcpServers {
         Definition {
             name: "list_mcp_servers",
             title: "List MCP servers",
-            description: "Use this to see which MCP servers are registered, whether they answer, and how many tools each adds here. Those that do not answer come first with the reason.",
+            description: "Use this to see which MCP servers are registered, whether they answer, and how many tools each adds here. Those that do not answer come first with the reason. ERRORS counts calls that failed on the way (transport or protocol), not tools' own error answers.",
             properties: json!({
                 "namespace": text("all namespaces if absent"),
                 "cursor": cursor(),
@@ -227,7 +227,7 @@ fn described(row: &ServerRow, budget: Budget) -> Answer {
         text.push_str(&format!("server: {}\n", cell_text(server)));
     }
     text.push_str(&format!(
-        "transport: {transport}, endpoints: {endpoints}, prefix: {prefix}, calls: {calls}, errors: {errors}\n"
+        "transport: {transport}, endpoints: {endpoints}, prefix: {prefix}, calls: {calls}, errors on the way: {errors}\n"
     ));
     dropped
         .iter()

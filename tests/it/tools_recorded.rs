@@ -96,7 +96,7 @@ async fn pods_are_listed_with_the_broken_ones_first() {
     let names: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
     assert!(names[0].starts_with("cart-") && names[1].starts_with("cart-"), "{text}");
     assert!(names[2].starts_with("payments-") && names[3].starts_with("reports-"), "{text}");
-    assert!(text.trim_end().ends_with("10 pods in shop"), "{text}");
+    assert!(text.contains("\n10 pods in shop (ages as of the recording, 20"), "{text}");
 }
 
 #[tokio::test]
@@ -124,8 +124,48 @@ async fn every_kind_the_recording_knows_can_be_listed() {
 
 #[tokio::test]
 async fn secrets_are_refused_and_not_shown_as_none() {
-    let answer = ask("list_resources", json!({ "kind": "secrets" })).await;
-    assert!(answer.is_error && answer.text.contains("left out of this recording"), "{}", answer.text);
+    for (tool, kind) in
+        [("list_resources", "secrets"), ("list_resources", "leases"), ("get_resource", "apiservices")]
+    {
+        let mut arguments = json!({ "kind": kind });
+        if tool == "get_resource" {
+            arguments["name"] = json!("v1.");
+        }
+        let answer = ask(tool, arguments).await;
+        assert!(answer.is_error && answer.text.contains("left out of this recording"), "{}", answer.text);
+        assert!(answer.text.contains(kind) && !answer.text.contains("rights"), "{}", answer.text);
+    }
+    let kinds = ask("list_kinds", json!({})).await.text;
+    let left_out = kinds.lines().next().unwrap();
+    assert!(left_out.starts_with("Left out of this recording: ") && left_out.contains("secrets"), "{kinds}");
+    assert!(!kinds.lines().any(|line| line.starts_with("secrets ")), "{kinds}");
+}
+
+#[tokio::test]
+async fn a_field_that_none_can_be_selected_by_is_an_error_and_no_empty_list() {
+    for (kind, fields, known) in [
+        ("pods", "spec.nodeNam=pilothouse", "spec.nodeName"),
+        ("deployments", "status.phase=Running", "metadata.name, metadata.namespace"),
+    ] {
+        let answer = ask("list_resources", json!({ "kind": kind, "fields": fields })).await;
+        assert!(answer.is_error && answer.text.contains(known), "{}", answer.text);
+        assert!(answer.text.contains(fields.split('=').next().unwrap()), "{}", answer.text);
+    }
+    let of = json!({ "kind": "pods", "fields": "spec.nodeName=pilothouse,metadata.namespace=shop" });
+    let text = ask("list_resources", of).await.text;
+    assert!(text.contains("\n10 pods"), "{text}");
+}
+
+#[tokio::test]
+async fn a_recording_says_of_when_its_ages_are() {
+    for (tool, arguments) in [
+        ("list_events", json!({ "namespace": "shop" })),
+        ("list_resources", json!({ "kind": "nodes" })),
+        ("get_resource", json!({ "kind": "deployment", "namespace": "shop", "name": "cart" })),
+    ] {
+        let text = ask(tool, arguments).await.text;
+        assert_eq!(text.matches("ages as of the recording, 20").count(), 1, "{text}");
+    }
 }
 
 #[tokio::test]

@@ -90,15 +90,7 @@ impl ClusterOverview {
         let reader = &self.0.reader;
         let (version, kinds) =
             futures::try_join!(reader.version(), reader.kinds()).map_err(|error| failed(&error))?;
-        if let Some(namespace) = &namespace {
-            // Without the right to read namespaces their absence cannot be told from their silence.
-            let namespaces = self.0.kind("namespaces").await?;
-            if let Err(missing) = self.0.object(&namespaces, None, namespace).await
-                && missing.text.starts_with("there is no")
-            {
-                return Err(missing);
-            }
-        }
+        self.0.known_namespace(namespace.as_deref()).await?;
         // Services come last: the labels of the pods say what a Service without any was meant to select.
         let (services, others): (Vec<&Resource>, Vec<&Resource>) = KINDS
             .iter()

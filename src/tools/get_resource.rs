@@ -128,11 +128,15 @@ impl GetResource {
             let rank = match rank {
                 Rank::Broken => "Broken",
                 Rank::Warning => "Warning",
-                Rank::Neutral => "Health unknown",
+                // Many kinds cannot be ill: nothing is said of their health.
+                Rank::Neutral => "",
                 Rank::Healthy => "Healthy",
             };
-            let why = if why.is_empty() { why } else { format!(": {}", redact::shown(&why)) };
-            head.push_str(&format!("{rank}{why}\n"));
+            let words = [rank, &redact::shown(&why)];
+            let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+            if !words.is_empty() {
+                head.push_str(&format!("{}\n", words.join(": ")));
+            }
         }
         if let (true, None, Some(labels)) = (unwell, &facts.pods, get_logs::selector(raw)) {
             head.push_str(&format!("Its pods: list_resources kind=pods labels={labels}\n"));

@@ -21,9 +21,10 @@ use super::{
     Tool,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, flag, max_tokens, number, text},
-    desk::{Desk, failed},
+    desk::{Desk, What, failed},
     kinds::{Event, age},
     list_resources::cell_text,
+    target::is_missing,
 };
 use crate::{
     answer::{Answer, Rank, Row, Selection},
@@ -100,8 +101,29 @@ impl ListEvents {
         }
         let page = rows.page(columns, paging.budget(), cell_text);
         let place = namespace.map_or_else(String::new, |namespace| format!(" in {namespace}"));
-        let what = format!("groups of events{place}{}", paging.recorded());
+        if groups.is_empty() {
+            self.0.known_namespace(filter.namespace.as_deref()).await?;
+            self.known_object(&filter).await?;
+        }
+        let what = What::of("group of events", "groups of events", format!("{place}{}", paging.recorded()));
         Ok(Answer::text(paging.text(page, &what, "normal", &version)))
+    }
+}
+
+impl ListEvents {
+    /// That an object has no events says something only if there is one.
+    async fn known_object(&self, filter: &Filter) -> Result<(), Answer> {
+        let Filter { namespace, kind: Some(kind), name: Some(name), and_made: _ } = filter else {
+            return Ok(());
+        };
+        let resource = self.0.kind(kind).await?;
+        if resource.namespaced && namespace.is_none() {
+            return Ok(());
+        }
+        match self.0.object(&resource, namespace.as_deref(), name).await {
+            Err(missing) if is_missing(&missing) => Err(missing),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     Tool,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, max_tokens, text},
-    desk::{Desk, failed},
+    desk::{Desk, What, failed},
 };
 use crate::{
     answer::{Answer, Rank, Row, Selection},
@@ -63,7 +63,8 @@ impl ListKinds {
             .filter(|resource| is_found(resource, &search))
             .partition(|resource| self.0.reader.is_left_out(resource));
         held.into_iter().for_each(|resource| rows.offer(row(resource)));
-        let what = if search.is_empty() { "kinds".to_owned() } else { format!("kinds with `{search}`") };
+        let with = if search.is_empty() { String::new() } else { format!(" with `{search}`") };
+        let what = What::of("kind", "kinds", with);
         let mut text = String::new();
         if !left_out.is_empty() && paging.place().is_none() {
             let ids: Vec<String> = left_out.into_iter().map(Resource::id).collect();

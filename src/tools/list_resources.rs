@@ -8,7 +8,7 @@ use super::{
     Tool,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, max_tokens, text},
-    desk::{Desk, failed},
+    desk::{Desk, What, failed},
     kinds::{Endpoints, Facts, Health, Line, Pods, View},
 };
 use crate::{
@@ -84,21 +84,13 @@ impl ListResources {
         let page = rows.page(columns.iter().map(String::as_str), paging.budget(), cell_text);
         let place = namespace.as_deref().map_or_else(String::new, |namespace| format!(" in {namespace}"));
         if total == 0 {
-            let note = self.nothing(&resource, namespace.as_deref()).await;
-            return Ok(Answer::text(format!("No {}{place}.{note}", resource.id())));
+            if resource.namespaced {
+                desk.known_namespace(namespace.as_deref()).await?;
+            }
+            return Ok(Answer::text(format!("No {}{place}{}.", resource.id(), paging.recorded())));
         }
-        let what = format!("{}{place}{}", resource.id(), paging.recorded());
+        let what = What::objects(&resource, format!("{place}{}", paging.recorded()));
         Ok(Answer::text(paging.text(page, &what, "healthy", &version)))
-    }
-
-    /// An empty list of a namespace that does not exist is no answer.
-    async fn nothing(&self, resource: &Resource, namespace: Option<&str>) -> String {
-        let Some(namespace) = namespace.filter(|_| resource.namespaced) else { return String::new() };
-        let Ok(namespaces) = self.0.kind("namespaces").await else { return String::new() };
-        match self.0.object(&namespaces, None, namespace).await {
-            Ok(_) => String::new(),
-            Err(missing) => format!(" But {}.", missing.text),
-        }
     }
 }
 

@@ -87,7 +87,7 @@ async fn a_healthy_namespace_is_said_to_be_healthy() {
     assert!(answer.text.contains("Healthy"), "{}", answer.text);
     assert_eq!(answer.structured.unwrap()["healthy"], true);
     let missing = ask("cluster_overview", json!({ "namespace": "kube-sistem" })).await;
-    assert!(missing.is_error && missing.text.contains("nearest are kube-system"), "{}", missing.text);
+    assert!(missing.is_error && missing.text.contains("nearest: kube-system"), "{}", missing.text);
 }
 
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn a_recording_says_of_when_its_ages_are() {
 #[tokio::test]
 async fn kinds_are_found_by_part_of_a_name() {
     let text = ask("list_kinds", json!({ "search": "deploy" })).await.text;
-    assert!(text.contains("deployments.apps") && text.contains("1 kinds with"), "{text}");
+    assert!(text.contains("deployments.apps") && text.contains("1 kind with"), "{text}");
     let all = ask("list_kinds", json!({})).await.text;
     assert!(all.contains("pods") && all.contains("po "), "{all}");
 }
@@ -283,10 +283,51 @@ async fn logs_of_a_workload_are_those_of_all_its_pods_without_secrets() {
 }
 
 #[tokio::test]
+async fn the_heading_of_a_log_says_of_which_container_it_is() {
+    let of = |previous: bool| json!({ "namespace": "shop", "labels": "app=reports", "previous": previous });
+    let text = ask("get_logs", of(true)).await.text;
+    assert!(text.contains("(previous container, exit 137 OOMKilled "), "{text}");
+    let text = ask("get_logs", of(false)).await.text;
+    assert!(text.contains(", last exit 137 OOMKilled ") && !text.contains("previous container"), "{text}");
+    let none = json!({ "namespace": "shop", "labels": "app=cart", "grep": "nowhere" });
+    let text = ask("get_logs", none).await.text;
+    assert!(text.contains("none of 3 lines match: try another grep, or `previous`"), "{text}");
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_said_in_one_sentence() {
+    for (tool, arguments, told) in [
+        ("list_resources", json!({ "kind": "pods", "namespace": "shpo" }), "there is no Namespace `shpo`"),
+        ("list_events", json!({ "namespace": "shpo" }), "there is no Namespace `shpo`"),
+        (
+            "list_events",
+            json!({ "namespace": "shop", "kind": "deploy", "name": "nothing" }),
+            "there is no Deployment `nothing`",
+        ),
+        ("list_mcp_servers", json!({ "namespace": "shpo" }), "no MCP server in namespace shpo"),
+    ] {
+        let answer = ask(tool, arguments).await;
+        assert!(answer.is_error && answer.text.contains(told), "{}", answer.text);
+        assert!(!answer.text.contains("But"), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn one_is_not_many_and_what_cannot_be_ill_has_no_health() {
+    let text = ask("list_resources", json!({ "kind": "nodes" })).await.text;
+    assert!(text.contains("\n1 node "), "{text}");
+    let settings = json!({ "kind": "cm", "namespace": "shop", "name": "shop-settings" });
+    let text = ask("get_resource", settings).await.text;
+    assert!(!text.to_lowercase().contains("health"), "{text}");
+    let text = ask("list_resources", json!({ "kind": "endpointslices", "namespace": "shop" })).await.text;
+    assert!(text.contains("ADDRESSES  READY  PORTS"), "{text}");
+}
+
+#[tokio::test]
 async fn logs_that_cannot_be_had_say_why() {
     for (arguments, told) in [
         (json!({ "namespace": "shop" }), "needs `name`"),
-        (json!({ "namespace": "shop", "name": "cart" }), "nearest are cart-"),
+        (json!({ "namespace": "shop", "name": "cart" }), "nearest: cart-"),
         (json!({ "namespace": "shop", "labels": "app=nothing" }), "no pod in namespace shop has the labels"),
         (
             json!({ "namespace": "shop", "name": "cart", "kind": "deploy", "container": "sidecar" }),
@@ -374,7 +415,7 @@ async fn the_fleet_is_listed_with_the_silent_servers_first() {
     );
     assert_eq!(one.structured.unwrap()["tools"], json!(["clock_now", "clock_convert"]));
     let missing = ask("get_mcp_server", json!({ "name": "clok" })).await;
-    assert!(missing.is_error && missing.text.contains("nearest are clock"), "{}", missing.text);
+    assert!(missing.is_error && missing.text.contains("nearest: clock"), "{}", missing.text);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod cron_job;
 mod custom;
 mod daemon_set;
 mod deployment;
+mod endpoint_slice;
 mod event;
 mod ingress;
 mod job;
@@ -118,6 +119,7 @@ impl View {
             ("", "PersistentVolumeClaim") => of::<claim::Claim>(),
             ("", "ConfigMap" | "Secret") => of::<config::Config>(),
             ("" | "events.k8s.io", "Event") => of::<Event>(),
+            ("discovery.k8s.io", "EndpointSlice") => of::<endpoint_slice::EndpointSlice>(),
             ("apps", "Deployment") => of::<deployment::Deployment>(),
             ("apps", "StatefulSet") => of::<stateful_set::StatefulSet>(),
             ("apps", "DaemonSet") => of::<daemon_set::DaemonSet>(),

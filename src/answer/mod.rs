@@ -53,3 +53,8 @@ impl Answer {
         serde_json::value::to_raw_value(&result).unwrap_or_else(|_| RawValue::NULL.to_owned())
     }
 }
+
+/// `1 line`, `2 lines`.
+pub fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

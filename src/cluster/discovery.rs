@@ -22,7 +22,7 @@ pub enum Unresolved {
 }
 
 fn nearest_words(nearest: &[String]) -> String {
-    if nearest.is_empty() { String::new() } else { format!(", nearest are {}", nearest.join(", ")) }
+    if nearest.is_empty() { String::new() } else { format!(", nearest: {}", nearest.join(", ")) }
 }
 
 impl Kinds {
@@ -356,7 +356,7 @@ mod tests {
     fn a_name_that_is_none_or_two_says_what_there_is() {
         let kinds = kinds();
         let unknown = kinds.resolve("deploymnet").unwrap_err();
-        assert!(unknown.to_string().contains("nearest are deployments.apps"), "{unknown}");
+        assert!(unknown.to_string().contains("nearest: deployments.apps"), "{unknown}");
         let Unresolved::Ambiguous { choices, .. } = kinds.resolve("mcpserver").unwrap_err() else {
             unreachable!("two groups have the kind")
         };

@@ -15,6 +15,8 @@ pub enum ReadError {
         "the API server does not let us read this ({message}): ask for the rights, or look at what you may see"
     )]
     Forbidden { message: String },
+    #[error("`{0}` were left out of this recording: it holds none, whatever the cluster had")]
+    NotRecorded(String),
     #[error("{server} does not accept our credentials ({message}): log in again, or renew the kubeconfig")]
     Unauthorized { server: String, message: String },
     /// The state that a cursor or continuation belongs to is compacted away.

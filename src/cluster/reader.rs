@@ -1,6 +1,7 @@
 //! All that tools get of a cluster: get, list, logs, reviews, discovery. Every request has a deadline.
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -41,9 +42,17 @@ struct Inner {
     client: Result<Client, String>,
     /// For messages.
     server: String,
-    /// When a recorded cluster was recorded; ages are reckoned from there.
-    clock: Option<Timestamp>,
+    /// When it is a recorded cluster.
+    recording: Option<Recording>,
     kinds: Mutex<Option<(Instant, Arc<Kinds>)>>,
+}
+
+/// What a recorded cluster is beside its objects.
+pub(super) struct Recording {
+    /// When it was made; ages are reckoned from there.
+    pub(super) clock: Timestamp,
+    /// [`Resource::id`] of the kinds it does not hold.
+    pub(super) left_out: BTreeSet<String>,
 }
 
 /// Which objects.
@@ -86,9 +95,8 @@ impl Reader {
         Self::made(Ok(client), server, None)
     }
 
-    /// A cluster recorded at `clock`.
-    pub(super) fn recorded(client: Client, server: &str, clock: Timestamp) -> Self {
-        Self::made(Ok(client), server, Some(clock))
+    pub(super) fn recorded(client: Client, server: &str, recording: Recording) -> Self {
+        Self::made(Ok(client), server, Some(recording))
     }
 
     /// No cluster at all: every call ends with the sentence `why`.
@@ -96,9 +104,9 @@ impl Reader {
         Self::made(Err(why.to_owned()), "", None)
     }
 
-    fn made(client: Result<Client, String>, server: &str, clock: Option<Timestamp>) -> Self {
+    fn made(client: Result<Client, String>, server: &str, recording: Option<Recording>) -> Self {
         let server = server.to_owned();
-        Self { inner: Arc::new(Inner { client, server, clock, kinds: Mutex::default() }) }
+        Self { inner: Arc::new(Inner { client, server, recording, kinds: Mutex::default() }) }
     }
 
     /// For messages: the address, or the recording's folder.
@@ -108,12 +116,21 @@ impl Reader {
 
     /// The present of this cluster.
     pub fn now(&self) -> Timestamp {
-        self.inner.clock.unwrap_or_else(Timestamp::now)
+        self.recorded_at().unwrap_or_else(Timestamp::now)
     }
 
     /// When the cluster was recorded, if it is a recorded one.
     pub fn recorded_at(&self) -> Option<Timestamp> {
-        self.inner.clock
+        self.inner.recording.as_ref().map(|recording| recording.clock)
+    }
+
+    /// Whether it is a recorded cluster whose recording does not hold this kind.
+    pub fn is_left_out(&self, resource: &Resource) -> bool {
+        self.inner.recording.as_ref().is_some_and(|recording| recording.left_out.contains(&resource.id()))
+    }
+
+    fn held(&self, resource: &Resource) -> Result<(), ReadError> {
+        if self.is_left_out(resource) { Err(ReadError::NotRecorded(resource.id())) } else { Ok(()) }
     }
 
     /// One object as it came.
@@ -126,6 +143,7 @@ impl Reader {
         namespace: Option<&str>,
         name: &str,
     ) -> Result<Box<RawValue>, ReadError> {
+        self.held(resource)?;
         let path = resource.path(namespace, Some(name))?;
         let body = self.read(&path, "application/json").await?;
         serde_json::from_slice(&body).map_err(|error| self.garbled(&path, &error))
@@ -143,6 +161,7 @@ impl Reader {
         mut each: impl FnMut(&RawValue) + Send,
     ) -> Result<String, ReadError> {
         let ListRequest { namespace, labels, fields, at } = request;
+        self.held(resource)?;
         let path = resource.path(namespace.as_deref(), None)?;
         let mut version = at.clone().unwrap_or_default();
         let mut next = String::new();

@@ -19,6 +19,7 @@ use super::{
     Connection, Kinds, Reader, Resource,
     connect::over,
     discovery::{self, Discovered},
+    reader::Recording,
     selector::Selector,
     snapshot::{self, Discovery, Head},
 };
@@ -55,12 +56,13 @@ pub enum RecordedError {
 pub fn open(dir: &Path) -> Result<Connection, RecordedError> {
     let recorded = Arc::new(Recorded::read(dir)?);
     let server = format!("the recorded cluster in {}", dir.display());
-    let clock = recorded.head.recorded;
+    let left_out = recorded.kinds.iter().map(Resource::id).filter(|id| !recorded.objects.contains_key(id));
+    let recording = Recording { clock: recorded.head.recorded, left_out: left_out.collect() };
     let client = over(move |request: Request<Body>| {
         let recorded = recorded.clone();
         async move { recorded.answer(request.method(), request.uri()).into_response().await }
     });
-    let reader = Reader::recorded(client.clone(), &server, clock);
+    let reader = Reader::recorded(client.clone(), &server, recording);
     Ok(Connection { reader, client, in_cluster: false, namespace: "default".to_owned(), server })
 }
 
@@ -261,6 +263,50 @@ fn is_at(object: &Object, namespace: Option<&str>, name: &str) -> bool {
 /// The version of the one state there is.
 const RESOURCE_VERSION: &str = "1";
 
+/// Every kind can be selected by these.
+const FIELDS: [&str; 2] = ["metadata.name", "metadata.namespace"];
+
+/// What else the API server selects a kind by.
+fn fields_of(resource: &Resource) -> &'static [&'static str] {
+    match resource.id().as_str() {
+        "pods" => &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.nominatedNodeName",
+        ],
+        "events" => &[
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "reason",
+            "reportingComponent",
+            "type",
+        ],
+        "nodes" => &["spec.unschedulable"],
+        "namespaces" => &["status.phase"],
+        "services" => &["spec.clusterIP", "spec.type"],
+        "replicasets.apps" | "replicationcontrollers" => &["status.replicas"],
+        "jobs.batch" => &["status.successful"],
+        "certificatesigningrequests.certificates.k8s.io" => &["spec.signerName"],
+        _ => &[],
+    }
+}
+
+/// Which fields of its objects a CRD lets select by was not recorded with its kind: all are let through.
+fn is_field(resource: &Resource, key: &str) -> bool {
+    let is_custom = resource.group.contains('.') && !resource.group.ends_with(".k8s.io");
+    is_custom || FIELDS.contains(&key) || fields_of(resource).contains(&key)
+}
+
 fn list(
     resource: &Resource,
     objects: &[Object],
@@ -272,6 +318,14 @@ fn list(
         (Ok(labels), Ok(fields)) => (labels, fields),
         (Err(message), _) | (_, Err(message)) => return Reply::bad(message),
     };
+    if let Some(unknown) = fields.keys().find(|key| !is_field(resource, key)) {
+        let known: Vec<&str> = FIELDS.iter().chain(fields_of(resource)).copied().collect();
+        return Reply::bad(format!(
+            "`{unknown}` is no field that {} can be selected by: use {}",
+            resource.id(),
+            known.join(", ")
+        ));
+    }
     let matching = objects.iter().filter(|object| {
         namespace.is_none_or(|namespace| object.namespace == namespace)
             && labels.matches_labels(object.value["metadata"].get("labels"))

@@ -28,6 +28,13 @@ impl Selector {
             .map(Self)
     }
 
+    /// What the requirements are about.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|term| match term {
+            Term::In(key, _) | Term::NotIn(key, _) | Term::Exists(key) | Term::Missing(key) => key.as_str(),
+        })
+    }
+
     pub(super) fn matches_labels(&self, labels: Option<&Value>) -> bool {
         self.matches(|key| labels?.get(key)?.as_str().map(str::to_owned))
     }

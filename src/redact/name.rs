@@ -21,12 +21,22 @@ pub(super) fn is_no_value(value: &str) -> bool {
     let value = value.trim();
     value.is_empty()
         || value.starts_with("<redacted:")
-        || value.starts_with("$(")
-        || value.starts_with("${")
+        || is_reference(value)
         || value.chars().all(|c| c == '*')
         || ["null", "nil", "<nil>", "none", "true", "false", "undefined"]
             .iter()
             .any(|none| value.eq_ignore_ascii_case(none))
+}
+
+/// `$NAME`, `${...}` or `$(...)` and nothing after it; the end may be cut off by what found the value.
+fn is_reference(value: &str) -> bool {
+    let Some(name) = value.strip_prefix('$') else { return false };
+    let is_whole = |open: char, close: char| {
+        name.strip_prefix(open).is_some_and(|rest| rest.find(close).is_none_or(|at| at + 1 == rest.len()))
+    };
+    let is_variable = name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
+        && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+    is_variable || is_whole('{', '}') || is_whole('(', ')')
 }
 
 const ENDS: [&str; 14] = [

@@ -16,6 +16,8 @@ fn secrets_in_text_are_found() {
         ("using bearer {} now", "0a1b2c3d4e5f6a7b"),
         ("connect postgres://app:{}@db.shop:5432/orders failed", "hunter2"),
         ("amqp://guest:{}@mq", "s3cr3t!"),
+        ("amqp://guest:{}@mq", "$ecret1"),
+        ("amqp://guest:{}@mq", "${PREFIX}hunter2"),
         ("DB_PASSWORD={}", "hunter2"),
         ("password: {}", "correct-horse"),
         ("{\"password\":\"{}\"}", "hunter2 and more"),
@@ -49,6 +51,10 @@ fn what_is_no_secret_stays() {
         "image registry.local:5000/team/app:1.2@sha256:0123456789abcdef",
         "GET http://web.shop:8080/healthz 200",
         "password: ${DB_PASSWORD}",
+        "connect redis://cart:$REDIS_PASSWORD@redis.shop:6379",
+        "connect redis://cart:${REDIS_PASSWORD}@redis.shop:6379",
+        "connect redis://cart:$(REDIS_PASSWORD)@redis.shop:6379",
+        "export DB_PASSWORD=$REDIS_PASSWORD",
         "--token-ttl 30m",
     ] {
         assert_eq!(text(line), line);

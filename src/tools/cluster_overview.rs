@@ -12,9 +12,9 @@ use super::{
     arguments::{self, Parsed},
     definition::{Definition, Effect, max_tokens, text},
     desk::{Desk, failed},
-    kinds::{Facts, View},
+    kinds::{Facts, Pods, View},
     list_events::{self, Filter},
-    list_resources::{self, cell_text},
+    list_resources::{self, CELL_CHARS, shortened},
 };
 use crate::{
     answer::{Answer, Budget, Rank, Table},
@@ -62,6 +62,7 @@ impl Tool for ClusterOverview {
                 "healthy": { "type": "boolean" },
                 "problems": { "type": "array", "items": { "type": "object", "properties": {
                     "object": { "type": "string" }, "why": { "type": "string" } } } },
+                "left_out": { "type": "array", "items": { "type": "string" } },
             })),
         }
         .into_value()
@@ -77,6 +78,8 @@ struct Seen {
     kind: String,
     counts: [usize; 4],
     problems: Vec<Problem>,
+    /// When it was pods that were looked at.
+    pods: Option<Pods>,
 }
 
 impl ClusterOverview {
@@ -87,35 +90,37 @@ impl ClusterOverview {
         let reader = &self.0.reader;
         let (version, kinds) =
             futures::try_join!(reader.version(), reader.kinds()).map_err(|error| failed(&error))?;
-        if let Some(namespace) = &namespace {
-            // Without the right to read namespaces their absence cannot be told from their silence.
-            let namespaces = self.0.kind("namespaces").await?;
-            if let Err(missing) = self.0.object(&namespaces, None, namespace).await
-                && missing.text.starts_with("there is no")
-            {
-                return Err(missing);
-            }
-        }
-        let wanted: Vec<&Resource> = KINDS
+        self.0.known_namespace(namespace.as_deref()).await?;
+        // Services come last: the labels of the pods say what a Service without any was meant to select.
+        let (services, others): (Vec<&Resource>, Vec<&Resource>) = KINDS
             .iter()
             .filter_map(|(group, kind)| kinds.of_kind(group, kind))
             .filter(|resource| namespace.is_none() || resource.namespaced)
-            .collect();
+            .partition(|resource| resource.kind == "Service");
         let looks: Vec<_> =
-            wanted.into_iter().map(|resource| self.kind(resource, namespace.clone())).collect();
-        let looked: Vec<(String, Result<Seen, ReadError>)> =
+            others.into_iter().map(|resource| self.kind(resource, namespace.clone(), None)).collect();
+        let mut looked: Vec<(String, Result<Seen, ReadError>)> =
             stream::iter(looks).buffered(AT_ONCE).collect().await;
+        let mut pods = looked.iter_mut().find_map(|(_, seen)| seen.as_mut().ok()?.pods.take());
+        for resource in services {
+            looked.push(self.kind(resource, namespace.clone(), pods.take()).await);
+        }
+        looked.sort_by_key(|(kind, _)| KINDS.iter().position(|(_, known)| known == kind));
         let mut problems = Problems::default();
         let mut counts = Table::new(["KIND", "TOTAL", "BROKEN", "WARNING"]);
         let mut hidden = Vec::new();
         for (kind, seen) in looked {
             match seen {
-                Ok(Seen { kind, counts: [broken, warning, neutral, healthy], problems: found }) => {
+                Ok(Seen { kind, counts: [broken, warning, neutral, healthy], problems: found, pods: _ }) => {
                     let total = broken + warning + neutral + healthy;
                     counts.push(vec![kind, total.to_string(), broken.to_string(), warning.to_string()]);
                     found.into_iter().for_each(|problem| problems.add(problem));
                 }
-                Err(error @ (ReadError::Forbidden { .. } | ReadError::NotFound { .. })) => {
+                Err(
+                    error @ (ReadError::Forbidden { .. }
+                    | ReadError::NotFound { .. }
+                    | ReadError::NotRecorded(_)),
+                ) => {
                     hidden.push(format!("{kind}: {error}"));
                 }
                 Err(error) => return Err(failed(&error)),
@@ -148,25 +153,35 @@ impl ClusterOverview {
         &self,
         resource: &Resource,
         namespace: Option<String>,
+        pods: Option<Pods>,
     ) -> (String, Result<Seen, ReadError>) {
-        (resource.kind.clone(), self.seen(resource, namespace).await)
+        (resource.kind.clone(), self.seen(resource, namespace, pods).await)
     }
 
-    async fn seen(&self, resource: &Resource, namespace: Option<String>) -> Result<Seen, ReadError> {
+    async fn seen(
+        &self,
+        resource: &Resource,
+        namespace: Option<String>,
+        pods: Option<Pods>,
+    ) -> Result<Seen, ReadError> {
         let kind = resource.kind.clone();
         let mut counts = [0; 4];
         let mut problems = Vec::new();
         let Some(view) = View::built_in(&resource.group, &kind) else {
-            return Ok(Seen { kind, counts, problems });
+            return Ok(Seen { kind, counts, problems, pods: None });
         };
         let mut list = ListRequest { namespace, ..ListRequest::default() };
-        let mut facts = Facts { now: self.0.reader.now(), endpoints: None };
+        let mut facts = Facts { pods, ..Facts::at(self.0.reader.now()) };
         if kind == "Service" {
             let (endpoints, version) = list_resources::endpoints(&self.0, &list).await;
             facts.endpoints = endpoints;
             list.at = version;
         }
+        let mut labelled = (kind == "Pod").then(Pods::default);
         let each = |object: &RawValue| {
+            if let Some(pods) = &mut labelled {
+                pods.add_labels(object);
+            }
             let Ok(line) = view.line(object, &facts) else { return };
             counts[line.health.rank as usize] += 1;
             if line.health.rank <= Rank::Warning {
@@ -174,7 +189,7 @@ impl ClusterOverview {
             }
         };
         self.0.reader.list(resource, &list, each).await?;
-        Ok(Seen { kind, counts, problems })
+        Ok(Seen { kind, counts, problems, pods: labelled })
     }
 
     /// The newest warnings, which may name what no status shows.
@@ -184,7 +199,6 @@ impl ClusterOverview {
             return String::new();
         };
         groups.retain(|group| group.is_warning);
-        groups.sort_by_key(|group| std::cmp::Reverse(group.last));
         let now = self.0.reader.now();
         let newest: Vec<String> =
             groups.iter().take(EVENTS).map(|group| group.line_with_object(now)).collect();
@@ -199,28 +213,16 @@ fn lines(lines: &[String], heading: &str) -> String {
     lines.iter().fold(format!("\n{heading}:\n"), |text, line| format!("{text}  {line}\n"))
 }
 
-/// Problems first, as many as fit; then what else fits whole. The record has the same problems.
+/// Problems first, all of them if they fit with shorter reasons; then what else fits whole. The record has the
+/// same problems.
 fn answer(head: &str, problems: &[Problem], rest: &[String], budget: Budget) -> Answer {
-    // The record says the problems again: half the room each.
-    let room = budget.bytes().saturating_sub(head.len() + MORE_BYTES) / 2;
-    let mut table = Table::new(["OBJECT", "WHY"]);
-    let mut record = Vec::new();
-    for problem in problems {
-        let (object, why) = (problem.object(), cell_text(&problem.why));
-        if !table.push_within(vec![object.clone(), why.clone()], room) {
-            break;
-        }
-        record.push(json!({ "object": object, "why": why }));
-    }
-    let left = problems.len() - record.len();
-    let mut text = head.to_owned();
-    if !problems.is_empty() {
-        text.push_str(&table.render());
-    }
-    if left > 0 {
-        text.push_str(&format!("and {left} more: list_resources shows all of a kind, unhealthy first\n"));
-    }
-    let structured = json!({ "healthy": problems.is_empty(), "problems": record });
+    let room = budget.bytes().saturating_sub(head.len());
+    let told = WHY_CHARS
+        .iter()
+        .map(|chars| Told::of(problems, *chars, usize::MAX))
+        .find(|told| told.bytes() <= room)
+        .unwrap_or_else(|| Told::within(problems, room));
+    let (mut text, structured) = (format!("{head}{}", told.text), told.record);
     let mut room = budget.bytes().saturating_sub(text.len() + structured.to_string().len());
     for part in rest {
         if part.len() <= room {
@@ -231,5 +233,100 @@ fn answer(head: &str, problems: &[Problem], rest: &[String], budget: Budget) -> 
     Answer::structured(text, structured)
 }
 
-/// The line that says how many more there are.
-const MORE_BYTES: usize = 90;
+/// How long a reason may be, tried in this order until all problems fit.
+const WHY_CHARS: [usize; 4] = [CELL_CHARS, 160, 100, 60];
+/// Of the line that names problems without their reasons: its other words.
+const MORE_BYTES: usize = 60;
+
+/// Problems as text and as record.
+struct Told {
+    text: String,
+    record: Value,
+}
+
+impl Told {
+    /// All with a reason for as long as the table has less than `bytes`, the record not counted.
+    fn of(problems: &[Problem], chars: usize, bytes: usize) -> Self {
+        let mut table = Table::new(["OBJECT", "WHY"]);
+        let mut record = Vec::new();
+        for problem in problems {
+            let (object, why) = (problem.object(), shortened(&problem.why, chars));
+            if !table.push_within(vec![object.clone(), why.clone()], bytes) {
+                break;
+            }
+            record.push(json!({ "object": object, "why": why }));
+        }
+        let text = if problems.is_empty() { String::new() } else { table.render() };
+        Self { text, record: json!({ "healthy": problems.is_empty(), "problems": record }) }
+    }
+
+    /// As many as fit with a short reason, the others by name alone, in about `bytes`.
+    fn within(problems: &[Problem], bytes: usize) -> Self {
+        let [.., chars] = WHY_CHARS;
+        // The record says the problems again; a third of the room is for names.
+        let mut told = Self::of(problems, chars, bytes / 3);
+        let count = told.record["problems"].as_array().map_or(0, Vec::len);
+        let (mut named, mut room) = (Vec::new(), bytes.saturating_sub(told.bytes() + MORE_BYTES));
+        for object in problems[count..].iter().map(Problem::object) {
+            let cost = 2 * object.len() + "\"\",, ".len();
+            if cost > room {
+                break;
+            }
+            room -= cost;
+            named.push(object);
+        }
+        let left = problems.len() - count;
+        let unnamed = match left - named.len() {
+            0 => String::new(),
+            unnamed => format!(" and {unnamed} not named"),
+        };
+        let names = named.join(", ");
+        told.text.push_str(&format!("and {left} more, raise max_tokens for why: {names}{unnamed}\n"));
+        told.record["left_out"] = json!(named);
+        told
+    }
+
+    fn bytes(&self) -> usize {
+        self.text.len() + self.record.to_string().len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Budget, Problem, answer};
+    use crate::answer::Rank;
+
+    fn problems(count: usize, why: usize) -> Vec<Problem> {
+        (0..count)
+            .map(|at| Problem::named(Rank::Broken, "Deployment", &format!("d{at:03}"), &"x".repeat(why)))
+            .collect()
+    }
+
+    #[test]
+    fn reasons_are_shortened_before_a_problem_is_left_out() {
+        let answer = answer("head\n", &problems(4, 250), &[], Budget::of(Budget::LEAST));
+        for at in 0..4 {
+            assert!(answer.text.contains(&format!("Deployment shop/d00{at}  xxx")), "{}", answer.text);
+        }
+        assert!(!answer.text.contains("more"), "{}", answer.text);
+    }
+
+    #[test]
+    fn problems_that_do_not_fit_are_named() {
+        for count in [5, 12, 20, 40, 400] {
+            for tokens in [400, 1_000] {
+                let budget = Budget::of(tokens);
+                let answer = answer("head\n", &problems(count, 250), &[], budget);
+                let record = answer.structured.unwrap_or_default();
+                assert!(answer.text.len() + record.to_string().len() <= budget.bytes(), "{}", answer.text);
+                let listed = answer.text.matches("Deployment shop/d").count();
+                let unnamed = count - listed;
+                if unnamed > 0 {
+                    assert!(answer.text.contains(&format!("and {unnamed} not named")), "{}", answer.text);
+                    assert!(answer.text.contains("raise max_tokens"), "{}", answer.text);
+                }
+                assert!(listed >= count.min(8), "{count} {tokens}\n{}", answer.text);
+            }
+        }
+    }
+}

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::{
     answer::{Answer, Budget, Cursor, Page, Place, Sealer},
     caller::Caller,
-    cluster::{ReadError, Reader},
+    cluster::{ReadError, Reader, Resource},
 };
 
 /// Shared by the cluster tools; cheap to clone.
@@ -38,6 +38,26 @@ impl Desk {
             .map_err(|error| Answer::error(error.to_string()))?;
         let budget = max_tokens.map_or(self.budget, Budget::of);
         Ok(Paging { desk: self, caller, request: request.to_owned(), cursor, budget, began: now })
+    }
+}
+
+/// What the rows of a page are.
+pub(super) struct What {
+    pub(super) one: String,
+    pub(super) many: String,
+    /// Said after the noun; begins with a space.
+    pub(super) where_: String,
+}
+
+impl What {
+    pub(super) fn of(one: &str, many: &str, where_: String) -> Self {
+        Self { one: one.to_owned(), many: many.to_owned(), where_ }
+    }
+
+    pub(super) fn objects(resource: &Resource, where_: String) -> Self {
+        let one = Resource { plural: resource.singular.clone(), ..resource.clone() };
+        let one = if resource.singular.is_empty() { resource.id() } else { one.id() };
+        Self { one, many: resource.id(), where_ }
     }
 }
 
@@ -74,6 +94,12 @@ impl Paging<'_> {
         self.desk.reader.recorded_at().unwrap_or(self.first())
     }
 
+    /// Says so when the cluster is a recorded one; nothing otherwise.
+    pub(super) fn recorded(&self) -> String {
+        let at = self.desk.reader.recorded_at();
+        at.map_or_else(String::new, |at| format!(" (ages as of the recording, {at:.0})"))
+    }
+
     fn first(&self) -> Timestamp {
         self.cursor.as_ref().map_or(self.began, |cursor| cursor.at)
     }
@@ -88,9 +114,11 @@ impl Paging<'_> {
     }
 
     /// A page of a list as text. `what` is a noun for its rows, `fine` says how those are that may be folded.
-    pub(super) fn text(&self, page: Page, what: &str, fine: &str, version: &str) -> String {
+    pub(super) fn text(&self, page: Page, what: &What, fine: &str, version: &str) -> String {
         let Page { table, shown, before, total, folded, next } = page;
         let mut text = table.unwrap_or_default();
+        let What { one, many, where_ } = what;
+        let what = format!("{}{where_}", if total == 1 { one } else { many });
         if total == 0 {
             return format!("No {what}.\n");
         }

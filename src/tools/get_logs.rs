@@ -1,6 +1,7 @@
 //! Logs of a pod, a workload or a selector; all containers, the newest lines that fit.
 
 use futures::{StreamExt, future::BoxFuture, stream};
+use jiff::Timestamp;
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
@@ -13,7 +14,7 @@ use super::{
     kinds::{Facts, Pod, Shape},
 };
 use crate::{
-    answer::{Answer, Budget},
+    answer::{Answer, Budget, counted},
     caller::Caller,
     cluster::{ListRequest, LogRequest, ReadError},
     redact,
@@ -108,9 +109,9 @@ impl GetLogs {
         let grep = grep.map(|grep| pattern(&grep)).transpose()?;
         let since_seconds = since.map(|since| seconds(&since)).transpose()?;
         let mut pods = self.pods(&namespace, name.as_deref(), kind.as_deref(), labels).await?;
-        let facts = Facts { now: self.0.reader.now(), endpoints: None };
+        let facts = Facts::at(self.0.reader.now());
         pods.sort_by_key(|pod| (pod.health(&facts).rank, pod.metadata.name.clone()));
-        let sources = sources(&pods, container.as_deref())?;
+        let sources = sources(&pods, container.as_deref(), previous, facts.now)?;
         let tail = tail.unwrap_or(TAIL);
         let wanted = Wanted {
             request: LogRequest {
@@ -146,7 +147,7 @@ impl GetLogs {
     async fn part(&self, namespace: &str, source: &Source<'_>, wanted: &Wanted, bytes: usize) -> String {
         let Source { pod, container, state } = source;
         let Wanted { request, grep, tail } = wanted;
-        let heading = format!("==> {pod} {container}{state}");
+        let heading = format!("==> {pod} {container} ({state})");
         let request = LogRequest { container: Some((*container).to_owned()), ..request.clone() };
         let log = match self.0.reader.log(namespace, pod, &request).await {
             Ok(log) => redact::shown(&log),
@@ -161,13 +162,28 @@ impl GetLogs {
             .collect();
         let shown = last_that_fit(&matching, *tail, bytes.saturating_sub(heading.len() + NOTE_BYTES));
         let note = match (matching.len() - shown.len(), grep) {
+            (_, Some(_)) if lines.is_empty() => ", no lines".to_owned(),
+            (_, Some(_)) if matching.is_empty() => {
+                format!(
+                    ", none of {} match: try another grep, {}",
+                    counted(lines.len(), "line"),
+                    other(request.previous)
+                )
+            }
             (_, Some(_)) => {
-                format!(", {} of {} lines match, the last {} shown", matching.len(), lines.len(), shown.len())
+                format!(
+                    ", {} of {} match, the last {} shown",
+                    matching.len(),
+                    counted(lines.len(), "line"),
+                    shown.len()
+                )
             }
             (0, None) if lines.is_empty() => ", no lines".to_owned(),
+            (0, None) if shown.len() == 1 => ", last line".to_owned(),
             (0, None) => format!(", last {} lines", shown.len()),
             (left, None) => format!(
-                ", {left} earlier lines left out to fit: raise max_tokens, or use since, grep or container"
+                ", {} left out to fit: raise max_tokens, or use since, grep or container",
+                counted(left, "earlier line")
             ),
         };
         let mut text = format!("{heading}{note}\n");
@@ -240,12 +256,23 @@ struct Source<'a> {
     state: String,
 }
 
-fn sources<'a>(pods: &'a [Pod], container: Option<&str>) -> Result<Vec<Source<'a>>, Answer> {
+fn sources<'a>(
+    pods: &'a [Pod],
+    container: Option<&str>,
+    previous: bool,
+    now: Timestamp,
+) -> Result<Vec<Source<'a>>, Answer> {
     let mut sources = Vec::new();
     for pod in pods {
-        let state = format!(" ({}, {} restarts)", pod.status(), pod.restarts());
+        let state = format!("{}, {}", pod.status(), counted(pod.restarts() as usize, "restart"));
         for name in pod.containers().filter(|name| container.is_none_or(|wanted| wanted == *name)) {
-            sources.push(Source { pod: &pod.metadata.name, container: name, state: state.clone() });
+            let state = match (pod.last_exit(name, now), previous) {
+                (Some(exit), true) => format!("previous container, {exit}; now {state}"),
+                (None, true) => format!("previous container; now {state}"),
+                (Some(exit), false) => format!("{state}, last {exit}"),
+                (None, false) => state.clone(),
+            };
+            sources.push(Source { pod: &pod.metadata.name, container: name, state });
         }
     }
     if sources.is_empty() {
@@ -257,8 +284,17 @@ fn sources<'a>(pods: &'a [Pod], container: Option<&str>) -> Result<Vec<Source<'a
     Ok(sources)
 }
 
+/// Where else lines may be that none of these are.
+fn other(previous: bool) -> &'static str {
+    if previous {
+        "or the running container without `previous`"
+    } else {
+        "or `previous` for the container before"
+    }
+}
+
 /// The pods of a workload or Service as a label selector.
-fn selector(object: &RawValue) -> Option<String> {
+pub(super) fn selector(object: &RawValue) -> Option<String> {
     let object: Value = serde_json::from_str(object.get()).ok()?;
     let selector = object["spec"].get("selector")?.as_object()?;
     let equal = |labels: &serde_json::Map<String, Value>| -> Vec<String> {

@@ -10,7 +10,8 @@ use super::{
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, max_tokens, text},
     desk::{Desk, Paging},
-    kinds::{self, Facts, Health},
+    get_logs,
+    kinds::{self, Facts, Health, Pods},
     list_events::{self, Filter},
     list_resources,
 };
@@ -107,7 +108,7 @@ impl GetResource {
     /// Health, conditions and events; what of it cannot be had says so.
     async fn head(&self, resource: &Resource, raw: &RawValue, object: &Value, paging: &Paging<'_>) -> String {
         let now = paging.now();
-        let mut facts = Facts { now, endpoints: None };
+        let mut facts = Facts::at(now);
         let namespace = object["metadata"]["namespace"].as_str().map(str::to_owned);
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         if resource.id() == "services" {
@@ -115,26 +116,44 @@ impl GetResource {
             facts.endpoints = list_resources::endpoints(&self.0, &services).await.0;
         }
         let mut head = String::new();
-        if let Ok(line) = self.0.view(resource).await.line(raw, &facts) {
+        let view = self.0.view(resource).await;
+        let mut line = view.line(raw, &facts);
+        let unwell = line.as_ref().is_ok_and(|line| line.health.rank <= Rank::Warning);
+        if unwell && list_resources::pods_explain(resource) {
+            facts.pods = self.pods(resource, raw, namespace.clone(), &facts).await;
+            line = list_resources::line(&view, resource, raw, &facts);
+        }
+        if let Ok(line) = line {
             let Health { rank, why } = line.health;
             let rank = match rank {
                 Rank::Broken => "Broken",
                 Rank::Warning => "Warning",
-                Rank::Neutral => "Health unknown",
+                // Many kinds cannot be ill: nothing is said of their health.
+                Rank::Neutral => "",
                 Rank::Healthy => "Healthy",
             };
-            let why = if why.is_empty() { why } else { format!(": {}", redact::shown(&why)) };
-            head.push_str(&format!("{rank}{why}\n"));
+            let words = [rank, &redact::shown(&why)];
+            let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+            if !words.is_empty() {
+                head.push_str(&format!("{}\n", words.join(": ")));
+            }
+        }
+        if let (true, None, Some(labels)) = (unwell, &facts.pods, get_logs::selector(raw)) {
+            head.push_str(&format!("Its pods: list_resources kind=pods labels={labels}\n"));
+        }
+        let recorded = paging.recorded();
+        if !recorded.is_empty() {
+            head.push_str(&format!("{}\n", recorded.trim_start()));
         }
         // Half of the room is for the object itself.
         let room = paging.budget().bytes() / 2;
         let conditions = shown_conditions(object, now);
         let all = if are_short(&conditions) { usize::MAX } else { room };
         lines(&mut head, "Conditions", &conditions, "below", all);
-        let filter = Filter { namespace, kind: Some(resource.kind.clone()), name: Some(name.to_owned()) };
+        let (kind, name) = (Some(resource.kind.clone()), Some(name.to_owned()));
+        let filter = Filter { namespace, kind, name, and_made: false };
         match list_events::read(&self.0, &filter, None).await {
-            Ok((mut groups, _)) => {
-                groups.sort_by_key(|group| (!group.is_warning, std::cmp::Reverse(group.last)));
+            Ok((groups, _)) => {
                 let events: Vec<String> = groups.iter().map(|group| group.line(now)).collect();
                 lines(&mut head, "Events", &events, "list_events", room);
             }
@@ -142,6 +161,19 @@ impl GetResource {
         }
         head.push_str("---\n");
         head
+    }
+
+    /// The pods that an unhealthy workload has made, or all that a Service could select.
+    async fn pods(
+        &self,
+        resource: &Resource,
+        raw: &RawValue,
+        namespace: Option<String>,
+        facts: &Facts,
+    ) -> Option<Pods> {
+        let labels = get_logs::selector(raw).filter(|_| resource.id() != "services");
+        let request = ListRequest { namespace, labels, ..ListRequest::default() };
+        list_resources::pods(&self.0, &request, facts).await
     }
 }
 

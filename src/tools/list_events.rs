@@ -1,6 +1,11 @@
 //! Events, grouped by what they say about what, warnings first, newest first.
 
+mod family;
+
+pub(super) use family::stem;
+
 use std::{
+    cmp::{Ordering, Reverse},
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
     sync::LazyLock,
@@ -16,9 +21,10 @@ use super::{
     Tool,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, flag, max_tokens, number, text},
-    desk::{Desk, failed},
+    desk::{Desk, What, failed},
     kinds::{Event, age},
     list_resources::cell_text,
+    target::is_missing,
 };
 use crate::{
     answer::{Answer, Rank, Row, Selection},
@@ -46,7 +52,7 @@ impl Tool for ListEvents {
         Definition {
             name: "list_events",
             title: "List events",
-            description: "Use this to learn what the cluster itself reports: failed scheduling, pulls, probes, mounts, kills. Equal events of the replicas of one workload are one row with a count; warnings first, newest first. The API server keeps events about an hour.",
+            description: "Use this to learn what the cluster itself reports: failed scheduling, pulls, probes, mounts, kills. For a workload, also of its pods. Equal events of the replicas of one workload are one row with a count; warnings first, newest first. The API server keeps events about an hour.",
             properties: json!({
                 "namespace": text("all namespaces if absent"),
                 "kind": text("of the object concerned: Pod"),
@@ -77,7 +83,7 @@ impl ListEvents {
             Some(kind) => Some(self.0.kind(&kind).await?.kind),
             None => None,
         };
-        let filter = Filter { namespace: namespace.clone(), kind, name };
+        let filter = Filter { namespace: namespace.clone(), kind, name, and_made: true };
         let (groups, version) =
             read(&self.0, &filter, paging.version()).await.map_err(|error| failed(&error))?;
         let oldest = since_minutes.map(|minutes| paging.now().as_second() - i64::from(minutes) * 60);
@@ -95,7 +101,29 @@ impl ListEvents {
         }
         let page = rows.page(columns, paging.budget(), cell_text);
         let place = namespace.map_or_else(String::new, |namespace| format!(" in {namespace}"));
-        Ok(Answer::text(paging.text(page, &format!("groups of events{place}"), "normal", &version)))
+        if groups.is_empty() {
+            self.0.known_namespace(filter.namespace.as_deref()).await?;
+            self.known_object(&filter).await?;
+        }
+        let what = What::of("group of events", "groups of events", format!("{place}{}", paging.recorded()));
+        Ok(Answer::text(paging.text(page, &what, "normal", &version)))
+    }
+}
+
+impl ListEvents {
+    /// That an object has no events says something only if there is one.
+    async fn known_object(&self, filter: &Filter) -> Result<(), Answer> {
+        let Filter { namespace, kind: Some(kind), name: Some(name), and_made: _ } = filter else {
+            return Ok(());
+        };
+        let resource = self.0.kind(kind).await?;
+        if resource.namespaced && namespace.is_none() {
+            return Ok(());
+        }
+        match self.0.object(&resource, namespace.as_deref(), name).await {
+            Err(missing) if is_missing(&missing) => Err(missing),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 }
 
@@ -105,6 +133,17 @@ pub(super) struct Filter {
     pub(super) namespace: Option<String>,
     pub(super) kind: Option<String>,
     pub(super) name: Option<String>,
+    /// With the events of what a workload of this kind and name has made: its replica sets, jobs and pods.
+    pub(super) and_made: bool,
+}
+
+impl Filter {
+    /// The workload whose whole family is asked for.
+    fn maker(&self) -> Option<(&str, &str)> {
+        let Self { namespace: _, kind, name, and_made } = self;
+        let (kind, name) = kind.as_deref().zip(name.as_deref())?;
+        (*and_made && family::is_maker(kind)).then_some((kind, name))
+    }
 }
 
 /// Equal events about one object, or about the replicas of one workload.
@@ -120,7 +159,7 @@ pub(super) struct Group {
     message: String,
 }
 
-/// Groups that the filter lets through, in no order, and the version of the state they are of.
+/// Groups that the filter lets through, in their order, and the version of the state they are of.
 ///
 /// # Errors
 /// See [`ReadError`].
@@ -129,11 +168,14 @@ pub(super) async fn read(
     filter: &Filter,
     at: Option<String>,
 ) -> Result<(Vec<Group>, String), ReadError> {
-    let Filter { namespace, kind, name } = filter;
+    let maker = filter.maker();
+    let Filter { namespace, kind, name, and_made: _ } = filter;
     let kinds = desk.reader.kinds().await?;
     let Some(events) = kinds.of_kind("", "Event") else { return Ok((Vec::new(), String::new())) };
     let fields: Vec<String> = [("involvedObject.kind", kind), ("involvedObject.name", name)]
         .iter()
+        // The API server cannot ask for a family.
+        .filter(|_| maker.is_none())
         .filter_map(|(field, value)| value.as_ref().map(|value| format!("{field}={value}")))
         .collect();
     let request = ListRequest {
@@ -146,12 +188,16 @@ pub(super) async fn read(
     let version = desk
         .reader
         .list(events, &request, |event| {
-            if let Ok(event) = serde_json::from_str::<Event>(event.get()) {
+            let Ok(event) = serde_json::from_str::<Event>(event.get()) else { return };
+            let object = &event.involved_object;
+            if maker.is_none_or(|(kind, name)| family::is_of(kind, name, &object.kind, &object.name)) {
                 groups.add(event);
             }
         })
         .await?;
-    Ok((groups.0.into_values().map(|(group, _)| group).collect(), version))
+    let mut groups: Vec<Group> = groups.0.into_values().map(|(group, _)| group).collect();
+    groups.sort_by(Group::order);
+    Ok((groups, version))
 }
 
 /// By what is equal in them; with the names of the objects.
@@ -207,32 +253,26 @@ fn said(message: &str, name: &str) -> String {
     IDS.as_ref().map_or_else(|| message.clone(), |ids| ids.replace_all(&message, "").into_owned())
 }
 
-/// The name that replicas of one workload share: without the parts that controllers add.
-pub(super) fn stem<'a>(kind: &str, name: &'a str) -> &'a str {
-    let is_made = |part: &str, least: usize| {
-        part.len() >= least
-            && part.len() <= 10
-            && part.chars().all(|c| "bcdfghjklmnpqrstvwxz2456789".contains(c))
-    };
-    if kind != "Pod" {
-        return name;
-    }
-    let Some((rest, last)) = name.rsplit_once('-') else { return name };
-    if last.len() != 5 || !is_made(last, 5) {
-        return name;
-    }
-    match rest.rsplit_once('-') {
-        Some((workload, hash)) if is_made(hash, 6) => workload,
-        _ => rest,
-    }
-}
-
 impl Group {
+    /// The newest first. Two calls on one state show one order: only equal groups are equal in it.
+    fn order(a: &Self, b: &Self) -> Ordering {
+        let key = |group: &Self| (Reverse(group.last), !group.is_warning);
+        let words = |group: &Self| {
+            let Self { reason, object, namespace, message, count, .. } = group;
+            (reason.clone(), object.clone(), namespace.clone(), message.clone(), *count)
+        };
+        key(a).cmp(&key(b)).then_with(|| words(a).cmp(&words(b)))
+    }
+
+    fn kind(&self) -> &'static str {
+        if self.is_warning { "Warning" } else { "Normal" }
+    }
+
     fn row(&self, now: Timestamp, with_namespace: bool) -> Row {
         let Self { is_warning, last, count, namespace, object, objects, reason, message } = self;
         let others = if *objects > 1 { format!(" and {} more", objects - 1) } else { String::new() };
         let mut cells = vec![
-            if *is_warning { "Warning" } else { "Normal" }.to_owned(),
+            self.kind().to_owned(),
             age(*last, now),
             count.to_string(),
             format!("{object}{others}"),
@@ -268,13 +308,14 @@ impl Group {
     /// One line below an object.
     pub(super) fn line(&self, now: Timestamp) -> String {
         let times = if self.count > 1 { format!(" x{}", self.count) } else { String::new() };
-        cell_text(&format!("{} ago{times} {}: {}", age(self.last, now), self.reason, self.message))
+        let kind = self.kind();
+        cell_text(&format!("{} ago{times} {kind} {}: {}", age(self.last, now), self.reason, self.message))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{said, stem};
+    use super::said;
 
     #[test]
     fn equal_messages_of_replicas_are_equal() {
@@ -285,14 +326,5 @@ mod tests {
         let b = message("cart-6c8d9f7b5c-bb24z", "2b4f4495-5f67-456e-86ec-3f430624648a");
         assert_eq!(said(&a, "cart-6c8d9f7b5c-x2x4z"), said(&b, "cart-6c8d9f7b5c-bb24z"));
         assert_ne!(said("Created container", "x"), said("Started container", "x"));
-    }
-
-    #[test]
-    fn replicas_of_a_workload_share_a_stem() {
-        assert_eq!(stem("Pod", "cart-6c8d9f7b5c-x2x4z"), "cart");
-        assert_eq!(stem("Pod", "agent-x2x4z"), "agent");
-        assert_eq!(stem("Pod", "db-0"), "db-0");
-        assert_eq!(stem("Pod", "my-api"), "my-api");
-        assert_eq!(stem("Service", "cart-6c8d9f7b5c-x2x4z"), "cart-6c8d9f7b5c-x2x4z");
     }
 }

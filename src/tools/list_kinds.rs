@@ -8,7 +8,7 @@ use super::{
     Tool,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, max_tokens, text},
-    desk::{Desk, failed},
+    desk::{Desk, What, failed},
 };
 use crate::{
     answer::{Answer, Rank, Row, Selection},
@@ -57,14 +57,23 @@ impl ListKinds {
         let kinds = self.0.reader.kinds().await.map_err(|error| failed(&error))?;
         let search = search.unwrap_or_default().to_lowercase();
         let mut rows = Selection::new(paging.place(), paging.budget());
-        let readable = kinds.iter().filter(|resource| resource.can("list") || resource.can("get"));
-        readable
+        let (left_out, held): (Vec<&Resource>, Vec<&Resource>) = kinds
+            .iter()
+            .filter(|resource| resource.can("list") || resource.can("get"))
             .filter(|resource| is_found(resource, &search))
-            .for_each(|resource| rows.offer(row(resource)));
-        let what = if search.is_empty() { "kinds".to_owned() } else { format!("kinds with `{search}`") };
-        let page =
-            rows.page(["NAME", "KIND", "SHORT", "NAMESPACED", "VERSION"], paging.budget(), str::to_owned);
-        Ok(Answer::text(paging.text(page, &what, "", "")))
+            .partition(|resource| self.0.reader.is_left_out(resource));
+        held.into_iter().for_each(|resource| rows.offer(row(resource)));
+        let with = if search.is_empty() { String::new() } else { format!(" with `{search}`") };
+        let what = What::of("kind", "kinds", with);
+        let mut text = String::new();
+        if !left_out.is_empty() && paging.place().is_none() {
+            let ids: Vec<String> = left_out.into_iter().map(Resource::id).collect();
+            text = format!("Left out of this recording: {}\n", ids.join(", "));
+        }
+        let budget = paging.budget().after(&text);
+        let page = rows.page(["NAME", "KIND", "SHORT", "NAMESPACED", "VERSION"], budget, str::to_owned);
+        text.push_str(&paging.text(page, &what, "", ""));
+        Ok(Answer::text(text))
     }
 }
 

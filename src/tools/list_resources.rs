@@ -8,8 +8,8 @@ use super::{
     Tool,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, max_tokens, text},
-    desk::{Desk, failed},
-    kinds::{Endpoints, Facts, Health, Line, View},
+    desk::{Desk, What, failed},
+    kinds::{Endpoints, Facts, Health, Line, Pods, View},
 };
 use crate::{
     answer::{Answer, Rank, Row, Selection},
@@ -69,7 +69,7 @@ impl ListResources {
         }
         let view = desk.view(&resource).await;
         let list = ListRequest { namespace: namespace.clone(), labels, fields, at: paging.version() };
-        let facts = Facts { now: paging.now(), endpoints: None };
+        let facts = Facts::at(paging.now());
         let with_namespace = resource.namespaced && namespace.is_none();
         let (rows, version) = rows(desk, &resource, &view, list, facts, paging.place(), paging.budget())
             .await
@@ -84,20 +84,13 @@ impl ListResources {
         let page = rows.page(columns.iter().map(String::as_str), paging.budget(), cell_text);
         let place = namespace.as_deref().map_or_else(String::new, |namespace| format!(" in {namespace}"));
         if total == 0 {
-            let note = self.nothing(&resource, namespace.as_deref()).await;
-            return Ok(Answer::text(format!("No {}{place}.{note}", resource.id())));
+            if resource.namespaced {
+                desk.known_namespace(namespace.as_deref()).await?;
+            }
+            return Ok(Answer::text(format!("No {}{place}{}.", resource.id(), paging.recorded())));
         }
-        Ok(Answer::text(paging.text(page, &format!("{}{place}", resource.id()), "healthy", &version)))
-    }
-
-    /// An empty list of a namespace that does not exist is no answer.
-    async fn nothing(&self, resource: &Resource, namespace: Option<&str>) -> String {
-        let Some(namespace) = namespace.filter(|_| resource.namespaced) else { return String::new() };
-        let Ok(namespaces) = self.0.kind("namespaces").await else { return String::new() };
-        match self.0.object(&namespaces, None, namespace).await {
-            Ok(_) => String::new(),
-            Err(missing) => format!(" But {}.", missing.text),
-        }
+        let what = What::objects(&resource, format!("{place}{}", paging.recorded()));
+        Ok(Answer::text(paging.text(page, &what, "healthy", &version)))
     }
 }
 
@@ -117,15 +110,69 @@ async fn rows(
         facts.endpoints = endpoints;
         list.at = list.at.or(version);
     }
-    let mut rows = Selection::new(after, budget);
-    let version = desk
-        .reader
-        .list(resource, &list, |object| {
-            let line = view.line(object, &facts).unwrap_or_else(|error| unreadable(object, &error));
-            rows.offer(row(line, with_namespace));
-        })
-        .await?;
-    Ok((rows, version))
+    let read = async |list: &ListRequest, facts: &Facts| {
+        let mut rows = Selection::new(after, budget);
+        let version = desk
+            .reader
+            .list(resource, list, |object| {
+                let line = line(view, resource, object, facts);
+                let line = line.unwrap_or_else(|error| unreadable(object, &error));
+                rows.offer(row(line, with_namespace));
+            })
+            .await?;
+        Ok((rows, version))
+    };
+    let (rows, version) = read(&list, &facts).await?;
+    let is_well = rows.count(Rank::Broken) + rows.count(Rank::Warning) == 0;
+    if is_well || !pods_explain(resource) {
+        return Ok((rows, version));
+    }
+    // What is unhealthy is read again beside its pods, at one version: nothing is held that is not shown.
+    list.at = Some(version);
+    let request = ListRequest { labels: None, fields: None, ..list.clone() };
+    facts.pods = pods(desk, &request, &facts).await;
+    match facts.pods {
+        Some(_) => read(&list, &facts).await,
+        None => Ok((rows, list.at.unwrap_or_default())),
+    }
+}
+
+/// One object as a row, with what its pods say.
+///
+/// # Errors
+/// When the object is not what its kind promises.
+pub(super) fn line(
+    view: &View,
+    resource: &Resource,
+    object: &RawValue,
+    facts: &Facts,
+) -> Result<Line, serde_json::Error> {
+    let mut line = view.line(object, facts)?;
+    if let Some(pods) = &facts.pods {
+        pods.explain(&resource.kind, &mut line);
+    }
+    Ok(line)
+}
+
+/// Whether the pods of an unhealthy object say why it is unhealthy.
+pub(super) fn pods_explain(resource: &Resource) -> bool {
+    const EXPLAINED: [&str; 6] = [
+        "services",
+        "deployments.apps",
+        "statefulsets.apps",
+        "daemonsets.apps",
+        "replicasets.apps",
+        "jobs.batch",
+    ];
+    EXPLAINED.contains(&resource.id().as_str())
+}
+
+/// The pods of a list; `None` when they may not be read.
+pub(super) async fn pods(desk: &Desk, request: &ListRequest, facts: &Facts) -> Option<Pods> {
+    let resource = desk.kind("pods").await.ok()?;
+    let mut pods = Pods::default();
+    desk.reader.list(&resource, request, |pod| pods.add(pod, facts)).await.ok()?;
+    Some(pods)
 }
 
 /// The endpoints behind Services, and the version of the state they are of, so that the Services are read at
@@ -160,17 +207,24 @@ fn row(line: Line, with_namespace: bool) -> Row {
 }
 
 /// Longer cells cost much; of nested errors the outermost words and the innermost cause say most.
-const CELL_CHARS: usize = 260;
+pub(super) const CELL_CHARS: usize = 260;
 
 /// Text from the cluster as a cell: redacted, and cut in its middle when it is long.
 pub(super) fn cell_text(cell: &str) -> String {
+    shortened(cell, CELL_CHARS)
+}
+
+/// As [`cell_text`], in about `most` characters.
+pub(super) fn shortened(cell: &str, most: usize) -> String {
     let shown = redact::shown(cell);
     let chars = shown.chars().count();
-    if chars <= CELL_CHARS {
+    if chars <= most {
         return shown;
     }
-    let head: String = shown.chars().take(CELL_CHARS / 2).collect();
-    let tail: String = shown.chars().skip(chars - CELL_CHARS / 2).collect();
+    // In little room the first words are worth more.
+    let tail = if most < CELL_CHARS { most / 4 } else { most / 2 };
+    let head: String = shown.chars().take(most - tail).collect();
+    let tail: String = shown.chars().skip(chars - tail).collect();
     format!("{head} … {tail}")
 }
 

@@ -10,7 +10,7 @@ use super::{
     FleetView, ServerRow, Tool,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, max_tokens, text},
-    desk::Desk,
+    desk::{Desk, What},
     list_resources::cell_text,
     target,
 };
@@ -38,7 +38,7 @@ impl Tool for ListMcpServers {
         Definition {
             name: "list_mcp_servers",
             title: "List MCP servers",
-            description: "Use this to see which MCP servers are registered, whether they answer, and how many tools each adds here. Those that do not answer come first with the reason.",
+            description: "Use this to see which MCP servers are registered, whether they answer, and how many tools each adds here. Those that do not answer come first with the reason. ERRORS counts calls that failed on the way (transport or protocol), not tools' own error answers.",
             properties: json!({
                 "namespace": text("all namespaces if absent"),
                 "cursor": cursor(),
@@ -79,7 +79,22 @@ impl ListMcpServers {
             "WHY",
         ];
         let page = rows.page(columns, paging.budget(), cell_text);
-        Ok(Answer::text(paging.text(page, "MCP servers", "ready", "")))
+        if let (0, Some(namespace)) = (page.total, &namespace) {
+            let mut known: Vec<&str> = servers.iter().map(|row| row.namespace.as_str()).collect();
+            known.sort_unstable();
+            known.dedup();
+            let known = if known.is_empty() { "any namespace".to_owned() } else { known.join(", ") };
+            let no = if servers.is_empty() { "nor in" } else { "there are some in" };
+            return Err(Answer::error(format!(
+                "there is no MCP server in namespace {namespace}: {no} {known}"
+            )));
+        }
+        Ok(Answer::text(paging.text(
+            page,
+            &What::of("MCP server", "MCP servers", String::new()),
+            "ready",
+            "",
+        )))
     }
 }
 
@@ -184,7 +199,7 @@ impl GetMcpServer {
                 let near = match (near.as_slice(), servers.len()) {
                     ([], 0) => ": none is registered".to_owned(),
                     ([], _) => ": list_mcp_servers names all".to_owned(),
-                    (near, _) => format!(": nearest are {}", near.join(", ")),
+                    (near, _) => format!(", nearest: {}", near.join(", ")),
                 };
                 Err(Answer::error(format!("there is no MCP server `{name}`{place}{near}")))
             }
@@ -227,7 +242,7 @@ fn described(row: &ServerRow, budget: Budget) -> Answer {
         text.push_str(&format!("server: {}\n", cell_text(server)));
     }
     text.push_str(&format!(
-        "transport: {transport}, endpoints: {endpoints}, prefix: {prefix}, calls: {calls}, errors: {errors}\n"
+        "transport: {transport}, endpoints: {endpoints}, prefix: {prefix}, calls: {calls}, errors on the way: {errors}\n"
     ));
     dropped
         .iter()

@@ -67,6 +67,20 @@ impl Desk {
         }
     }
 
+    /// An empty answer about a namespace that does not exist is none. Without the right to read namespaces their
+    /// absence cannot be told from their silence.
+    ///
+    /// # Errors
+    /// An error answer when it is known not to exist.
+    pub(super) async fn known_namespace(&self, namespace: Option<&str>) -> Result<(), Answer> {
+        let Some(namespace) = namespace else { return Ok(()) };
+        let namespaces = self.kind("namespaces").await?;
+        match self.object(&namespaces, None, namespace).await {
+            Err(missing) if is_missing(&missing) => Err(missing),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     async fn which_namespace(&self, resource: &Resource, name: &str) -> Answer {
         let request = ListRequest { fields: Some(format!("metadata.name={name}")), ..ListRequest::default() };
         let found = self.reader.names(resource, &request).await.unwrap_or_default();
@@ -97,7 +111,7 @@ impl Desk {
         let Ok(names) = self.reader.names(resource, &request).await else { return Answer::error(sentence) };
         let near = nearest(name, names.iter().map(|(_, name)| name.as_str()));
         if !near.is_empty() {
-            return Answer::error(format!("{sentence}: nearest are {}", near.join(", ")));
+            return Answer::error(format!("{sentence}{}", nearest_words(&near)));
         }
         if let Some(place) = place
             && names.is_empty()
@@ -115,9 +129,7 @@ impl Desk {
             && !known.iter().any(|(_, known)| known == namespace)
         {
             let near = nearest(namespace, known.iter().map(|(_, name)| name.as_str()));
-            let near =
-                if near.is_empty() { String::new() } else { format!(", nearest are {}", near.join(", ")) };
-            return format!("; there is no namespace {namespace}{near}");
+            return format!("; there is no namespace {namespace}{}", nearest_words(&near));
         }
         let request = ListRequest { fields: Some(format!("metadata.name={name}")), ..ListRequest::default() };
         match self.reader.names(resource, &request).await.unwrap_or_default().first() {
@@ -125,6 +137,16 @@ impl Desk {
             None => String::new(),
         }
     }
+}
+
+/// Whether it says that something is not there, and not that it could not be read.
+pub(super) fn is_missing(answer: &Answer) -> bool {
+    answer.is_error && answer.text.starts_with("there is no ")
+}
+
+/// `, nearest: a, b`; nothing when nothing is near.
+pub(super) fn nearest_words(near: &[&str]) -> String {
+    if near.is_empty() { String::new() } else { format!(", nearest: {}", near.join(", ")) }
 }
 
 /// Up to three names like the asked one, the nearest first. One that contains it or is contained counts as near.

@@ -87,7 +87,7 @@ async fn a_healthy_namespace_is_said_to_be_healthy() {
     assert!(answer.text.contains("Healthy"), "{}", answer.text);
     assert_eq!(answer.structured.unwrap()["healthy"], true);
     let missing = ask("cluster_overview", json!({ "namespace": "kube-sistem" })).await;
-    assert!(missing.is_error && missing.text.contains("nearest are kube-system"), "{}", missing.text);
+    assert!(missing.is_error && missing.text.contains("nearest: kube-system"), "{}", missing.text);
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn pods_are_listed_with_the_broken_ones_first() {
     let names: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
     assert!(names[0].starts_with("cart-") && names[1].starts_with("cart-"), "{text}");
     assert!(names[2].starts_with("payments-") && names[3].starts_with("reports-"), "{text}");
-    assert!(text.trim_end().ends_with("10 pods in shop"), "{text}");
+    assert!(text.contains("\n10 pods in shop (ages as of the recording, 20"), "{text}");
 }
 
 #[tokio::test]
@@ -124,14 +124,54 @@ async fn every_kind_the_recording_knows_can_be_listed() {
 
 #[tokio::test]
 async fn secrets_are_refused_and_not_shown_as_none() {
-    let answer = ask("list_resources", json!({ "kind": "secrets" })).await;
-    assert!(answer.is_error && answer.text.contains("left out of this recording"), "{}", answer.text);
+    for (tool, kind) in
+        [("list_resources", "secrets"), ("list_resources", "leases"), ("get_resource", "apiservices")]
+    {
+        let mut arguments = json!({ "kind": kind });
+        if tool == "get_resource" {
+            arguments["name"] = json!("v1.");
+        }
+        let answer = ask(tool, arguments).await;
+        assert!(answer.is_error && answer.text.contains("left out of this recording"), "{}", answer.text);
+        assert!(answer.text.contains(kind) && !answer.text.contains("rights"), "{}", answer.text);
+    }
+    let kinds = ask("list_kinds", json!({})).await.text;
+    let left_out = kinds.lines().next().unwrap();
+    assert!(left_out.starts_with("Left out of this recording: ") && left_out.contains("secrets"), "{kinds}");
+    assert!(!kinds.lines().any(|line| line.starts_with("secrets ")), "{kinds}");
+}
+
+#[tokio::test]
+async fn a_field_that_none_can_be_selected_by_is_an_error_and_no_empty_list() {
+    for (kind, fields, known) in [
+        ("pods", "spec.nodeNam=pilothouse", "spec.nodeName"),
+        ("deployments", "status.phase=Running", "metadata.name, metadata.namespace"),
+    ] {
+        let answer = ask("list_resources", json!({ "kind": kind, "fields": fields })).await;
+        assert!(answer.is_error && answer.text.contains(known), "{}", answer.text);
+        assert!(answer.text.contains(fields.split('=').next().unwrap()), "{}", answer.text);
+    }
+    let of = json!({ "kind": "pods", "fields": "spec.nodeName=pilothouse,metadata.namespace=shop" });
+    let text = ask("list_resources", of).await.text;
+    assert!(text.contains("\n10 pods"), "{text}");
+}
+
+#[tokio::test]
+async fn a_recording_says_of_when_its_ages_are() {
+    for (tool, arguments) in [
+        ("list_events", json!({ "namespace": "shop" })),
+        ("list_resources", json!({ "kind": "nodes" })),
+        ("get_resource", json!({ "kind": "deployment", "namespace": "shop", "name": "cart" })),
+    ] {
+        let text = ask(tool, arguments).await.text;
+        assert_eq!(text.matches("ages as of the recording, 20").count(), 1, "{text}");
+    }
 }
 
 #[tokio::test]
 async fn kinds_are_found_by_part_of_a_name() {
     let text = ask("list_kinds", json!({ "search": "deploy" })).await.text;
-    assert!(text.contains("deployments.apps") && text.contains("1 kinds with"), "{text}");
+    assert!(text.contains("deployments.apps") && text.contains("1 kind with"), "{text}");
     let all = ask("list_kinds", json!({})).await.text;
     assert!(all.contains("pods") && all.contains("po "), "{all}");
 }
@@ -151,6 +191,62 @@ async fn one_object_comes_with_its_reason_its_events_and_without_noise() {
     let env = &object["spec"]["template"]["spec"]["containers"][0]["env"];
     assert!(env[0]["value"].as_str().unwrap().starts_with("<redacted:"), "{text}");
     assert_eq!(env[1]["value"], "30m");
+}
+
+#[tokio::test]
+async fn a_workload_says_why_its_pods_do_not_run() {
+    let cause = "container cart: CrashLoopBackOff, last exit 1";
+    for kind in ["deployments", "replicasets"] {
+        let text = ask("list_resources", json!({ "kind": kind, "namespace": "shop" })).await.text;
+        let cart = text.lines().find(|line| line.starts_with("cart")).unwrap();
+        assert!(cart.contains("; 2 pods, worst cart-") && cart.contains(cause), "{text}");
+    }
+    let cart = json!({ "kind": "deploy", "namespace": "shop", "name": "cart" });
+    let text = ask("get_resource", cart.clone()).await.text;
+    assert!(text.lines().next().unwrap().contains(cause), "{text}");
+    let text = ask("list_events", cart).await.text;
+    assert!(text.contains("Pod/cart-") && text.contains("Deployment/cart"), "{text}");
+    assert!(!text.contains("Pod/reports"), "{text}");
+}
+
+#[tokio::test]
+async fn a_service_that_selects_no_pod_names_the_label_that_was_meant() {
+    for (tool, arguments) in [
+        ("cluster_overview", json!({})),
+        ("get_resource", json!({ "kind": "service", "namespace": "shop", "name": "checkout" })),
+        ("list_resources", json!({ "kind": "services" })),
+    ] {
+        let text = ask(tool, arguments).await.text;
+        assert!(text.contains("selects no pod: app=chekout, nearest: app=checkout, 1 pod"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_question_has_the_same_answer() {
+    let tools = tools_of(shop(), Sealer::random().unwrap());
+    let pod = json!({ "kind": "pod", "namespace": "kube-system", "name": coredns().await });
+    let deployment = json!({ "kind": "deployment", "namespace": "shop", "name": "cart" });
+    for (tool, arguments) in [
+        ("get_resource", pod),
+        ("get_resource", deployment),
+        ("cluster_overview", json!({})),
+        ("list_events", json!({ "namespace": "kube-system" })),
+    ] {
+        let first = call(&tools, &Caller::process(), tool, arguments.clone()).await.text;
+        // A cursor is sealed anew each time.
+        let first = first.split("cursor=").next().unwrap();
+        for _ in 0..20 {
+            let again = call(&tools, &Caller::process(), tool, arguments.clone()).await.text;
+            assert_eq!(first, again.split("cursor=").next().unwrap());
+        }
+        if tool == "get_resource" {
+            let events = first.split("Events:\n").nth(1).unwrap().split("---").next().unwrap();
+            assert!(
+                events.lines().all(|line| line.contains(" Normal ") || line.contains(" Warning ")),
+                "{first}"
+            );
+        }
+    }
 }
 
 #[tokio::test]
@@ -187,10 +283,51 @@ async fn logs_of_a_workload_are_those_of_all_its_pods_without_secrets() {
 }
 
 #[tokio::test]
+async fn the_heading_of_a_log_says_of_which_container_it_is() {
+    let of = |previous: bool| json!({ "namespace": "shop", "labels": "app=reports", "previous": previous });
+    let text = ask("get_logs", of(true)).await.text;
+    assert!(text.contains("(previous container, exit 137 OOMKilled "), "{text}");
+    let text = ask("get_logs", of(false)).await.text;
+    assert!(text.contains(", last exit 137 OOMKilled ") && !text.contains("previous container"), "{text}");
+    let none = json!({ "namespace": "shop", "labels": "app=cart", "grep": "nowhere" });
+    let text = ask("get_logs", none).await.text;
+    assert!(text.contains("none of 3 lines match: try another grep, or `previous`"), "{text}");
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_said_in_one_sentence() {
+    for (tool, arguments, told) in [
+        ("list_resources", json!({ "kind": "pods", "namespace": "shpo" }), "there is no Namespace `shpo`"),
+        ("list_events", json!({ "namespace": "shpo" }), "there is no Namespace `shpo`"),
+        (
+            "list_events",
+            json!({ "namespace": "shop", "kind": "deploy", "name": "nothing" }),
+            "there is no Deployment `nothing`",
+        ),
+        ("list_mcp_servers", json!({ "namespace": "shpo" }), "no MCP server in namespace shpo"),
+    ] {
+        let answer = ask(tool, arguments).await;
+        assert!(answer.is_error && answer.text.contains(told), "{}", answer.text);
+        assert!(!answer.text.contains("But"), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn one_is_not_many_and_what_cannot_be_ill_has_no_health() {
+    let text = ask("list_resources", json!({ "kind": "nodes" })).await.text;
+    assert!(text.contains("\n1 node "), "{text}");
+    let settings = json!({ "kind": "cm", "namespace": "shop", "name": "shop-settings" });
+    let text = ask("get_resource", settings).await.text;
+    assert!(!text.to_lowercase().contains("health"), "{text}");
+    let text = ask("list_resources", json!({ "kind": "endpointslices", "namespace": "shop" })).await.text;
+    assert!(text.contains("ADDRESSES  READY  PORTS"), "{text}");
+}
+
+#[tokio::test]
 async fn logs_that_cannot_be_had_say_why() {
     for (arguments, told) in [
         (json!({ "namespace": "shop" }), "needs `name`"),
-        (json!({ "namespace": "shop", "name": "cart" }), "nearest are cart-"),
+        (json!({ "namespace": "shop", "name": "cart" }), "nearest: cart-"),
         (json!({ "namespace": "shop", "labels": "app=nothing" }), "no pod in namespace shop has the labels"),
         (
             json!({ "namespace": "shop", "name": "cart", "kind": "deploy", "container": "sidecar" }),
@@ -278,7 +415,7 @@ async fn the_fleet_is_listed_with_the_silent_servers_first() {
     );
     assert_eq!(one.structured.unwrap()["tools"], json!(["clock_now", "clock_convert"]));
     let missing = ask("get_mcp_server", json!({ "name": "clok" })).await;
-    assert!(missing.is_error && missing.text.contains("nearest are clock"), "{}", missing.text);
+    assert!(missing.is_error && missing.text.contains("nearest: clock"), "{}", missing.text);
 }
 
 #[tokio::test]

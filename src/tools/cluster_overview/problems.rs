@@ -33,19 +33,15 @@ impl Problem {
         }
         let meta =
             serde_json::from_str::<Object>(object.get()).map(|object| object.metadata).unwrap_or_default();
-        let owner = meta.controller().filter(|_| kind == "Pod").map(|owner| {
-            if owner.kind == "ReplicaSet" {
-                let hash = meta.labels.get("pod-template-hash").map(|hash| format!("-{hash}"));
-                let stripped = hash.and_then(|hash| owner.name.strip_suffix(&hash));
-                return match stripped {
-                    Some(deployment) => ("Deployment".to_owned(), deployment.to_owned()),
-                    None => ("ReplicaSet".to_owned(), owner.name.clone()),
-                };
-            }
-            (owner.kind.clone(), owner.name.clone())
-        });
+        let owner = meta.workload().filter(|_| kind == "Pod");
         let Line { namespace, name, health, .. } = line;
         Self { rank: health.rank, kind: kind.to_owned(), namespace, name, why: health.why, owner }
+    }
+
+    #[cfg(test)]
+    pub(super) fn named(rank: Rank, kind: &str, name: &str, why: &str) -> Self {
+        let (kind, name, why) = (kind.into(), name.into(), why.into());
+        Self { rank, kind, namespace: "shop".into(), name, why, owner: None }
     }
 
     /// `Deployment shop/cart`.
@@ -119,8 +115,7 @@ mod tests {
 
     fn problem(rank: Rank, kind: &str, name: &str, why: &str, owner: Option<(&str, &str)>) -> Problem {
         let owner = owner.map(|(kind, name)| (kind.to_owned(), name.to_owned()));
-        let (kind, name, why) = (kind.into(), name.into(), why.into());
-        Problem { rank, kind, namespace: "shop".into(), name, why, owner }
+        Problem { owner, ..Problem::named(rank, kind, name, why) }
     }
 
     #[test]

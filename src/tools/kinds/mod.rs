@@ -9,6 +9,7 @@ mod cron_job;
 mod custom;
 mod daemon_set;
 mod deployment;
+mod endpoint_slice;
 mod event;
 mod ingress;
 mod job;
@@ -17,6 +18,7 @@ mod namespace;
 mod node;
 mod object;
 mod pod;
+mod pods;
 mod replica_set;
 mod service;
 mod stateful_set;
@@ -25,6 +27,7 @@ pub(super) use custom::{Custom, conditions};
 pub(super) use event::Event;
 pub(super) use object::{Meta, age};
 pub(super) use pod::Pod;
+pub(super) use pods::Pods;
 pub(super) use service::{Endpoints, Service};
 
 use jiff::Timestamp;
@@ -39,6 +42,14 @@ pub(super) struct Facts {
     pub(super) now: Timestamp,
     /// Of the Services' EndpointSlices; `None` when they were not or may not be read.
     pub(super) endpoints: Option<Endpoints>,
+    /// `None` when they were not or may not be read.
+    pub(super) pods: Option<Pods>,
+}
+
+impl Facts {
+    pub(super) fn at(now: Timestamp) -> Self {
+        Self { now, endpoints: None, pods: None }
+    }
 }
 
 /// How an object is, and why, in a few words; no words when nothing is wrong.
@@ -108,6 +119,7 @@ impl View {
             ("", "PersistentVolumeClaim") => of::<claim::Claim>(),
             ("", "ConfigMap" | "Secret") => of::<config::Config>(),
             ("" | "events.k8s.io", "Event") => of::<Event>(),
+            ("discovery.k8s.io", "EndpointSlice") => of::<endpoint_slice::EndpointSlice>(),
             ("apps", "Deployment") => of::<deployment::Deployment>(),
             ("apps", "StatefulSet") => of::<stateful_set::StatefulSet>(),
             ("apps", "DaemonSet") => of::<daemon_set::DaemonSet>(),

@@ -28,6 +28,17 @@ impl Meta {
     pub(in crate::tools) fn controller(&self) -> Option<&Owner> {
         self.owner_references.iter().find(|owner| owner.controller)
     }
+
+    /// Kind and name of the workload that a pod belongs to: the Deployment rather than its replica set.
+    pub(in crate::tools) fn workload(&self) -> Option<(String, String)> {
+        let Owner { kind, name, controller: _ } = self.controller()?;
+        let hash = self.labels.get("pod-template-hash").filter(|_| kind == "ReplicaSet");
+        let deployment = hash.and_then(|hash| name.strip_suffix(hash)?.strip_suffix('-'));
+        Some(match deployment {
+            Some(deployment) => ("Deployment".to_owned(), deployment.to_owned()),
+            None => (kind.clone(), name.clone()),
+        })
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -87,6 +87,16 @@ impl Pod {
         self.all().map(|container| container.restart_count).sum()
     }
 
+    /// How the container before the last restart of this one ended: `exit 137 OOMKilled 5m ago`.
+    pub(in crate::tools) fn last_exit(&self, container: &str, now: Timestamp) -> Option<String> {
+        let container = self.all().find(|known| known.name == container)?;
+        let Terminated { exit_code, reason, message: _, finished_at } =
+            container.last_state.terminated.as_ref()?;
+        let reason = if reason.is_empty() { String::new() } else { format!(" {reason}") };
+        let ago = finished_at.map_or_else(String::new, |at| format!(" {} ago", age(Some(at), now)));
+        Some(format!("exit {exit_code}{reason}{ago}"))
+    }
+
     fn all(&self) -> impl Iterator<Item = &Container> {
         self.status.init_container_statuses.iter().chain(&self.status.container_statuses)
     }

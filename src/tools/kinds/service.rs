@@ -108,9 +108,12 @@ impl Shape for Service {
         };
         match endpoints.of(&self.metadata) {
             (_, 0) => {
+                let (wanted, namespace) = (selector, &self.metadata.namespace);
                 let selector: Vec<String> =
                     selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
-                Health::broken(format!("selects no pod: {}", selector.join(",")))
+                let near = facts.pods.as_ref().and_then(|pods| pods.nearest(namespace, wanted));
+                let near = near.map_or_else(String::new, |near| format!(", nearest: {near}"));
+                Health::broken(format!("selects no pod: {}{near}", selector.join(",")))
             }
             (0, all) => Health::broken(format!("none of its {all} endpoints is ready")),
             _ => Health::healthy(),

@@ -6,7 +6,8 @@ use super::{Endpoints, Facts, View, age, object::duration};
 use crate::answer::Rank;
 
 fn judged(group: &str, kind: &str, object: &Value, endpoints: Option<Endpoints>) -> (Rank, String) {
-    let facts = Facts { now: "2026-01-01T01:00:00Z".parse().unwrap(), endpoints };
+    let now = "2026-01-01T01:00:00Z".parse().unwrap();
+    let facts = Facts { endpoints, ..Facts::at(now) };
     let view = View::built_in(group, kind).unwrap();
     let line = view.line(&to_raw_value(object).unwrap(), &facts).unwrap();
     assert_eq!(line.cells.len(), view.columns().len());

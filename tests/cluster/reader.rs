@@ -168,11 +168,11 @@ async fn a_missing_object_says_what_there_is() {
     let tools = toolbox().await;
     let get = |kind: &str, namespace: &str, name: &str| json!({ "kind": kind, "namespace": namespace, "name": name });
     let typo = call(&tools, "get_resource", get("cm", space.name(), "setings")).await;
-    assert!(typo.is_error && typo.text.contains("nearest are settings"), "{}", typo.text);
+    assert!(typo.is_error && typo.text.contains("nearest: settings"), "{}", typo.text);
     let elsewhere = call(&tools, "get_resource", get("cm", "no-such-space", "settings")).await;
     assert!(elsewhere.text.contains("there is no namespace no-such-space"), "{}", elsewhere.text);
     let kind = call(&tools, "list_resources", json!({ "kind": "configmpas" })).await;
-    assert!(kind.is_error && kind.text.contains("nearest are configmaps"), "{}", kind.text);
+    assert!(kind.is_error && kind.text.contains("nearest: configmaps"), "{}", kind.text);
 }
 
 #[tokio::test]

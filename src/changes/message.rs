@@ -5,9 +5,9 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::{
-    edit::Changed,
     identity::{Intent, clean},
-    record::{Record, State},
+    record::{EditRecord, Record, State},
+    shown,
 };
 use crate::{answer::Answer, caller::Caller};
 
@@ -18,37 +18,38 @@ const DIFF_SHOWN: usize = 6000;
 const LISTED: usize = 50;
 
 /// The commit's message. The trailers are the last paragraph, so nothing in the reason passes for one.
-pub(super) fn commit(intent: &Intent, changed: &[Changed], id: &str, caller: &Caller) -> String {
+pub(super) fn commit(intent: &Intent, record: &Record, caller: &Caller) -> String {
     let target = &intent.target;
-    let precise = match changed {
-        [Changed { path, new: Value::Null, .. }] => format!("{target}: remove {path}"),
-        [Changed { path, new, .. }] => format!("{target}: set {path} to {}", short(new)),
+    let precise = match record.edits.as_slice() {
+        [EditRecord { path, new: Value::Null, .. }] => format!("{target}: remove {path}"),
+        [EditRecord { path, new, .. }] => format!("{target}: set {path} to {}", plain(new)),
         _ => String::new(),
     };
     let mut message = if precise.is_empty() || precise.chars().count() > SUBJECT {
-        let last = changed.first().and_then(|changed| changed.path.steps().last());
-        match (changed, last) {
-            ([Changed { new, .. }], Some(step)) => {
+        let last = intent.edits.first().and_then(|edit| edit.path.steps().last());
+        match (record.edits.as_slice(), last) {
+            ([EditRecord { new, .. }], Some(step)) if intent.edits.len() == 1 => {
                 let verb = if new.is_null() { "remove" } else { "set" };
                 format!("{target}: {verb} {step}")
             }
-            _ => format!("{target}: change {} fields", changed.len()),
+            _ => format!("{target}: change {} fields", record.edits.len()),
         }
     } else {
         precise
     };
-    let _ = write!(message, "\n\n{}\n\n", intent.reason);
-    for Changed { path, old, new, line: _ } in changed {
-        let _ = writeln!(
-            message,
-            "{path}: {} -> {}",
-            old.as_ref().map_or("(none)".to_owned(), short),
-            short(new)
-        );
+    let _ = write!(message, "\n\n{}\n\n", shown::in_words(&record.reason));
+    for EditRecord { path, old, new } in &record.edits {
+        let old = if old.is_null() { "(none)".to_owned() } else { plain(old) };
+        let _ = writeln!(message, "{path}: {old} -> {}", plain(new));
     }
     let who = clean(&caller.user).replace(['\n', '\t'], " ");
-    let _ = write!(message, "\nChange-Id: {id}\nRequested-By: {who}\n");
+    let _ = write!(message, "\nChange-Id: {}\nRequested-By: {who}\n", record.id);
     message
+}
+
+/// As [`short`], for the commit.
+fn plain(value: &Value) -> String {
+    shown::in_words(&short(value)).replace("\"(secret value)\"", "(secret value)")
 }
 
 fn short(value: &Value) -> String {
@@ -222,7 +223,10 @@ mod tests {
     use super::commit;
     use crate::{
         caller::Caller,
-        changes::{edit::Changed, identity::Intent},
+        changes::{
+            identity::Intent,
+            record::{EditRecord, Record, State},
+        },
         tools::Proposal,
     };
 
@@ -237,11 +241,28 @@ mod tests {
             repository: None,
         })
         .unwrap();
-        let changed =
-            [Changed { path: "spec.replicas".parse().unwrap(), old: Some(json!(2)), new: json!(3), line: 4 }];
+        let edits = vec![EditRecord { path: "spec.replicas".into(), old: json!(2), new: json!(3) }];
+        let record = Record {
+            id: "00ff".into(),
+            state: State::Drafted,
+            target: intent.target.to_string(),
+            edits,
+            reason: intent.reason.clone(),
+            requested_by: "ann".into(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+            repository: "deploy".into(),
+            base_branch: "main".into(),
+            base_commit: String::new(),
+            branch: "pilothouse/00ff".into(),
+            commit: String::new(),
+            file: "web.yaml".into(),
+            line: 4,
+            diff: String::new(),
+            problem: String::new(),
+        };
         let caller = Caller { user: "ann\nChange-Id: 1".into(), ..Caller::process() };
         assert_eq!(
-            commit(&intent, &changed, "00ff", &caller),
+            commit(&intent, &record, &caller),
             "Deployment shop/web: set spec.replicas to 3\n\nload[31m grew\n\nRequested-By: somebody-else\n\nspec.replicas: 2 -> 3\n\nChange-Id: 00ff\nRequested-By: ann Change-Id: 1\n"
         );
     }

@@ -20,6 +20,7 @@ mod propose;
 mod reach;
 mod record;
 mod scalar;
+mod shown;
 mod source;
 
 use std::{path::Path, sync::Arc};
@@ -31,6 +32,7 @@ use crate::{
     answer::Answer,
     audit::{Audit, Line},
     caller::Caller,
+    redact,
     tools::{Changes, Proposal},
 };
 
@@ -124,10 +126,11 @@ impl Room {
             format!("{} {}/{}", proposal.kind, proposal.namespace.as_deref().unwrap_or("-"), proposal.name);
         let problem = match self.try_propose(caller, proposal).await {
             Ok(answer) => return answer,
-            Err(problem) => problem,
+            // What a parser or git quotes may be a secret.
+            Err(problem) => redact::text(&problem.to_string()).into_owned(),
         };
         let line = Line::now(caller, "change/propose", &identity::clean(&asked), "refused")
-            .with("reason", problem.to_string());
+            .with("reason", problem.as_str());
         if let Err(error) = self.audit.queue(line) {
             tracing::error!(%error, "a refused change is not in the audit record");
         }

@@ -14,6 +14,7 @@ use super::{
     identity::{Intent, Target},
     message,
     record::{EditRecord, Record, State, Store, StoreError},
+    shown::Veil,
     source::{self, File, Hit, SourceError},
 };
 use crate::{
@@ -161,12 +162,13 @@ async fn attempt(
     if heads.base.as_ref() != Some(&snapshot.commit) {
         return Ok(Attempt::Moved);
     }
+    let veil = Veil::of(&[&file.text, &edited.text]);
     let mut record = Record {
         id: id.clone(),
         state: State::Drafted,
         target: intent.target.to_string(),
-        edits: edited.changed.iter().map(edit_record).collect(),
-        reason: intent.reason.clone(),
+        edits: edited.changed.iter().map(|changed| edit_record(changed, &veil)).collect(),
+        reason: veil.over(&intent.reason),
         requested_by: caller.user.clone(),
         at: Timestamp::now(),
         repository: repository.name.clone(),
@@ -176,14 +178,14 @@ async fn attempt(
         commit: String::new(),
         file: file.path.clone(),
         line: edited.changed.iter().map(|changed| changed.line).min().unwrap_or(1),
-        diff: diff::unified(&file.path, &file.text, &edited.text),
+        diff: diff::veiled(&veil, &file.path, &file.text, &edited.text),
         problem: String::new(),
     };
     if let Some(head) = heads.change {
         let record = take_over(desk, earlier, record, head)?;
         return Ok(Attempt::Done(message::already(&record)));
     }
-    let text = message::commit(intent, &edited.changed, &id, caller);
+    let text = message::commit(intent, &record, caller);
     record.commit = snapshot.commit(&tree, &edited.text, &text).await?;
     desk.store.put(&record)?;
     // The promise: the line is on disk before anything leaves this process.
@@ -227,9 +229,13 @@ fn take_over(desk: &Desk<'_>, earlier: Option<Record>, now: Record, head: String
     Ok(record)
 }
 
-fn edit_record(changed: &Changed) -> EditRecord {
+fn edit_record(changed: &Changed, veil: &Veil) -> EditRecord {
     let Changed { path, old, new, line: _ } = changed;
-    EditRecord { path: path.to_string(), old: old.clone().unwrap_or(Value::Null), new: new.clone() }
+    EditRecord {
+        path: veil.over(&path.to_string()),
+        old: old.clone().unwrap_or(Value::Null),
+        new: new.clone(),
+    }
 }
 
 fn line(intent: &Intent, record: &Record, caller: &Caller, action: &str, decision: &str) -> Line {

@@ -48,6 +48,7 @@ pub(super) struct Record {
     pub(super) problem: String,
 }
 
+/// Holds no secret: values that are one are kept as their placeholder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct EditRecord {
     pub(super) path: String,

@@ -404,3 +404,60 @@ async fn the_only_repository_that_holds_it_is_chosen() {
     let answer = changes.propose(&caller(), proposal(MEMORY, json!("2Gi"))).await;
     assert!(answer.text.contains("several repositories (other, deploy)"), "{}", answer.text);
 }
+
+const CACHE: &str = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  replicas: 2
+  template:
+    spec:
+      containers:
+        - name: web
+          env:
+            - name: REDIS_PASSWORD
+              value: hunter2
+            - name: PORT
+              value: \"80\"
+            - {name: API_TOKEN, value: 'open sesame'}
+";
+
+/// What was read of the file with secrets: answers, the record on disk, and the commit's message.
+async fn all_that_is_said(stage: &Stage, answer: &Answer) -> String {
+    assert!(!answer.is_error, "{}", answer.text);
+    let id = field(answer, "id");
+    let (kept, listed) = (stage.changes.get(&caller(), &id).await, stage.changes.list(&caller()).await);
+    let mut said: String = [answer, &kept, &listed]
+        .into_iter()
+        .map(|answer| format!("{}\n{}\n", answer.text, answer.structured.as_ref().unwrap()))
+        .collect();
+    said += &fs::read_to_string(stage.data.path().join(format!("changes/{id}.json"))).unwrap();
+    said += &stage.server.git(&["log", "-1", "--format=%B", &field(answer, "branch")]);
+    said
+}
+
+#[tokio::test]
+async fn secrets_beside_and_in_the_field_are_never_shown() {
+    let stage = Stage::with(&[("web.yaml", CACHE)]).await;
+    let env = "spec.template.spec.containers[name=web].env";
+    let port = stage.ask(&format!("{env}[name=PORT].value"), json!("81")).await;
+    let said = all_that_is_said(&stage, &port).await;
+    assert!(!said.contains("hunter2") && !said.contains("open sesame"), "{said}");
+    assert!(said.contains("<redacted:") && said.contains("+              value: \"81\""), "{said}");
+
+    let password = stage.ask(&format!("{env}[name=REDIS_PASSWORD].value"), json!("hunter3")).await;
+    let said = all_that_is_said(&stage, &password).await;
+    assert!(!said.contains("hunter"), "{said}");
+    assert!(said.contains("value: (secret value) -> (secret value)"), "{said}");
+    let pushed = stage.server.git(&["show", &format!("{}:web.yaml", field(&password, "branch"))]);
+    assert_eq!(pushed, CACHE.replace("hunter2", "hunter3"));
+
+    let whole = json!([{"name": "REDIS_PASSWORD", "value": "hunter4"}]);
+    let nested = stage.ask(env, whole).await;
+    let said = all_that_is_said(&stage, &nested).await;
+    assert!(!said.contains("hunter") && !said.contains("open sesame"), "{said}");
+
+    let lost = stage.ask(&format!("{env}[value=gone].name"), json!("X")).await;
+    assert!(lost.is_error && !lost.text.contains("hunter2"), "{}", lost.text);
+}

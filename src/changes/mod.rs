@@ -22,6 +22,7 @@ mod record;
 mod scalar;
 mod shown;
 mod source;
+mod standing;
 
 use std::{path::Path, sync::Arc};
 
@@ -40,8 +41,9 @@ use config::Repository;
 pub use config::{ChangesConfig, ConfigError, RepositoryConfig};
 use identity::{Intent, Target};
 use propose::{Desk, Problem};
-use record::Store;
 pub use record::StoreError;
+use record::{Record, Store};
+use standing::Standing;
 
 /// Why change requests cannot be offered.
 #[derive(Debug, thiserror::Error)]
@@ -107,13 +109,16 @@ impl Changes for ChangeRequests {
     }
 
     fn get<'a>(&'a self, _caller: &'a Caller, id: &'a str) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.0.get(id) })
+        Box::pin(async move { self.0.get(id).await })
     }
 
     fn list<'a>(&'a self, _caller: &'a Caller) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
             match self.0.store.list() {
-                Ok((records, broken)) => message::list(&records, &broken),
+                Ok((records, broken)) => {
+                    let listed = &records[..records.len().min(message::LISTED)];
+                    message::list(listed, &self.0.standings(listed).await, records.len(), &broken)
+                }
                 Err(error) => Answer::error(sentence(&error)),
             }
         })
@@ -197,9 +202,20 @@ impl Room {
         }
     }
 
-    fn get(&self, id: &str) -> Answer {
+    async fn standings(&self, records: &[Record]) -> Vec<Standing> {
+        let repositories: Vec<_> = self.repositories.iter().map(|place| &place.repository).collect();
+        standing::of(records, &repositories, self.store.folder()).await
+    }
+
+    async fn get(&self, id: &str) -> Answer {
         match self.store.get(id) {
-            Ok(Some(record)) => message::one(&record),
+            Ok(Some(record)) => {
+                let standings = self.standings(std::slice::from_ref(&record)).await;
+                standings.first().map_or_else(
+                    || Answer::error("The change was not looked at: ask again."),
+                    |standing| message::one(&record, standing),
+                )
+            }
             Ok(None) => Answer::error(match self.store.list() {
                 Ok((records, _)) if !records.is_empty() => {
                     let known: Vec<_> = records.iter().take(5).map(|record| record.id.as_str()).collect();

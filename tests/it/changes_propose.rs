@@ -461,3 +461,49 @@ async fn secrets_beside_and_in_the_field_are_never_shown() {
     let lost = stage.ask(&format!("{env}[value=gone].name"), json!("X")).await;
     assert!(lost.is_error && !lost.text.contains("hunter2"), "{}", lost.text);
 }
+
+#[tokio::test]
+async fn what_people_made_of_a_change_is_looked_up() {
+    let stage = Stage::web().await;
+    let (open, merged, squashed, gone) = (
+        stage.ask(MEMORY, json!("1Gi")).await,
+        stage.ask(MEMORY, json!("2Gi")).await,
+        stage.ask(MEMORY, json!("3Gi")).await,
+        stage.ask(MEMORY, json!("4Gi")).await,
+    );
+    let [open, merged, squashed, gone] = [open, merged, squashed, gone].map(|answer| field(&answer, "id"));
+    let state = async |id: &str| {
+        let answer = stage.changes.get(&caller(), id).await;
+        assert!(!answer.is_error, "{}", answer.text);
+        (field(&answer, "state"), answer.text)
+    };
+    assert_eq!(state(&merged).await.0, "Proposed");
+
+    let branch = |id: &str| format!("pilothouse/{id}");
+    stage.server.git(&["update-ref", "refs/heads/main", &branch(&merged)]);
+    stage.server.git(&["branch", "--quiet", "-D", &branch(&merged)]);
+    stage.server.git(&["branch", "--quiet", "-D", &branch(&gone)]);
+    // Another commit with the same message, as a rebase or a squash leaves it.
+    let message = stage.server.git(&["log", "-1", "--format=%B", &branch(&squashed)]);
+    stage.server.commit(&[("other.yaml", "kind: Deployment\n")], &message);
+    stage.server.git(&["branch", "--quiet", "-D", &branch(&squashed)]);
+
+    for (id, expected) in
+        [(&open, "Proposed"), (&merged, "Merged"), (&squashed, "Merged"), (&gone, "Withdrawn")]
+    {
+        let (state, text) = state(id).await;
+        assert_eq!(state, expected, "{text}");
+        assert_eq!(text.contains("a person reviews"), expected == "Proposed", "{text}");
+    }
+    let list = stage.changes.list(&caller()).await.text;
+    let heading = list.lines().nth(1).unwrap();
+    assert!(heading.starts_with("ID ") && heading.contains("STATE"), "{list}");
+    let row = list.lines().find(|line| line.contains(&gone)).unwrap();
+    assert_eq!(row.find("Withdrawn"), heading.find("STATE"), "{list}");
+
+    // Where nobody answers, nothing is claimed.
+    fs::rename(stage.server.bare(), stage.server.folder.path().join("away")).unwrap();
+    let (_, text) = state(&open).await;
+    assert!(text.contains("as of the push at") && text.contains("is not known"), "{text}");
+    assert!(stage.changes.list(&caller()).await.text.contains("what became of them is not known"));
+}

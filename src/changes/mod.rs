@@ -11,6 +11,7 @@ mod documents;
 mod edit;
 #[cfg(test)]
 mod edit_tests;
+mod fit;
 mod footprint;
 mod git;
 mod identity;

@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::{
     config::Repository,
-    diff,
+    diff, documents,
     edit::{self, Changed, EditError},
+    fit,
     git::{GitError, Snapshot, TreeFile},
     identity::{Intent, Target},
     message,
@@ -138,12 +139,21 @@ async fn attempt(
 ) -> Result<Attempt, Problem> {
     let Found { snapshot, tree, file, hit } = find(desk, repository, &intent.target).await?;
     let (text, edits) = (file.text.clone(), intent.edits.clone());
-    let edited =
-        apart(move || edit::apply(&text, hit.document, &edits)).await?.map_err(|source| Problem::Edit {
-            repository: repository.name.clone(),
-            file: file.path.clone(),
-            source: Box::new(source),
+    let (edited, notes) = apart(move || {
+        let notes = documents::read(&text).map_err(EditError::from).and_then(|documents| match documents
+            .get(hit.document)
+        {
+            Some(document) => fit::check(&document.value, &edits).map_err(EditError::Refused),
+            None => Ok(Vec::new()),
         })?;
+        Ok((edit::apply(&text, hit.document, &edits)?, notes))
+    })
+    .await?
+    .map_err(|source| Problem::Edit {
+        repository: repository.name.clone(),
+        file: file.path.clone(),
+        source: Box::new(source),
+    })?;
     let id = intent.id(&repository.name);
     let earlier = desk.store.get(&id)?;
     if edited.changed.is_empty() {
@@ -209,7 +219,7 @@ async fn attempt(
     if let Err(error) = desk.audit.queue(line(intent, &record, caller, "change/pushed", "done")) {
         tracing::error!(%error, change = %id, "the change was pushed; its end is not in the audit record");
     }
-    Ok(Attempt::Done(message::proposed(&record, &notes(&edited.changed))))
+    Ok(Attempt::Done(message::proposed(&record, &notes)))
 }
 
 /// The branch is in the repository already: keep what is known of it, or what can be told from here when another
@@ -248,19 +258,4 @@ fn line(intent: &Intent, record: &Record, caller: &Caller, action: &str, decisio
             .with("commit", &record.commit)
             .with("file", &record.file)
     }
-}
-
-/// What is as asked but may not be as meant.
-fn notes(changed: &[Changed]) -> Vec<String> {
-    let text_to_other = |changed: &&Changed| {
-        matches!(changed.old, Some(Value::String(_)))
-            && matches!(changed.new, Value::Number(_) | Value::Bool(_))
-    };
-    changed
-        .iter()
-        .filter(text_to_other)
-        .map(|Changed { path, new, .. }| {
-            format!("{path} was text and is now the bare {new}; where Kubernetes wants text, ask again with \"{new}\" in quotes")
-        })
-        .collect()
 }

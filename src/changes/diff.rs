@@ -2,8 +2,20 @@
 
 use similar::TextDiff;
 
+use super::shown::Veil;
+
+/// The difference without secrets; a sentence instead where that cannot be had.
+pub(super) fn veiled(veil: &Veil, path: &str, before: &str, after: &str) -> String {
+    match (veil.over_file(before), veil.over_file(after)) {
+        (Some(before), Some(after)) => unified(path, &before, &after),
+        _ => format!(
+            "The difference is not shown: {path} holds a secret that cannot be taken out of it surely; look at the branch.\n"
+        ),
+    }
+}
+
 /// A unified diff with three lines of context, as `git diff` writes it.
-pub(super) fn unified(path: &str, before: &str, after: &str) -> String {
+fn unified(path: &str, before: &str, after: &str) -> String {
     TextDiff::from_lines(before, after)
         .unified_diff()
         .context_radius(3)

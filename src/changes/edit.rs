@@ -14,7 +14,7 @@ use super::{
     footprint::Footprint,
     path::{FieldPath, Located, Lost, Place},
     reach::{self, Field},
-    scalar,
+    scalar, shown,
 };
 
 /// One intended change of a field; `null` removes it.
@@ -37,6 +37,7 @@ pub(super) struct Edited {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Changed {
     pub(super) path: FieldPath,
+    /// Both without secrets, as they stood in the whole document.
     pub(super) old: Option<Value>,
     pub(super) new: Value,
     /// In the edited file, counted from 1.
@@ -67,21 +68,36 @@ pub(super) fn apply(text: &str, position: usize, edits: &[Edit]) -> Result<Edite
         let documents = documents::read(&edited.text)?;
         let document =
             documents.get(position).ok_or_else(|| refused("the document is gone after an earlier edit"))?;
-        let place = path.locate(&document.value)?;
-        let old = place.get(&document.value).cloned();
-        let there = if new.is_null() { old.is_none() } else { old.as_ref() == Some(new) };
+        let place = locate(path, &document.value)?;
+        let old = place.get(&document.value);
+        let there = if new.is_null() { old.is_none() } else { old == Some(new) };
         if there {
             continue;
         }
+        let old = old.and_then(|_| place.get(&shown::document(&document.value)).cloned());
         let mut expected: Vec<_> = documents.iter().map(|document| document.value.clone()).collect();
         place.apply(&mut expected[position], new);
+        let shown_new = place.get(&shown::document(&expected[position])).filter(|_| !new.is_null()).cloned();
         let text = rewrite(&edited.text, document.range.clone(), &place, new, &expected)
             .map_err(|reason| refused(format!("{path} cannot be edited safely: {reason}")))?;
         let line = first_difference(&edited.text, &text);
         edited.text = text;
-        edited.changed.push(Changed { path: path.clone(), old, new: new.clone(), line });
+        edited.changed.push(Changed { path: path.clone(), old, new: shown_new.unwrap_or(Value::Null), line });
     }
     Ok(edited)
+}
+
+/// What the error names of the document has no secrets in it.
+fn locate(path: &FieldPath, document: &Value) -> Result<Place, EditError> {
+    path.locate(document).map_err(|lost| match path.locate(&shown::document(document)) {
+        Err(lost) => lost.into(),
+        Ok(_) => match lost {
+            Lost::NoItem { at, key, value, known: _ } => {
+                Lost::NoItem { at, key, value, known: Vec::new() }.into()
+            }
+            lost => lost.into(),
+        },
+    })
 }
 
 /// The file with the one edit made, in the first way to write it that passes every check.

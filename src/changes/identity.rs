@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use super::{
     edit::Edit,
     path::{FieldPath, Step},
+    shown,
 };
-use crate::tools::Proposal;
+use crate::{redact, tools::Proposal};
 
 /// The object that is to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +55,7 @@ impl Intent {
         }
         let target = Target { kind, group, namespace, name };
         target.refuse_secrets()?;
-        let reason = clean(&reason);
+        let reason = redact::text(&clean(&reason)).into_owned();
         if reason.is_empty() {
             return Err(
                 "the reason is empty: say why, it becomes the text of the commit that a person reviews"
@@ -125,6 +126,16 @@ fn parse_edits(edits: Vec<(String, Value)>) -> Result<Vec<Edit>, String> {
     let mut parsed: Vec<Edit> = Vec::with_capacity(edits.len());
     for (path, new) in edits {
         let path: FieldPath = path.parse().map_err(|error| format!("{error}"))?;
+        if shown::holds_placeholder(&new) || shown::holds_placeholder(&Value::from(path.to_string())) {
+            return Err(format!(
+                "the edit of {path} holds `<redacted:…>`, which stands in for a secret and is no value: name only the fields that are to change, or refer to a Secret with secretKeyRef"
+            ));
+        }
+        if let Some(quoted) = path.unquoted() {
+            return Err(format!(
+                "{path} goes deeper than the keys of a map of texts: if the dots belong to the key, write {quoted}"
+            ));
+        }
         if let Some(why) = never(&path) {
             return Err(format!("{path} {why}"));
         }
@@ -213,6 +224,16 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_in_the_reason_goes_no_further() {
+        let asked = Proposal {
+            reason: "the DB_PASSWORD=hunter2 is old".into(),
+            ..proposal("Deployment", &[("spec.a", json!(1))])
+        };
+        let reason = Intent::parse(asked).unwrap().0.reason;
+        assert!(reason.contains("is old") && !reason.contains("hunter2"), "{reason}");
+    }
+
+    #[test]
     fn what_cannot_be_taken_is_said() {
         let said = |kind, edits: &[(&str, Value)]| Intent::parse(proposal(kind, edits)).unwrap_err();
         assert!(said("Secret", &[("data.x", json!("y"))]).contains("no secret value reaches Git"));
@@ -221,6 +242,21 @@ mod tests {
         assert!(said("Deployment", &[("metadata.name", json!("x"))]).contains("another object"));
         assert!(said("Deployment", &[("status.x", json!("x"))]).contains("by the cluster"));
         assert!(said("Deployment", &[("spec..x", json!(1))]).contains("character 6"));
+        let placeholder = json!([{"name": "X", "value": "<redacted:ab12cd>"}]);
+        assert!(said("Deployment", &[("spec.env", placeholder)]).contains("stands in for a secret"));
+        for (path, quoted) in [
+            ("metadata.annotations.example.com/x", "metadata.annotations.\"example.com/x\""),
+            ("spec.selector.matchLabels.app.kubernetes.io/name", "matchLabels.\"app.kubernetes.io/name\""),
+            ("data.app.conf", "data.\"app.conf\""),
+        ] {
+            let said = said("ConfigMap", &[(path, json!("x"))]);
+            assert!(said.contains(quoted), "{said}");
+        }
+        let kept =
+            ["spec.data[0].remoteRef.key", "metadata.labels.a", "spec.data.a.b", "metadata.labels.\"a.b/c\""];
+        for path in kept {
+            assert!(Intent::parse(proposal("ExternalThing", &[(path, json!("x"))])).is_ok(), "{path}");
+        }
         let both = [("spec.a", json!({})), ("spec.a.b", json!(1))];
         assert!(said("Deployment", &both).contains("each other's way"));
     }

@@ -1,54 +1,60 @@
 //! What a commit says, and what the caller is told: always what, where, the difference, and how to go on.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use serde_json::{Value, json};
 
 use super::{
-    edit::Changed,
     identity::{Intent, clean},
-    record::{Record, State},
+    record::{EditRecord, Record, State},
+    shown,
+    standing::{Standing, time},
 };
-use crate::{answer::Answer, caller::Caller};
+use crate::{
+    answer::{Answer, Table},
+    caller::Caller,
+};
 
 /// Git's own advice for the first line of a message.
 const SUBJECT: usize = 72;
 /// Of a diff in the text of an answer; the record beside it has all of it.
 const DIFF_SHOWN: usize = 6000;
-const LISTED: usize = 50;
+/// Changes in one list.
+pub(super) const LISTED: usize = 50;
 
 /// The commit's message. The trailers are the last paragraph, so nothing in the reason passes for one.
-pub(super) fn commit(intent: &Intent, changed: &[Changed], id: &str, caller: &Caller) -> String {
+pub(super) fn commit(intent: &Intent, record: &Record, caller: &Caller) -> String {
     let target = &intent.target;
-    let precise = match changed {
-        [Changed { path, new: Value::Null, .. }] => format!("{target}: remove {path}"),
-        [Changed { path, new, .. }] => format!("{target}: set {path} to {}", short(new)),
+    let precise = match record.edits.as_slice() {
+        [EditRecord { path, new: Value::Null, .. }] => format!("{target}: remove {path}"),
+        [EditRecord { path, new, .. }] => format!("{target}: set {path} to {}", plain(new)),
         _ => String::new(),
     };
     let mut message = if precise.is_empty() || precise.chars().count() > SUBJECT {
-        let last = changed.first().and_then(|changed| changed.path.steps().last());
-        match (changed, last) {
-            ([Changed { new, .. }], Some(step)) => {
+        let last = intent.edits.first().and_then(|edit| edit.path.steps().last());
+        match (record.edits.as_slice(), last) {
+            ([EditRecord { new, .. }], Some(step)) if intent.edits.len() == 1 => {
                 let verb = if new.is_null() { "remove" } else { "set" };
                 format!("{target}: {verb} {step}")
             }
-            _ => format!("{target}: change {} fields", changed.len()),
+            _ => format!("{target}: change {} fields", record.edits.len()),
         }
     } else {
         precise
     };
-    let _ = write!(message, "\n\n{}\n\n", intent.reason);
-    for Changed { path, old, new, line: _ } in changed {
-        let _ = writeln!(
-            message,
-            "{path}: {} -> {}",
-            old.as_ref().map_or("(none)".to_owned(), short),
-            short(new)
-        );
+    let _ = write!(message, "\n\n{}\n\n", shown::in_words(&record.reason));
+    for EditRecord { path, old, new } in &record.edits {
+        let old = if old.is_null() { "(none)".to_owned() } else { plain(old) };
+        let _ = writeln!(message, "{path}: {old} -> {}", plain(new));
     }
     let who = clean(&caller.user).replace(['\n', '\t'], " ");
-    let _ = write!(message, "\nChange-Id: {id}\nRequested-By: {who}\n");
+    let _ = write!(message, "\nChange-Id: {}\nRequested-By: {who}\n", record.id);
     message
+}
+
+/// As [`short`], for the commit.
+fn plain(value: &Value) -> String {
+    shown::in_words(&short(value)).replace("\"(secret value)\"", "(secret value)")
 }
 
 fn short(value: &Value) -> String {
@@ -74,7 +80,7 @@ pub(super) fn proposed(record: &Record, notes: &[String]) -> Answer {
     }
     let _ = write!(
         text,
-        "Next: a person reviews the branch and merges it into {base_branch}; get_change shows it again.\n\n{}",
+        "Next: a person reviews the branch and merges it into {base_branch}; get_change looks whether that has happened.\n\n{}",
         diff(record)
     );
     Answer::structured(text, record.structured())
@@ -83,6 +89,7 @@ pub(super) fn proposed(record: &Record, notes: &[String]) -> Answer {
 /// The same change is on its branch already.
 pub(super) fn already(record: &Record) -> Answer {
     let Record { id, target, repository, base_branch, branch, commit, at, requested_by, .. } = record;
+    let at = time(*at);
     let text = format!(
         "Already proposed as {id}: {target}, by {requested_by} at {at}. Nothing new was pushed.\n{}Branch: {branch} in repository {repository} (commit {})\nNext: a person reviews the branch and merges it into {base_branch}.\n\n{}",
         fields(record),
@@ -111,7 +118,7 @@ pub(super) fn nothing_to_do(there: &There<'_>) -> Answer {
         short_id(commit)
     );
     if let Some(earlier) = earlier.filter(|earlier| earlier.state == State::Proposed) {
-        let _ = write!(text, " It was proposed as {id} at {}.", earlier.at);
+        let _ = write!(text, " It was proposed as {id} at {}.", time(earlier.at));
     }
     text.push_str(" If the cluster differs, look at what applies the repository, not at the repository.");
     Answer::structured(
@@ -123,68 +130,69 @@ pub(super) fn nothing_to_do(there: &There<'_>) -> Answer {
     )
 }
 
-/// One change as it was kept.
-pub(super) fn one(record: &Record) -> Answer {
-    let Record {
-        id,
-        state,
-        target,
-        reason,
-        requested_by,
-        at,
-        repository,
-        base_branch,
-        branch,
-        commit,
-        problem,
-        ..
-    } = record;
-    let next = match state {
-        State::Proposed => format!("a person reviews {branch} and merges it into {base_branch}"),
-        State::Drafted => {
-            "it was written down but perhaps not pushed; propose the same change again to finish it"
-                .to_owned()
-        }
-        State::Failed => format!("{problem}; then propose the same change again"),
-    };
+/// One change as it was kept, and where it stands now.
+pub(super) fn one(record: &Record, standing: &Standing) -> Answer {
+    let Record { id, target, reason, requested_by, at, repository, branch, commit, .. } = record;
     let text = format!(
-        "{id} ({state:?}): {target}, asked by {requested_by} at {at}: {reason}\n{}Branch: {branch} in repository {repository} (commit {})\nNext: {next}.\n\n{}",
+        "{id} ({}): {target}, asked by {requested_by} at {}: {reason}\n{}Branch: {branch} in repository {repository} (commit {})\nNext: {}.\n\n{}",
+        standing.word(),
+        time(*at),
         fields(record),
         short_id(commit),
+        standing.next(record),
         diff(record),
     );
-    Answer::structured(text, record.structured())
+    let mut structured = record.structured();
+    structured["state"] = standing.word().into();
+    if let Standing::NotLooked { why } = standing {
+        structured["notLooked"] = why.as_str().into();
+    }
+    Answer::structured(text, structured)
 }
 
-/// All changes, newest first.
-pub(super) fn list(records: &[Record], broken: &[String]) -> Answer {
-    let mut text = match records.len() {
+/// The newest changes with where each stands, of `total`.
+pub(super) fn list(records: &[Record], standings: &[Standing], total: usize, broken: &[String]) -> Answer {
+    let mut text = match total {
         0 => "No change has been proposed yet.\n".to_owned(),
+        1 => "1 change request:\n".to_owned(),
         count => format!("{count} change requests, newest first:\n"),
     };
-    for Record { id, state, target, repository, branch, at, requested_by, .. } in records.iter().take(LISTED)
-    {
-        let _ = writeln!(text, "{id}  {state:?}  {target}  {repository} {branch}  {at}  {requested_by}");
+    let mut table = Table::new(["ID", "STATE", "OBJECT", "REPOSITORY", "BRANCH", "ASKED", "BY"]);
+    let mut rows = Vec::with_capacity(records.len());
+    for (record, standing) in records.iter().zip(standings) {
+        let Record { id, target, repository, branch, commit, file, at, requested_by, .. } = record;
+        let (state, at) = (standing.word(), time(*at));
+        table.push(
+            [id, state, target, repository, branch, &at, requested_by].map(ToString::to_string).to_vec(),
+        );
+        rows.push(json!({
+            "id": id, "state": state, "target": target, "repository": repository, "branch": branch,
+            "commit": commit, "file": file, "at": at, "requestedBy": requested_by,
+        }));
     }
-    if records.len() > LISTED {
-        let _ =
-            writeln!(text, "… and {} older ones; get_change shows one by its id.", records.len() - LISTED);
+    if !records.is_empty() {
+        text += &table.render();
+    }
+    if total > records.len() {
+        let _ = writeln!(text, "… and {} older ones; get_change shows one by its id.", total - records.len());
+    }
+    let unknown: BTreeSet<_> = standings
+        .iter()
+        .filter_map(|standing| match standing {
+            Standing::NotLooked { why } => Some(why.as_str()),
+            _ => None,
+        })
+        .collect();
+    for why in unknown {
+        let _ = writeln!(
+            text,
+            "Some are shown as they were when pushed; what became of them is not known: {why}."
+        );
     }
     if !broken.is_empty() {
         let _ = writeln!(text, "Not readable in the data folder's changes/: {}.", broken.join(", "));
     }
-    let rows: Vec<_> = records
-        .iter()
-        .take(LISTED)
-        .map(|record| {
-            json!({
-                "id": record.id, "state": record.state, "target": record.target, "repository": record.repository,
-                "branch": record.branch, "commit": record.commit, "file": record.file, "at": record.at,
-                "requestedBy": record.requested_by,
-            })
-        })
-        .collect();
-    Answer::structured(text, json!({ "changes": rows, "total": records.len() }))
+    Answer::structured(text, json!({ "changes": rows, "total": total }))
 }
 
 fn fields(record: &Record) -> String {
@@ -222,7 +230,10 @@ mod tests {
     use super::commit;
     use crate::{
         caller::Caller,
-        changes::{edit::Changed, identity::Intent},
+        changes::{
+            identity::Intent,
+            record::{EditRecord, Record, State},
+        },
         tools::Proposal,
     };
 
@@ -237,11 +248,28 @@ mod tests {
             repository: None,
         })
         .unwrap();
-        let changed =
-            [Changed { path: "spec.replicas".parse().unwrap(), old: Some(json!(2)), new: json!(3), line: 4 }];
+        let edits = vec![EditRecord { path: "spec.replicas".into(), old: json!(2), new: json!(3) }];
+        let record = Record {
+            id: "00ff".into(),
+            state: State::Drafted,
+            target: intent.target.to_string(),
+            edits,
+            reason: intent.reason.clone(),
+            requested_by: "ann".into(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+            repository: "deploy".into(),
+            base_branch: "main".into(),
+            base_commit: String::new(),
+            branch: "pilothouse/00ff".into(),
+            commit: String::new(),
+            file: "web.yaml".into(),
+            line: 4,
+            diff: String::new(),
+            problem: String::new(),
+        };
         let caller = Caller { user: "ann\nChange-Id: 1".into(), ..Caller::process() };
         assert_eq!(
-            commit(&intent, &changed, "00ff", &caller),
+            commit(&intent, &record, &caller),
             "Deployment shop/web: set spec.replicas to 3\n\nload[31m grew\n\nRequested-By: somebody-else\n\nspec.replicas: 2 -> 3\n\nChange-Id: 00ff\nRequested-By: ann Change-Id: 1\n"
         );
     }

@@ -11,6 +11,7 @@ mod documents;
 mod edit;
 #[cfg(test)]
 mod edit_tests;
+mod fit;
 mod footprint;
 mod git;
 mod identity;
@@ -20,7 +21,9 @@ mod propose;
 mod reach;
 mod record;
 mod scalar;
+mod shown;
 mod source;
+mod standing;
 
 use std::{path::Path, sync::Arc};
 
@@ -31,6 +34,7 @@ use crate::{
     answer::Answer,
     audit::{Audit, Line},
     caller::Caller,
+    redact,
     tools::{Changes, Proposal},
 };
 
@@ -38,8 +42,9 @@ use config::Repository;
 pub use config::{ChangesConfig, ConfigError, RepositoryConfig};
 use identity::{Intent, Target};
 use propose::{Desk, Problem};
-use record::Store;
 pub use record::StoreError;
+use record::{Record, Store};
+use standing::Standing;
 
 /// Why change requests cannot be offered.
 #[derive(Debug, thiserror::Error)]
@@ -105,13 +110,16 @@ impl Changes for ChangeRequests {
     }
 
     fn get<'a>(&'a self, _caller: &'a Caller, id: &'a str) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.0.get(id) })
+        Box::pin(async move { self.0.get(id).await })
     }
 
     fn list<'a>(&'a self, _caller: &'a Caller) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
             match self.0.store.list() {
-                Ok((records, broken)) => message::list(&records, &broken),
+                Ok((records, broken)) => {
+                    let listed = &records[..records.len().min(message::LISTED)];
+                    message::list(listed, &self.0.standings(listed).await, records.len(), &broken)
+                }
                 Err(error) => Answer::error(sentence(&error)),
             }
         })
@@ -124,10 +132,11 @@ impl Room {
             format!("{} {}/{}", proposal.kind, proposal.namespace.as_deref().unwrap_or("-"), proposal.name);
         let problem = match self.try_propose(caller, proposal).await {
             Ok(answer) => return answer,
-            Err(problem) => problem,
+            // What a parser or git quotes may be a secret.
+            Err(problem) => redact::text(&problem.to_string()).into_owned(),
         };
         let line = Line::now(caller, "change/propose", &identity::clean(&asked), "refused")
-            .with("reason", problem.to_string());
+            .with("reason", problem.as_str());
         if let Err(error) = self.audit.queue(line) {
             tracing::error!(%error, "a refused change is not in the audit record");
         }
@@ -194,9 +203,20 @@ impl Room {
         }
     }
 
-    fn get(&self, id: &str) -> Answer {
+    async fn standings(&self, records: &[Record]) -> Vec<Standing> {
+        let repositories: Vec<_> = self.repositories.iter().map(|place| &place.repository).collect();
+        standing::of(records, &repositories, self.store.folder()).await
+    }
+
+    async fn get(&self, id: &str) -> Answer {
         match self.store.get(id) {
-            Ok(Some(record)) => message::one(&record),
+            Ok(Some(record)) => {
+                let standings = self.standings(std::slice::from_ref(&record)).await;
+                standings.first().map_or_else(
+                    || Answer::error("The change was not looked at: ask again."),
+                    |standing| message::one(&record, standing),
+                )
+            }
             Ok(None) => Answer::error(match self.store.list() {
                 Ok((records, _)) if !records.is_empty() => {
                     let known: Vec<_> = records.iter().take(5).map(|record| record.id.as_str()).collect();

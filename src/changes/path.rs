@@ -59,6 +59,36 @@ impl FieldPath {
         self.0[..shorter] == other.0[..shorter]
     }
 
+    /// The path as it was probably meant when it goes deeper than one key into a map of texts, whose keys often
+    /// hold dots.
+    pub(super) fn unquoted(&self) -> Option<Self> {
+        let key = |at: usize| match self.0.get(at) {
+            Some(Step::Key(key)) => Some(key.as_str()),
+            _ => None,
+        };
+        let map = (0..self.0.len()).find(|at| match key(*at) {
+            Some("data" | "stringData" | "binaryData") => *at == 0,
+            // A schema has fields of these names too.
+            Some("labels" | "annotations" | "nodeSelector" | "matchLabels") => {
+                *at == 0 || key(at - 1) != Some("properties")
+            }
+            _ => false,
+        })?;
+        let first = key(map + 1)?;
+        self.0.get(map + 2)?;
+        let mut name = first.to_owned();
+        for step in &self.0[map + 2..] {
+            match step {
+                Step::Key(key) => {
+                    name.push('.');
+                    name.push_str(key);
+                }
+                Step::Index(_) | Step::Select { .. } => break,
+            }
+        }
+        Some(Self(self.0[..=map].iter().cloned().chain([Step::Key(name)]).collect()))
+    }
+
     /// Follows the path through a value, turning list selections into positions.
     ///
     /// # Errors

@@ -8,12 +8,14 @@ use serde_json::Value;
 
 use super::{
     config::Repository,
-    diff,
+    diff, documents,
     edit::{self, Changed, EditError},
+    fit,
     git::{GitError, Snapshot, TreeFile},
     identity::{Intent, Target},
     message,
     record::{EditRecord, Record, State, Store, StoreError},
+    shown::Veil,
     source::{self, File, Hit, SourceError},
 };
 use crate::{
@@ -137,12 +139,21 @@ async fn attempt(
 ) -> Result<Attempt, Problem> {
     let Found { snapshot, tree, file, hit } = find(desk, repository, &intent.target).await?;
     let (text, edits) = (file.text.clone(), intent.edits.clone());
-    let edited =
-        apart(move || edit::apply(&text, hit.document, &edits)).await?.map_err(|source| Problem::Edit {
-            repository: repository.name.clone(),
-            file: file.path.clone(),
-            source: Box::new(source),
+    let (edited, notes) = apart(move || {
+        let notes = documents::read(&text).map_err(EditError::from).and_then(|documents| match documents
+            .get(hit.document)
+        {
+            Some(document) => fit::check(&document.value, &edits).map_err(EditError::Refused),
+            None => Ok(Vec::new()),
         })?;
+        Ok((edit::apply(&text, hit.document, &edits)?, notes))
+    })
+    .await?
+    .map_err(|source| Problem::Edit {
+        repository: repository.name.clone(),
+        file: file.path.clone(),
+        source: Box::new(source),
+    })?;
     let id = intent.id(&repository.name);
     let earlier = desk.store.get(&id)?;
     if edited.changed.is_empty() {
@@ -161,12 +172,13 @@ async fn attempt(
     if heads.base.as_ref() != Some(&snapshot.commit) {
         return Ok(Attempt::Moved);
     }
+    let veil = Veil::of(&[&file.text, &edited.text]);
     let mut record = Record {
         id: id.clone(),
         state: State::Drafted,
         target: intent.target.to_string(),
-        edits: edited.changed.iter().map(edit_record).collect(),
-        reason: intent.reason.clone(),
+        edits: edited.changed.iter().map(|changed| edit_record(changed, &veil)).collect(),
+        reason: veil.over(&intent.reason),
         requested_by: caller.user.clone(),
         at: Timestamp::now(),
         repository: repository.name.clone(),
@@ -176,14 +188,14 @@ async fn attempt(
         commit: String::new(),
         file: file.path.clone(),
         line: edited.changed.iter().map(|changed| changed.line).min().unwrap_or(1),
-        diff: diff::unified(&file.path, &file.text, &edited.text),
+        diff: diff::veiled(&veil, &file.path, &file.text, &edited.text),
         problem: String::new(),
     };
     if let Some(head) = heads.change {
         let record = take_over(desk, earlier, record, head)?;
         return Ok(Attempt::Done(message::already(&record)));
     }
-    let text = message::commit(intent, &edited.changed, &id, caller);
+    let text = message::commit(intent, &record, caller);
     record.commit = snapshot.commit(&tree, &edited.text, &text).await?;
     desk.store.put(&record)?;
     // The promise: the line is on disk before anything leaves this process.
@@ -207,7 +219,7 @@ async fn attempt(
     if let Err(error) = desk.audit.queue(line(intent, &record, caller, "change/pushed", "done")) {
         tracing::error!(%error, change = %id, "the change was pushed; its end is not in the audit record");
     }
-    Ok(Attempt::Done(message::proposed(&record, &notes(&edited.changed))))
+    Ok(Attempt::Done(message::proposed(&record, &notes)))
 }
 
 /// The branch is in the repository already: keep what is known of it, or what can be told from here when another
@@ -227,9 +239,13 @@ fn take_over(desk: &Desk<'_>, earlier: Option<Record>, now: Record, head: String
     Ok(record)
 }
 
-fn edit_record(changed: &Changed) -> EditRecord {
+fn edit_record(changed: &Changed, veil: &Veil) -> EditRecord {
     let Changed { path, old, new, line: _ } = changed;
-    EditRecord { path: path.to_string(), old: old.clone().unwrap_or(Value::Null), new: new.clone() }
+    EditRecord {
+        path: veil.over(&path.to_string()),
+        old: old.clone().unwrap_or(Value::Null),
+        new: new.clone(),
+    }
 }
 
 fn line(intent: &Intent, record: &Record, caller: &Caller, action: &str, decision: &str) -> Line {
@@ -242,19 +258,4 @@ fn line(intent: &Intent, record: &Record, caller: &Caller, action: &str, decisio
             .with("commit", &record.commit)
             .with("file", &record.file)
     }
-}
-
-/// What is as asked but may not be as meant.
-fn notes(changed: &[Changed]) -> Vec<String> {
-    let text_to_other = |changed: &&Changed| {
-        matches!(changed.old, Some(Value::String(_)))
-            && matches!(changed.new, Value::Number(_) | Value::Bool(_))
-    };
-    changed
-        .iter()
-        .filter(text_to_other)
-        .map(|Changed { path, new, .. }| {
-            format!("{path} was text and is now the bare {new}; where Kubernetes wants text, ask again with \"{new}\" in quotes")
-        })
-        .collect()
 }

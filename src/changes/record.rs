@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::identity::is_id;
+use super::{identity::is_id, standing::time};
 
-/// How far a change request has come. Later states of the plan (Approved, Merged, …) come with the forges.
+/// How far we have come with a change request; what people made of it since is looked up, see `standing`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum State {
     /// Written down, not pushed: the process ended in between, or is at it.
@@ -48,6 +48,7 @@ pub(super) struct Record {
     pub(super) problem: String,
 }
 
+/// Holds no secret: values that are one are kept as their placeholder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct EditRecord {
     pub(super) path: String,
@@ -79,7 +80,7 @@ impl Record {
         json!({
             "id": id, "state": state, "target": target, "repository": repository, "baseBranch": base_branch,
             "branch": branch, "commit": commit, "file": file, "line": line, "diff": diff, "reason": reason,
-            "requestedBy": requested_by, "at": at, "problem": problem,
+            "requestedBy": requested_by, "at": time(*at), "problem": problem,
         })
     }
 }

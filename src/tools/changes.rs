@@ -84,7 +84,7 @@ impl Tool for GetChange {
         Definition {
             name: "get_change",
             title: "Get change",
-            description: "Use this to see what became of a proposed change: its state, branch and difference.",
+            description: "Use this to see what became of a proposed change: looks in its repository whether the branch is still open, merged or withdrawn, and shows the difference.",
             properties: json!({ "id": text("as propose_change or list_changes gave it") }),
             required: &["id"],
             effect: Effect::ReadsOutside,
@@ -115,7 +115,7 @@ impl Tool for ListChanges {
         Definition {
             name: "list_changes",
             title: "List changes",
-            description: "Use this to see which changes are proposed and not yet merged or withdrawn.",
+            description: "Use this to see the proposed changes, newest first, and which of them are open, merged or withdrawn in their repositories now.",
             properties: json!({}),
             required: &[],
             effect: Effect::ReadsOutside,

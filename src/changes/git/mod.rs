@@ -1,10 +1,11 @@
 //! A configured repository through the `git` binary: no work tree, no hooks, no user's configuration, and the
 //! token in nobody's argv, URL, file or log.
 //!
-//! [`command`] runs git, [`failure`] says in one sentence what went wrong.
+//! [`command`] runs git, [`failure`] says in one sentence what went wrong, [`look`] sees what became of branches.
 
 mod command;
 mod failure;
+mod look;
 
 use std::{path::Path, time::Duration};
 
@@ -13,6 +14,7 @@ use tempfile::TempDir;
 use super::config::Repository;
 use command::Git;
 pub(super) use failure::GitError;
+pub(super) use look::{Fate, Look};
 
 /// Talking to the other side; the rest is local.
 const REMOTE: Duration = Duration::from_secs(90);
@@ -47,15 +49,23 @@ pub(super) struct Heads {
     pub(super) change: Option<String>,
 }
 
-impl<'r> Snapshot<'r> {
-    /// Fetches the base branch into a folder below `work`.
-    pub(super) async fn fetch(repository: &'r Repository, work: &Path) -> Result<Self, GitError> {
+impl<'r> Git<'r> {
+    /// An empty repository in a folder of its own below `work`.
+    async fn fresh(repository: &'r Repository, work: &Path) -> Result<Self, GitError> {
         let folder = tempfile::Builder::new()
             .prefix("git-")
             .tempdir_in(work)
             .map_err(|source| GitError::Folder { path: work.display().to_string(), source })?;
-        let git = Git::new(repository, folder)?;
+        let git = Self::new(repository, folder)?;
         git.run(&["init", "--quiet", "--bare", "--template="], LOCAL).await?;
+        Ok(git)
+    }
+}
+
+impl<'r> Snapshot<'r> {
+    /// Fetches the base branch into a folder below `work`.
+    pub(super) async fn fetch(repository: &'r Repository, work: &Path) -> Result<Self, GitError> {
+        let git = Git::fresh(repository, work).await?;
         let from = format!("+refs/heads/{}:{BASE}", repository.branch);
         git.run(&["fetch", "--quiet", "--depth=1", "--no-tags", &repository.url, &from], REMOTE).await?;
         let commit = git.line(&["rev-parse", "--verify", BASE]).await?;

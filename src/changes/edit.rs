@@ -81,6 +81,11 @@ pub(super) fn apply(text: &str, position: usize, edits: &[Edit]) -> Result<Edite
         let text = rewrite(&edited.text, document.range.clone(), &place, new, &expected)
             .map_err(|reason| refused(format!("{path} cannot be edited safely: {reason}")))?;
         let line = first_difference(&edited.text, &text);
+        // What an earlier edit wrote further down has moved.
+        let count = |text: &str| text.matches('\n').count();
+        for earlier in edited.changed.iter_mut().filter(|earlier| earlier.line >= line) {
+            earlier.line = (earlier.line + count(&text)).saturating_sub(count(&edited.text));
+        }
         edited.text = text;
         edited.changed.push(Changed { path: path.clone(), old, new: shown_new.unwrap_or(Value::Null), line });
     }

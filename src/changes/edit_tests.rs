@@ -128,6 +128,15 @@ fn what_reads_differently_elsewhere_is_quoted() {
 }
 
 #[test]
+fn lines_are_those_of_the_whole_edit() {
+    let list = edits(&[("c", json!(4)), ("a.y", json!(1))]);
+    let after = apply("a:\n  x: 1\nb: 2\nc: 3\n", 0, &list).unwrap();
+    assert_eq!(after.text, "a:\n  x: 1\n  y: 1\nb: 2\nc: 4\n");
+    let lines: Vec<_> = after.changed.iter().map(|changed| changed.line).collect();
+    assert_eq!(lines, [5, 3]);
+}
+
+#[test]
 fn what_is_there_already_changes_nothing() {
     let same = apply(
         WEB,

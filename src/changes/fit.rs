@@ -25,7 +25,9 @@ pub(super) fn check(document: &Value, edits: &[Edit]) -> Result<Vec<String>, Str
                     Step::Index(_) | Step::Select { .. } => "",
                 })
                 .collect();
-            if !takes_both(&keys) && !old.is_null() && !new.is_null() && shape(old) != shape(new) {
+            // Where only text is right, text mends what stands there (`y` reads as true).
+            let mends = new.is_string() && of_texts(&keys);
+            if !mends && !takes_both(&keys) && !old.is_null() && !new.is_null() && shape(old) != shape(new) {
                 return Err(format!(
                     "{path} is {} and the new value is {}: give {0}, as the manifest has it",
                     shape(old),
@@ -68,6 +70,12 @@ fn takes_both(keys: &[&str]) -> bool {
     quantity.contains(&parent) || keys.last().is_some_and(|key| either.contains(key))
 }
 
+/// A key of a map whose values are all text.
+fn of_texts(keys: &[&str]) -> bool {
+    let maps = ["data", "labels", "annotations", "nodeSelector", "matchLabels"];
+    keys.len().checked_sub(2).is_some_and(|at| maps.contains(&keys[at]))
+}
+
 fn shape(value: &Value) -> &'static str {
     match value {
         Value::Null => "empty",
@@ -88,7 +96,7 @@ mod tests {
 
     fn said(path: &str, new: Value) -> Result<Vec<String>, String> {
         let document = json!({"spec": {"replicas": 2, "empty": null, "args": ["a"],
-            "resources": {"limits": {"cpu": 1}}}, "metadata": {"labels": {"n": "1"}}});
+            "resources": {"limits": {"cpu": 1}}}, "metadata": {"labels": {"n": "1", "y": true}}});
         check(&document, &[Edit { path: path.parse().unwrap(), new }])
     }
 
@@ -106,6 +114,7 @@ mod tests {
             ("spec.replicas", json!(3)),
             ("spec.replicas", json!(null)),
             ("spec.empty", json!("x")),
+            ("metadata.labels.y", json!("y")),
             ("spec.resources.limits.cpu", json!("500m")),
         ];
         for (path, new) in fine {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     edit::Edit,
+    kind,
     path::{FieldPath, Step},
     shown,
 };
@@ -41,6 +42,7 @@ impl Intent {
             Some((kind, group)) => (kind.to_owned(), Some(group.to_owned())),
             None => (kind, None),
         };
+        let kind = kind::canonical(&kind);
         for (what, value) in [("kind", &kind), ("name", &name)]
             .into_iter()
             .chain(group.as_ref().map(|group| ("group", group)))
@@ -218,6 +220,7 @@ mod tests {
     fn the_same_intent_is_the_same_change() {
         let one = id("Deployment", &[("metadata.labels.'a'", json!({"x": 1, "y": 2}))]);
         assert!(is_id(&one));
+        assert_eq!(one, id("deploy", &[("metadata.labels.a", json!({"x": 1, "y": 2}))]));
         assert_eq!(one, id("deployment.apps", &[("metadata.labels.a", json!({"y": 2, "x": 1}))]));
         assert_ne!(one, id("Deployment", &[("metadata.labels.a", json!({"y": 2, "x": 3}))]));
         assert!(!is_id("../../etc/passwd") && !is_id("ABCDEF0123456789"));
@@ -237,6 +240,7 @@ mod tests {
     fn what_cannot_be_taken_is_said() {
         let said = |kind, edits: &[(&str, Value)]| Intent::parse(proposal(kind, edits)).unwrap_err();
         assert!(said("Secret", &[("data.x", json!("y"))]).contains("no secret value reaches Git"));
+        assert!(said("secrets", &[("data.x", json!("y"))]).contains("no secret value reaches Git"));
         assert!(said("SealedSecret", &[("spec.x", json!("y"))]).contains("kubeseal"));
         assert!(said("Deployment", &[]).contains("between 1 and"));
         assert!(said("Deployment", &[("metadata.name", json!("x"))]).contains("another object"));

@@ -206,7 +206,11 @@ fn fields(record: &Record) -> String {
             short(&edit.new)
         );
     }
-    let _ = writeln!(text, "Where: {}:{}", record.file, record.line);
+    let mut lines: Vec<_> = record.lines.iter().map(ToString::to_string).collect();
+    if lines.is_empty() {
+        lines.push(record.line.to_string());
+    }
+    let _ = writeln!(text, "Where: {}:{}", record.file, lines.join(", "));
     text
 }
 
@@ -264,6 +268,7 @@ mod tests {
             commit: String::new(),
             file: "web.yaml".into(),
             line: 4,
+            lines: vec![4],
             diff: String::new(),
             problem: String::new(),
         };

@@ -15,6 +15,7 @@ mod fit;
 mod footprint;
 mod git;
 mod identity;
+mod kind;
 mod message;
 mod path;
 mod propose;

@@ -188,6 +188,13 @@ async fn attempt(
         commit: String::new(),
         file: file.path.clone(),
         line: edited.changed.iter().map(|changed| changed.line).min().unwrap_or(1),
+        lines: edited
+            .changed
+            .iter()
+            .map(|changed| changed.line)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect(),
         diff: diff::veiled(&veil, &file.path, &file.text, &edited.text),
         problem: String::new(),
     };

@@ -43,6 +43,9 @@ pub(super) struct Record {
     pub(super) file: String,
     /// Of the first change, counted from 1.
     pub(super) line: usize,
+    /// Of every change, in order; empty in records of before it was kept.
+    #[serde(default)]
+    pub(super) lines: Vec<usize>,
     pub(super) diff: String,
     /// Why it failed; empty otherwise.
     pub(super) problem: String,
@@ -74,12 +77,13 @@ impl Record {
             commit,
             file,
             line,
+            lines,
             diff,
             problem,
         } = self;
         json!({
             "id": id, "state": state, "target": target, "repository": repository, "baseBranch": base_branch,
-            "branch": branch, "commit": commit, "file": file, "line": line, "diff": diff, "reason": reason,
+            "branch": branch, "commit": commit, "file": file, "line": line, "lines": lines, "diff": diff, "reason": reason,
             "requestedBy": requested_by, "at": time(*at), "problem": problem,
         })
     }

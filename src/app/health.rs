@@ -6,12 +6,12 @@ use axum::{Router, extract::State as Shared, http::StatusCode, response::IntoRes
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric, text::encode},
-    metrics::{counter::ConstCounter, gauge::ConstGauge},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Registry,
 };
 use tokio::sync::watch;
 
-use crate::gateway::{Gateway, Kind, State};
+use crate::gateway::{Gateway, Kind, Observation, Observations, State};
 
 /// Serves `/livez`, `/readyz` and `/metrics`. `ready` turns true once the fleet is known.
 pub(super) fn router(gateway: Arc<Gateway>, ready: watch::Receiver<bool>) -> Router {
@@ -86,35 +86,33 @@ impl Collector for GatewayMetrics {
         )?)?;
 
         let observations = self.gateway.observations().borrow().clone();
-        let kind = ConstGauge::new(0_i64).metric_type();
-        let mut states = encoder.encode_descriptor(
-            "downstream_ready",
-            "1 when the downstream answered its last handshake",
-            None,
-            kind,
-        )?;
-        for (name, observation) in observations.iter() {
-            let labels = [("namespace", name.namespace.as_str()), ("server", name.name.as_str())];
-            let ready = ConstGauge::new(i64::from(observation.state == State::Ready));
-            ready.encode(states.encode_family(&labels)?)?;
-        }
-        let kind = ConstCounter::new(0_u64).metric_type();
-        let mut calls =
-            encoder.encode_descriptor("downstream_calls", "Requests sent to the downstream", None, kind)?;
-        for (name, observation) in observations.iter() {
-            let labels = [("namespace", name.namespace.as_str()), ("server", name.name.as_str())];
-            ConstCounter::new(observation.calls).encode(calls.encode_family(&labels)?)?;
-        }
-        let mut errors = encoder.encode_descriptor(
-            "downstream_errors",
-            "Requests that the downstream failed to answer",
-            None,
-            kind,
-        )?;
-        for (name, observation) in observations.iter() {
-            let labels = [("namespace", name.namespace.as_str()), ("server", name.name.as_str())];
-            ConstCounter::new(observation.errors).encode(errors.encode_family(&labels)?)?;
-        }
-        Ok(())
+        let (gauge, counter) = (MetricType::Gauge, MetricType::Counter);
+        let help = "1 when the downstream answered its last handshake";
+        family(&mut encoder, ("downstream_ready", help, gauge), &observations, |seen| {
+            ConstGauge::new(i64::from(seen.state == State::Ready))
+        })?;
+        let help = "Requests sent to the downstream";
+        family(&mut encoder, ("downstream_calls", help, counter), &observations, |seen| {
+            ConstCounter::new(seen.calls)
+        })?;
+        let help = "Requests that the downstream failed to answer";
+        family(&mut encoder, ("downstream_errors", help, counter), &observations, |seen| {
+            ConstCounter::new(seen.errors)
+        })
     }
+}
+
+/// One metric (its name, help and type) of all downstreams.
+fn family<M: EncodeMetric>(
+    encoder: &mut DescriptorEncoder<'_>,
+    (name, help, kind): (&str, &str, MetricType),
+    observations: &Observations,
+    value: impl Fn(&Observation) -> M,
+) -> Result<(), fmt::Error> {
+    let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+    for (server, observation) in observations.iter() {
+        let labels = [("namespace", server.namespace.as_str()), ("server", server.name.as_str())];
+        value(observation).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
 }

@@ -2,14 +2,14 @@
 
 use serde::Deserialize;
 
-use super::{Facts, Health, Meta, Shape};
+use super::{Facts, Health, Meta, Shape, exposure::Exposure};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Ingress {
     metadata: Meta,
     spec: Spec,
-    status: Status,
+    status: Exposure,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -25,25 +25,6 @@ struct Rule {
     host: String,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Status {
-    load_balancer: LoadBalancer,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct LoadBalancer {
-    ingress: Vec<Address>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Address {
-    ip: String,
-    hostname: String,
-}
-
 impl Shape for Ingress {
     const COLUMNS: &'static [&'static str] = &["CLASS", "HOSTS", "ADDRESS"];
 
@@ -53,7 +34,7 @@ impl Shape for Ingress {
 
     fn health(&self, _facts: &Facts) -> Health {
         // Some controllers never write an address: its absence alone proves nothing.
-        if self.status.load_balancer.ingress.is_empty() {
+        if self.status.is_empty() {
             return Health { why: "no controller has given it an address".to_owned(), ..Health::unknown() };
         }
         Health::healthy()
@@ -61,13 +42,7 @@ impl Shape for Ingress {
 
     fn cells(&self, _facts: &Facts) -> Vec<String> {
         let hosts: Vec<&str> = self.spec.rules.iter().map(|rule| rule.host.as_str()).collect();
-        let addresses: Vec<&str> = self
-            .status
-            .load_balancer
-            .ingress
-            .iter()
-            .map(|Address { ip, hostname }| if ip.is_empty() { hostname.as_str() } else { ip.as_str() })
-            .collect();
+        let addresses: Vec<&str> = self.status.addresses().collect();
         vec![self.spec.ingress_class_name.clone(), hosts.join(","), addresses.join(",")]
     }
 }

@@ -11,6 +11,7 @@ mod daemon_set;
 mod deployment;
 mod endpoint_slice;
 mod event;
+mod exposure;
 mod ingress;
 mod job;
 mod json_path;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Facts, Health, Meta, Shape};
+use super::{Facts, Health, Meta, Shape, exposure::Exposure};
 
 /// Ready and all endpoints by namespace and Service.
 #[derive(Clone, Debug, Default)]
@@ -50,7 +50,7 @@ impl Endpoints {
 pub(in crate::tools) struct Service {
     metadata: Meta,
     spec: Spec,
-    status: Status,
+    status: Exposure,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -72,25 +72,6 @@ struct Port {
     protocol: String,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Status {
-    load_balancer: LoadBalancer,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct LoadBalancer {
-    ingress: Vec<Address>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Address {
-    ip: String,
-    hostname: String,
-}
-
 impl Shape for Service {
     const COLUMNS: &'static [&'static str] = &["TYPE", "ADDRESS", "PORTS", "ENDPOINTS"];
 
@@ -100,7 +81,7 @@ impl Shape for Service {
 
     fn health(&self, facts: &Facts) -> Health {
         let Spec { kind, selector, .. } = &self.spec;
-        if kind == "LoadBalancer" && self.status.load_balancer.ingress.is_empty() {
+        if kind == "LoadBalancer" && self.status.is_empty() {
             return Health::warning("no load balancer has taken it: it has no external address");
         }
         let Some(endpoints) = facts.endpoints.as_ref().filter(|_| !selector.is_empty()) else {
@@ -122,13 +103,8 @@ impl Shape for Service {
 
     fn cells(&self, facts: &Facts) -> Vec<String> {
         let Spec { kind, cluster_ip, external_name, ports, .. } = &self.spec;
-        let external = self.status.load_balancer.ingress.first();
-        let address = match external {
-            Some(Address { ip, hostname }) if ip.is_empty() => hostname,
-            Some(Address { ip, .. }) => ip,
-            None if kind == "ExternalName" => external_name,
-            None => cluster_ip,
-        };
+        let own = if kind == "ExternalName" { external_name } else { cluster_ip };
+        let address = self.status.addresses().next().unwrap_or(own);
         let ports: Vec<String> = ports
             .iter()
             .map(
@@ -140,7 +116,7 @@ impl Shape for Service {
         let endpoints = facts.endpoints.as_ref().map(|endpoints| endpoints.of(&self.metadata));
         vec![
             kind.clone(),
-            address.clone(),
+            address.to_owned(),
             ports.join(","),
             endpoints.map_or_else(String::new, |(ready, all)| format!("{ready}/{all}")),
         ]

@@ -15,7 +15,7 @@ use crate::{
     answer::{Budget, Sealer},
     audit::Audit,
     changes::ChangeRequests,
-    cluster::{Connection, Reader},
+    cluster::{Connection, Contexts, Reader},
     fleet::{
         Roster,
         cluster::{Cluster, Reach},
@@ -71,9 +71,9 @@ impl App {
         let audit = Audit::open(&data)?;
         let changes = ChangeRequests::new(changes, &data, audit.clone())?;
         let view = Arc::new(JoinedFleet::default());
-        let reader = match &cluster {
-            Ok(connection) => connection.reader.clone(),
-            Err(why) => Reader::absent(why),
+        let contexts = match &cluster {
+            Ok(connection) => connection.contexts.clone(),
+            Err(why) => Contexts::one(Reader::absent(why)),
         };
         let sealer = match cursor_key {
             Some(key) => Sealer::with_key(&key),
@@ -81,7 +81,7 @@ impl App {
         }
         .context("cursors cannot be sealed")?;
         let toolbox = tools::standard(Parts {
-            reader,
+            contexts,
             fleet: Some(view.clone()),
             changes: changes.is_configured().then(|| Arc::new(changes) as Arc<dyn tools::Changes>),
             budget: Budget::of(answers.budget),

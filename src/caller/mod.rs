@@ -1,4 +1,8 @@
-//! Who asks, and how that was proven.
+//! Who asks, how that was proven, and what the cluster's own access rules let them do.
+
+mod rights;
+
+pub use rights::{Need, Rights, Rule};
 
 use std::collections::BTreeMap;
 
@@ -21,6 +25,12 @@ pub enum Proof {
     Anonymous,
     /// The static bearer token of this installation.
     StaticToken,
+    /// A static bearer token that the configuration maps to this user.
+    MappedToken,
+    /// A service account's token, which the API server has reviewed.
+    TokenReview,
+    /// A JWT of a trusted issuer.
+    Oidc,
 }
 
 impl Caller {
@@ -37,6 +47,15 @@ impl Caller {
     /// The holder of the installation's static token.
     pub fn static_token() -> Self {
         Self::named("static-token", Proof::StaticToken)
+    }
+
+    /// Whether the cluster is read as this caller, with nobody's rights but theirs. Others read as the account that
+    /// the process reads with.
+    pub fn is_impersonated(&self) -> bool {
+        match self.proof {
+            Proof::MappedToken | Proof::TokenReview | Proof::Oidc => true,
+            Proof::Process | Proof::Anonymous | Proof::StaticToken => false,
+        }
     }
 
     fn named(user: &str, proof: Proof) -> Self {

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, fmt, path::PathBuf, sync::Arc};
 
-use http::{HeaderName, HeaderValue, Request};
+use http::Request;
 use kube::{
     Client, Config,
     client::Body,
@@ -11,7 +11,7 @@ use kube::{
 use tokio::sync::OnceCell;
 use tower::service_fn;
 
-use super::Reader;
+use super::{Contexts, Reader, identity::Identity};
 
 /// What the command line says of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct ConnectOptions {
 pub struct Connection {
     /// What tools read with.
     pub reader: Reader,
+    /// All clusters of the kubeconfig, `reader`'s as the one that is meant without a word.
+    pub contexts: Contexts,
     /// The process's own rights: for the operator and the fleet, never for tools.
     pub client: Client,
     pub in_cluster: bool,
@@ -56,14 +58,12 @@ pub enum ConnectError {
     NoCurrentContext { path: String, known: String },
     #[error("the service account of this pod cannot be used ({0}): let the pod mount its token")]
     InCluster(#[from] InClusterError),
-    #[error("`{0}` in PILOTHOUSE_VIEWER is not the name of a service account")]
+    #[error("PILOTHOUSE_VIEWER must be the name of a service account: {0}")]
     Viewer(String),
 }
 
 const VIEWER: &str = "PILOTHOUSE_VIEWER";
 const DEFAULT_VIEWER: &str = "pilothouse-viewer";
-/// The shipped admission policy refuses what carries this extra and would store or act.
-const VIA: &str = "impersonate-extra-pilothouse.dev%2fvia";
 
 /// Reads the configuration; dials, logs in and runs credential plugins only with the first request.
 ///
@@ -112,12 +112,15 @@ async fn from_kubeconfig(path: PathBuf, context: Option<&str>) -> Result<Connect
         _ => {}
     }
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-    let config =
-        Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| unusable(&error))?;
+    let config = Config::from_custom_kubeconfig(kubeconfig.clone(), &options)
+        .await
+        .map_err(|error| unusable(&error))?;
     let (server, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
     let client = lazily(config);
     let reader = Reader::new(client.clone(), &server);
-    Ok(Connection { reader, client, in_cluster: false, namespace, server })
+    let current = context.map(str::to_owned).or(kubeconfig.current_context.clone()).unwrap_or_default();
+    let contexts = Contexts::of_kubeconfig(current, reader.clone(), kubeconfig);
+    Ok(Connection { reader, contexts, client, in_cluster: false, namespace, server })
 }
 
 /// `KUBECONFIG` may name several files; the first to say something wins, as with kubectl.
@@ -133,30 +136,15 @@ fn in_cluster() -> Result<Connection, ConnectError> {
     let viewer = std::env::var(VIEWER).ok().filter(|name| !name.is_empty());
     let viewer = viewer.unwrap_or_else(|| DEFAULT_VIEWER.to_owned());
     let client = lazily(config);
-    let reader = Reader::new(as_viewer(client.clone(), &namespace, &viewer)?, &server);
-    Ok(Connection { reader, client, in_cluster: true, namespace, server })
-}
-
-/// A client that shares `base`'s connections and acts as the viewer. A service account needs no group header.
-fn as_viewer(base: Client, namespace: &str, viewer: &str) -> Result<Client, ConnectError> {
-    let user = HeaderValue::from_str(&format!("system:serviceaccount:{namespace}:{viewer}"))
-        .map_err(|_| ConnectError::Viewer(viewer.to_owned()))?;
-    let default_namespace = namespace.to_owned();
-    let service = service_fn(move |mut request: Request<Body>| {
-        let (base, user) = (base.clone(), user.clone());
-        async move {
-            let headers = request.headers_mut();
-            headers.insert(HeaderName::from_static("impersonate-user"), user);
-            headers.insert(HeaderName::from_static(VIA), HeaderValue::from_static("reader"));
-            base.send(request).await
-        }
-    });
-    Ok(Client::new(service, default_namespace))
+    let identity = Identity::service_account(&namespace, &viewer).map_err(ConnectError::Viewer)?;
+    let reader = Reader::acting(client.clone(), identity, &server);
+    let contexts = Contexts::one(reader.clone());
+    Ok(Connection { reader, contexts, client, in_cluster: true, namespace, server })
 }
 
 /// A client that is built with its first request: reading trust roots and running a credential plugin take
 /// time that the start of the process must not wait for.
-fn lazily(config: Config) -> Client {
+pub(super) fn lazily(config: Config) -> Client {
     let namespace = config.default_namespace.clone();
     let base: Arc<OnceCell<Client>> = Arc::default();
     let service = service_fn(move |request: Request<Body>| {
@@ -193,30 +181,4 @@ where
         async move { Ok::<_, Infallible>(answer.await) }
     });
     Client::new(service, "default")
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use http::{Request, Response};
-    use kube::client::Body;
-
-    use super::{as_viewer, over};
-
-    #[tokio::test]
-    async fn in_a_cluster_every_read_is_the_viewers_and_says_that_it_reads() {
-        let echo = over(|request: Request<Body>| async move {
-            let header = |name: &str| request.headers().get(name).unwrap().to_str().unwrap().to_owned();
-            let text = format!(
-                "{} {}",
-                header("Impersonate-User"),
-                header("Impersonate-Extra-pilothouse.dev%2Fvia")
-            );
-            assert!(request.headers().get("Impersonate-Group").is_none());
-            Response::new(Body::from(text.into_bytes()))
-        });
-        let viewer = as_viewer(echo, "pilothouse", "pilothouse-viewer").unwrap();
-        let answer = viewer.request_text(Request::get("/version").body(Vec::new()).unwrap()).await.unwrap();
-        assert_eq!(answer, "system:serviceaccount:pilothouse:pilothouse-viewer reader");
-    }
 }

@@ -36,6 +36,10 @@ pub enum ReadError {
     Garbled { server: String, path: String, reason: String },
     #[error("`{0}` cannot be the name of an object: names hold no `/`, `?`, `#`, `%` or space")]
     BadName(String),
+    #[error("the cluster cannot be read as this caller: {0}")]
+    NotImpersonable(String),
+    #[error("there is no context `{asked}` here: use one of {known}, or leave `context` out")]
+    NoContext { asked: String, known: String },
     #[error("the reader does not send {0}: it reads, and asks for reviews, and nothing else")]
     NotARead(String),
 }

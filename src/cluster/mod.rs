@@ -4,9 +4,11 @@
 //! ([`recorded::open`]) is a `Connection` like any other.
 
 mod connect;
+mod contexts;
 mod discovery;
 mod error;
 mod guard;
+mod identity;
 mod reader;
 pub mod record;
 pub mod recorded;
@@ -15,6 +17,7 @@ mod selector;
 mod snapshot;
 
 pub use connect::{ConnectError, ConnectOptions, Connection, connect};
+pub use contexts::Contexts;
 pub use discovery::{Kinds, Unresolved};
 pub use error::ReadError;
 pub use reader::{ListHead, ListRequest, LogRequest, Reader};

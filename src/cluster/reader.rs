@@ -20,7 +20,9 @@ use super::{
     Kinds, ReadError, Resource,
     discovery::{self, Discovered},
     guard,
+    identity::Identity,
 };
+use crate::caller::Caller;
 
 /// Of one request, connecting and logging in included.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -31,15 +33,18 @@ const PAGE: usize = 500;
 /// No object, page of objects or piece of log is larger; what is, is not read to its end.
 const LARGEST_ANSWER: usize = 64 << 20;
 
-/// Reads a cluster. Cheap to clone; clones share what is known of the kinds.
+/// Reads a cluster. Cheap to clone; clones share connections and what is known of the kinds.
 #[derive(Clone)]
 pub struct Reader {
     inner: Arc<Inner>,
+    identity: Identity,
 }
 
 struct Inner {
     /// Why there is none, otherwise.
     client: Result<Client, String>,
+    /// Whose right it is to ask which kinds there are: everybody may, so that one answer serves all callers.
+    base: Identity,
     /// For messages.
     server: String,
     /// When it is a recorded cluster.
@@ -92,21 +97,49 @@ impl Reader {
     /// `client` must already be the one to read with: its rights are those of every read. `server` names the
     /// cluster in messages.
     pub fn new(client: Client, server: &str) -> Self {
-        Self::made(Ok(client), server, None)
+        Self::made(Ok(client), Identity::own(), server, None)
+    }
+
+    /// Like [`Reader::new`], but every read is `identity`'s.
+    pub(super) fn acting(client: Client, identity: Identity, server: &str) -> Self {
+        Self::made(Ok(client), identity, server, None)
     }
 
     pub(super) fn recorded(client: Client, server: &str, recording: Recording) -> Self {
-        Self::made(Ok(client), server, Some(recording))
+        Self::made(Ok(client), Identity::own(), server, Some(recording))
     }
 
     /// No cluster at all: every call ends with the sentence `why`.
     pub fn absent(why: &str) -> Self {
-        Self::made(Err(why.to_owned()), "", None)
+        Self::made(Err(why.to_owned()), Identity::own(), "", None)
     }
 
-    fn made(client: Result<Client, String>, server: &str, recording: Option<Recording>) -> Self {
-        let server = server.to_owned();
-        Self { inner: Arc::new(Inner { client, server, recording, kinds: Mutex::default() }) }
+    fn made(
+        client: Result<Client, String>,
+        identity: Identity,
+        server: &str,
+        recording: Option<Recording>,
+    ) -> Self {
+        let (server, base) = (server.to_owned(), identity.clone());
+        Self { inner: Arc::new(Inner { client, base, server, recording, kinds: Mutex::default() }), identity }
+    }
+
+    /// The reader to answer this caller with: over the same connections, with the caller's own rights where the
+    /// caller has proven to be somebody. In a recorded cluster everybody reads the same.
+    ///
+    /// # Errors
+    /// [`ReadError::NotImpersonable`] when the caller cannot be named to the API server exactly as proven.
+    pub fn for_caller(&self, caller: &Caller) -> Result<Self, ReadError> {
+        if !caller.is_impersonated() || self.inner.recording.is_some() {
+            return Ok(self.clone());
+        }
+        let identity = Identity::of(caller).map_err(ReadError::NotImpersonable)?;
+        Ok(Self { inner: self.inner.clone(), identity })
+    }
+
+    /// What everybody may read, read as the process does.
+    fn shared(&self) -> Self {
+        Self { inner: self.inner.clone(), identity: self.inner.base.clone() }
     }
 
     /// For messages: the address, or the recording's folder.
@@ -277,7 +310,8 @@ impl Reader {
         {
             return Ok(kinds.clone());
         }
-        let (core, groups) = futures::try_join!(self.discover("/api"), self.discover("/apis"))?;
+        let shared = self.shared();
+        let (core, groups) = futures::try_join!(shared.discover("/api"), shared.discover("/apis"))?;
         let kinds = Arc::new(Kinds::of(core.into_iter().chain(groups).collect()));
         *known = Some((Instant::now(), kinds.clone()));
         Ok(kinds)
@@ -321,6 +355,9 @@ impl Reader {
         let mut request = Request::builder().method(method).uri(uri).header(header::ACCEPT, accept);
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        for (name, value) in self.identity.headers() {
+            request = request.header(name, value);
         }
         let request = request.body(Body::from(body)).map_err(|error| self.garbled(path, &error))?;
         let server = &self.inner.server;

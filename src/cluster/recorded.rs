@@ -16,7 +16,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::{
-    Connection, Kinds, Reader, Resource,
+    Connection, Contexts, Kinds, Reader, Resource,
     connect::over,
     discovery::{self, Discovered},
     reader::Recording,
@@ -63,7 +63,8 @@ pub fn open(dir: &Path) -> Result<Connection, RecordedError> {
         async move { recorded.answer(request.method(), request.uri()).into_response().await }
     });
     let reader = Reader::recorded(client.clone(), &server, recording);
-    Ok(Connection { reader, client, in_cluster: false, namespace: "default".to_owned(), server })
+    let contexts = Contexts::one(reader.clone());
+    Ok(Connection { reader, contexts, client, in_cluster: false, namespace: "default".to_owned(), server })
 }
 
 /// What the API server would say.

@@ -1,17 +1,48 @@
-//! What every cluster tool works with, and the paging that all of them share.
+//! What every cluster tool works with during one call, and the paging that all of them share.
 
 use jiff::Timestamp;
 
 use crate::{
     answer::{Answer, Budget, Cursor, Page, Place, Sealer},
     caller::Caller,
-    cluster::{ReadError, Reader, Resource},
+    cluster::{Contexts, ReadError, Reader, Resource},
 };
 
-/// Shared by the cluster tools; cheap to clone.
+/// Where calls get their desks from. Shared by the cluster tools; cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Office {
+    pub(super) contexts: Contexts,
+    pub(super) sealer: Sealer,
+    pub(super) budget: Budget,
+}
+
+impl Office {
+    /// The desk for one call: it reads the named cluster, as this caller.
+    ///
+    /// # Errors
+    /// An error answer when there is no such context, or the caller cannot be impersonated.
+    pub(super) async fn desk(&self, caller: &Caller, context: Option<&str>) -> Result<Desk, Answer> {
+        let Self { contexts, sealer, budget } = self;
+        let reader = contexts.reader(context).await.map_err(|error| failed(&error))?;
+        let reader = reader.for_caller(caller).map_err(|error| failed(&error))?;
+        let context = context.filter(|context| *context != contexts.current()).unwrap_or_default().to_owned();
+        Ok(Desk { reader, context, sealer: sealer.clone(), budget: *budget })
+    }
+
+    /// A desk that reads nothing: for what a tool says of itself.
+    pub(super) fn empty(&self) -> Desk {
+        let reader = Reader::absent("nobody has asked yet");
+        Desk { reader, context: String::new(), sealer: self.sealer.clone(), budget: self.budget }
+    }
+}
+
+/// What one call of a cluster tool works with.
 #[derive(Clone, Debug)]
 pub(super) struct Desk {
+    /// Reads as the caller.
     pub(super) reader: Reader,
+    /// The kubeconfig's context that the call named; empty for the current one.
+    pub(super) context: String,
     pub(super) sealer: Sealer,
     pub(super) budget: Budget,
 }
@@ -32,12 +63,13 @@ impl Desk {
         max_tokens: Option<usize>,
     ) -> Result<Paging<'a>, Answer> {
         let now = Timestamp::now();
+        let request = format!("{}\n{request}", self.context);
         let cursor = cursor
-            .map(|sealed| Cursor::open(sealed, &self.sealer, request, &caller.user, now))
+            .map(|sealed| Cursor::open(sealed, &self.sealer, &request, &caller.user, now))
             .transpose()
             .map_err(|error| Answer::error(error.to_string()))?;
         let budget = max_tokens.map_or(self.budget, Budget::of);
-        Ok(Paging { desk: self, caller, request: request.to_owned(), cursor, budget, began: now })
+        Ok(Paging { desk: self, caller, request, cursor, budget, began: now })
     }
 }
 

@@ -7,6 +7,7 @@ mod changes;
 mod cluster_overview;
 mod definition;
 mod desk;
+mod diagnose;
 mod get_logs;
 mod get_resource;
 mod kinds;
@@ -14,6 +15,7 @@ mod list_events;
 mod list_kinds;
 mod list_resources;
 mod mcp_servers;
+mod on_cluster;
 mod standard;
 mod target;
 
@@ -24,12 +26,21 @@ use std::collections::BTreeMap;
 use futures::future::BoxFuture;
 use serde_json::{Value, value::RawValue};
 
-use crate::{answer::Answer, caller::Caller};
+use crate::{
+    answer::Answer,
+    caller::{Caller, Need},
+};
 
 /// One tool of ours: its definition and what it does.
 pub trait Tool: Send + Sync {
     /// The MCP `Tool` object: name, title, description, inputSchema, outputSchema, annotations.
     fn definition(&self) -> Value;
+
+    /// What the caller must be allowed in the cluster for this tool to be of any use; a caller who is not, in any
+    /// namespace, is not shown it.
+    fn needs(&self) -> &'static [Need] {
+        &[]
+    }
 
     /// Answers a call. Wrong arguments give an error answer that says what is allowed and nearest.
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer>;

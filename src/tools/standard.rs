@@ -9,25 +9,27 @@ use super::{
     Changes, FleetView, Tool, Toolbox,
     changes::{GetChange, ListChanges, ProposeChange},
     cluster_overview::ClusterOverview,
-    desk::Desk,
+    desk::{Desk, Office},
     get_logs::GetLogs,
     get_resource::GetResource,
     list_events::ListEvents,
     list_kinds::ListKinds,
     list_resources::ListResources,
     mcp_servers::{GetMcpServer, ListMcpServers},
+    on_cluster::OnCluster,
 };
 use crate::{
     answer::{Answer, Budget, Sealer},
-    caller::Caller,
-    cluster::Reader,
+    caller::{Caller, Need},
+    cluster::Contexts,
     redact,
 };
 
 /// What tools are made of.
 pub struct Parts {
-    /// [`Reader::absent`] where there is no cluster: the cluster tools then say how to give one.
-    pub reader: Reader,
+    /// Of [`Reader::absent`](crate::cluster::Reader::absent) where there is no cluster: the cluster tools then say
+    /// how to give one.
+    pub contexts: Contexts,
     pub fleet: Option<Arc<dyn FleetView>>,
     pub changes: Option<Arc<dyn Changes>>,
     /// Of one answer, unless its call says otherwise.
@@ -38,19 +40,27 @@ pub struct Parts {
 
 /// All tools that have their backend. Their answers hold no secrets.
 pub fn standard(parts: Parts) -> Toolbox {
-    let Parts { reader, fleet, changes, budget, sealer } = parts;
-    let desk = Desk { reader, sealer, budget };
+    let Parts { contexts, fleet, changes, budget, sealer } = parts;
+    let office = Office { contexts, sealer, budget };
     let mut toolbox = Toolbox::default();
     let mut add = |tool: Box<dyn Tool>| toolbox.add(Box::new(Outward(tool)));
-    add(Box::new(ClusterOverview(desk.clone())));
-    add(Box::new(ListResources(desk.clone())));
-    add(Box::new(GetResource(desk.clone())));
-    add(Box::new(ListKinds(desk.clone())));
-    add(Box::new(GetLogs(desk.clone())));
-    add(Box::new(ListEvents(desk.clone())));
+    let on_cluster: [fn(Desk) -> Box<dyn Tool>; 6] = [
+        |desk| Box::new(ClusterOverview(desk)),
+        |desk| Box::new(ListResources(desk)),
+        |desk| Box::new(GetResource(desk)),
+        |desk| Box::new(ListKinds(desk)),
+        |desk| Box::new(GetLogs(desk)),
+        |desk| Box::new(ListEvents(desk)),
+    ];
+    for make in on_cluster {
+        add(Box::new(OnCluster { office: office.clone(), make }));
+    }
     if let Some(fleet) = fleet {
-        add(Box::new(ListMcpServers { desk: desk.clone(), fleet: fleet.clone() }));
-        add(Box::new(GetMcpServer { desk, fleet }));
+        let (listed, shown) = (fleet.clone(), fleet);
+        let list = move |desk| Box::new(ListMcpServers { desk, fleet: listed.clone() }) as Box<dyn Tool>;
+        let get = move |desk| Box::new(GetMcpServer { desk, fleet: shown.clone() }) as Box<dyn Tool>;
+        add(Box::new(OnCluster { office: office.clone(), make: list }));
+        add(Box::new(OnCluster { office, make: get }));
     }
     if let Some(changes) = changes {
         add(Box::new(ProposeChange(changes.clone())));
@@ -66,6 +76,10 @@ struct Outward(Box<dyn Tool>);
 impl Tool for Outward {
     fn definition(&self) -> Value {
         self.0.definition()
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        self.0.needs()
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use pilothouse::{
     answer::{Answer, Budget, Sealer},
     caller::Caller,
-    cluster::{ConnectOptions, Connection, ReadError, connect},
+    cluster::{ConnectOptions, Connection, Contexts, ReadError, connect},
     tools::{Parts, Toolbox, standard},
 };
 use serde_json::{Value, json, value::to_raw_value};
@@ -21,7 +21,13 @@ async fn connection() -> Connection {
 async fn toolbox() -> Toolbox {
     let reader = connection().await.reader;
     let sealer = Sealer::random().expect("random bytes");
-    standard(Parts { reader, fleet: None, changes: None, budget: Budget::DEFAULT, sealer })
+    standard(Parts {
+        contexts: Contexts::one(reader),
+        fleet: None,
+        changes: None,
+        budget: Budget::DEFAULT,
+        sealer,
+    })
 }
 
 async fn call(toolbox: &Toolbox, tool: &str, arguments: Value) -> Answer {

@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use pilothouse::{
     answer::{Budget, Sealer},
     caller::Caller,
-    cluster::{ConnectOptions, Reader, connect, record, recorded},
+    cluster::{ConnectOptions, Contexts, Reader, connect, record, recorded},
     tools::{Parts, standard},
 };
 use serde_json::{Value, json, value::to_raw_value};
@@ -17,7 +17,13 @@ const SECRET: &str = "Tr0ub4dor-and-3";
 
 async fn ask(reader: Reader, tool: &str, arguments: &Value) -> String {
     let sealer = Sealer::random().expect("random bytes");
-    let parts = Parts { reader, fleet: None, changes: None, budget: Budget::DEFAULT, sealer };
+    let parts = Parts {
+        contexts: Contexts::one(reader),
+        fleet: None,
+        changes: None,
+        budget: Budget::DEFAULT,
+        sealer,
+    };
     let arguments = to_raw_value(arguments).expect("JSON");
     let tools = standard(parts);
     tools.get(tool).expect("a tool of ours").call(&Caller::process(), Some(&arguments)).await.text

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use pilothouse::{
     answer::{Answer, Budget, Sealer},
     caller::Caller,
-    cluster::{ListRequest, Reader, recorded},
+    cluster::{Contexts, ListRequest, Reader, recorded},
     tools::{Changes, FleetView, Parts, Proposal, ServerRow, Toolbox, standard},
 };
 use serde_json::{Value, json, value::to_raw_value};
@@ -17,7 +17,13 @@ fn shop() -> Reader {
 }
 
 fn tools_of(reader: Reader, sealer: Sealer) -> Toolbox {
-    standard(Parts { reader, fleet: Some(Arc::new(Fleet)), changes: None, budget: Budget::DEFAULT, sealer })
+    standard(Parts {
+        contexts: Contexts::one(reader),
+        fleet: Some(Arc::new(Fleet)),
+        changes: None,
+        budget: Budget::DEFAULT,
+        sealer,
+    })
 }
 
 async fn ask(tool: &str, arguments: Value) -> Answer {
@@ -497,7 +503,8 @@ impl Changes for Nowhere {
 async fn definitions_are_small_strict_and_true() {
     let sealer = Sealer::random().unwrap();
     let (fleet, changes) = (Some(Arc::new(Fleet) as _), Some(Arc::new(Nowhere) as _));
-    let tools = standard(Parts { reader: shop(), fleet, changes, budget: Budget::DEFAULT, sealer });
+    let tools =
+        standard(Parts { contexts: Contexts::one(shop()), fleet, changes, budget: Budget::DEFAULT, sealer });
     let definitions: Vec<Value> = tools.definitions().collect();
     assert_eq!(definitions.len(), 11);
     let tokens = Budget::estimate(&serde_json::to_string(&definitions).unwrap());
@@ -525,8 +532,13 @@ async fn definitions_are_small_strict_and_true() {
 #[tokio::test]
 async fn tools_without_their_backend_are_not_listed() {
     let sealer = Sealer::random().unwrap();
-    let tools =
-        standard(Parts { reader: shop(), fleet: None, changes: None, budget: Budget::DEFAULT, sealer });
+    let tools = standard(Parts {
+        contexts: Contexts::one(shop()),
+        fleet: None,
+        changes: None,
+        budget: Budget::DEFAULT,
+        sealer,
+    });
     let names: Vec<Value> = tools.definitions().map(|tool| tool["name"].clone()).collect();
     assert_eq!(names.len(), 6);
     assert!(tools.get("propose_change").is_none() && tools.get("list_mcp_servers").is_none());

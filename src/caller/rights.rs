@@ -1,0 +1,87 @@
+//! What a caller may do, as the cluster's own access rules say it. Pure; asking is done elsewhere.
+
+use serde::Deserialize;
+
+/// Something that a tool does in the cluster on behalf of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Need {
+    pub verb: &'static str,
+    pub group: &'static str,
+    /// With its subresource: `pods/log`.
+    pub resource: &'static str,
+}
+
+/// One rule of a `SelfSubjectRulesReview`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Rule {
+    pub verbs: Vec<String>,
+    pub api_groups: Vec<String>,
+    pub resources: Vec<String>,
+    /// Empty: every name.
+    pub resource_names: Vec<String>,
+}
+
+/// What one caller may do in one namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rights {
+    rules: Vec<Rule>,
+}
+
+impl Rights {
+    pub fn new(rules: Vec<Rule>) -> Self {
+        Self { rules }
+    }
+
+    /// Whether some rule lets the caller do this to the object of that name; to any, without a name.
+    pub fn allow(&self, verb: &str, group: &str, resource: &str, name: Option<&str>) -> bool {
+        let has = |given: &[String], wanted: &str| given.iter().any(|one| one == "*" || one == wanted);
+        self.rules.iter().any(|rule| {
+            let Rule { verbs, api_groups, resources, resource_names } = rule;
+            let subresource = resource.split_once('/').map(|(_, subresource)| format!("*/{subresource}"));
+            let is_named = resource_names.is_empty()
+                || name.is_some_and(|name| resource_names.iter().any(|one| one == name));
+            is_named
+                && has(verbs, verb)
+                && has(api_groups, group)
+                && (has(resources, resource) || subresource.is_some_and(|any| has(resources, &any)))
+        })
+    }
+
+    pub fn meet(&self, need: Need) -> bool {
+        let Need { verb, group, resource } = need;
+        self.allow(verb, group, resource, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Need, Rights, Rule};
+
+    fn rights(verbs: &[&str], groups: &[&str], resources: &[&str], names: &[&str]) -> Rights {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Rights::new(vec![Rule {
+            verbs: owned(verbs),
+            api_groups: owned(groups),
+            resources: owned(resources),
+            resource_names: owned(names),
+        }])
+    }
+
+    #[test]
+    fn a_rule_allows_what_it_says_and_no_more() {
+        let named = rights(&["call"], &["pilothouse.dev"], &["tools"], &["get_logs"]);
+        assert!(named.allow("call", "pilothouse.dev", "tools", Some("get_logs")));
+        assert!(!named.allow("call", "pilothouse.dev", "tools", Some("top")));
+        assert!(!named.allow("call", "pilothouse.dev", "tools", None));
+        assert!(!named.allow("get", "pilothouse.dev", "tools", Some("get_logs")));
+    }
+
+    #[test]
+    fn stars_reach_subresources_as_in_the_api_server() {
+        let log = Need { verb: "get", group: "", resource: "pods/log" };
+        assert!(rights(&["*"], &["*"], &["*"], &[]).meet(log));
+        assert!(rights(&["get"], &[""], &["*/log"], &[]).meet(log));
+        assert!(!rights(&["get"], &[""], &["pods"], &[]).meet(log));
+    }
+}

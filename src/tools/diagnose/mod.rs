@@ -6,12 +6,17 @@ mod checks;
 mod collect;
 mod finding;
 mod look;
+mod owning;
 mod picture;
 mod pods;
+mod ports;
+mod quantity;
 mod rank;
+mod reach;
 mod references;
 mod report;
 mod scope;
+mod selecting;
 
 use futures::future::BoxFuture;
 use serde::Deserialize;
@@ -29,7 +34,7 @@ use super::{
     desk::{Desk, Paging, failed},
 };
 use crate::{
-    answer::{Answer, Place, Rank, counted},
+    answer::{Answer, Place, counted},
     caller::{Caller, Need},
 };
 

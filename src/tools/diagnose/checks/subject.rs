@@ -5,7 +5,7 @@ use k8s_openapi::api::{batch::v1::Job, core::v1::{Pod, PodSpec}};
 use crate::tools::diagnose::{
     cause::Cause,
     finding::{Evidence, Finding, ObjectRef, Severity},
-    look::reference,
+    look::{controller, reference},
     picture::{EventFacts, LogFacts, Picture},
     pods::{Unit, is_ending, phase, units},
 };
@@ -63,9 +63,18 @@ impl<'a> Subject<'a> {
 
     /// Whether a later run of the CronJob went well.
     fn has_succeeded_since(&self, job: &Job) -> bool {
+        if self.owner.kind != "CronJob" {
+            return false;
+        }
         let cron = self.picture.cron_jobs.iter().find(|cron| reference("CronJob", &cron.metadata) == self.owner);
         let succeeded = cron.and_then(|cron| cron.status.as_ref()?.last_successful_time.as_ref());
         let began = job.status.as_ref().and_then(|status| status.start_time.as_ref());
+        let ended = |job: &'a Job| job.status.as_ref().and_then(|status| status.completion_time.as_ref());
+        let siblings = self.picture.jobs.iter().filter(|job| {
+            job.metadata.namespace.as_deref() == Some(&self.owner.namespace)
+                && controller(&job.metadata).is_some_and(|maker| maker.name == self.owner.name)
+        });
+        let succeeded = siblings.filter_map(ended).chain(succeeded).max();
         succeeded.zip(began).is_some_and(|(succeeded, began)| succeeded.0 > began.0)
     }
 

@@ -27,6 +27,7 @@ pub(super) fn check(picture: &Picture, findings: &mut Vec<Finding>) {
     }
     for set in &picture.stateful_sets {
         findings.extend(of_stateful_set(picture, set));
+        findings.extend(held_by_old_revision(picture, set));
         findings.extend(governing_service(picture, set));
         findings.extend(waits_for_hand(set));
     }
@@ -173,6 +174,33 @@ fn of_stateful_set(picture: &Picture, set: &StatefulSet) -> Option<Finding> {
     Some(finding.shown_by([evidence]).following([pod, object.clone()]))
 }
 
+/// A pod of a revision that was given up is not ready, and the controller waits for it before it makes the next one.
+fn held_by_old_revision(picture: &Picture, set: &StatefulSet) -> Option<Finding> {
+    let (spec, status) = (set.spec.as_ref()?, set.status.as_ref()?);
+    if spec.pod_management_policy.as_deref() == Some("Parallel") {
+        return None;
+    }
+    let object = reference("StatefulSet", &set.metadata);
+    let newest = status.update_revision.as_deref()?;
+    let revision = |pod: &Pod| pod.metadata.labels.as_ref()?.get("controller-revision-hash").cloned();
+    let old = picture.pods_of(&object).find(|pod| {
+        is_unwell(pod, picture.now) && revision(pod).is_some_and(|revision| revision != newest)
+    })?;
+    let pod = reference("Pod", &old.metadata);
+    let mechanism = format!(
+        "its rollout cannot proceed: pod {} of an earlier revision never gets ready, and the pods of the newest template are made only when it is",
+        pod.name
+    );
+    let confirm = format!("get_resource kind=Pod namespace={} name={}", pod.namespace, pod.name);
+    let change = format!("nothing in the template: delete pod {}, so that it is made of the newest", pod.name);
+    let finding = Finding::new(Severity::Critical, Cause::RolloutCannotProceed, &object, mechanism, confirm, change);
+    let of = revision(old).unwrap_or_default();
+    Some(finding.affecting([pod.clone()]).shown_by([
+        Evidence::field(&object, "status.updateRevision", newest),
+        Evidence::field(&pod, "metadata.labels.controller-revision-hash", of),
+    ]))
+}
+
 /// The pods' names are of a Service that is not there.
 fn governing_service(picture: &Picture, set: &StatefulSet) -> Option<Finding> {
     let spec = set.spec.as_ref().filter(|spec| spec.replicas != Some(0))?;
@@ -268,6 +296,27 @@ status: {{ {status} }}
         ] {
             assert_eq!(found(check, &deployment(spec, status)), expected, "{spec} {status}");
         }
+    }
+
+    #[test]
+    fn a_broken_pod_of_an_earlier_revision_holds_the_mended_one() {
+        let set = r#"
+kind: StatefulSet
+metadata: { name: db }
+spec: { selector: {}, template: {} }
+status: { replicas: 1, updateRevision: db-2 }
+---
+kind: Pod
+metadata:
+  name: db-0
+  labels: { controller-revision-hash: db-1 }
+  ownerReferences: [{ apiVersion: apps/v1, kind: StatefulSet, name: db, uid: u, controller: true }]
+spec: { containers: [] }
+status: { phase: Pending }
+"#;
+        let all = found(check, set);
+        assert!(all.contains(&"RolloutCannotProceed StatefulSet shop/db".to_owned()), "{all:?}");
+        assert!(!found(check, &set.replace("db-2", "db-1")).iter().any(|found| found.starts_with("RolloutCannot")));
     }
 
     #[test]

@@ -6,4 +6,8 @@
 mod cause;
 mod checks;
 mod finding;
+mod owning;
 mod picture;
+mod pod_state;
+mod quantity;
+mod selecting;

@@ -6,8 +6,10 @@
 mod cause;
 mod checks;
 mod finding;
+mod look;
 mod owning;
 mod picture;
-mod pod_state;
+mod pods;
+mod ports;
 mod quantity;
 mod selecting;

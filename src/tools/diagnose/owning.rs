@@ -1,67 +1,18 @@
-//! Who made an object, and what makes pods.
+//! What makes pods, and from which template.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
-    api::core::v1::{Pod, PodSpec, PodTemplateSpec},
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+    api::core::v1::{PodSpec, PodTemplateSpec},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::{finding::ObjectRef, picture::Picture, selecting::Labels};
-
-/// The object with this metadata.
-pub(super) fn reference(kind: &str, metadata: &ObjectMeta) -> ObjectRef {
-    ObjectRef {
-        kind: kind.to_owned(),
-        namespace: metadata.namespace.clone().unwrap_or_default(),
-        name: metadata.name.clone().unwrap_or_default(),
-    }
-}
-
-/// Empty where there is none.
-pub(super) fn namespace(metadata: &ObjectMeta) -> &str {
-    metadata.namespace.as_deref().unwrap_or_default()
-}
-
-/// Empty where there is none.
-pub(super) fn name(metadata: &ObjectMeta) -> &str {
-    metadata.name.as_deref().unwrap_or_default()
-}
-
-/// The owner that manages it, of all its owners.
-pub(super) fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
-    metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
-}
-
-/// Where a change would be made: the Deployment rather than its replica set, the CronJob rather than its job; the pod
-/// itself where nothing made it.
-pub(super) fn workload_of(pod: &Pod, picture: &Picture) -> ObjectRef {
-    top_owner("Pod", &pod.metadata, picture)
-}
-
-/// The topmost owner of an object of `kind`, or itself.
-pub(super) fn top_owner(kind: &str, metadata: &ObjectMeta, picture: &Picture) -> ObjectRef {
-    let Some(owner) = controller(metadata) else { return reference(kind, metadata) };
-    let namespace = namespace(metadata);
-    let owned = |known: &&ObjectMeta| {
-        known.namespace.as_deref() == Some(namespace) && known.uid.as_ref() == Some(&owner.uid)
-    };
-    let above = match owner.kind.as_str() {
-        "ReplicaSet" => picture.replica_sets.iter().map(|set| &set.metadata).find(owned),
-        "Job" => picture.jobs.iter().map(|job| &job.metadata).find(owned),
-        _ => None,
-    };
-    if let Some(above) = above {
-        return top_owner(&owner.kind, above, picture);
-    }
-    // The replica set was not read: its name is the Deployment's and the hash that the pod carries.
-    let hash = metadata.labels.as_ref().and_then(|labels| labels.get("pod-template-hash"));
-    let hash = hash.filter(|_| owner.kind == "ReplicaSet");
-    match hash.and_then(|hash| owner.name.strip_suffix(hash.as_str())?.strip_suffix('-')) {
-        Some(deployment) => ObjectRef::new("Deployment", namespace, deployment),
-        None => ObjectRef::new(&owner.kind, namespace, &owner.name),
-    }
-}
+use super::{
+    finding::ObjectRef,
+    look::{controller, reference},
+    picture::Picture,
+    selecting::Labels,
+};
 
 /// Something that makes pods from a template.
 pub(super) struct Workload<'a> {
@@ -134,36 +85,8 @@ mod tests {
     use jiff::Timestamp;
     use serde_json::json;
 
-    use super::{workload_of, workloads};
+    use super::workloads;
     use crate::tools::diagnose::picture::{Picture, Scope};
-
-    #[test]
-    fn a_pod_belongs_to_what_a_change_would_be_made_in() {
-        let mut picture = Picture::empty(Scope::Cluster, Timestamp::UNIX_EPOCH);
-        let owned = |kind: &str, name: &str, uid: &str| json!([{ "apiVersion": "v1", "kind": kind, "name": name, "uid": uid, "controller": true }]);
-        let pod = |owners: serde_json::Value| {
-            serde_json::from_value(
-                json!({ "metadata": { "name": "p", "namespace": "n", "ownerReferences": owners,
-                "labels": { "pod-template-hash": "7d4" } } }),
-            )
-            .unwrap()
-        };
-        let set = json!({ "metadata": { "name": "odd", "namespace": "n", "uid": "rs",
-            "ownerReferences": owned("Deployment", "web", "d") } });
-        picture.replica_sets.push(serde_json::from_value(set).unwrap());
-        let job = json!({ "metadata": { "name": "night-1", "namespace": "n", "uid": "job",
-            "ownerReferences": owned("CronJob", "night", "c") } });
-        picture.jobs.push(serde_json::from_value(job).unwrap());
-        for (owners, expected) in [
-            (owned("ReplicaSet", "odd", "rs"), "Deployment n/web"),
-            (owned("ReplicaSet", "shop-7d4", "unread"), "Deployment n/shop"),
-            (owned("Job", "night-1", "job"), "CronJob n/night"),
-            (owned("Rollout", "x", "y"), "Rollout n/x"),
-            (json!([]), "Pod n/p"),
-        ] {
-            assert_eq!(workload_of(&pod(owners), &picture).words(), expected);
-        }
-    }
 
     #[test]
     fn makers_of_pods_are_listed_once() {

@@ -5,6 +5,7 @@
 
 mod cause;
 mod checks;
+mod customs;
 mod finding;
 mod look;
 mod owning;
@@ -12,4 +13,7 @@ mod picture;
 mod pods;
 mod ports;
 mod quantity;
+mod reach;
+mod routing;
 mod selecting;
+mod users;

@@ -1,9 +1,16 @@
 //! What is looked for: one subject a file, each a plain function of the picture.
 
+mod exposure;
+mod service_ports;
+mod services;
+
+#[cfg(test)]
+mod example;
+
 use super::{finding::Finding, picture::Picture};
 
 /// Looks at the picture and tells what is wrong.
 pub(super) type Check = fn(&Picture, &mut Vec<Finding>);
 
 /// All checks. Their order does not matter.
-pub(super) const ALL: &[Check] = &[];
+pub(super) const ALL: &[Check] = &[exposure::check, service_ports::check, services::check];

@@ -51,6 +51,7 @@ impl Picture {
         let next = match first.kind.as_str() {
             "ReplicaSet" => maker_in(&self.replica_sets, namespace, &first.name)
                 .unwrap_or_else(|| deployment_by_name(pod, &first.name)),
+            "ReplicationController" => deployment_config(pod),
             "Job" => maker_in(&self.jobs, namespace, &first.name).unwrap_or_default(),
             _ => None,
         };
@@ -108,4 +109,9 @@ fn deployment_by_name(pod: &Pod, replica_set: &str) -> Option<(String, String)> 
     let hash = pod.metadata.labels.as_ref()?.get("pod-template-hash")?;
     let deployment = replica_set.strip_suffix(hash)?.strip_suffix('-')?;
     Some(("Deployment".to_owned(), deployment.to_owned()))
+}
+
+fn deployment_config(pod: &Pod) -> Option<(String, String)> {
+    let name = pod.metadata.annotations.as_ref()?.get("openshift.io/deployment-config.name")?;
+    Some(("DeploymentConfig".to_owned(), name.clone()))
 }

@@ -48,7 +48,8 @@ fn judge(picture: &Picture, way: &Way, all: &[Way]) -> Option<Finding> {
     );
     let cause = if way.from.kind == "Ingress" { Cause::IngressPortWrong } else { Cause::RoutePortWrong };
     let path = if is_target { "spec.port.targetPort".to_owned() } else { format!("{}.port", way.path) };
-    let confirm = format!("get_resource Service {} in {}: spec.ports", way.service.name, way.service.namespace);
+    let confirm =
+        format!("get_resource Service {} in {}: spec.ports", way.service.name, way.service.namespace);
     let change = format!("{path}: one of {ports}");
     let finding = Finding::new(Severity::Critical, cause, &way.from, mechanism, confirm, change);
     Some(finding.shown_by([
@@ -59,7 +60,8 @@ fn judge(picture: &Picture, way: &Way, all: &[Way]) -> Option<Finding> {
 
 fn missing(picture: &Picture, way: &Way, all: &[Way]) -> Finding {
     let Way { from, path, service, .. } = way;
-    let there = picture.services.iter().filter(|known| known.metadata.namespace.as_ref() == Some(&service.namespace));
+    let there =
+        picture.services.iter().filter(|known| known.metadata.namespace.as_ref() == Some(&service.namespace));
     let near = target::nearest(&service.name, there.filter_map(|known| known.metadata.name.as_deref()));
     let mechanism = format!(
         "{} {} leads {} to Service {}, which does not exist in {}{}",
@@ -70,7 +72,8 @@ fn missing(picture: &Picture, way: &Way, all: &[Way]) -> Finding {
         service.namespace,
         near.first().map_or_else(String::new, |near| format!("; nearest is {near}"))
     );
-    let cause = if from.kind == "Ingress" { Cause::IngressBackendMissing } else { Cause::RouteBackendMissing };
+    let cause =
+        if from.kind == "Ingress" { Cause::IngressBackendMissing } else { Cause::RouteBackendMissing };
     let confirm = format!("list_resources services in {}", service.namespace);
     let change = match near.first() {
         Some(near) => format!("{path}.name: {near}"),
@@ -82,7 +85,8 @@ fn missing(picture: &Picture, way: &Way, all: &[Way]) -> Finding {
 
 /// `a.example/, a.example/x and 3 more paths`; `traffic` where it does not say.
 fn traffic(all: &[Way]) -> String {
-    let said: Vec<&str> = all.iter().map(|way| way.traffic.as_str()).filter(|said| !said.is_empty()).collect();
+    let said: Vec<&str> =
+        all.iter().map(|way| way.traffic.as_str()).filter(|said| !said.is_empty()).collect();
     match said.as_slice() {
         [] => "traffic".to_owned(),
         [first] => (*first).to_owned(),
@@ -105,8 +109,12 @@ spec: { ports: [{ name: http, port: 80, targetPort: 8080 }] }
 
     fn ingress(name: &str, port: &str) -> String {
         let backend = format!("backend: {{ service: {{ name: {name}, port: {port} }} }}");
-        let paths = format!("{{ path: /, pathType: Prefix, {backend} }}, {{ path: /x, pathType: Prefix, {backend} }}");
-        format!("{SERVICE}kind: Ingress\nmetadata: {{ name: front }}\nspec: {{ rules: [{{ host: a.example, http: {{ paths: [{paths}] }} }}] }}")
+        let paths = format!(
+            "{{ path: /, pathType: Prefix, {backend} }}, {{ path: /x, pathType: Prefix, {backend} }}"
+        );
+        format!(
+            "{SERVICE}kind: Ingress\nmetadata: {{ name: front }}\nspec: {{ rules: [{{ host: a.example, http: {{ paths: [{paths}] }} }}] }}"
+        )
     }
 
     #[test]
@@ -129,13 +137,17 @@ spec: { ports: [{ name: http, port: 80, targetPort: 8080 }] }
     #[test]
     fn gateway_routes_and_openshift_routes() {
         let http = |name: &str, port: u16| {
-            format!("{SERVICE}apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{ name: r }}\nspec: {{ rules: [{{ backendRefs: [{{ name: {name}, port: {port} }}] }}] }}")
+            format!(
+                "{SERVICE}apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{ name: r }}\nspec: {{ rules: [{{ backendRefs: [{{ name: {name}, port: {port} }}] }}] }}"
+            )
         };
         assert_eq!(found(check, &http("gone", 80)), ["RouteBackendMissing HTTPRoute shop/r"]);
         assert_eq!(found(check, &http("web", 81)), ["RoutePortWrong HTTPRoute shop/r"]);
         assert!(found(check, &http("web", 80)).is_empty());
         let route = |name: &str, port: &str| {
-            format!("{SERVICE}apiVersion: route.openshift.io/v1\nkind: Route\nmetadata: {{ name: r }}\nspec: {{ to: {{ kind: Service, name: {name} }}, port: {{ targetPort: {port} }} }}")
+            format!(
+                "{SERVICE}apiVersion: route.openshift.io/v1\nkind: Route\nmetadata: {{ name: r }}\nspec: {{ to: {{ kind: Service, name: {name} }}, port: {{ targetPort: {port} }} }}"
+            )
         };
         assert_eq!(found(check, &route("gone", "http")), ["RouteBackendMissing Route shop/r"]);
         assert_eq!(found(check, &route("web", "https")), ["RoutePortWrong Route shop/r"]);

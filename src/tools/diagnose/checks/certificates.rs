@@ -59,8 +59,13 @@ fn uses(picture: &Picture) -> Vec<(ObjectRef, String, ObjectRef)> {
         let object = customs::reference(gateway);
         for (at, listener) in list(gateway, "/spec/listeners").iter().enumerate() {
             for certificate in list(listener, "/tls/certificateRefs") {
-                let namespace = Some(text(certificate, "/namespace")).filter(|namespace| !namespace.is_empty());
-                let secret = ObjectRef::new("Secret", namespace.unwrap_or(&object.namespace), text(certificate, "/name"));
+                let namespace =
+                    Some(text(certificate, "/namespace")).filter(|namespace| !namespace.is_empty());
+                let secret = ObjectRef::new(
+                    "Secret",
+                    namespace.unwrap_or(&object.namespace),
+                    text(certificate, "/name"),
+                );
                 all.push((object.clone(), format!("spec.listeners[{at}].tls.certificateRefs"), secret));
             }
         }
@@ -74,7 +79,9 @@ fn unusable(picture: &Picture, by: &ObjectRef, path: &str, secret: &ObjectRef, w
     let issued = certificate_for(picture, secret);
     let change = match &issued {
         Some(certificate) => format!("mend {}, which makes the Secret", certificate.words()),
-        None => format!("make Secret {} of type kubernetes.io/tls, or name another one in {path}", secret.name),
+        None => {
+            format!("make Secret {} of type kubernetes.io/tls, or name another one in {path}", secret.name)
+        }
     };
     Finding::new(Severity::Critical, Cause::TlsSecretMissing, by, mechanism, confirm, change)
         .shown_by([Evidence::field(by, path, secret.name.as_str())])
@@ -102,7 +109,8 @@ fn ended(picture: &Picture, secret: &ObjectRef, ends: Timestamp) -> Option<Findi
         Some(certificate) => format!("mend {}, which renews it", certificate.words()),
         None => "renew the certificate: tls.crt and tls.key".to_owned(),
     };
-    let finding = Finding::new(severity, cause, secret, mechanism, confirm, change).affecting(users).following(issued);
+    let finding =
+        Finding::new(severity, cause, secret, mechanism, confirm, change).affecting(users).following(issued);
     Some(finding.shown_by([Evidence::field(secret, "data[tls.crt], not after", ends.to_string())]))
 }
 
@@ -122,7 +130,9 @@ mod tests {
     use crate::tools::diagnose::checks::example::{findings, found};
 
     fn with(secret: &str) -> String {
-        format!("kind: Ingress\nmetadata: {{ name: front }}\nspec: {{ tls: [{{ secretName: cert }}] }}\n---\nkind: Secret\nmetadata: {{ name: cert }}\n{secret}")
+        format!(
+            "kind: Ingress\nmetadata: {{ name: front }}\nspec: {{ tls: [{{ secretName: cert }}] }}\n---\nkind: Secret\nmetadata: {{ name: cert }}\n{secret}"
+        )
     }
 
     #[test]
@@ -140,11 +150,17 @@ mod tests {
     fn certificates_have_an_end() {
         let ends = |at: &str| with(&format!("keys: [tls.crt, tls.key]\nends: '{at}'"));
         let all = findings(check, &ends("2025-12-30T12:00:00Z"));
-        assert_eq!(all[0].mechanism, "the certificate in Secret cert, which Ingress shop/front serves, ended 2d ago");
+        assert_eq!(
+            all[0].mechanism,
+            "the certificate in Secret cert, which Ingress shop/front serves, ended 2d ago"
+        );
         assert_eq!(found(check, &ends("2026-01-04T12:00:00Z")), ["CertificateExpiring Secret shop/cert"]);
         assert!(found(check, &ends("2026-03-01T12:00:00Z")).is_empty());
         let issued = "\n---\napiVersion: cert-manager.io/v1\nkind: Certificate\nmetadata: { name: c }\nspec: { secretName: cert }";
         assert!(found(check, &(ends("2026-01-04T12:00:00Z") + issued)).is_empty());
-        assert_eq!(findings(check, &(ends("2025-12-30T12:00:00Z") + issued))[0].follows[0].words(), "Certificate shop/c");
+        assert_eq!(
+            findings(check, &(ends("2025-12-30T12:00:00Z") + issued))[0].follows[0].words(),
+            "Certificate shop/c"
+        );
     }
 }

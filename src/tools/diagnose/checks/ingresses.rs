@@ -38,8 +38,13 @@ fn class(picture: &Picture, ingress: &Ingress) -> Option<Finding> {
     {
         return None;
     }
-    let names: Vec<&str> = picture.ingress_classes.iter().filter_map(|class| class.metadata.name.as_deref()).collect();
-    let have = if names.is_empty() { "the cluster has none".to_owned() } else { format!("there are: {}", names.join(", ")) };
+    let names: Vec<&str> =
+        picture.ingress_classes.iter().filter_map(|class| class.metadata.name.as_deref()).collect();
+    let have = if names.is_empty() {
+        "the cluster has none".to_owned()
+    } else {
+        format!("there are: {}", names.join(", "))
+    };
     let wanted = ingress.spec.as_ref().and_then(|spec| spec.ingress_class_name.as_deref());
     let (mechanism, change) = match wanted {
         Some(wanted) if names.contains(&wanted) => return None,
@@ -48,9 +53,14 @@ fn class(picture: &Picture, ingress: &Ingress) -> Option<Finding> {
             let meant = near.first().or_else(|| names.first().filter(|_| names.len() == 1));
             let change = match meant {
                 Some(meant) => format!("spec.ingressClassName: {meant}"),
-                None => format!("spec.ingressClassName: a class that exists, or install the controller of {wanted}"),
+                None => format!(
+                    "spec.ingressClassName: a class that exists, or install the controller of {wanted}"
+                ),
             };
-            let words = format!("Ingress {} is of class {wanted}, which does not exist ({have}): nobody serves it", object.name);
+            let words = format!(
+                "Ingress {} is of class {wanted}, which does not exist ({have}): nobody serves it",
+                object.name
+            );
             (words, change)
         }
         None => {
@@ -59,13 +69,18 @@ fn class(picture: &Picture, ingress: &Ingress) -> Option<Finding> {
             };
             let default = picture.ingress_classes.iter().any(|class| {
                 let annotations = class.metadata.annotations.as_ref();
-                annotations.and_then(|annotations| annotations.get(DEFAULT_CLASS)).is_some_and(|is| is == "true")
+                annotations
+                    .and_then(|annotations| annotations.get(DEFAULT_CLASS))
+                    .is_some_and(|is| is == "true")
             });
             // Where no class exists at all, a controller may well take what has none.
             if default || names.is_empty() || annotated(OLD_CLASS, ingress.metadata.annotations.as_ref()) {
                 return None;
             }
-            let words = format!("Ingress {} names no class and none is the default ({have}): nobody serves it", object.name);
+            let words = format!(
+                "Ingress {} names no class and none is the default ({have}): nobody serves it",
+                object.name
+            );
             (words, format!("spec.ingressClassName: {}", names.join(" or ")))
         }
     };
@@ -92,7 +107,12 @@ fn clashes(picture: &Picture) -> Vec<Finding> {
         for rule in spec.rules.iter().flatten() {
             let host = rule.host.clone().unwrap_or_default();
             for path in rule.http.iter().flat_map(|http| &http.paths) {
-                let place = (class.clone(), host.clone(), path.path.clone().unwrap_or_default(), path.path_type.clone());
+                let place = (
+                    class.clone(),
+                    host.clone(),
+                    path.path.clone().unwrap_or_default(),
+                    path.path_type.clone(),
+                );
                 claims.entry(place).or_default().push(ingress);
             }
         }
@@ -112,10 +132,15 @@ fn clashes(picture: &Picture) -> Vec<Finding> {
             }
             let host = if host.is_empty() { "*" } else { host.as_str() };
             let place = format!("{host}{path}");
-            let mechanism = format!("{} claims {place}, which {} claims too: one of them gets no traffic", object.words(), first_object.words());
+            let mechanism = format!(
+                "{} claims {place}, which {} claims too: one of them gets no traffic",
+                object.words(),
+                first_object.words()
+            );
             let confirm = "list_resources ingresses: hosts and paths";
             let change = "another host or path, or take one of the two away";
-            let finding = Finding::new(Severity::Warning, Cause::IngressClash, &object, mechanism, confirm, change);
+            let finding =
+                Finding::new(Severity::Warning, Cause::IngressClash, &object, mechanism, confirm, change);
             findings.push(finding.shown_by([
                 Evidence::field(&object, "spec.rules[].host", place.as_str()),
                 Evidence::field(&first_object, "spec.rules[].host", place.as_str()),
@@ -130,9 +155,12 @@ fn clashes(picture: &Picture) -> Vec<Finding> {
 fn shares_on_purpose(ingress: &Ingress) -> bool {
     let meta = &ingress.metadata;
     let annotated = meta.annotations.iter().flatten().any(|(key, value)| {
-        (key.ends_with("/canary") && value == "true") || key.ends_with("mergeable-ingress-type") || key.contains("/canary-")
+        (key.ends_with("/canary") && value == "true")
+            || key.ends_with("mergeable-ingress-type")
+            || key.contains("/canary-")
     });
-    let solver = meta.labels.as_ref().is_some_and(|labels| labels.contains_key("acme.cert-manager.io/http01-solver"));
+    let solver =
+        meta.labels.as_ref().is_some_and(|labels| labels.contains_key("acme.cert-manager.io/http01-solver"));
     annotated || solver
 }
 
@@ -160,7 +188,10 @@ mod tests {
         assert!(fires(CLASS.to_owned() + &ingress("front", "")));
         assert!(!fires(CLASS.to_owned() + &ingress("front", "ingressClassName: nginx")));
         assert!(!fires(ingress("front", "")));
-        let default = CLASS.replace("name: nginx", "name: nginx, annotations: { ingressclass.kubernetes.io/is-default-class: 'true' }");
+        let default = CLASS.replace(
+            "name: nginx",
+            "name: nginx, annotations: { ingressclass.kubernetes.io/is-default-class: 'true' }",
+        );
         assert!(!fires(default + &ingress("front", "")));
         let served = "kind: Ingress\nmetadata: { name: a }\nspec: { ingressClassName: x }\nstatus: { loadBalancer: { ingress: [{ ip: 1.1.1.1 }] } }";
         assert!(!fires(served.to_owned()));
@@ -168,11 +199,16 @@ mod tests {
 
     #[test]
     fn one_place_claimed_twice() {
-        let rule = |path: &str| format!("rules: [{{ host: a.example, http: {{ paths: [{{ path: {path}, pathType: Prefix, backend: {{}} }}] }} }}]");
+        let rule = |path: &str| {
+            format!(
+                "rules: [{{ host: a.example, http: {{ paths: [{{ path: {path}, pathType: Prefix, backend: {{}} }}] }} }}]"
+            )
+        };
         let two = ingress("one", &rule("/")) + &ingress("two", &rule("/"));
         assert_eq!(found(check, &two), ["IngressClash Ingress shop/two"]);
         assert!(found(check, &(ingress("one", &rule("/")) + &ingress("two", &rule("/x")))).is_empty());
-        let canary = two.replace("name: two", "name: two, annotations: { nginx.ingress.kubernetes.io/canary: 'true' }");
+        let canary = two
+            .replace("name: two", "name: two, annotations: { nginx.ingress.kubernetes.io/canary: 'true' }");
         assert!(found(check, &canary).is_empty());
     }
 }

@@ -1,6 +1,9 @@
 //! What is looked for: one subject a file, each a plain function of the picture.
 
+mod backends;
+mod certificates;
 mod exposure;
+mod ingresses;
 mod service_ports;
 mod services;
 
@@ -13,4 +16,11 @@ use super::{finding::Finding, picture::Picture};
 pub(super) type Check = fn(&Picture, &mut Vec<Finding>);
 
 /// All checks. Their order does not matter.
-pub(super) const ALL: &[Check] = &[exposure::check, service_ports::check, services::check];
+pub(super) const ALL: &[Check] = &[
+    backends::check,
+    certificates::check,
+    exposure::check,
+    ingresses::check,
+    service_ports::check,
+    services::check,
+];

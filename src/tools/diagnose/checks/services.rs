@@ -316,5 +316,4 @@ fn autoscalers_of(picture: &Picture, workload: &ObjectRef) -> Vec<User> {
 }
 
 #[cfg(test)]
-#[path = "services_tests.rs"]
 mod tests;

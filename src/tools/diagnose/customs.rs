@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{finding::ObjectRef, picture::Picture};
+use super::{finding::ObjectRef, picture::Picture, selecting::Labels};
 
 /// Those of this API group and kind, whatever their version.
 pub(super) fn of<'a>(picture: &'a Picture, group: &'a str, kind: &'a str) -> impl Iterator<Item = &'a Value> {
@@ -27,6 +27,13 @@ pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 /// The items of the list at this JSON pointer.
 pub(super) fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
     value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Labels of the pods that a custom workload (a Rollout, a DeploymentConfig) makes.
+pub(super) fn template_labels(value: &Value) -> Option<Labels> {
+    let labels = value.pointer("/spec/template/metadata/labels")?.as_object()?;
+    let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    Some(labels.iter().filter_map(text).collect())
 }
 
 /// One condition as most kinds write them.

@@ -57,11 +57,6 @@ pub(super) fn ways(picture: &Picture) -> Vec<Way> {
     all
 }
 
-/// Those that lead to this Service.
-pub(super) fn ways_to<'a>(ways: &'a [Way], service: &'a ObjectRef) -> impl Iterator<Item = &'a Way> {
-    ways.iter().filter(move |way| way.service == *service)
-}
-
 /// The port of `service` that is meant, if it has it.
 pub(super) fn find_port<'a>(service: &'a Service, port: &WayPort) -> Option<&'a ServicePort> {
     let mut ports = service.spec.as_ref()?.ports.iter().flatten();

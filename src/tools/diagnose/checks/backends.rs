@@ -119,11 +119,11 @@ spec: { ports: [{ name: http, port: 80, targetPort: 8080 }] }
 
     #[test]
     fn an_ingress_to_a_missing_service_or_port() {
-        let all = findings(check, &ingress("wbe", "{ number: 80 }"));
+        let all = findings(check, &ingress("webb", "{ number: 80 }"));
         assert_eq!(all.len(), 1);
         assert_eq!(
             all[0].mechanism,
-            "Ingress front leads a.example/ and a.example/x to Service wbe, which does not exist in shop; nearest is web"
+            "Ingress front leads a.example/ and a.example/x to Service webb, which does not exist in shop; nearest is web"
         );
         let all = findings(check, &ingress("web", "{ number: 8080 }"));
         assert_eq!(

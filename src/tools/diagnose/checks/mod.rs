@@ -4,6 +4,7 @@ mod backends;
 mod certificates;
 mod exposure;
 mod ingresses;
+mod network_policies;
 mod service_ports;
 mod services;
 
@@ -21,6 +22,7 @@ pub(super) const ALL: &[Check] = &[
     certificates::check,
     exposure::check,
     ingresses::check,
+    network_policies::check,
     service_ports::check,
     services::check,
 ];

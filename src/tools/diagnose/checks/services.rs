@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Pod, Service, ServiceSpec};
-use serde_json::Value;
 
 use crate::tools::diagnose::{
     cause::Cause,
@@ -115,7 +114,7 @@ impl Case<'_> {
         let templates =
             picture.custom.iter().filter(|value| customs::reference(value).namespace == object.namespace);
         let made_otherwise =
-            templates.filter_map(template_labels).any(|labels| has_labels(selector, Some(&labels)));
+            templates.filter_map(customs::template_labels).any(|labels| has_labels(selector, Some(&labels)));
         if made_otherwise || seconds_old(&service.metadata, picture.now) < TURN_SECONDS {
             return None;
         }
@@ -266,13 +265,6 @@ pub(super) fn selected<'a>(
             && !is_ending(pod)
             && !matches!(phase(pod), "Succeeded" | "Failed")
     })
-}
-
-/// Of the pods that a custom workload (a Rollout, a DeploymentConfig) makes.
-fn template_labels(value: &Value) -> Option<Labels> {
-    let labels = value.pointer("/spec/template/metadata/labels")?.as_object()?;
-    let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
-    Some(labels.iter().filter_map(text).collect())
 }
 
 /// Something scales it up as soon as it is needed: zero is how it rests.

@@ -199,7 +199,7 @@ fn of_template(
     (field, name): (&str, &str),
 ) -> Finding {
     let object = &workload.object;
-    let made: Vec<ObjectRef> = super::made_by(picture, object);
+    let made: Vec<ObjectRef> = picture.made_by(object);
     let says = picture.events.iter().find(|event| {
         event.is_warning
             && event.message.contains(name)

@@ -353,7 +353,7 @@ fn pinned(picture: &Picture) -> Vec<Finding> {
             let object = &workload.object;
             let finding = Finding::new(Severity::Critical, Cause::NodeUnknown, object, mechanism(name), "list_resources kind=nodes", change);
             let evidence = [Evidence::field(object, "spec.template.spec.nodeName", name)];
-            findings.push(finding.shown_by(evidence).affecting(super::made_by(picture, object)));
+            findings.push(finding.shown_by(evidence).affecting(picture.made_by(object)));
         }
     }
     for subject in subjects(picture).filter(|subject| subject.owner == subject.this) {

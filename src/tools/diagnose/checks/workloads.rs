@@ -19,8 +19,6 @@ use crate::{
     },
 };
 
-use super::made_by;
-
 pub(super) fn check(picture: &Picture, findings: &mut Vec<Finding>) {
     for deployment in &picture.deployments {
         findings.extend(of_deployment(picture, deployment));
@@ -96,7 +94,7 @@ fn stuck(
     let reason = condition.reason.as_deref().unwrap_or_default();
     Finding::new(severity, Cause::RolloutStuck, object, mechanism, confirm, "what keeps its pods, or the last revision again")
         .shown_by([Evidence::field(object, &path, reason)])
-        .following(made_by(picture, object))
+        .following(picture.made_by(object))
         .following([object.clone()])
 }
 

@@ -60,7 +60,10 @@ async fn the_four_faults_of_the_shop_are_named_and_nothing_else() {
     let memory = record("OutOfMemory");
     assert!(memory["mechanism"].as_str().unwrap().contains("its limit of 24Mi"), "{memory}");
     let change = memory["change"]["what"].as_str().unwrap();
-    assert!(change.starts_with("spec.template.spec.containers[name=reports].resources.limits.memory"), "{memory}");
+    assert!(
+        change.starts_with("spec.template.spec.containers[name=reports].resources.limits.memory"),
+        "{memory}"
+    );
     let name = record("NameResolutionFails");
     assert!(name["mechanism"].as_str().unwrap().contains("redis.shop"), "{name}");
     assert_eq!(name["severity"], "critical");

@@ -22,6 +22,7 @@ mod limits;
 mod names;
 mod network_policies;
 mod nodes;
+mod obstacles;
 mod openshift;
 mod placement;
 mod probes;
@@ -32,6 +33,7 @@ mod service_ports;
 mod services;
 mod storage;
 mod subject;
+mod turned_out;
 mod waiting;
 mod workloads;
 
@@ -74,5 +76,6 @@ pub(super) const ALL: &[Check] = &[
     service_ports::check,
     services::check,
     storage::check,
+    turned_out::check,
     workloads::check,
 ];

@@ -22,6 +22,7 @@ use super::{
     admission::{self, Admission},
     authentication::{self, Auth, Until},
     face::Face,
+    owners::{self, Owners},
     session::{Revisions, Session, Who},
     sse::{self, SseSessions},
 };
@@ -77,6 +78,7 @@ pub fn router(face: Arc<Face>, settings: HttpSettings) -> Router {
     let busy = face.clone();
     Router::new()
         .route_service("/mcp", Edge::new(service, body_limit, Arc::new(schemas)))
+        .route_layer(middleware::from_fn_with_state(Owners::new(session_idle), owners::only_the_owner))
         .merge(sse::router(SseSessions::new(face, body_limit, sse_idle)))
         .route_layer(middleware::from_fn_with_state(busy, until_written))
         .route_layer(middleware::from_fn(until_token_ends))

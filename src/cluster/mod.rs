@@ -15,6 +15,7 @@ pub mod recorded;
 mod resource;
 mod selector;
 mod snapshot;
+mod watch;
 
 pub use connect::{ConnectError, ConnectOptions, Connection, connect};
 pub use contexts::Contexts;
@@ -22,3 +23,4 @@ pub use discovery::{Kinds, Unresolved};
 pub use error::ReadError;
 pub use reader::{ListHead, ListRequest, LogRequest, Reader};
 pub use resource::Resource;
+pub use watch::Change;

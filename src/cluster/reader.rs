@@ -32,6 +32,8 @@ const KINDS_FRESH: Duration = Duration::from_secs(60);
 const PAGE: usize = 500;
 /// No object, page of objects or piece of log is larger; what is, is not read to its end.
 const LARGEST_ANSWER: usize = 64 << 20;
+/// Of a refusal only a sentence is told.
+const LARGEST_REFUSAL: usize = 1 << 20;
 
 /// Reads a cluster. Cheap to clone; clones share connections and what is known of the kinds.
 #[derive(Clone)]
@@ -345,8 +347,31 @@ impl Reader {
         self.send(Method::GET, path, accept, Vec::new()).await
     }
 
-    /// The one door: whatever is not a read stops here.
     async fn send(&self, method: Method, uri: &str, accept: &str, body: Vec<u8>) -> Result<Bytes, ReadError> {
+        let server = &self.inner.server;
+        let answer = async {
+            let response = self.open(method, uri, accept, body).await?;
+            let body = http_body_util::Limited::new(response.into_body(), LARGEST_ANSWER);
+            let body = body.collect().await.map_err(|error| ReadError::Unreachable {
+                server: server.clone(),
+                reason: super::error::reason(error.as_ref()),
+            })?;
+            Ok(body.to_bytes())
+        };
+        tokio::time::timeout(DEADLINE, answer)
+            .await
+            .map_err(|_| ReadError::Timeout { server: server.clone(), seconds: DEADLINE.as_secs() })?
+    }
+
+    /// The one door: whatever is not a read stops here. The answer's body is still to be read, in the caller's own
+    /// time.
+    pub(super) async fn open(
+        &self,
+        method: Method,
+        uri: &str,
+        accept: &str,
+        body: Vec<u8>,
+    ) -> Result<http::Response<Body>, ReadError> {
         let client = self.inner.client.as_ref().map_err(|why| ReadError::NoCluster(why.clone()))?;
         let path = uri.split('?').next().unwrap_or_default();
         if !guard::is_read(&method, path) {
@@ -365,13 +390,12 @@ impl Reader {
             let response =
                 client.send(request).await.map_err(|error| ReadError::of_client(&error, server))?;
             let status = response.status();
-            let body = http_body_util::Limited::new(response.into_body(), LARGEST_ANSWER);
-            let body = body.collect().await.map_err(|error| ReadError::Unreachable {
-                server: server.clone(),
-                reason: super::error::reason(error.as_ref()),
-            })?;
-            let body = body.to_bytes();
-            if status.is_success() { Ok(body) } else { Err(ReadError::of_status(status, &body, server)) }
+            if status.is_success() {
+                return Ok(response);
+            }
+            let body = http_body_util::Limited::new(response.into_body(), LARGEST_REFUSAL);
+            let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            Err(ReadError::of_status(status, &body, server))
         };
         tokio::time::timeout(DEADLINE, answer)
             .await
@@ -393,7 +417,7 @@ impl std::fmt::Debug for Reader {
     }
 }
 
-fn query(pairs: &[(&str, Option<String>)]) -> String {
+pub(super) fn query(pairs: &[(&str, Option<String>)]) -> String {
     let given = pairs.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
     Serializer::new(String::new()).extend_pairs(given).finish()
 }

@@ -11,7 +11,7 @@ use tokio_util::{
 
 use super::{
     outgoing,
-    own::{Asked, Offer, Own},
+    own::{Asked, Offer, Own, Updates},
     view::{ForeignCursor, View, original_uri},
     words,
 };
@@ -192,9 +192,30 @@ impl Face {
         };
         match &entry.route {
             Route::Own => self.own(asked, up).await,
+            // Their news would not come through: better no subscription than a silent one.
+            Route::Downstream { server, .. } if asked.method.ends_with("subscribe") => {
+                let message =
+                    format!("`{uri}` is a resource of {server}: read it again instead of subscribing");
+                Err(RpcError::new(RpcError::METHOD_NOT_FOUND, &message))
+            }
             Route::Downstream { original, .. } => {
                 params.set_str("uri", &original_uri(entry, original, &uri));
                 self.downstream(entry, asked, params.to_raw(), up).await
+            }
+        }
+    }
+
+    /// The updates of one of our own resources, for whoever holds them.
+    ///
+    /// # Errors
+    /// When it is not ours, not there, or not this caller's to read.
+    pub(super) async fn updates(&self, caller: &Caller, uri: &str) -> Result<Updates, RpcError> {
+        let view = self.view(caller);
+        match view.resource(uri).map(|entry| &entry.route) {
+            Some(Route::Own) => self.own.updates(caller, uri).await,
+            Some(Route::Downstream { .. }) | None => {
+                let message = format!("`{uri}` is no resource that can be subscribed to");
+                Err(RpcError::new(RpcError::INVALID_PARAMS, &message))
             }
         }
     }

@@ -16,6 +16,7 @@ mod face;
 mod outgoing;
 mod session;
 mod sse;
+mod subscriptions;
 mod upward;
 mod view;
 mod words;

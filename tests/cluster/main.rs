@@ -9,6 +9,7 @@ mod operator_children;
 mod operator_unparsable;
 mod rbac;
 mod reader;
+mod redaction;
 mod subscriptions;
 mod support;
 mod tools_recording;

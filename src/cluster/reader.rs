@@ -28,6 +28,8 @@ use crate::caller::Caller;
 const DEADLINE: Duration = Duration::from_secs(10);
 /// How long a known list of kinds is used; a new CRD is seen after this at the latest.
 const KINDS_FRESH: Duration = Duration::from_secs(60);
+/// Those who waited for an answer that did not come do not each wait again.
+const FAILURE_FRESH: Duration = Duration::from_secs(2);
 /// Objects of one request of a list.
 const PAGE: usize = 500;
 /// No object, page of objects or piece of log is larger; what is, is not read to its end.
@@ -51,7 +53,13 @@ struct Inner {
     server: String,
     /// When it is a recorded cluster.
     recording: Option<Recording>,
-    kinds: Mutex<Option<(Instant, Arc<Kinds>)>>,
+    kinds: Mutex<Option<Asked>>,
+}
+
+/// What the API server said when it was last asked for its kinds.
+struct Asked {
+    at: Instant,
+    answer: Result<Arc<Kinds>, ReadError>,
 }
 
 /// What a recorded cluster is beside its objects.
@@ -300,23 +308,34 @@ impl Reader {
         Ok(git_version)
     }
 
-    /// All kinds; known for a minute.
+    /// All kinds; known for a minute. When they cannot be asked for again, those known before are used on.
     ///
     /// # Errors
     /// See [`ReadError`].
     pub async fn kinds(&self) -> Result<Arc<Kinds>, ReadError> {
-        // Held while asking: callers that come meanwhile wait for the one answer.
+        // Held while asking: callers that come meanwhile wait for the one answer, a failure too.
         let mut known = self.inner.kinds.lock().await;
-        if let Some((asked, kinds)) = known.as_ref()
-            && asked.elapsed() < KINDS_FRESH
+        if let Some(Asked { at, answer }) = known.as_ref()
+            && at.elapsed() < if answer.is_ok() { KINDS_FRESH } else { FAILURE_FRESH }
         {
-            return Ok(kinds.clone());
+            return answer.clone();
         }
-        let shared = self.shared();
-        let (core, groups) = futures::try_join!(shared.discover("/api"), shared.discover("/apis"))?;
-        let kinds = Arc::new(Kinds::of(core.into_iter().chain(groups).collect()));
-        *known = Some((Instant::now(), kinds.clone()));
-        Ok(kinds)
+        let before = known.take().and_then(|asked| asked.answer.ok());
+        let answer = match (self.shared().discovered().await, before) {
+            (Ok(kinds), _) => Ok(kinds),
+            (Err(error), Some(before)) => {
+                tracing::warn!(%error, "the kinds of the cluster cannot be asked for: those of before are used");
+                Ok(before)
+            }
+            (Err(error), None) => Err(error),
+        };
+        *known = Some(Asked { at: Instant::now(), answer: answer.clone() });
+        answer
+    }
+
+    async fn discovered(&self) -> Result<Arc<Kinds>, ReadError> {
+        let (core, groups) = futures::try_join!(self.discover("/api"), self.discover("/apis"))?;
+        Ok(Arc::new(Kinds::of(core.into_iter().chain(groups).collect())))
     }
 
     async fn discover(&self, path: &str) -> Result<Vec<Resource>, ReadError> {

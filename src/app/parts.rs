@@ -67,7 +67,8 @@ impl App {
     /// When a folder cannot be used or the configuration does not hold together.
     pub fn assemble(sources: Sources, configuration: Configuration) -> anyhow::Result<Self> {
         let Sources { cluster, live, namespaces, servers, operator, data, cursor_key } = sources;
-        let Configuration { answers, changes } = configuration;
+        // Who comes in is decided at the door.
+        let Configuration { answers, changes, identity: _ } = configuration;
         let audit = Audit::open(&data)?;
         let changes = ChangeRequests::new(changes, &data, audit.clone())?;
         let view = Arc::new(JoinedFleet::default());

@@ -14,6 +14,7 @@ pub mod stdio;
 mod announce;
 mod face;
 mod outgoing;
+mod owners;
 mod session;
 mod sse;
 mod subscriptions;

@@ -23,6 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     announce,
+    authentication::Until,
     face::Face,
     outgoing,
     own::Updates,
@@ -89,7 +90,7 @@ impl Session {
                 .ok_or_else(|| ErrorData::internal_error("the request came without its caller", None))?,
         };
         let bound = self.bound.get_or_init(|| caller.clone());
-        if bound != caller {
+        if !bound.is_the_same(caller) {
             tracing::warn!(bound = bound.user, caller = caller.user, "a session was used by another caller");
             let message = "this session belongs to another caller: open your own with initialize";
             return Err(ErrorData::invalid_request(message, None));
@@ -282,10 +283,19 @@ impl ServerHandler for Session {
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
-        let caller = self.caller(&context.request_context().extensions)?;
+        let extensions = &context.request_context().extensions;
+        let caller = self.caller(extensions)?;
+        let until = parts(extensions).and_then(|parts| parts.extensions.get::<Until>()).cloned();
         let end = async {
+            let token_ends = async {
+                match &until {
+                    Some(until) => until.passed().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = context.cancelled() => {}
+                () = token_ends => {}
                 () = self.face.stopping().cancelled() => {}
             }
         };

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
+use super::access::AccessConfig;
 use crate::{answer::Budget, changes::ChangesConfig};
 
 /// What does not fit a flag. Every field has a default, so an empty file is legal.
@@ -13,6 +14,7 @@ use crate::{answer::Budget, changes::ChangesConfig};
 pub struct Configuration {
     pub answers: Answers,
     pub changes: ChangesConfig,
+    pub access: AccessConfig,
 }
 
 #[derive(Debug, Deserialize)]

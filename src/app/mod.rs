@@ -1,5 +1,6 @@
 //! Builds the parts, wires them, and shuts them down in order. The only room that sees all others.
 
+mod access;
 mod config;
 mod data;
 mod demo;

@@ -2,7 +2,7 @@
 
 mod rights;
 
-pub use rights::{Need, Rights, Rule};
+pub use rights::{Need, Question, Rights, Rule};
 
 use std::collections::BTreeMap;
 
@@ -56,6 +56,12 @@ impl Caller {
             Proof::MappedToken | Proof::TokenReview | Proof::Oidc => true,
             Proof::Process | Proof::Anonymous | Proof::StaticToken => false,
         }
+    }
+
+    /// The namespace of a service account; nothing for everybody else.
+    pub fn home(&self) -> Option<&str> {
+        let (namespace, _) = self.user.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+        (self.proof == Proof::TokenReview).then_some(namespace)
     }
 
     fn named(user: &str, proof: Proof) -> Self {

@@ -21,7 +21,7 @@ use crate::{
     gateway::{Catalogue, Entry, Kind, Route},
     mcp::{
         Access,
-        access::{Look, Needs, Sight, Verdict, question},
+        access::{Look, Needs, Sight, Verdict, question, question_of_server},
     },
     tools::Toolbox,
 };
@@ -143,13 +143,19 @@ impl ClusterAccess {
             question_of(crate::caller::Need { verb, group, resource }, namespace)
         });
         rights = ask(reader, rights, all.into_iter().chain(needs), age).await?;
-        let entries = kinds.into_iter().chain([Kind::ResourceTemplate]).flat_map(|kind| catalogue.of_kind(kind));
-        let here = entries.filter(|entry| match &entry.route {
-            Route::Own => true,
-            Route::Downstream { server, .. } => server.namespace == namespace,
-        });
-        let names = here.map(|entry| question(entry.kind, &entry.name).in_namespace(namespace));
-        Ok(Arc::new(ask(reader, rights, names.take(MOST_NAMES), age).await?))
+        let mut names = Vec::new();
+        for entry in
+            kinds.into_iter().chain([Kind::ResourceTemplate]).flat_map(|kind| catalogue.of_kind(kind))
+        {
+            match &entry.route {
+                Route::Downstream { server, .. } if server.namespace != namespace => continue,
+                Route::Downstream { server, .. } => names.push(question_of_server(server)),
+                Route::Own => {}
+            }
+            names.push(question(entry.kind, &entry.name).in_namespace(namespace));
+        }
+        names.dedup();
+        Ok(Arc::new(ask(reader, rights, names.into_iter().take(MOST_NAMES), age).await?))
     }
 
     async fn decide(
@@ -162,13 +168,15 @@ impl ClusterAccess {
             return Ok(Verdict::Allowed);
         }
         let reader = self.as_caller(caller)?;
-        let allowed = async |namespace: &str| {
-            let question = question(entry.kind, &entry.name).in_namespace(namespace);
+        let may = async |question: Question| {
             reader.may(&question, Age::Call).await.map_err(|error| error.to_string())
         };
+        let allowed =
+            async |namespace: &str| may(question(entry.kind, &entry.name).in_namespace(namespace)).await;
         let verdict = |yes: bool| if yes { Verdict::Allowed } else { Verdict::Unknown };
         if let Route::Downstream { server, .. } = &entry.route {
-            return Ok(verdict(allowed(&server.namespace).await?));
+            let yes = allowed(&server.namespace).await? || may(question_of_server(server)).await?;
+            return Ok(verdict(yes));
         }
         if let Some(namespace) = namespace
             && allowed(namespace).await?

@@ -11,6 +11,8 @@ mod parts;
 mod serve;
 mod snapshot;
 
+pub use access::AccessConfig;
+pub use config::Configuration;
 pub use parts::{App, Sources};
 
 use std::io::{ErrorKind, Write};

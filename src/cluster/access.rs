@@ -69,7 +69,10 @@ impl Reader {
     /// See [`ReadError`].
     pub async fn rights(&self, namespace: &str, age: Duration) -> Result<Arc<Reviewed>, ReadError> {
         if self.recorded_at().is_some() {
-            return Ok(Arc::new(Reviewed { rights: Arc::new(Rights::new(vec![Rule::everything()])), complete: true }));
+            return Ok(Arc::new(Reviewed {
+                rights: Arc::new(Rights::new(vec![Rule::everything()])),
+                complete: true,
+            }));
         }
         let key = (self.identity().clone(), namespace.to_owned());
         let ask = async {
@@ -161,8 +164,7 @@ pub fn attributes(question: &Question) -> Value {
 fn reviewed(answer: &Value) -> Reviewed {
     let status = &answer["status"];
     let told = status["resourceRules"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let rules: Vec<Rule> =
-        told.iter().filter_map(|rule| serde_json::from_value(rule.clone()).ok()).collect();
+    let rules: Vec<Rule> = told.iter().filter_map(|rule| serde_json::from_value(rule.clone()).ok()).collect();
     let failed = status["evaluationError"].as_str().is_some_and(|error| !error.is_empty());
     let incomplete = status["incomplete"].as_bool().unwrap_or(true) || failed || rules.len() < told.len();
     Reviewed { rights: Arc::new(Rights::new(rules)), complete: !incomplete }

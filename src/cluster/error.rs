@@ -175,7 +175,9 @@ mod tests {
             "serviceaccounts \"bot\" is forbidden: User \"system:serviceaccount:pilothouse:pilothouse\" cannot impersonate resource \"serviceaccounts\" in API group \"\" in the namespace \"team-a\"",
         );
         assert!(matches!(&error, ReadError::NotImpersonable(_)));
-        assert!(error.to_string().contains("bind the ClusterRole pilothouse-impersonator in namespace team-a"));
+        assert!(
+            error.to_string().contains("bind the ClusterRole pilothouse-impersonator in namespace team-a")
+        );
         let error = denied(
             "users \"ann\" is forbidden: User \"p\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope",
         );

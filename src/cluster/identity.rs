@@ -45,7 +45,10 @@ impl Identity {
         let Caller { user, groups, extra, proof } = caller;
         let home = caller.home();
         if user.starts_with("system:") && home.is_none() {
-            return Err(format!("`{}` is a name of the system and not of a person or service account", shown(user)));
+            return Err(format!(
+                "`{}` is a name of the system and not of a person or service account",
+                shown(user)
+            ));
         }
         let mut headers = vec![(HeaderName::from_static("impersonate-user"), exact(user)?)];
         for group in groups {
@@ -85,7 +88,8 @@ impl Identity {
 
 /// Whether the API server adds this group by itself.
 fn is_implied(group: &str, home: Option<&str>) -> bool {
-    let of_account = |home| group == "system:serviceaccounts" || group == format!("system:serviceaccounts:{home}");
+    let of_account =
+        |home| group == "system:serviceaccounts" || group == format!("system:serviceaccounts:{home}");
     group == "system:authenticated" || home.is_some_and(of_account)
 }
 
@@ -115,7 +119,8 @@ fn exact(value: &str) -> Result<HeaderValue, String> {
     if value.is_empty() || value.trim() != value {
         return Err(format!("`{}` is empty or has blanks at its ends", shown(value)));
     }
-    HeaderValue::from_bytes(value.as_bytes()).map_err(|_| format!("`{}` cannot stand in a header", shown(value)))
+    HeaderValue::from_bytes(value.as_bytes())
+        .map_err(|_| format!("`{}` cannot stand in a header", shown(value)))
 }
 
 #[cfg(test)]
@@ -132,7 +137,10 @@ mod tests {
     }
 
     fn headers(identity: &Identity) -> Vec<String> {
-        identity.headers().map(|(name, value)| format!("{name}: {}", str::from_utf8(value.as_bytes()).unwrap())).collect()
+        identity
+            .headers()
+            .map(|(name, value)| format!("{name}: {}", str::from_utf8(value.as_bytes()).unwrap()))
+            .collect()
     }
 
     #[test]

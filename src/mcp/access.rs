@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 
 use crate::{
     caller::{Caller, Need, Question, Rights},
-    gateway::{Catalogue, Entry, Kind, Route},
+    gateway::{Catalogue, Entry, Kind, Route, ServerName},
 };
 
 /// The virtual resources by which entries are granted stand in this group.
@@ -22,6 +22,11 @@ pub fn question(kind: Kind, name: &str) -> Question {
         Kind::Resource | Kind::ResourceTemplate => "resources",
     };
     Question::new(VERB, GROUP, resource).named(name)
+}
+
+/// The question whether a caller may use everything of a server: `call` on `mcpservers` of `pilothouse.dev`.
+pub fn question_of_server(server: &ServerName) -> Question {
+    Question::new(VERB, GROUP, "mcpservers").named(&server.name).in_namespace(&server.namespace)
 }
 
 /// Decides about callers who are [impersonated](Caller::is_impersonated); all others see and call everything.
@@ -102,10 +107,10 @@ impl Sight {
         let Some(limits) = &self.0 else { return true };
         match &entry.route {
             Route::Own => limits.of_own(entry).next().is_some(),
-            Route::Downstream { server, .. } => limits
-                .rights
-                .get(&server.namespace)
-                .is_some_and(|rights| rights.answer(&question(entry.kind, &entry.name))),
+            Route::Downstream { server, .. } => limits.rights.get(&server.namespace).is_some_and(|rights| {
+                rights.answer(&question(entry.kind, &entry.name))
+                    || rights.answer(&question_of_server(server))
+            }),
         }
     }
 
@@ -120,9 +125,8 @@ impl Limits {
         let question = question(entry.kind, &entry.name);
         let needs = (entry.kind == Kind::Tool).then(|| self.needs.get(&entry.name)).flatten();
         let needs = needs.copied().unwrap_or_default();
-        let suits = move |rights: &Rights| {
-            rights.answer(&question) && needs.iter().all(|need| rights.meet(*need))
-        };
+        let suits =
+            move |rights: &Rights| rights.answer(&question) && needs.iter().all(|need| rights.meet(*need));
         self.rights.iter().filter(move |(_, rights)| suits(rights)).map(|(namespace, _)| namespace.as_str())
     }
 }
@@ -131,12 +135,7 @@ impl Limits {
 pub(super) struct Open;
 
 impl Access for Open {
-    fn sight<'a>(
-        &'a self,
-        _: &'a Caller,
-        _: &'a Catalogue,
-        _: Look,
-    ) -> BoxFuture<'a, Result<Sight, String>> {
+    fn sight<'a>(&'a self, _: &'a Caller, _: &'a Catalogue, _: Look) -> BoxFuture<'a, Result<Sight, String>> {
         Box::pin(std::future::ready(Ok(Sight::everything())))
     }
 
@@ -164,7 +163,7 @@ mod tests {
 
     use serde_json::json;
 
-    use super::{Needs, Sight, question};
+    use super::{Needs, Sight, question, question_of_server};
     use crate::{
         caller::{Need, Rights, Rule},
         gateway::{Entry, Kind, Route, ServerName, wire::text::raw},
@@ -188,6 +187,15 @@ mod tests {
             .map(|(namespace, rules)| ((*namespace).to_owned(), Arc::new(Rights::new(rules.clone()))))
             .collect();
         Sight::limited(rights, Arc::new(needs))
+    }
+
+    #[test]
+    fn a_server_can_be_granted_as_a_whole() {
+        let server = ServerName { namespace: "a".into(), name: "s".into() };
+        let whole = Rule::only(&question_of_server(&server));
+        let sight = sight(&[("a", vec![whole.clone()]), ("b", vec![whole])]);
+        assert!(sight.shows(&of("a", "x_do")) && sight.shows(&of("a", "x_undo")));
+        assert!(!sight.shows(&own("top")), "our own tools are not a server's");
     }
 
     fn tool(name: &str) -> Rule {

@@ -46,12 +46,7 @@ const LONGEST_NAME: usize = 4_096;
 
 impl Face {
     /// `own` answers for the catalogue's entries with [`Route::Own`], `access` says to whom.
-    pub fn new(
-        gateway: Arc<Gateway>,
-        own: Arc<dyn Own>,
-        audit: Audit,
-        access: Arc<dyn Access>,
-    ) -> Arc<Self> {
+    pub fn new(gateway: Arc<Gateway>, own: Arc<dyn Own>, audit: Audit, access: Arc<dyn Access>) -> Arc<Self> {
         let catalogues = gateway.catalogues();
         Self::guarded(catalogues, gateway, own, audit, access)
     }

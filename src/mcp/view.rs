@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 
 use super::access::Sight;
 use crate::gateway::{
-        Catalogue, Entry, Kind,
-        wire::{Raw, text::string},
+    Catalogue, Entry, Kind,
+    wire::{Raw, text::string},
 };
 
 /// Entries of one answer to a list request.

@@ -9,5 +9,6 @@ mod operator_children;
 mod operator_unparsable;
 mod rbac;
 mod reader;
+mod rights;
 mod support;
 mod tools_recording;

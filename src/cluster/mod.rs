@@ -3,6 +3,7 @@
 //! [`connect`] gives a [`Connection`]; its [`Reader`] is all that tools get. A recorded cluster
 //! ([`recorded::open`]) is a `Connection` like any other.
 
+pub mod access;
 mod connect;
 mod contexts;
 mod discovery;

@@ -18,6 +18,7 @@ use url::form_urlencoded::Serializer;
 
 use super::{
     Kinds, ReadError, Resource,
+    access::Reviews,
     discovery::{self, Discovered},
     guard,
     identity::Identity,
@@ -37,6 +38,9 @@ const LARGEST_ANSWER: usize = 64 << 20;
 /// Of a refusal only a sentence is told.
 const LARGEST_REFUSAL: usize = 1 << 20;
 
+/// By this the API server's audit log tells the reads of tools from what the operator does.
+const USER_AGENT: &str = concat!("pilothouse-reader/", env!("CARGO_PKG_VERSION"));
+
 /// Reads a cluster. Cheap to clone; clones share connections and what is known of the kinds.
 #[derive(Clone)]
 pub struct Reader {
@@ -54,6 +58,7 @@ struct Inner {
     /// When it is a recorded cluster.
     recording: Option<Recording>,
     kinds: Mutex<Option<Asked>>,
+    reviews: Reviews,
 }
 
 /// What the API server said when it was last asked for its kinds.
@@ -131,7 +136,8 @@ impl Reader {
         recording: Option<Recording>,
     ) -> Self {
         let (server, base) = (server.to_owned(), identity.clone());
-        Self { inner: Arc::new(Inner { client, base, server, recording, kinds: Mutex::default() }), identity }
+        let (kinds, reviews) = (Mutex::default(), Reviews::default());
+        Self { inner: Arc::new(Inner { client, base, server, recording, kinds, reviews }), identity }
     }
 
     /// The reader to answer this caller with: over the same connections, with the caller's own rights where the
@@ -150,6 +156,14 @@ impl Reader {
     /// What everybody may read, read as the process does.
     fn shared(&self) -> Self {
         Self { inner: self.inner.clone(), identity: self.inner.base.clone() }
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub(super) fn reviews(&self) -> &Reviews {
+        &self.inner.reviews
     }
 
     /// For messages: the address, or the recording's folder.
@@ -219,7 +233,13 @@ impl Reader {
                 ("resourceVersion", at.cloned()),
                 ("resourceVersionMatch", at.map(|_| "Exact".to_owned())),
             ]);
-            let body = self.read(&format!("{path}?{query}"), "application/json").await?;
+            let body = self.read(&format!("{path}?{query}"), "application/json").await;
+            let body = body.map_err(|error| match error {
+                ReadError::Forbidden { .. } if resource.namespaced && namespace.is_none() => {
+                    ReadError::everywhere(&resource.id())
+                }
+                error => error,
+            })?;
             let head = page(&body, &mut each).map_err(|error| self.garbled(&path, &error))?;
             if version.is_empty() {
                 version = head.resource_version;
@@ -397,6 +417,7 @@ impl Reader {
             return Err(ReadError::NotARead(format!("{method} {path}")));
         }
         let mut request = Request::builder().method(method).uri(uri).header(header::ACCEPT, accept);
+        request = request.header(header::USER_AGENT, USER_AGENT);
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }

@@ -10,6 +10,7 @@ mod operator_unparsable;
 mod rbac;
 mod reader;
 mod redaction;
+mod rights;
 mod subscriptions;
 mod support;
 mod tools_recording;

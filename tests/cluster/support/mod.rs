@@ -8,4 +8,5 @@ pub(crate) mod kubectl;
 pub(crate) mod namespace;
 pub(crate) mod own_operator;
 pub(crate) mod served;
+pub(crate) mod talk;
 pub(crate) mod wait;

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
+use super::access::AccessConfig;
 use crate::{answer::Budget, changes::ChangesConfig, mcp::authentication::config::IdentityConfig};
 
 /// What does not fit a flag. Every field has a default, so an empty file is legal.
@@ -15,6 +16,7 @@ pub struct Configuration {
     pub changes: ChangesConfig,
     /// How callers over HTTP prove who they are. Over stdio it is not used: there the kubeconfig says who one is.
     pub identity: IdentityConfig,
+    pub access: AccessConfig,
 }
 
 #[derive(Debug, Deserialize)]

@@ -10,7 +10,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{config::Configuration, fleet_view::JoinedFleet, health};
+use super::{
+    access::{ClusterAccess, Places},
+    config::Configuration,
+    fleet_view::JoinedFleet,
+    health,
+};
 use crate::{
     answer::{Budget, Sealer},
     audit::Audit,
@@ -68,7 +73,7 @@ impl App {
     pub fn assemble(sources: Sources, configuration: Configuration) -> anyhow::Result<Self> {
         let Sources { cluster, live, namespaces, servers, operator, data, cursor_key } = sources;
         // Who comes in is decided at the door.
-        let Configuration { answers, changes, identity: _ } = configuration;
+        let Configuration { answers, changes, identity: _, access } = configuration;
         let audit = Audit::open(&data)?;
         let changes = ChangeRequests::new(changes, &data, audit.clone())?;
         let view = Arc::new(JoinedFleet::default());
@@ -81,6 +86,10 @@ impl App {
             None => Sealer::random(),
         }
         .context("cursors cannot be sealed")?;
+        let (reader, own_namespace) = match &cluster {
+            Ok(connection) => (connection.reader.clone(), connection.namespace.clone()),
+            Err(why) => (Reader::absent(why), "default".to_owned()),
+        };
         let toolbox = tools::standard(Parts {
             contexts,
             fleet: Some(view.clone()),
@@ -103,7 +112,9 @@ impl App {
             _ => (None, None),
         };
         let ready = fleet.as_ref().map_or_else(|| watch::channel(true).1, Cluster::listed);
-        let face = Face::new(gateway.clone(), Arc::new(toolbox), audit.clone());
+        let places = Places { own: own_namespace, fleet: view };
+        let access = Arc::new(ClusterAccess::new(reader, places, access, &toolbox));
+        let face = Face::new(gateway.clone(), Arc::new(toolbox), audit.clone(), access);
         Ok(Self { face, gateway, audit, fleet, folder, operator, ready })
     }
 

@@ -2,7 +2,7 @@
 
 mod rights;
 
-pub use rights::{Need, Rights, Rule};
+pub use rights::{Need, Question, Rights, Rule};
 
 use std::collections::BTreeMap;
 
@@ -73,6 +73,12 @@ impl Caller {
             && self.groups == *groups
             && self.proof == *proof
             && lasting(&self.extra) == lasting(extra)
+    }
+
+    /// The namespace of a service account; nothing for everybody else.
+    pub fn home(&self) -> Option<&str> {
+        let (namespace, _) = self.user.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+        (self.proof == Proof::TokenReview).then_some(namespace)
     }
 
     fn named(user: &str, proof: Proof) -> Self {

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod changes;
+mod check_access;
 mod cluster_overview;
 mod definition;
 mod desk;

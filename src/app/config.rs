@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use super::access::AccessConfig;
-use crate::{answer::Budget, changes::ChangesConfig};
+use crate::{answer::Budget, changes::ChangesConfig, mcp::authentication::config::IdentityConfig};
 
 /// What does not fit a flag. Every field has a default, so an empty file is legal.
 #[derive(Debug, Default, Deserialize)]
@@ -14,6 +14,8 @@ use crate::{answer::Budget, changes::ChangesConfig};
 pub struct Configuration {
     pub answers: Answers,
     pub changes: ChangesConfig,
+    /// How callers over HTTP prove who they are. Over stdio it is not used: there the kubeconfig says who one is.
+    pub identity: IdentityConfig,
     pub access: AccessConfig,
 }
 

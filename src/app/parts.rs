@@ -73,7 +73,8 @@ impl App {
     /// When a folder cannot be used or the configuration does not hold together.
     pub fn assemble(sources: Sources, configuration: Configuration) -> anyhow::Result<Self> {
         let Sources { cluster, live, namespaces, servers, operator, data, cursor_key } = sources;
-        let Configuration { answers, changes, access } = configuration;
+        // Who comes in is decided at the door.
+        let Configuration { answers, changes, identity: _, access } = configuration;
         let audit = Audit::open(&data)?;
         let (reader, own_namespace) = match &cluster {
             Ok(connection) => (connection.reader.clone(), connection.namespace.clone()),

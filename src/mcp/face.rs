@@ -13,7 +13,7 @@ use super::{
     access::{Access, Look, Open, Verdict},
     announce::Outlook,
     outgoing,
-    own::{Asked, Offer, Own},
+    own::{Asked, Offer, Own, Updates},
     view::{self, ForeignCursor, View, original_uri},
     words,
 };
@@ -219,11 +219,32 @@ impl Face {
         };
         match &entry.route {
             Route::Own => self.own(asked, up).await,
+            // Their news would not come through: better no subscription than a silent one.
+            Route::Downstream { server, .. } if asked.method.ends_with("subscribe") => {
+                let message =
+                    format!("`{uri}` is a resource of {server}: read it again instead of subscribing");
+                Err(RpcError::new(RpcError::METHOD_NOT_FOUND, &message))
+            }
             Route::Downstream { original, .. } => {
                 params.set_str("uri", &original_uri(entry, original, &uri));
                 self.downstream(entry, asked, params.to_raw(), up).await
             }
         }
+    }
+
+    /// The updates of one of our own resources, for whoever holds them.
+    ///
+    /// # Errors
+    /// When it is not ours, not there, or not this caller's to read.
+    pub(super) async fn updates(&self, caller: &Caller, uri: &str) -> Result<Updates, RpcError> {
+        let catalogue = self.catalogue();
+        let view = self.view(catalogue.clone(), caller).await?;
+        let found = view::resource(&catalogue, uri).and_then(|entry| view.find(entry.kind, &entry.name));
+        if found.is_some_and(|entry| entry.route == Route::Own) {
+            return self.own.updates(caller, uri).await;
+        }
+        let message = format!("`{uri}` is no resource that can be subscribed to");
+        Err(RpcError::new(RpcError::INVALID_PARAMS, &message))
     }
 
     /// A completion, by the prompt or resource it refers to.

@@ -16,10 +16,13 @@ mod list_events;
 mod list_kinds;
 mod list_resources;
 mod mcp_servers;
+mod objects;
 mod on_cluster;
+pub mod prompts;
 mod standard;
 mod target;
 
+pub use objects::{Completion, Objects, Wanted};
 pub use standard::{Parts, standard};
 
 use std::collections::BTreeMap;
@@ -47,16 +50,22 @@ pub trait Tool: Send + Sync {
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer>;
 }
 
-/// All tools of ours that have their backend, by name.
+/// All tools of ours that have their backend, by name, and the cluster's objects.
 #[derive(Default)]
 pub struct Toolbox {
     tools: BTreeMap<String, Box<dyn Tool>>,
+    objects: Option<Objects>,
 }
 
 impl Toolbox {
     pub fn add(&mut self, tool: Box<dyn Tool>) {
         let name = tool.definition()["name"].as_str().unwrap_or_default().to_owned();
         self.tools.insert(name, tool);
+    }
+
+    /// The cluster's objects as resources; absent where no cluster is read.
+    pub fn objects(&self) -> Option<&Objects> {
+        self.objects.as_ref()
     }
 
     pub fn definitions(&self) -> impl Iterator<Item = Value> {

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    Changes, FleetView, Tool, Toolbox,
+    Changes, FleetView, Objects, Tool, Toolbox,
     changes::{GetChange, ListChanges, ProposeChange},
     check_access::CheckAccess,
     cluster_overview::ClusterOverview,
@@ -43,7 +43,7 @@ pub struct Parts {
 pub fn standard(parts: Parts) -> Toolbox {
     let Parts { contexts, fleet, changes, budget, sealer } = parts;
     let office = Office { contexts, sealer, budget };
-    let mut toolbox = Toolbox::default();
+    let mut toolbox = Toolbox { objects: Some(Objects(office.clone())), ..Toolbox::default() };
     let mut add = |tool: Box<dyn Tool>| toolbox.add(Box::new(Outward(tool)));
     let on_cluster: [fn(Desk) -> Box<dyn Tool>; 7] = [
         |desk| Box::new(ClusterOverview(desk)),

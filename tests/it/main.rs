@@ -39,6 +39,7 @@ mod program_demo;
 mod program_end;
 mod program_envelope;
 mod program_input;
+mod program_objects;
 mod release;
 mod stage;
 mod tools_connect;

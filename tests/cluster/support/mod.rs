@@ -7,5 +7,6 @@ pub(crate) mod installation;
 pub(crate) mod kubectl;
 pub(crate) mod namespace;
 pub(crate) mod own_operator;
+pub(crate) mod served;
 pub(crate) mod talk;
 pub(crate) mod wait;

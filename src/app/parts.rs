@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     access::{ClusterAccess, Places},
+    change_access::ClusterChangeAccess,
     config::Configuration,
     fleet_view::JoinedFleet,
     health,
@@ -75,7 +76,12 @@ impl App {
         // Who comes in is decided at the door.
         let Configuration { answers, changes, identity: _, access } = configuration;
         let audit = Audit::open(&data)?;
-        let changes = ChangeRequests::new(changes, &data, audit.clone())?;
+        let (reader, own_namespace) = match &cluster {
+            Ok(connection) => (connection.reader.clone(), connection.namespace.clone()),
+            Err(why) => (Reader::absent(why), "default".to_owned()),
+        };
+        let of_changes = Arc::new(ClusterChangeAccess(reader.clone()));
+        let changes = ChangeRequests::guarded(changes, &data, audit.clone(), of_changes)?;
         let view = Arc::new(JoinedFleet::default());
         let contexts = match &cluster {
             Ok(connection) => connection.contexts.clone(),
@@ -86,10 +92,6 @@ impl App {
             None => Sealer::random(),
         }
         .context("cursors cannot be sealed")?;
-        let (reader, own_namespace) = match &cluster {
-            Ok(connection) => (connection.reader.clone(), connection.namespace.clone()),
-            Err(why) => (Reader::absent(why), "default".to_owned()),
-        };
         let toolbox = tools::standard(Parts {
             contexts,
             fleet: Some(view.clone()),

@@ -8,6 +8,7 @@ use serde_json::{Value, value::RawValue};
 use super::{
     Changes, FleetView, Objects, Tool, Toolbox,
     changes::{GetChange, ListChanges, ProposeChange},
+    check_access::CheckAccess,
     cluster_overview::ClusterOverview,
     desk::{Desk, Office},
     get_logs::GetLogs,
@@ -44,13 +45,14 @@ pub fn standard(parts: Parts) -> Toolbox {
     let office = Office { contexts, sealer, budget };
     let mut toolbox = Toolbox { objects: Some(Objects(office.clone())), ..Toolbox::default() };
     let mut add = |tool: Box<dyn Tool>| toolbox.add(Box::new(Outward(tool)));
-    let on_cluster: [fn(Desk) -> Box<dyn Tool>; 6] = [
+    let on_cluster: [fn(Desk) -> Box<dyn Tool>; 7] = [
         |desk| Box::new(ClusterOverview(desk)),
         |desk| Box::new(ListResources(desk)),
         |desk| Box::new(GetResource(desk)),
         |desk| Box::new(ListKinds(desk)),
         |desk| Box::new(GetLogs(desk)),
         |desk| Box::new(ListEvents(desk)),
+        |desk| Box::new(CheckAccess(desk)),
     ];
     for make in on_cluster {
         add(Box::new(OnCluster { office: office.clone(), make }));

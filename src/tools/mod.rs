@@ -17,8 +17,10 @@ mod list_kinds;
 mod list_resources;
 mod mcp_servers;
 mod on_cluster;
+mod quantity;
 mod standard;
 mod target;
+mod top;
 
 pub use standard::{Parts, standard};
 

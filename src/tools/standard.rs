@@ -17,6 +17,7 @@ use super::{
     list_resources::ListResources,
     mcp_servers::{GetMcpServer, ListMcpServers},
     on_cluster::OnCluster,
+    top::Top,
 };
 use crate::{
     answer::{Answer, Budget, Sealer},
@@ -44,13 +45,14 @@ pub fn standard(parts: Parts) -> Toolbox {
     let office = Office { contexts, sealer, budget };
     let mut toolbox = Toolbox::default();
     let mut add = |tool: Box<dyn Tool>| toolbox.add(Box::new(Outward(tool)));
-    let on_cluster: [fn(Desk) -> Box<dyn Tool>; 6] = [
+    let on_cluster: [fn(Desk) -> Box<dyn Tool>; 7] = [
         |desk| Box::new(ClusterOverview(desk)),
         |desk| Box::new(ListResources(desk)),
         |desk| Box::new(GetResource(desk)),
         |desk| Box::new(ListKinds(desk)),
         |desk| Box::new(GetLogs(desk)),
         |desk| Box::new(ListEvents(desk)),
+        |desk| Box::new(Top(desk)),
     ];
     for make in on_cluster {
         add(Box::new(OnCluster { office: office.clone(), make }));

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
-use crate::{answer::Budget, changes::ChangesConfig};
+use crate::{answer::Budget, changes::ChangesConfig, metrics::MetricsConfig};
 
 /// What does not fit a flag. Every field has a default, so an empty file is legal.
 #[derive(Debug, Default, Deserialize)]
@@ -13,6 +13,7 @@ use crate::{answer::Budget, changes::ChangesConfig};
 pub struct Configuration {
     pub answers: Answers,
     pub changes: ChangesConfig,
+    pub metrics: MetricsConfig,
 }
 
 #[derive(Debug, Deserialize)]

@@ -23,6 +23,7 @@ use crate::{
     },
     gateway::Gateway,
     mcp::{self, Face, HttpSettings},
+    metrics::Backend,
     operator::{Operator, OperatorSettings},
     tools::{self, Parts},
 };
@@ -67,7 +68,7 @@ impl App {
     /// When a folder cannot be used or the configuration does not hold together.
     pub fn assemble(sources: Sources, configuration: Configuration) -> anyhow::Result<Self> {
         let Sources { cluster, live, namespaces, servers, operator, data, cursor_key } = sources;
-        let Configuration { answers, changes } = configuration;
+        let Configuration { answers, changes, metrics } = configuration;
         let audit = Audit::open(&data)?;
         let changes = ChangeRequests::new(changes, &data, audit.clone())?;
         let view = Arc::new(JoinedFleet::default());
@@ -83,6 +84,7 @@ impl App {
         let toolbox = tools::standard(Parts {
             contexts,
             fleet: Some(view.clone()),
+            metrics: Backend::new(&metrics)?.map(|backend| Arc::new(backend) as Arc<dyn tools::Metrics>),
             changes: changes.is_configured().then(|| Arc::new(changes) as Arc<dyn tools::Changes>),
             budget: Budget::of(answers.budget),
             sealer,

@@ -12,16 +12,21 @@ mod difference;
 mod get_logs;
 mod get_resource;
 mod kinds;
+mod list_alerts;
 mod list_events;
 mod list_kinds;
 mod list_resources;
 mod mcp_servers;
+mod metrics;
 mod on_cluster;
 mod quantity;
+mod query_metrics;
 mod standard;
 mod target;
 mod top;
+mod window;
 
+pub use metrics::{Alert, AlertState, Metrics, MetricsError, Series};
 pub use standard::{Parts, standard};
 
 use std::collections::BTreeMap;

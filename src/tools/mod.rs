@@ -24,6 +24,7 @@ mod query_metrics;
 mod standard;
 mod target;
 mod top;
+mod what_changed;
 mod window;
 
 pub use metrics::{Alert, AlertState, Metrics, MetricsError, Series};

@@ -20,6 +20,7 @@ use super::{
     on_cluster::OnCluster,
     query_metrics::QueryMetrics,
     top::Top,
+    what_changed::WhatChanged,
 };
 use crate::{
     answer::{Answer, Budget, Sealer},
@@ -48,7 +49,7 @@ pub fn standard(parts: Parts) -> Toolbox {
     let office = Office { contexts, sealer, budget };
     let mut toolbox = Toolbox::default();
     let mut add = |tool: Box<dyn Tool>| toolbox.add(Box::new(Outward(tool)));
-    let on_cluster: [fn(Desk) -> Box<dyn Tool>; 7] = [
+    let on_cluster: [fn(Desk) -> Box<dyn Tool>; 8] = [
         |desk| Box::new(ClusterOverview(desk)),
         |desk| Box::new(ListResources(desk)),
         |desk| Box::new(GetResource(desk)),
@@ -56,6 +57,7 @@ pub fn standard(parts: Parts) -> Toolbox {
         |desk| Box::new(GetLogs(desk)),
         |desk| Box::new(ListEvents(desk)),
         |desk| Box::new(Top(desk)),
+        |desk| Box::new(WhatChanged(desk)),
     ];
     for make in on_cluster {
         add(Box::new(OnCluster { office: office.clone(), make }));

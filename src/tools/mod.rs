@@ -8,6 +8,7 @@ mod cluster_overview;
 mod definition;
 mod desk;
 mod diagnose;
+mod difference;
 mod get_logs;
 mod get_resource;
 mod kinds;

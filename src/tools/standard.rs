@@ -10,13 +10,17 @@ use super::{
     changes::{GetChange, ListChanges, ProposeChange},
     cluster_overview::ClusterOverview,
     desk::{Desk, Office},
+    find_source::FindSource,
+    get_helm_release::GetHelmRelease,
     get_logs::GetLogs,
     get_resource::GetResource,
     list_events::ListEvents,
+    list_helm_releases::ListHelmReleases,
     list_kinds::ListKinds,
     list_resources::ListResources,
     mcp_servers::{GetMcpServer, ListMcpServers},
     on_cluster::OnCluster,
+    rollout_history::RolloutHistory,
 };
 use crate::{
     answer::{Answer, Budget, Sealer},
@@ -44,13 +48,17 @@ pub fn standard(parts: Parts) -> Toolbox {
     let office = Office { contexts, sealer, budget };
     let mut toolbox = Toolbox::default();
     let mut add = |tool: Box<dyn Tool>| toolbox.add(Box::new(Outward(tool)));
-    let on_cluster: [fn(Desk) -> Box<dyn Tool>; 6] = [
+    let on_cluster: [fn(Desk) -> Box<dyn Tool>; 10] = [
         |desk| Box::new(ClusterOverview(desk)),
         |desk| Box::new(ListResources(desk)),
         |desk| Box::new(GetResource(desk)),
         |desk| Box::new(ListKinds(desk)),
         |desk| Box::new(GetLogs(desk)),
         |desk| Box::new(ListEvents(desk)),
+        |desk| Box::new(RolloutHistory(desk)),
+        |desk| Box::new(ListHelmReleases(desk)),
+        |desk| Box::new(GetHelmRelease(desk)),
+        |desk| Box::new(FindSource(desk)),
     ];
     for make in on_cluster {
         add(Box::new(OnCluster { office: office.clone(), make }));

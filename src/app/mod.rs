@@ -1,6 +1,7 @@
 //! Builds the parts, wires them, and shuts them down in order. The only room that sees all others.
 
 mod access;
+mod change_access;
 mod config;
 mod data;
 mod demo;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     access::{ClusterAccess, Places},
+    change_access::ClusterChangeAccess,
     config::Configuration,
     fleet_view::JoinedFleet,
     health,
@@ -28,6 +29,7 @@ use crate::{
     },
     gateway::Gateway,
     mcp::{self, Face, HttpSettings},
+    metrics::Backend,
     operator::{Operator, OperatorSettings},
     tools::{self, Parts},
 };
@@ -73,9 +75,14 @@ impl App {
     pub fn assemble(sources: Sources, configuration: Configuration) -> anyhow::Result<Self> {
         let Sources { cluster, live, namespaces, servers, operator, data, cursor_key } = sources;
         // Who comes in is decided at the door.
-        let Configuration { answers, changes, identity: _, access } = configuration;
+        let Configuration { answers, changes, identity: _, access, metrics } = configuration;
         let audit = Audit::open(&data)?;
-        let changes = ChangeRequests::new(changes, &data, audit.clone())?;
+        let (reader, own_namespace) = match &cluster {
+            Ok(connection) => (connection.reader.clone(), connection.namespace.clone()),
+            Err(why) => (Reader::absent(why), "default".to_owned()),
+        };
+        let of_changes = Arc::new(ClusterChangeAccess(reader.clone()));
+        let changes = ChangeRequests::guarded(changes, &data, audit.clone(), of_changes)?;
         let view = Arc::new(JoinedFleet::default());
         let contexts = match &cluster {
             Ok(connection) => connection.contexts.clone(),
@@ -86,13 +93,10 @@ impl App {
             None => Sealer::random(),
         }
         .context("cursors cannot be sealed")?;
-        let (reader, own_namespace) = match &cluster {
-            Ok(connection) => (connection.reader.clone(), connection.namespace.clone()),
-            Err(why) => (Reader::absent(why), "default".to_owned()),
-        };
         let toolbox = tools::standard(Parts {
             contexts,
             fleet: Some(view.clone()),
+            metrics: Backend::new(&metrics)?.map(|backend| Arc::new(backend) as Arc<dyn tools::Metrics>),
             changes: changes.is_configured().then(|| Arc::new(changes) as Arc<dyn tools::Changes>),
             budget: Budget::of(answers.budget),
             sealer,

@@ -111,6 +111,18 @@ impl Rights {
         self
     }
 
+    /// How much the rules allow, to compare roles: a star counts for many.
+    pub fn breadth(&self) -> usize {
+        let of =
+            |words: &[String]| -> usize { words.iter().map(|word| if word == "*" { 100 } else { 1 }).sum() };
+        let of_rule = |rule: &Rule| {
+            let Rule { verbs, api_groups, resources, resource_names } = rule;
+            let whole = of(verbs) * of(api_groups) * of(resources);
+            if resource_names.is_empty() { 10 * whole } else { whole * resource_names.len().min(10) }
+        };
+        self.rules.iter().map(of_rule).sum()
+    }
+
     /// How many words the rules have: what they cost to keep.
     pub fn words(&self) -> usize {
         let of = |rule: &Rule| {

@@ -4,13 +4,16 @@
 
 mod arguments;
 mod changes;
+mod check_access;
 mod cluster_overview;
 mod definition;
 mod desk;
 mod diagnose;
+mod difference;
 mod get_logs;
 mod get_resource;
 mod kinds;
+mod list_alerts;
 mod list_events;
 mod list_kinds;
 mod list_resources;
@@ -18,10 +21,17 @@ mod mcp_servers;
 mod objects;
 mod on_cluster;
 pub mod prompts;
+mod metrics;
+mod quantity;
+mod query_metrics;
 mod standard;
 mod target;
+mod top;
+mod what_changed;
+mod window;
 
 pub use objects::{Completion, Objects, Wanted};
+pub use metrics::{Alert, AlertState, Metrics, MetricsError, Series};
 pub use standard::{Parts, standard};
 
 use std::collections::BTreeMap;
@@ -109,6 +119,30 @@ pub trait Changes: Send + Sync {
     fn propose<'a>(&'a self, caller: &'a Caller, proposal: Proposal) -> BoxFuture<'a, Answer>;
     fn get<'a>(&'a self, caller: &'a Caller, id: &'a str) -> BoxFuture<'a, Answer>;
     fn list<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, Answer>;
+}
+
+/// Who may see and propose which changes; implemented in `app` over the cluster's access rules.
+pub trait ChangeAccess: Send + Sync {
+    /// Whether this caller may see what others propose for objects of that namespace; without one, for those of the
+    /// whole cluster.
+    ///
+    /// # Errors
+    /// One sentence, when it cannot be found out.
+    fn sees_others<'a>(
+        &'a self,
+        caller: &'a Caller,
+        namespace: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<bool, String>>;
+
+    /// Returns when this caller may see the object to be changed, whose manifest the answer shows.
+    ///
+    /// # Errors
+    /// One sentence, when not or when it cannot be found out.
+    fn sees_object<'a>(
+        &'a self,
+        caller: &'a Caller,
+        proposal: &'a Proposal,
+    ) -> BoxFuture<'a, Result<(), String>>;
 }
 
 /// An intended change of one object.

@@ -26,7 +26,7 @@ mod stateful_set;
 
 pub(super) use custom::{Custom, conditions};
 pub(super) use event::Event;
-pub(super) use object::{Meta, age};
+pub(super) use object::{Meta, age, duration};
 pub(super) use pod::Pod;
 pub(super) use pods::Pods;
 pub(super) use service::{Endpoints, Service};

@@ -1,11 +1,7 @@
 //! Who comes with a service account's token: the API server says who that is, and for whom the token is.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
-use base64::{
-    Engine,
-    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
-};
 use http::{Method, StatusCode};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
@@ -24,22 +20,6 @@ fn token(namespace: &str, account: &str, audience: Option<&str>) -> String {
 
 fn account(namespace: &str, name: &str) {
     kubectl::run(&["-n", namespace, "create", "serviceaccount", name]);
-}
-
-/// A ClusterRoleBinding, taken away when dropped.
-struct Bound(String);
-
-impl Bound {
-    fn new(name: String, role: &str, to: &str) -> Self {
-        kubectl::run(&["create", "clusterrolebinding", &name, &format!("--clusterrole={role}"), to]);
-        Self(name)
-    }
-}
-
-impl Drop for Bound {
-    fn drop(&mut self) {
-        let _ = kubectl::kubectl().args(["delete", "clusterrolebinding", &self.0, "--wait=false"]).status();
-    }
 }
 
 fn post(served: &Served, body: &Value, token: &str) -> RequestBuilder {
@@ -72,7 +52,7 @@ async fn an_account_comes_in_with_a_token_for_us_and_with_no_other() {
     let namespace = space.name();
     account(namespace, "bot");
     account(namespace, "gone");
-    let served = Served::start(OURS, &["--log", "trace"]).await;
+    let served = Served::start(OURS, &[]).await;
 
     let ours = token(namespace, "bot", Some("pilothouse"));
     let (status, _, body) = knock(&served, &ours).await;
@@ -110,8 +90,12 @@ async fn the_cluster_is_read_as_the_account_and_a_newer_token_keeps_its_session(
     account(namespace, "bot");
     kubectl::run(&["-n", namespace, "create", "configmap", "there", "--from-literal=a=b"]);
     let bot = format!("--serviceaccount={namespace}:bot");
-    kubectl::run(&["-n", namespace, "create", "rolebinding", "view", "--clusterrole=view", &bot]);
-    let _bound = Bound::new(format!("{namespace}-tools"), "pilothouse-observer", &bot);
+    for (role, everywhere) in [("view", false), ("pilothouse-observer", true)] {
+        let role_flag = format!("--clusterrole={role}");
+        let name = format!("{namespace}-{role}");
+        let kind = if everywhere { "clusterrolebinding" } else { "rolebinding" };
+        kubectl::run(&["-n", namespace, "create", kind, &name, &role_flag, &bot]);
+    }
     let served = Served::start(OURS, &[]).await;
     let first = token(namespace, "bot", Some("pilothouse"));
     let arguments = json!({"kind": "configmaps", "namespace": namespace});
@@ -149,42 +133,7 @@ async fn the_cluster_is_read_as_the_account_and_a_newer_token_keeps_its_session(
         let text = answer.text().await.expect("a body");
         assert!(!text.contains("another caller"), "{text}");
     }
-}
-
-/// The API server is an issuer too, with a certificate that only the cluster's own authority vouches for.
-#[tokio::test]
-async fn an_issuer_over_https_is_trusted_by_the_certificates_that_are_named() {
-    let space = Scratch::new("door-https");
-    let namespace = space.name();
-    account(namespace, "bot");
-    let jsonpath = |path: &str| kubectl::run(&["config", "view", "--raw", "--minify", "-o", path]);
-    let server = jsonpath("jsonpath={.clusters[0].cluster.server}");
-    let authority = jsonpath("jsonpath={.clusters[0].cluster.certificate-authority-data}");
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("ca.pem");
-    fs::write(&file, BASE64_STANDARD.decode(authority.trim()).expect("base64")).expect("a file");
-    // Its keys are public, but not yet to who has no name.
-    let role = "system:service-account-issuer-discovery";
-    let _bound = Bound::new(format!("{namespace}-keys"), role, "--group=system:unauthenticated");
-
-    let ours = token(namespace, "bot", Some("pilothouse"));
-    let claims = ours.split('.').nth(1).expect("a JWT");
-    let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).expect("base64");
-    let issuer = serde_json::from_slice::<Value>(&claims).expect("JSON")["iss"].clone();
-    let config = |more: &str| {
-        format!(
-            "identity: {{oidc: [{{issuer: {issuer}, audience: pilothouse, jwksUri: '{server}/openid/v1/jwks'{more}}}]}}\n"
-        )
-    };
-    let trusting = Served::start(&config(&format!(", caFile: '{}'", file.display())), &[]).await;
-    until("the issuer's token lets in", SOON, || async {
-        (knock(&trusting, &ours).await.0 == StatusCode::OK).then_some(())
-    })
-    .await;
-    let wary = Served::start(&config(""), &[]).await;
-    let (status, _, body) = knock(&wary, &ours).await;
-    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body}");
-    assert!(body.contains("cannot be fetched"), "{body}");
+    kubectl::run(&["delete", "clusterrolebinding", &format!("{namespace}-pilothouse-observer")]);
 }
 
 /// As in the cluster: pilothouse's own account, acting as the viewer.

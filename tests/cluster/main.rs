@@ -3,6 +3,7 @@
 
 mod admission;
 mod fleet;
+mod identity_tokens;
 mod lease;
 mod main_job;
 mod operator_children;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use pilothouse::operator;
-use serde_json::Value;
+use pilothouse::{mcp::authentication::config::IdentityConfig, operator};
+use serde_json::{Value, json};
 
 /// Every object, by kind and name.
 fn objects() -> BTreeMap<(String, String), Value> {
@@ -90,6 +90,23 @@ fn the_bridge_is_brought_by_the_image_that_runs() {
     let env = container["env"].as_array().unwrap();
     let own = env.iter().find(|variable| variable["name"] == "PILOTHOUSE_IMAGE").unwrap();
     assert_eq!(own["value"], container["image"]);
+}
+
+#[test]
+fn service_accounts_come_in_by_a_review_that_the_viewer_may_ask_for() {
+    let binding = object("ClusterRoleBinding", "pilothouse-token-review");
+    let viewer = &binding["subjects"][0];
+    assert_eq!((&viewer["kind"], &viewer["name"]), (&json!("ServiceAccount"), &json!("pilothouse-viewer")));
+    assert_eq!(
+        rules(&object("ClusterRole", "pilothouse-token-review")),
+        [json!({"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]})]
+    );
+    let text = object("ConfigMap", "pilothouse")["data"]["config.yaml"].as_str().unwrap().to_owned();
+    let read: BTreeMap<String, IdentityConfig> = serde_saphyr::from_str(&text).unwrap();
+    assert!(read["identity"].service_accounts.is_some());
+    let set = object("StatefulSet", "pilothouse");
+    let container = &set["spec"]["template"]["spec"]["containers"][0];
+    assert!(words(container, "args").contains(&"/etc/pilothouse/config.yaml".to_owned()), "{container}");
 }
 
 #[test]

@@ -66,9 +66,9 @@ pub struct IssuerConfig {
     /// Where its keys are; otherwise where its discovery document says.
     #[serde(default)]
     pub jwks_uri: Option<SafeUrl>,
-    /// What its tokens may be signed with; with none, none are accepted.
-    #[serde(default = "usual_algorithms")]
-    pub algorithms: Vec<SigningAlgorithm>,
+    /// What its tokens may be signed with.
+    #[serde(default)]
+    pub algorithms: Algorithms,
     #[serde(default = "subject")]
     pub username_claim: String,
     /// Before every user name of this issuer; see [`IssuerConfig::username_prefix`].
@@ -275,6 +275,34 @@ impl TryFrom<String> for IssuerUrl {
     }
 }
 
+/// At least one algorithm.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Vec<SigningAlgorithm>")]
+pub struct Algorithms(Vec<SigningAlgorithm>);
+
+impl Algorithms {
+    pub(super) fn accepted(&self) -> Vec<Algorithm> {
+        self.0.iter().map(|algorithm| (*algorithm).into()).collect()
+    }
+}
+
+impl TryFrom<Vec<SigningAlgorithm>> for Algorithms {
+    type Error = &'static str;
+
+    fn try_from(algorithms: Vec<SigningAlgorithm>) -> Result<Self, &'static str> {
+        if algorithms.is_empty() {
+            return Err("algorithms must name at least one: leave it out for RS256 and ES256");
+        }
+        Ok(Self(algorithms))
+    }
+}
+
+impl Default for Algorithms {
+    fn default() -> Self {
+        Self(vec![SigningAlgorithm::RS256, SigningAlgorithm::ES256])
+    }
+}
+
 /// Algorithms of which the issuer alone has the signing half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum SigningAlgorithm {
@@ -305,10 +333,6 @@ impl From<SigningAlgorithm> for Algorithm {
     }
 }
 
-fn usual_algorithms() -> Vec<SigningAlgorithm> {
-    vec![SigningAlgorithm::RS256, SigningAlgorithm::ES256]
-}
-
 fn subject() -> String {
     "sub".to_owned()
 }
@@ -330,7 +354,7 @@ mod tests {
         assert_eq!(resource, None);
         assert_eq!(service_accounts.unwrap().audience.as_slice(), ["pilothouse"]);
         assert_eq!(oidc[0].username_prefix(), "https://i.example#");
-        assert_eq!((oidc[0].username_claim.as_str(), oidc[0].algorithms.len()), ("sub", 2));
+        assert_eq!((oidc[0].username_claim.as_str(), oidc[0].algorithms.accepted().len()), ("sub", 2));
         assert_eq!(tokens[0].source, TokenSource::Variable("CI".into()));
     }
 
@@ -353,6 +377,7 @@ mod tests {
             ("serviceAccounts:\n  audience: []\n".to_owned(), "line 2", "at least one audience"),
             (format!("{issuer}    algorithms: [HS256]\n"), "line 4", "HS256"),
             (format!("{issuer}    algorithms: [none]\n"), "line 4", "none"),
+            (format!("{issuer}    algorithms: []\n"), "line 4", "at least one"),
             (format!("{issuer}    jwksUri: http://i.example/keys\n"), "line 4", "https://"),
             ("oidc:\n  - audience: [a]\n    issuer: http://i.example\n".to_owned(), "line 3", "https://"),
             ("resource: https://h/mcp?x=y\n".to_owned(), "line 1", "query"),

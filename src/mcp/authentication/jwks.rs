@@ -169,6 +169,10 @@ impl Keys {
         if said != issuer {
             return Err(format!("its discovery document is of another issuer, {said}"));
         }
+        // Nobody from elsewhere sends us to what runs beside us.
+        if jwks_uri.is_loopback() && !self.0.issuer.safe().is_loopback() {
+            return Err(format!("its discovery document sends us to this machine, {}", jwks_uri.url()));
+        }
         Ok(jwks_uri)
     }
 

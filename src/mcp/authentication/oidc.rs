@@ -50,7 +50,7 @@ impl Issuer {
             ca_file: _,
             ..
         } = config;
-        let accepted: Vec<Algorithm> = algorithms.into_iter().map(Algorithm::from).collect();
+        let accepted = algorithms.accepted();
         let mut validation = Validation::new(Algorithm::RS256);
         validation.algorithms = Vec::new();
         // Without this a token that lacks a claim would pass the check of it.

@@ -26,8 +26,10 @@ const BELIEVED: Duration = Duration::from_secs(30);
 const DISBELIEVED: Duration = Duration::from_secs(3);
 /// Reviews that are remembered at once.
 const REMEMBERED: u64 = 10_000;
-/// Reviews that wait for the API server at once; who comes later is told to try again.
+/// Reviews that wait for the API server at once.
 const AT_ONCE: usize = 32;
+/// Who comes later waits for so long, and is then told to try again.
+const TURN: Duration = Duration::from_secs(2);
 
 /// Asks the API server for a TokenReview.
 pub trait Reviewer: Send + Sync {
@@ -93,7 +95,7 @@ impl TokenReviews {
 
     async fn ask(&self, token: &str, ends: Option<Timestamp>) -> Result<Verdict, String> {
         let Inner { reviewer, audiences, asking, .. } = &*self.inner;
-        let Ok(_asking) = asking.try_acquire() else {
+        let Ok(_asking) = tokio::time::timeout(TURN, asking.acquire()).await else {
             return Err("too many tokens wait for their review: try again in a moment".to_owned());
         };
         let spec =

@@ -6,7 +6,10 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use super::access::AccessConfig;
-use crate::{answer::Budget, changes::ChangesConfig, mcp::authentication::config::IdentityConfig};
+use crate::{
+    answer::Budget, changes::ChangesConfig, mcp::authentication::config::IdentityConfig,
+    metrics::MetricsConfig,
+};
 
 /// What does not fit a flag. Every field has a default, so an empty file is legal.
 #[derive(Debug, Default, Deserialize)]
@@ -17,6 +20,7 @@ pub struct Configuration {
     /// How callers over HTTP prove who they are. Over stdio it is not used: there the kubeconfig says who one is.
     pub identity: IdentityConfig,
     pub access: AccessConfig,
+    pub metrics: MetricsConfig,
 }
 
 #[derive(Debug, Deserialize)]

@@ -29,6 +29,7 @@ use crate::{
     },
     gateway::Gateway,
     mcp::{self, Face, HttpSettings},
+    metrics::Backend,
     operator::{Operator, OperatorSettings},
     tools::{self, Parts},
 };
@@ -74,7 +75,7 @@ impl App {
     pub fn assemble(sources: Sources, configuration: Configuration) -> anyhow::Result<Self> {
         let Sources { cluster, live, namespaces, servers, operator, data, cursor_key } = sources;
         // Who comes in is decided at the door.
-        let Configuration { answers, changes, identity: _, access } = configuration;
+        let Configuration { answers, changes, identity: _, access, metrics } = configuration;
         let audit = Audit::open(&data)?;
         let (reader, own_namespace) = match &cluster {
             Ok(connection) => (connection.reader.clone(), connection.namespace.clone()),
@@ -95,6 +96,7 @@ impl App {
         let toolbox = tools::standard(Parts {
             contexts,
             fleet: Some(view.clone()),
+            metrics: Backend::new(&metrics)?.map(|backend| Arc::new(backend) as Arc<dyn tools::Metrics>),
             changes: changes.is_configured().then(|| Arc::new(changes) as Arc<dyn tools::Changes>),
             budget: Budget::of(answers.budget),
             sealer,

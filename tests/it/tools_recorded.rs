@@ -21,6 +21,7 @@ fn tools_of(reader: Reader, sealer: Sealer) -> Toolbox {
         contexts: Contexts::one(reader),
         fleet: Some(Arc::new(Fleet)),
         changes: None,
+        metrics: None,
         budget: Budget::DEFAULT,
         sealer,
     })
@@ -503,8 +504,14 @@ impl Changes for Nowhere {
 async fn definitions_are_small_strict_and_true() {
     let sealer = Sealer::random().unwrap();
     let (fleet, changes) = (Some(Arc::new(Fleet) as _), Some(Arc::new(Nowhere) as _));
-    let tools =
-        standard(Parts { contexts: Contexts::one(shop()), fleet, changes, budget: Budget::DEFAULT, sealer });
+    let tools = standard(Parts {
+        contexts: Contexts::one(shop()),
+        fleet,
+        changes,
+        metrics: None,
+        budget: Budget::DEFAULT,
+        sealer,
+    });
     let definitions: Vec<Value> = tools.definitions().collect();
     assert!((12..=40).contains(&definitions.len()), "{} tools", definitions.len());
     let tokens = Budget::estimate(&serde_json::to_string(&definitions).unwrap());
@@ -536,6 +543,7 @@ async fn tools_without_their_backend_are_not_listed() {
         contexts: Contexts::one(shop()),
         fleet: None,
         changes: None,
+        metrics: None,
         budget: Budget::DEFAULT,
         sealer,
     });

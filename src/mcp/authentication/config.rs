@@ -66,6 +66,7 @@ pub struct IssuerConfig {
     /// Where its keys are; otherwise where its discovery document says.
     #[serde(default)]
     pub jwks_uri: Option<SafeUrl>,
+    /// What its tokens may be signed with; with none, none are accepted.
     #[serde(default = "usual_algorithms")]
     pub algorithms: Vec<SigningAlgorithm>,
     #[serde(default = "subject")]

@@ -1,6 +1,13 @@
 //! What a caller sees and may do through pilothouse is what the cluster's own access rules let this caller do.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use pilothouse::{
     app::{App, Configuration, Sources},
@@ -240,18 +247,70 @@ async fn installed_account(connection: &Connection) -> Connection {
     Connection { namespace: connection.namespace.clone(), ..connect(&options).await.expect("it connects") }
 }
 
-/// What the API server has recorded so far: one event a line.
-fn audit_log() -> Option<Vec<Value>> {
+#[tokio::test]
+async fn who_may_and_why_not_is_answered_as_far_as_the_caller_may_know() {
+    installation::permissions();
+    let (space, other) = (Scratch::new("rights-ask"), Scratch::new("rights-other"));
+    let (ann, boss) = (account(space.name(), "ann"), account(space.name(), "boss"));
+    for who in [&ann, &boss] {
+        bind(space.name(), "view", who);
+        bind(space.name(), "pilothouse-observer", who);
+    }
+    bind(space.name(), "admin", &boss);
+    let house = House::at(space.name()).await;
+    let (mut to_ann, mut to_boss) = (house.talk(&ann).await, house.talk(&boss).await);
+    let logs = json!({ "verb": "get", "kind": "pods/log", "namespace": space.name() });
+    let yes = to_ann.call("check_access", logs.clone()).await;
+    assert!(yes.starts_with(&format!("Yes: {} may get pods/log in namespace", ann.user)), "{yes}");
+    // Ann may read no bindings, but what gave it the API server says itself.
+    assert!(yes.contains("ClusterRole \"view\""), "{yes}");
+    assert!(yes.contains("You may not list clusterroles, roles, clusterrolebindings, rolebindings"), "{yes}");
+
+    let kill = json!({ "verb": "delete", "kind": "pods", "namespace": space.name() });
+    let no = to_ann.call("check_access", kill.clone()).await;
+    assert!(no.starts_with("No: ") && no.contains("you may not list clusterroles"), "{no}");
+    // The boss may read the bindings of the namespace and sees who else may; and may not ask about others
+    // where the roles stay hidden.
+    let yes = to_boss.call("check_access", kill.clone()).await;
+    assert!(yes.starts_with("Yes: ") && yes.contains("admin"), "{yes}");
+    let about = json!({ "verb": "get", "kind": "pods", "namespace": space.name(), "user": ann.user });
+    let refused = to_ann.call("check_access", about.clone()).await;
+    assert!(refused.contains("you may ask about yourself only"), "{refused}");
+
+    // Elsewhere the answer is the same whether the namespace is there or not.
+    let mut answers = Vec::new();
+    for namespace in [other.name(), "not-there-at-all"] {
+        let asked = json!({ "verb": "get", "kind": "pods", "namespace": namespace });
+        answers.push(to_ann.call("check_access", asked).await.replace(namespace, "NAMESPACE"));
+    }
+    assert_eq!(answers[0], answers[1]);
+
+    // Whoever started the process with the rights of an administrator learns everything.
+    let mut admin = house.talk(&Caller::process()).await;
+    let full = admin.call("check_access", about).await;
+    assert!(full.starts_with("Yes: ") && full.contains("RoleBinding"), "{full}");
+    assert!(full.contains(&format!("ServiceAccount {}/boss", space.name())), "{full}");
+    assert!(!full.contains("kube-system/"), "controllers are only counted: {full}");
+    let no = json!({ "verb": "delete", "kind": "pods", "namespace": space.name(), "user": ann.user });
+    let no = admin.call("check_access", no).await;
+    assert!(no.contains("may only get, list, watch"), "{no}");
+    assert!(no.contains("create rolebinding NAME --clusterrole="), "{no}");
+}
+
+/// Every line of the API server's record that holds one of these words, as it stands. The record is large: it is read
+/// line by line.
+fn audit_log(words: &[&str]) -> Option<Vec<Value>> {
     let kubeconfig = PathBuf::from(std::env::var_os("KUBECONFIG")?);
-    let text = fs::read_to_string(kubeconfig.parent()?.join("audit.log")).ok()?;
+    let lines = BufReader::new(fs::File::open(kubeconfig.parent()?.join("audit.log")).ok()?).lines();
+    let held = lines.map_while(Result::ok).filter(|line| words.iter().any(|word| line.contains(word)));
     // The last line may not be written to its end.
-    Some(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    Some(held.filter_map(|line| serde_json::from_str(&line).ok()).collect())
 }
 
 #[tokio::test]
 async fn the_audit_log_names_the_caller() {
     installation::permissions();
-    if audit_log().is_none() {
+    if audit_log(&["no such word"]).is_none() {
         return;
     }
     let space = Scratch::new("rights-audit");
@@ -261,7 +320,7 @@ async fn the_audit_log_names_the_caller() {
     let mut talk = House::at(space.name()).await.talk(&ann).await;
     talk.call("list_resources", json!({ "kind": "configmaps", "namespace": space.name() })).await;
     let event = until("the event is recorded", SOON, || async {
-        audit_log()?.into_iter().find(|event| {
+        audit_log(&[space.name()])?.into_iter().find(|event| {
             event["objectRef"]["resource"] == "configmaps"
                 && event["objectRef"]["namespace"] == space.name()
                 && event["userAgent"].as_str().is_some_and(|agent| agent.starts_with("pilothouse-reader/"))
@@ -298,7 +357,7 @@ async fn extras_arrive_as_they_were() {
 /// Of the whole life of this cluster: whatever a tool sent, nothing was stored.
 #[test]
 fn no_request_of_a_tool_has_stored_anything() {
-    let Some(events) = audit_log() else { return };
+    let Some(events) = audit_log(&["pilothouse-reader/", "pilothouse.dev/via"]) else { return };
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let of_tools: Vec<&Value> = events
         .iter()

@@ -88,6 +88,11 @@ impl Bound {
         }
     }
 
+    /// Whether it belongs to the cluster itself.
+    pub(super) fn is_system(&self) -> bool {
+        self.name.starts_with("system:") || self.namespace == "kube-system"
+    }
+
     /// `Group devs`, `ServiceAccount shop/bot`.
     pub(super) fn shown(&self) -> String {
         let place = if self.namespace.is_empty() { String::new() } else { format!("{}/", self.namespace) };

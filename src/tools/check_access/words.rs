@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::rbac::{Grant, MASTERS, Rbac, RoleRef, Subject, account, verbs};
+use super::rbac::{Bound, Grant, MASTERS, Rbac, RoleRef, Subject, account, verbs};
 use crate::{answer::Answer, caller::Question, cluster::access::Decision, redact::shown};
 
 /// Bindings, roles, and subjects that are named.
@@ -75,19 +75,8 @@ pub(super) fn answer(finding: &Finding<'_>) -> Answer {
             text.push_str(&format!("No role gives it: one is needed that lets {}.\n", rule(question)));
         }
     }
-    let all: BTreeSet<String> = own
-        .iter()
-        .chain(&foreign)
-        .flat_map(|grant| {
-            let out = if verdict.allowed { &grant.others[..] } else { &[] };
-            let out = if grant.to.is_empty() { &grant.others[..] } else { out };
-            out.iter().map(|bound| shown(&bound.shown()))
-        })
-        .collect();
-    let others: Vec<String> = all.iter().take(NAMED).cloned().collect();
+    let (others, more) = others(&own, &foreign, verdict.allowed);
     if !others.is_empty() {
-        let more = all.len().saturating_sub(others.len());
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         text.push_str(&format!("Others who may: {}{more}\n", others.join(", ")));
     }
     text.push_str(&limits(finding));
@@ -95,6 +84,22 @@ pub(super) fn answer(finding: &Finding<'_>) -> Answer {
         text,
         json!({ "allowed": verdict.allowed, "by": by, "roles": roles, "others": others }),
     )
+}
+
+/// The first of those who have it by these grants as well, and how many more there are. The cluster's own controllers
+/// are only counted: nobody would ask them.
+fn others(own: &[Grant], foreign: &[Grant], allowed: bool) -> (Vec<String>, String) {
+    let beside = own.iter().filter(|_| allowed).chain(foreign).flat_map(|grant| &grant.others);
+    let (system, people): (BTreeSet<&Bound>, BTreeSet<&Bound>) = beside.partition(|bound| bound.is_system());
+    let named: Vec<String> = people.iter().take(NAMED).map(|bound| shown(&bound.shown())).collect();
+    let mut more = String::new();
+    if people.len() > named.len() {
+        more.push_str(&format!(" and {} more", people.len() - named.len()));
+    }
+    if !system.is_empty() {
+        more.push_str(&format!("; and {} of the cluster's own accounts", system.len()));
+    }
+    (named, more)
 }
 
 /// `get pods/log in namespace shop`.
@@ -144,8 +149,8 @@ fn limits(finding: &Finding<'_>) -> String {
 }
 
 /// `RoleBinding shop/devs (ClusterRole view, to Group devs)`.
-fn given(grant: &Grant, to: &[super::rbac::Bound]) -> String {
-    let to: Vec<String> = to.iter().map(super::rbac::Bound::shown).collect();
+fn given(grant: &Grant, to: &[Bound]) -> String {
+    let to: Vec<String> = to.iter().map(Bound::shown).collect();
     shown(&format!("{} ({}, to {})", grant.binding, named(&grant.role), to.join(", ")))
 }
 

@@ -1,5 +1,6 @@
 //! What the cluster tests share.
 
+pub(crate) mod asking;
 pub(crate) mod client;
 pub(crate) mod crd;
 pub(crate) mod follower;
@@ -7,4 +8,5 @@ pub(crate) mod installation;
 pub(crate) mod kubectl;
 pub(crate) mod namespace;
 pub(crate) mod own_operator;
+pub(crate) mod prometheus;
 pub(crate) mod wait;

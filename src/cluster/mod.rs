@@ -3,6 +3,7 @@
 //! [`connect`] gives a [`Connection`]; its [`Reader`] is all that tools get. A recorded cluster
 //! ([`recorded::open`]) is a `Connection` like any other.
 
+pub mod access;
 mod connect;
 mod contexts;
 mod discovery;
@@ -15,6 +16,7 @@ pub mod recorded;
 mod resource;
 mod selector;
 mod snapshot;
+mod watch;
 
 pub use connect::{ConnectError, ConnectOptions, Connection, connect};
 pub use contexts::Contexts;
@@ -22,3 +24,4 @@ pub use discovery::{Kinds, Unresolved};
 pub use error::ReadError;
 pub use reader::{ListHead, ListRequest, LogRequest, Reader};
 pub use resource::Resource;
+pub use watch::Change;

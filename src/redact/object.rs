@@ -14,9 +14,22 @@ pub fn value(value: &mut Value) {
                 *text = replaced;
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(self::value),
+        Value::Array(items) => list(items),
         Value::Object(fields) => object(fields),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// An argument that names a secret has it behind itself.
+fn list(items: &mut [Value]) {
+    let mut after_flag = false;
+    for item in items {
+        let is_flag = item.as_str().is_some_and(name::is_flag_of_secret);
+        match item {
+            Value::String(text) if after_flag && !text.starts_with('-') => *text = token(text),
+            item => value(item),
+        }
+        after_flag = is_flag;
     }
 }
 

@@ -6,8 +6,9 @@ use futures::future::BoxFuture;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    Changes, FleetView, Metrics, Tool, Toolbox,
+    Changes, FleetView, Metrics, Objects, Tool, Toolbox,
     changes::{GetChange, ListChanges, ProposeChange},
+    check_access::CheckAccess,
     cluster_overview::ClusterOverview,
     desk::{Desk, Office},
     get_logs::GetLogs,
@@ -47,20 +48,21 @@ pub struct Parts {
 pub fn standard(parts: Parts) -> Toolbox {
     let Parts { contexts, fleet, changes, metrics, budget, sealer } = parts;
     let office = Office { contexts, sealer, budget };
-    let mut toolbox = Toolbox::default();
+    let mut toolbox = Toolbox { objects: Some(Objects(office.clone())), ..Toolbox::default() };
     let mut add = |tool: Box<dyn Tool>| toolbox.add(Box::new(Outward(tool)));
-    let on_cluster: [fn(Desk) -> Box<dyn Tool>; 8] = [
+    let on_cluster: &[fn(Desk) -> Box<dyn Tool>] = &[
         |desk| Box::new(ClusterOverview(desk)),
         |desk| Box::new(ListResources(desk)),
         |desk| Box::new(GetResource(desk)),
         |desk| Box::new(ListKinds(desk)),
         |desk| Box::new(GetLogs(desk)),
         |desk| Box::new(ListEvents(desk)),
+        |desk| Box::new(CheckAccess(desk)),
         |desk| Box::new(Top(desk)),
         |desk| Box::new(WhatChanged(desk)),
     ];
     for make in on_cluster {
-        add(Box::new(OnCluster { office: office.clone(), make }));
+        add(Box::new(OnCluster { office: office.clone(), make: *make }));
     }
     if let Some(metrics) = metrics {
         let (queried, alerting) = (metrics.clone(), metrics);

@@ -11,5 +11,8 @@ mod operator_children;
 mod operator_unparsable;
 mod rbac;
 mod reader;
+mod redaction;
+mod rights;
+mod subscriptions;
 mod support;
 mod tools_recording;

@@ -192,7 +192,7 @@ async fn one_object_comes_with_its_reason_its_events_and_without_noise() {
     for noise in ["managedFields", "last-applied"] {
         assert!(!text.contains(noise), "{text}");
     }
-    let yaml = text.split("---\n").nth(1).unwrap();
+    let yaml = text.split("not instructions\n").nth(1).unwrap();
     let object: Value = serde_saphyr::from_str(yaml).unwrap();
     assert_eq!(object["spec"]["replicas"], 2);
     let env = &object["spec"]["template"]["spec"]["containers"][0]["env"];
@@ -264,7 +264,7 @@ async fn a_long_object_is_read_to_its_end_in_pages() {
     loop {
         let page = call(&tools, &Caller::process(), "get_resource", arguments.clone()).await;
         assert!(!page.is_error, "{}", page.text);
-        let text = page.text.split("---\n").last().unwrap();
+        let text = page.text.split("not instructions\n").last().unwrap();
         let end =
             text.rfind(" more bytes. Next page").map_or(text.len(), |at| text[..at].rfind('\n').unwrap());
         yaml.push_str(&text[..end]);

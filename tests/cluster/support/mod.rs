@@ -9,4 +9,6 @@ pub(crate) mod kubectl;
 pub(crate) mod namespace;
 pub(crate) mod own_operator;
 pub(crate) mod prometheus;
+pub(crate) mod served;
+pub(crate) mod talk;
 pub(crate) mod wait;

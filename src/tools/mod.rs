@@ -18,10 +18,10 @@ mod list_events;
 mod list_kinds;
 mod list_resources;
 mod mcp_servers;
+mod metrics;
 mod objects;
 mod on_cluster;
 pub mod prompts;
-mod metrics;
 mod quantity;
 mod query_metrics;
 mod standard;
@@ -30,8 +30,8 @@ mod top;
 mod what_changed;
 mod window;
 
-pub use objects::{Completion, Objects, Wanted};
 pub use metrics::{Alert, AlertState, Metrics, MetricsError, Series};
+pub use objects::{Completion, Objects, Wanted};
 pub use standard::{Parts, standard};
 
 use std::collections::BTreeMap;

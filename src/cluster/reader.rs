@@ -75,6 +75,9 @@ pub(super) struct Recording {
     pub(super) left_out: BTreeSet<String>,
 }
 
+/// Servers of aggregated APIs that do not know it send whole objects.
+const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+
 /// Which objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListRequest {
@@ -215,6 +218,29 @@ impl Reader {
         &self,
         resource: &Resource,
         request: &ListRequest,
+        each: impl FnMut(&RawValue) + Send,
+    ) -> Result<String, ReadError> {
+        self.list_as(resource, request, "application/json", each).await
+    }
+
+    /// As [`Reader::list`], but of each object only its metadata is sent.
+    ///
+    /// # Errors
+    /// As [`Reader::list`].
+    pub async fn list_metadata(
+        &self,
+        resource: &Resource,
+        request: &ListRequest,
+        each: impl FnMut(&RawValue) + Send,
+    ) -> Result<String, ReadError> {
+        self.list_as(resource, request, METADATA, each).await
+    }
+
+    async fn list_as(
+        &self,
+        resource: &Resource,
+        request: &ListRequest,
+        accept: &str,
         mut each: impl FnMut(&RawValue) + Send,
     ) -> Result<String, ReadError> {
         let ListRequest { namespace, labels, fields, at } = request;
@@ -233,7 +259,7 @@ impl Reader {
                 ("resourceVersion", at.cloned()),
                 ("resourceVersionMatch", at.map(|_| "Exact".to_owned())),
             ]);
-            let body = self.read(&format!("{path}?{query}"), "application/json").await;
+            let body = self.read(&format!("{path}?{query}"), accept).await;
             let body = body.map_err(|error| match error {
                 ReadError::Forbidden { .. } if resource.namespaced && namespace.is_none() => {
                     ReadError::everywhere(&resource.id())

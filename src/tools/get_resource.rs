@@ -222,7 +222,7 @@ pub(super) fn yaml(mut object: Value, with_conditions: bool) -> Result<String, S
 }
 
 /// Takes invisible characters out of all texts.
-fn see(value: &mut Value) {
+pub(super) fn see(value: &mut Value) {
     match value {
         Value::String(text) => {
             if let std::borrow::Cow::Owned(seen) = redact::visible(text) {

@@ -11,15 +11,19 @@ use super::{
     check_access::CheckAccess,
     cluster_overview::ClusterOverview,
     desk::{Desk, Office},
+    find_source::FindSource,
+    get_helm_release::GetHelmRelease,
     get_logs::GetLogs,
     get_resource::GetResource,
     list_alerts::ListAlerts,
     list_events::ListEvents,
+    list_helm_releases::ListHelmReleases,
     list_kinds::ListKinds,
     list_resources::ListResources,
     mcp_servers::{GetMcpServer, ListMcpServers},
     on_cluster::OnCluster,
     query_metrics::QueryMetrics,
+    rollout_history::RolloutHistory,
     top::Top,
     what_changed::WhatChanged,
 };
@@ -60,6 +64,10 @@ pub fn standard(parts: Parts) -> Toolbox {
         |desk| Box::new(CheckAccess(desk)),
         |desk| Box::new(Top(desk)),
         |desk| Box::new(WhatChanged(desk)),
+        |desk| Box::new(RolloutHistory(desk)),
+        |desk| Box::new(ListHelmReleases(desk)),
+        |desk| Box::new(GetHelmRelease(desk)),
+        |desk| Box::new(FindSource(desk)),
     ];
     for make in on_cluster {
         add(Box::new(OnCluster { office: office.clone(), make: *make }));

@@ -131,7 +131,7 @@ async fn the_change_just_before_it_broke_comes_first() {
     assert!(found[release].contains("revision 2 deployed"), "{text}");
     at("revision 1 deployed, superseded since");
     at("warning Failed");
-    for noise in ["Lease", "kube-root-ca", "EndpointSlice", "status"] {
+    for noise in ["Lease", "kube-root-ca", "EndpointSlice"] {
         assert!(!found.iter().any(|row| row.contains(noise)), "{noise} in\n{text}");
     }
 
@@ -150,6 +150,11 @@ async fn the_change_just_before_it_broke_comes_first() {
     assert!(text.contains("no-such:2 -> docker.io/pilothouse-test/busybox:1"), "{text}");
 
     // In small pieces it is the same.
+    kubectl::run(&["-n", namespace, "rollout", "status", "deployment/web", "--timeout=90s"]);
+    until("the end of the failing pod", LONG, async || {
+        changes(&tools, in_namespace.clone()).await.starts_with("Nothing is unhealthy now").then_some(())
+    })
+    .await;
     let mut cursor = None;
     let mut seen = Vec::new();
     loop {

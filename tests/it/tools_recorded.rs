@@ -513,7 +513,7 @@ async fn definitions_are_small_strict_and_true() {
         sealer,
     });
     let definitions: Vec<Value> = tools.definitions().collect();
-    assert_eq!(definitions.len(), 14);
+    assert_eq!(definitions.len(), 18);
     let tokens = Budget::estimate(&serde_json::to_string(&definitions).unwrap());
     assert!(tokens <= 5_000, "{tokens} tokens");
     for tool in definitions {
@@ -548,6 +548,6 @@ async fn tools_without_their_backend_are_not_listed() {
         sealer,
     });
     let names: Vec<Value> = tools.definitions().map(|tool| tool["name"].clone()).collect();
-    assert_eq!(names.len(), 9);
+    assert_eq!(names.len(), 13);
     assert!(tools.get("propose_change").is_none() && tools.get("list_mcp_servers").is_none());
 }

@@ -1,5 +1,7 @@
 //! The reads: every kind of the namespace that may be listed, a few of the cluster, each streamed into little.
 
+use std::collections::BTreeSet;
+
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
@@ -149,6 +151,13 @@ pub(super) async fn look(
     let mut entries = timeline::joined(entries, &events.scalings);
     let things: Vec<Thing> = symptoms.things().cloned().collect();
     let mut symptoms = symptoms.symptoms(&events.first_warnings(things.iter()));
+    if namespace.is_some() {
+        let own: BTreeSet<&str> = nodes.iter().map(|(_, node)| node.as_str()).collect();
+        let bears = |thing: &Thing| thing.kind != "Node" || own.contains(thing.name.as_str());
+        // A node that failed may have had its pods taken away.
+        entries.retain(|entry| bears(&entry.thing) || entry.what.starts_with("Ready became"));
+        symptoms.retain(|symptom| bears(&symptom.thing));
+    }
     if let Some(related) = &mut related {
         nodes.iter().for_each(|(workload, node)| related.add_node(workload, node));
         targets.iter().for_each(|(name, kind, target)| related.add_autoscaler(name, kind, target));

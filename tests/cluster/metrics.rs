@@ -172,7 +172,7 @@ async fn metrics_and_alerts_are_those_of_the_callers_namespaces() {
     ] {
         let text =
             ask(&tools, &reader, "query_metrics", json!({ "query": sly, "namespace": our })).await.text;
-        let (_, shown) = text.split_once("\nat ").unwrap_or(("", &text));
+        let (_, shown) = text.split_once("\nat ").unwrap_or(("", text.as_str()));
         assert!(!shown.contains(their), "{text}");
     }
 

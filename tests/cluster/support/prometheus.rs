@@ -47,7 +47,8 @@ impl Monitoring {
         alertmanager
             .arg(flag("config.file", &at.join("alertmanager.yml")))
             .arg(flag("storage.path", &at.join("alerts")))
-            .args([&format!("--web.listen-address=127.0.0.1:{alerts}"), "--cluster.listen-address="]);
+            .arg(format!("--web.listen-address=127.0.0.1:{alerts}"))
+            .arg("--cluster.listen-address=");
         let children =
             [("prometheus", prometheus), ("alertmanager", alertmanager)].map(|(name, mut command)| {
                 let log = fs::File::create(at.join(name).with_extension("log")).expect("a log");

@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod admission;
+mod changes_timeline;
 mod fleet;
 mod identity_tokens;
 mod lease;
 mod main_job;
+mod metrics;
 mod operator_children;
 mod operator_unparsable;
 mod rbac;

@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, stream};
-use serde_json::json;
 
 use crate::{
     answer::Answer,
-    caller::{Caller, Proof},
-    cluster::ReadError,
+    caller::{Caller, Question},
+    cluster::{ReadError, access::Age},
     tools::desk::{Desk, failed},
 };
 
@@ -21,7 +20,6 @@ pub(in crate::tools) enum Reach {
     Namespaces,
 }
 
-const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 /// Reviews at the same time.
 const AT_ONCE: usize = 8;
 
@@ -35,16 +33,26 @@ impl Reach {
                 crate::redact::shown(&desk.context)
             )));
         }
-        match may(desk, "list", "").await {
+        if desk.reader.recorded_at().is_some() {
+            return Self::unasked(caller, "the cluster is a recording");
+        }
+        match may(desk, "list", None).await {
             Ok(true) => Ok(Self::Cluster),
             Ok(false) => Ok(Self::Namespaces),
-            // Who started this process without a cluster has configured the metrics, too.
-            Err(ReadError::NoCluster(_)) if caller.proof == Proof::Process => Ok(Self::Cluster),
-            Err(_) if caller.proof == Proof::Process && desk.reader.recorded_at().is_some() => {
-                Ok(Self::Cluster)
-            }
+            Err(ReadError::NoCluster(_)) => Self::unasked(caller, "there is no cluster"),
             Err(error) => Err(failed(&error)),
         }
+    }
+
+    /// Without a cluster that knows its callers, only those see metrics who see what this process sees: it was
+    /// started with both.
+    fn unasked(caller: &Caller, why: &str) -> Result<Self, Answer> {
+        if caller.is_impersonated() {
+            return Err(Answer::error(format!(
+                "{why}, so nobody can say which metrics you may see: ask at a live one"
+            )));
+        }
+        Ok(Self::Cluster)
     }
 
     /// # Errors
@@ -62,7 +70,7 @@ impl Reach {
                 Err(answer) if crate::tools::target::is_missing(&answer) => Err(answer),
                 Ok(()) | Err(_) => Ok(()),
             },
-            Self::Namespaces => match may(desk, "get", namespace).await {
+            Self::Namespaces => match may(desk, "get", Some(namespace)).await {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(Answer::error(format!(
                     "there is no namespace `{namespace}` whose pods you may read: name one of yours"
@@ -87,7 +95,7 @@ impl Reach {
         let asked: BTreeMap<String, Result<bool, ReadError>> = stream::iter(namespaces)
             .filter(|namespace| std::future::ready(is_name(namespace)))
             .map(async |namespace| {
-                let may = may(desk, "get", &namespace).await;
+                let may = may(desk, "get", Some(&namespace)).await;
                 (namespace, may)
             })
             .buffer_unordered(AT_ONCE)
@@ -109,12 +117,9 @@ fn is_name(text: &str) -> bool {
     (1..=63).contains(&text.len()) && text.chars().all(plain)
 }
 
-/// Whether the caller may do this to all pods of a namespace; of all of them, for the empty one.
-async fn may(desk: &Desk, verb: &str, namespace: &str) -> Result<bool, ReadError> {
-    let review = json!({
-        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
-        "spec": { "resourceAttributes": { "verb": verb, "resource": "pods", "namespace": namespace } },
-    });
-    let answer = desk.reader.review(REVIEWS, &review).await?;
-    Ok(answer["status"]["allowed"].as_bool().unwrap_or(false))
+/// Whether the caller may do this to the pods of a namespace, or of all.
+async fn may(desk: &Desk, verb: &str, namespace: Option<&str>) -> Result<bool, ReadError> {
+    let question = Question::new(verb, "", "pods");
+    let question = namespace.map_or(question.clone(), |namespace| question.in_namespace(namespace));
+    desk.reader.may(&question, Age::Call).await
 }

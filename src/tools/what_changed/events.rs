@@ -148,10 +148,11 @@ impl Events {
 
     pub(super) fn entries(&self) -> Vec<Entry> {
         let warnings = self.warnings.iter().map(|((thing, reason), Warning { first, count, message })| {
-            let times = if *count > 1 { format!(" x{count}") } else { String::new() };
+            // The count at the end: it grows from page to page, and what stands before it names the row.
+            let times = if *count > 1 { format!(" (x{count})") } else { String::new() };
             // Under the workload's name: its pods come and go.
             let thing = thing.clone();
-            let what = format!("warning {reason}{times}: {message}");
+            let what = format!("warning {reason}: {message}{times}");
             Entry { at: *first, thing, sort: Sort::Warning, by: String::new(), what }
         });
         self.entries.iter().cloned().chain(warnings).collect()
@@ -217,7 +218,7 @@ mod tests {
             told,
             [
                 "HorizontalPodAutoscaler web SuccessfulRescale: New size: 3; reason: cpu",
-                "Pod web warning BackOff x6: Back-off"
+                "Pod web warning BackOff: Back-off (x6)"
             ]
         );
         let web = Thing::new("Deployment", "shop", "web");

@@ -1,5 +1,7 @@
 //! The reads: every kind of the namespace that may be listed, a few of the cluster, each streamed into little.
 
+use std::collections::BTreeSet;
+
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
@@ -83,6 +85,8 @@ const OF_CLUSTER: [&str; 27] = [
 ];
 /// Of the cluster, whatever namespace is looked at: these bear on all of them.
 const BEARING: [&str; 3] = ["Node", "ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"];
+/// Kinds that could not be read and are named.
+const UNREAD_NAMED: usize = 6;
 /// Recordings hold no managedFields.
 const RECORDED: &str = "who wrote which fields (a recording does not hold it)";
 
@@ -119,6 +123,7 @@ pub(super) async fn look(
         wanted.into_iter().map(|(resource, place)| part(desk, resource, place, namespace, span)).collect();
     let parts: Vec<Result<Part, ReadError>> = stream::iter(parts).buffered(AT_ONCE).collect().await;
 
+    let asked = parts.len();
     let mut all = Part::default();
     let mut unread = Vec::new();
     for part in parts {
@@ -134,12 +139,25 @@ pub(super) async fn look(
         all.targets.extend(targets);
         unread.extend(missing);
     }
+    if unread.len() == asked {
+        return Err(Answer::error(match namespace {
+            Some(namespace) => format!("there is no namespace `{namespace}` of which you may read anything"),
+            None => "you may not read all namespaces at once: give `namespace`".to_owned(),
+        }));
+    }
     let Part { mut entries, symptoms, events, nodes, targets, revisions: _, unread: _ } = all;
     entries.extend(symptoms.images(span));
     entries.extend(events.entries());
     let mut entries = timeline::joined(entries, &events.scalings);
     let things: Vec<Thing> = symptoms.things().cloned().collect();
     let mut symptoms = symptoms.symptoms(&events.first_warnings(things.iter()));
+    if namespace.is_some() {
+        let own: BTreeSet<&str> = nodes.iter().map(|(_, node)| node.as_str()).collect();
+        let bears = |thing: &Thing| thing.kind != "Node" || own.contains(thing.name.as_str());
+        // A node that failed may have had its pods taken away.
+        entries.retain(|entry| bears(&entry.thing) || entry.what.starts_with("Ready became"));
+        symptoms.retain(|symptom| bears(&symptom.thing));
+    }
     if let Some(related) = &mut related {
         nodes.iter().for_each(|(workload, node)| related.add_node(workload, node));
         targets.iter().for_each(|(name, kind, target)| related.add_autoscaler(name, kind, target));
@@ -148,7 +166,10 @@ pub(super) async fn look(
     }
     let mut notes = Vec::new();
     if !unread.is_empty() {
-        notes.push(format!("{} (not readable for you)", unread.join(", ")));
+        let more = unread.len().saturating_sub(UNREAD_NAMED);
+        let more = if more > 0 { format!(" and {more} more kinds") } else { String::new() };
+        unread.truncate(UNREAD_NAMED);
+        notes.push(format!("{}{more} (could not be read)", unread.join(", ")));
     }
     if desk.reader.recorded_at().is_some() {
         notes.push(RECORDED.to_owned());
@@ -192,12 +213,15 @@ async fn part(
         .await;
     match read {
         Ok(_) => {}
-        Err(ReadError::Forbidden { .. } | ReadError::NotFound { .. } | ReadError::NotRecorded(_)) => {
-            part.unread = Some(resource.id());
+        // Without a cluster or a name, no other kind would be read either.
+        Err(
+            error
+            @ (ReadError::NoCluster(_) | ReadError::Unauthorized { .. } | ReadError::Unreachable { .. }),
+        ) => {
+            return Err(error);
         }
-        // An aggregated API whose server is down hides its own kinds alone.
-        Err(ReadError::Refused { status: 404 | 405 | 503, .. }) => part.unread = Some(resource.id()),
-        Err(error) => return Err(error),
+        // One kind that is slow, refused or gone hides itself alone.
+        Err(_) => part.unread = Some(resource.id()),
     }
     Ok(part)
 }

@@ -151,7 +151,9 @@ pub(super) fn rows(
             Some((seconds, symptom)) => {
                 let distance =
                     format!("{} before {}", duration(seconds), symptom.thing.words(with_namespace));
-                (Rank::Broken, seconds, distance)
+                // At the same second, what happened to the thing itself.
+                let order = seconds * 2 + i64::from(symptom.thing != thing);
+                (Rank::Broken, order, distance)
             }
             None => (Rank::Neutral, i64::MAX / 2 - at.as_second(), String::new()),
         };

@@ -66,7 +66,8 @@ impl Keys {
             // Where the keys are is said by the issuer, not by whoever answers in its place.
             .redirect(Policy::none())
             .user_agent(concat!("pilothouse/", env!("CARGO_PKG_VERSION")));
-        let builder = if issuer.safe().is_loopback() { builder.no_proxy() } else { builder };
+        let is_near = address.as_ref().unwrap_or(issuer.safe()).is_loopback();
+        let builder = if is_near { builder.no_proxy() } else { builder };
         let builder = match ca {
             Some(pem) => {
                 let certificates = Certificate::from_pem_bundle(pem).map_err(|error| reason(&error))?;

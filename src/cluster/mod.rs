@@ -13,6 +13,7 @@ mod reader;
 pub mod record;
 pub mod recorded;
 mod resource;
+mod schema;
 mod selector;
 mod snapshot;
 
@@ -22,3 +23,4 @@ pub use discovery::{Kinds, Unresolved};
 pub use error::ReadError;
 pub use reader::{ListHead, ListRequest, LogRequest, Reader};
 pub use resource::Resource;
+pub use schema::Schema;

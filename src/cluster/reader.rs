@@ -21,6 +21,7 @@ use super::{
     discovery::{self, Discovered},
     guard,
     identity::Identity,
+    schema::{Schemas, schemas},
 };
 use crate::caller::Caller;
 
@@ -50,6 +51,7 @@ struct Inner {
     /// When it is a recorded cluster.
     recording: Option<Recording>,
     kinds: Mutex<Option<(Instant, Arc<Kinds>)>>,
+    schemas: Schemas,
 }
 
 /// What a recorded cluster is beside its objects.
@@ -124,7 +126,8 @@ impl Reader {
         recording: Option<Recording>,
     ) -> Self {
         let (server, base) = (server.to_owned(), identity.clone());
-        Self { inner: Arc::new(Inner { client, base, server, recording, kinds: Mutex::default() }), identity }
+        let (kinds, schemas) = (Mutex::default(), schemas());
+        Self { inner: Arc::new(Inner { client, base, server, recording, kinds, schemas }), identity }
     }
 
     /// The reader to answer this caller with: over the same connections, with the caller's own rights where the
@@ -141,8 +144,12 @@ impl Reader {
     }
 
     /// What everybody may read, read as the process does.
-    fn shared(&self) -> Self {
+    pub(super) fn shared(&self) -> Self {
         Self { inner: self.inner.clone(), identity: self.inner.base.clone() }
+    }
+
+    pub(super) fn schemas(&self) -> &Schemas {
+        &self.inner.schemas
     }
 
     /// For messages: the address, or the recording's folder.
@@ -404,7 +411,7 @@ impl Reader {
             .map_err(|_| ReadError::Timeout { server: server.clone(), seconds: DEADLINE.as_secs() })?
     }
 
-    fn garbled(&self, path: &str, error: &dyn std::fmt::Display) -> ReadError {
+    pub(super) fn garbled(&self, path: &str, error: &dyn std::fmt::Display) -> ReadError {
         ReadError::Garbled {
             server: self.inner.server.clone(),
             path: path.to_owned(),

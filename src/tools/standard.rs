@@ -10,6 +10,7 @@ use super::{
     changes::{GetChange, ListChanges, ProposeChange},
     cluster_overview::ClusterOverview,
     desk::{Desk, Office},
+    explain_kind::ExplainKind,
     find_source::FindSource,
     get_helm_release::GetHelmRelease,
     get_logs::GetLogs,
@@ -20,6 +21,7 @@ use super::{
     list_resources::ListResources,
     mcp_servers::{GetMcpServer, ListMcpServers},
     on_cluster::OnCluster,
+    resource_tree::ResourceTree,
     rollout_history::RolloutHistory,
 };
 use crate::{
@@ -48,7 +50,7 @@ pub fn standard(parts: Parts) -> Toolbox {
     let office = Office { contexts, sealer, budget };
     let mut toolbox = Toolbox::default();
     let mut add = |tool: Box<dyn Tool>| toolbox.add(Box::new(Outward(tool)));
-    let on_cluster: [fn(Desk) -> Box<dyn Tool>; 10] = [
+    let on_cluster: [fn(Desk) -> Box<dyn Tool>; 12] = [
         |desk| Box::new(ClusterOverview(desk)),
         |desk| Box::new(ListResources(desk)),
         |desk| Box::new(GetResource(desk)),
@@ -59,6 +61,8 @@ pub fn standard(parts: Parts) -> Toolbox {
         |desk| Box::new(ListHelmReleases(desk)),
         |desk| Box::new(GetHelmRelease(desk)),
         |desk| Box::new(FindSource(desk)),
+        |desk| Box::new(ExplainKind(desk)),
+        |desk| Box::new(ResourceTree(desk)),
     ];
     for make in on_cluster {
         add(Box::new(OnCluster { office: office.clone(), make }));

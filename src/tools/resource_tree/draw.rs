@@ -56,7 +56,19 @@ fn lines_of(node: &Node, depth: usize, named: usize, lines: &mut Vec<String>) {
         } else {
             ""
         };
-        lines.push(format!("{indent}{}{count}{others} {kind}, nothing wrong", relation.words()));
+        lines.push(format!(
+            "{indent}{}{count}{others} {}, nothing wrong",
+            relation.words(),
+            of_kind(kind, count)
+        ));
+    }
+}
+
+fn of_kind(kind: &str, count: usize) -> String {
+    match kind {
+        one if count == 1 => one.to_owned(),
+        kind if kind.ends_with('s') => format!("{kind}es"),
+        kind => kind.strip_suffix('y').map_or_else(|| format!("{kind}s"), |stem| format!("{stem}ies")),
     }
 }
 

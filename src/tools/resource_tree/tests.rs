@@ -83,7 +83,7 @@ Deployment cart
     owns Pod cart-a-1
     owns Pod cart-a-2
     owns Pod cart-a-4
-    owns 2 more Pod, nothing wrong
+    owns 2 more Pods, nothing wrong
   uses ConfigMap gone (environment)  missing  Broken
   selected by Service cart-svc
     owns EndpointSlice cart-svc-x
@@ -133,7 +133,7 @@ fn a_tree_that_does_not_fit_folds_and_then_counts() {
     let mut world = shop();
     world.things.extend((10..2_000).map(|at| pod(&format!("cart-a-{at}"), "cart-a", Rank::Healthy)));
     let text = draw(&grow(&world, "cart").unwrap(), 700);
-    assert!(text.len() <= 700 && text.contains("1996 Pod, nothing wrong"), "{text}");
+    assert!(text.len() <= 700 && text.contains("1993 more Pods, nothing wrong"), "{text}");
     world.things.extend((2_000..4_000).map(|at| pod(&format!("cart-a-{at}"), "cart-a", Rank::Broken)));
     let text = draw(&grow(&world, "cart").unwrap(), 1_000);
     assert!(text.len() <= 1_000 && text.contains("more lines: raise max_tokens"), "{text}");

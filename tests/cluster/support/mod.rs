@@ -8,4 +8,5 @@ pub(crate) mod kubectl;
 pub(crate) mod namespace;
 pub(crate) mod openshift;
 pub(crate) mod own_operator;
+pub(crate) mod tools;
 pub(crate) mod wait;

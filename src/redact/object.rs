@@ -14,7 +14,7 @@ pub fn value(value: &mut Value) {
                 *text = replaced;
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(self::value),
+        Value::Array(items) => list(items),
         Value::Object(fields) => object(fields),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
@@ -52,6 +52,19 @@ fn chosen(values: &mut Value) {
 fn hide(field: &mut Value) {
     let text = field.as_str().map_or_else(|| field.to_string(), str::to_owned);
     *field = Value::String(token(&text));
+}
+
+/// An argument that names a secret has it behind itself.
+fn list(items: &mut [Value]) {
+    let mut after_flag = false;
+    for item in items {
+        let is_flag = item.as_str().is_some_and(name::is_flag_of_secret);
+        match item {
+            Value::String(text) if after_flag && !text.starts_with('-') => *text = token(text),
+            item => value(item),
+        }
+        after_flag = is_flag;
+    }
 }
 
 fn object(fields: &mut Map<String, Value>) {

@@ -79,6 +79,7 @@ impl MadeCluster {
             contexts: Contexts::one(reader),
             fleet: None,
             changes: None,
+            metrics: None,
             budget: Budget::DEFAULT,
             sealer: Sealer::random().unwrap(),
         })

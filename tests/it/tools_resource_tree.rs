@@ -17,6 +17,7 @@ fn broken_shop() -> Toolbox {
         contexts: Contexts::one(recorded::open(&dir).unwrap().reader),
         fleet: None,
         changes: None,
+        metrics: None,
         budget: Budget::DEFAULT,
         sealer: Sealer::random().unwrap(),
     })

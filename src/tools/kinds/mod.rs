@@ -40,7 +40,7 @@ mod volume;
 
 pub(super) use custom::{Custom, conditions};
 pub(super) use event::Event;
-pub(super) use object::{Meta, age};
+pub(super) use object::{Meta, age, duration};
 pub(super) use pod::Pod;
 pub(super) use pods::Pods;
 pub(super) use service::{Endpoints, Service};

@@ -76,7 +76,7 @@ pub(in crate::tools) fn age(since: Option<Timestamp>, now: Timestamp) -> String 
     since.map_or_else(String::new, |since| duration(now.as_second() - since.as_second()))
 }
 
-pub(super) fn duration(seconds: i64) -> String {
+pub(in crate::tools) fn duration(seconds: i64) -> String {
     let seconds = seconds.max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
     let two = |big: i64, unit: &str, small: i64, small_unit: &str| {

@@ -8,5 +8,7 @@ pub(crate) mod kubectl;
 pub(crate) mod namespace;
 pub(crate) mod openshift;
 pub(crate) mod own_operator;
+pub(crate) mod served;
+pub(crate) mod talk;
 pub(crate) mod tools;
 pub(crate) mod wait;

@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use super::access::AccessConfig;
 use crate::{
-    answer::Budget, changes::ChangesConfig, mcp::authentication::config::IdentityConfig, metrics::MetricsConfig,
+    answer::Budget, changes::ChangesConfig, mcp::authentication::config::IdentityConfig,
+    metrics::MetricsConfig,
 };
 
 /// What does not fit a flag. Every field has a default, so an empty file is legal.

@@ -16,6 +16,7 @@ async fn ask(arguments: Value) -> Answer {
         contexts: Contexts::one(recorded::open(&dir).unwrap().reader),
         fleet: None,
         changes: None,
+        metrics: None,
         budget: Budget::DEFAULT,
         sealer: Sealer::random().unwrap(),
     });

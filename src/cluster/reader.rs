@@ -22,6 +22,7 @@ use super::{
     discovery::{self, Discovered},
     guard,
     identity::Identity,
+    schema::{Schemas, schemas},
 };
 use crate::caller::Caller;
 
@@ -31,8 +32,6 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const KINDS_FRESH: Duration = Duration::from_secs(60);
 /// Those who waited for an answer that did not come do not each wait again.
 const FAILURE_FRESH: Duration = Duration::from_secs(2);
-/// Objects of one request of a list.
-const PAGE: usize = 500;
 /// No object, page of objects or piece of log is larger; what is, is not read to its end.
 const LARGEST_ANSWER: usize = 64 << 20;
 /// Of a refusal only a sentence is told.
@@ -59,6 +58,7 @@ struct Inner {
     recording: Option<Recording>,
     kinds: Mutex<Option<Asked>>,
     reviews: Reviews,
+    schemas: Schemas,
 }
 
 /// What the API server said when it was last asked for its kinds.
@@ -73,29 +73,6 @@ pub(super) struct Recording {
     pub(super) clock: Timestamp,
     /// [`Resource::id`] of the kinds it does not hold.
     pub(super) left_out: BTreeSet<String>,
-}
-
-/// Servers of aggregated APIs that do not know it send whole objects.
-const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
-
-/// Which objects.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ListRequest {
-    /// `None` reads all namespaces.
-    pub namespace: Option<String>,
-    pub labels: Option<String>,
-    pub fields: Option<String>,
-    /// Exactly this version of the cluster's state; `None` is now.
-    pub at: Option<String>,
-}
-
-/// What stands around the items of a list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ListHead {
-    pub resource_version: String,
-    #[serde(rename = "continue")]
-    continue_: String,
 }
 
 /// Which part of one container's log.
@@ -139,8 +116,8 @@ impl Reader {
         recording: Option<Recording>,
     ) -> Self {
         let (server, base) = (server.to_owned(), identity.clone());
-        let (kinds, reviews) = (Mutex::default(), Reviews::default());
-        Self { inner: Arc::new(Inner { client, base, server, recording, kinds, reviews }), identity }
+        let (kinds, reviews, schemas) = (Mutex::default(), Reviews::default(), schemas());
+        Self { inner: Arc::new(Inner { client, base, server, recording, kinds, reviews, schemas }), identity }
     }
 
     /// The reader to answer this caller with: over the same connections, with the caller's own rights where the
@@ -157,8 +134,12 @@ impl Reader {
     }
 
     /// What everybody may read, read as the process does.
-    fn shared(&self) -> Self {
+    pub(super) fn shared(&self) -> Self {
         Self { inner: self.inner.clone(), identity: self.inner.base.clone() }
+    }
+
+    pub(super) fn schemas(&self) -> &Schemas {
+        &self.inner.schemas
     }
 
     pub(super) fn identity(&self) -> &Identity {
@@ -189,7 +170,7 @@ impl Reader {
         self.inner.recording.as_ref().is_some_and(|recording| recording.left_out.contains(&resource.id()))
     }
 
-    fn held(&self, resource: &Resource) -> Result<(), ReadError> {
+    pub(super) fn held(&self, resource: &Resource) -> Result<(), ReadError> {
         if self.is_left_out(resource) { Err(ReadError::NotRecorded(resource.id())) } else { Ok(()) }
     }
 
@@ -207,104 +188,6 @@ impl Reader {
         let path = resource.path(namespace, Some(name))?;
         let body = self.read(&path, "application/json").await?;
         serde_json::from_slice(&body).map_err(|error| self.garbled(&path, &error))
-    }
-
-    /// Gives `each` every object of the list, page by page; only one page is held at a time. All pages show one
-    /// version of the cluster's state, whose name is returned.
-    ///
-    /// # Errors
-    /// [`ReadError::Gone`] when that version is no longer kept; see [`ReadError`].
-    pub async fn list(
-        &self,
-        resource: &Resource,
-        request: &ListRequest,
-        each: impl FnMut(&RawValue) + Send,
-    ) -> Result<String, ReadError> {
-        self.list_as(resource, request, "application/json", each).await
-    }
-
-    /// As [`Reader::list`], but of each object only its metadata is sent.
-    ///
-    /// # Errors
-    /// As [`Reader::list`].
-    pub async fn list_metadata(
-        &self,
-        resource: &Resource,
-        request: &ListRequest,
-        each: impl FnMut(&RawValue) + Send,
-    ) -> Result<String, ReadError> {
-        self.list_as(resource, request, METADATA, each).await
-    }
-
-    async fn list_as(
-        &self,
-        resource: &Resource,
-        request: &ListRequest,
-        accept: &str,
-        mut each: impl FnMut(&RawValue) + Send,
-    ) -> Result<String, ReadError> {
-        let ListRequest { namespace, labels, fields, at } = request;
-        self.held(resource)?;
-        let path = resource.path(namespace.as_deref(), None)?;
-        let mut version = at.clone().unwrap_or_default();
-        let mut next = String::new();
-        loop {
-            // A continuation carries its version in itself.
-            let at = at.as_ref().filter(|_| next.is_empty());
-            let query = query(&[
-                ("limit", Some(PAGE.to_string())),
-                ("labelSelector", labels.clone()),
-                ("fieldSelector", fields.clone()),
-                ("continue", Some(next).filter(|next| !next.is_empty())),
-                ("resourceVersion", at.cloned()),
-                ("resourceVersionMatch", at.map(|_| "Exact".to_owned())),
-            ]);
-            let body = self.read(&format!("{path}?{query}"), accept).await;
-            let body = body.map_err(|error| match error {
-                ReadError::Forbidden { .. } if resource.namespaced && namespace.is_none() => {
-                    ReadError::everywhere(&resource.id())
-                }
-                error => error,
-            })?;
-            let head = page(&body, &mut each).map_err(|error| self.garbled(&path, &error))?;
-            if version.is_empty() {
-                version = head.resource_version;
-            }
-            if head.continue_.is_empty() {
-                return Ok(version);
-            }
-            next = head.continue_;
-        }
-    }
-
-    /// Names of all objects of the list, sorted by namespace and name.
-    ///
-    /// # Errors
-    /// See [`ReadError`].
-    pub async fn names(
-        &self,
-        resource: &Resource,
-        request: &ListRequest,
-    ) -> Result<Vec<(String, String)>, ReadError> {
-        #[derive(Deserialize)]
-        struct Named {
-            metadata: Names,
-        }
-        #[derive(Deserialize)]
-        struct Names {
-            #[serde(default)]
-            namespace: String,
-            name: String,
-        }
-        let mut names = Vec::new();
-        self.list(resource, request, |item| {
-            if let Ok(Named { metadata }) = serde_json::from_str(item.get()) {
-                names.push((metadata.namespace, metadata.name));
-            }
-        })
-        .await?;
-        names.sort();
-        Ok(names)
     }
 
     /// A part of a container's log; bytes that are not UTF-8 are replaced.
@@ -468,7 +351,7 @@ impl Reader {
             .map_err(|_| ReadError::Timeout { server: server.clone(), seconds: DEADLINE.as_secs() })?
     }
 
-    fn garbled(&self, path: &str, error: &dyn std::fmt::Display) -> ReadError {
+    pub(super) fn garbled(&self, path: &str, error: &dyn std::fmt::Display) -> ReadError {
         ReadError::Garbled {
             server: self.inner.server.clone(),
             path: path.to_owned(),
@@ -486,17 +369,4 @@ impl std::fmt::Debug for Reader {
 pub(super) fn query(pairs: &[(&str, Option<String>)]) -> String {
     let given = pairs.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
     Serializer::new(String::new()).extend_pairs(given).finish()
-}
-
-fn page(body: &[u8], each: &mut (impl FnMut(&RawValue) + Send)) -> Result<ListHead, serde_json::Error> {
-    #[derive(Deserialize)]
-    struct List<'a> {
-        #[serde(default)]
-        metadata: ListHead,
-        #[serde(borrow, default)]
-        items: Option<Vec<&'a RawValue>>,
-    }
-    let List { metadata, items } = serde_json::from_slice(body)?;
-    items.unwrap_or_default().into_iter().for_each(each);
-    Ok(metadata)
 }

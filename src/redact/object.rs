@@ -20,19 +20,6 @@ pub fn value(value: &mut Value) {
     }
 }
 
-/// An argument that names a secret has it behind itself.
-fn list(items: &mut [Value]) {
-    let mut after_flag = false;
-    for item in items {
-        let is_flag = item.as_str().is_some_and(name::is_flag_of_secret);
-        match item {
-            Value::String(text) if after_flag && !text.starts_with('-') => *text = token(text),
-            item => value(item),
-        }
-        after_flag = is_flag;
-    }
-}
-
 /// As [`value`], for values whose keys people choose at every level, such as those of a Helm chart: a key's name says
 /// what stands beside it.
 pub fn values(values: &mut Value) {
@@ -65,6 +52,19 @@ fn chosen(values: &mut Value) {
 fn hide(field: &mut Value) {
     let text = field.as_str().map_or_else(|| field.to_string(), str::to_owned);
     *field = Value::String(token(&text));
+}
+
+/// An argument that names a secret has it behind itself.
+fn list(items: &mut [Value]) {
+    let mut after_flag = false;
+    for item in items {
+        let is_flag = item.as_str().is_some_and(name::is_flag_of_secret);
+        match item {
+            Value::String(text) if after_flag && !text.starts_with('-') => *text = token(text),
+            item => value(item),
+        }
+        after_flag = is_flag;
+    }
 }
 
 fn object(fields: &mut Map<String, Value>) {

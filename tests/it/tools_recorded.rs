@@ -515,7 +515,7 @@ async fn definitions_are_small_strict_and_true() {
     let definitions: Vec<Value> = tools.definitions().collect();
     assert!((12..=40).contains(&definitions.len()), "{} tools", definitions.len());
     let tokens = Budget::estimate(&serde_json::to_string(&definitions).unwrap());
-    assert!(tokens <= 5_000, "{tokens} tokens");
+    assert!(tokens <= 8_000, "{tokens} tokens");
     for tool in definitions {
         let name = tool["name"].as_str().unwrap();
         assert!((3..=40).contains(&name.len()), "{name}");

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{Facts, Health, Meta, Shape};
+use crate::tools::quantity;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -31,7 +32,7 @@ impl Quota {
             .iter()
             .map(|(name, hard)| {
                 let used = used.get(name).map_or("0", String::as_str);
-                let share = amount(used).zip(amount(hard)).filter(|(_, hard)| *hard > 0.0);
+                let share = quantity::parse(used).zip(quantity::parse(hard)).filter(|(_, hard)| *hard > 0.0);
                 (name.as_str(), format!("{used}/{hard}"), share.map(|(used, hard)| used / hard))
             })
             .collect();
@@ -66,28 +67,4 @@ impl Shape for Quota {
         let shares = self.shares().into_iter().map(|(name, words, _)| format!("{name} {words}"));
         vec![shares.collect::<Vec<_>>().join(", ")]
     }
-}
-
-/// A quantity as a number good enough to compare two of them.
-fn amount(quantity: &str) -> Option<f64> {
-    let end = quantity.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(quantity.len());
-    let (number, unit) = quantity.split_at(end);
-    let times = match unit {
-        "" => 1.0,
-        "n" => 1e-9,
-        "u" => 1e-6,
-        "m" => 1e-3,
-        "k" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "T" => 1e12,
-        "P" => 1e15,
-        "Ki" => 1024.0,
-        "Mi" => 1024_f64.powi(2),
-        "Gi" => 1024_f64.powi(3),
-        "Ti" => 1024_f64.powi(4),
-        "Pi" => 1024_f64.powi(5),
-        _ => return None,
-    };
-    Some(number.parse::<f64>().ok()? * times)
 }

@@ -12,4 +12,5 @@ pub(crate) mod own_operator;
 pub(crate) mod prometheus;
 pub(crate) mod served;
 pub(crate) mod talk;
+pub(crate) mod tools;
 pub(crate) mod wait;

@@ -14,6 +14,7 @@ use super::{
     explain_kind::ExplainKind,
     find_source::FindSource,
     get_helm_release::GetHelmRelease,
+    diagnose::Diagnose,
     get_logs::GetLogs,
     get_resource::GetResource,
     list_alerts::ListAlerts,
@@ -72,6 +73,7 @@ pub fn standard(parts: Parts) -> Toolbox {
         |desk| Box::new(CheckAccess(desk)),
         |desk| Box::new(Top(desk)),
         |desk| Box::new(WhatChanged(desk)),
+        |desk| Box::new(Diagnose(desk)),
     ];
     for make in on_cluster {
         add(Box::new(OnCluster { office: office.clone(), make: *make }));

@@ -76,3 +76,67 @@ pub(in crate::tools) struct Finding {
     pub(in crate::tools) confirm: String,
     pub(in crate::tools) change: Change,
 }
+
+impl Evidence {
+    pub(in crate::tools) fn field(object: &ObjectRef, path: &str, value: impl Into<String>) -> Self {
+        Self::Field { object: object.clone(), path: path.to_owned(), value: value.into() }
+    }
+
+    /// Whose it is.
+    pub(in crate::tools) fn object(&self) -> &ObjectRef {
+        match self {
+            Self::Field { object, path: _, value: _ }
+            | Self::Event { object, reason: _, message: _, count: _, ago: _ }
+            | Self::Log { object, container: _, previous: _, line: _ } => object,
+        }
+    }
+}
+
+impl Finding {
+    /// One that affects its object alone and follows from nothing; the change is told of the object.
+    pub(in crate::tools) fn new(
+        severity: Severity,
+        cause: Cause,
+        object: &ObjectRef,
+        mechanism: impl Into<String>,
+        confirm: impl Into<String>,
+        change: impl Into<String>,
+    ) -> Self {
+        Self {
+            severity,
+            cause,
+            object: object.clone(),
+            mechanism: mechanism.into(),
+            evidence: Vec::new(),
+            affects: Vec::new(),
+            follows: Vec::new(),
+            confirm: confirm.into(),
+            change: Change { object: object.clone(), what: change.into() },
+        }
+    }
+
+    #[must_use]
+    pub(in crate::tools) fn shown_by(mut self, evidence: impl IntoIterator<Item = Evidence>) -> Self {
+        self.evidence.extend(evidence);
+        self
+    }
+
+    #[must_use]
+    pub(in crate::tools) fn affecting(mut self, objects: impl IntoIterator<Item = ObjectRef>) -> Self {
+        self.affects.extend(objects);
+        self
+    }
+
+    #[must_use]
+    pub(in crate::tools) fn following(mut self, objects: impl IntoIterator<Item = ObjectRef>) -> Self {
+        self.follows.extend(objects);
+        self
+    }
+
+    /// The change is one of another object.
+    #[must_use]
+    pub(in crate::tools) fn changing(mut self, object: &ObjectRef) -> Self {
+        self.change.object = object.clone();
+        self
+    }
+}

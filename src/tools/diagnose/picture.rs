@@ -41,7 +41,8 @@ pub(super) enum Scope {
 pub(super) struct Picture {
     pub(super) now: Timestamp,
     pub(super) scope: Scope,
-    /// Kinds that could not be read, each with why: nothing may be concluded from their absence.
+    /// Kinds (`ConfigMap`) that could not be read, or not to their end, each with why: nothing may be concluded from
+    /// the absence of such objects.
     pub(super) unread: BTreeMap<&'static str, String>,
 
     pub(super) pods: Vec<Pod>,
@@ -85,8 +86,30 @@ pub(super) struct Picture {
     pub(super) custom: Vec<Value>,
     /// Newest first.
     pub(super) events: Vec<EventFacts>,
-    /// Last lines of containers that are unwell.
+    /// Last lines of containers that are unwell, and of the last minutes of some that are well.
     pub(super) logs: Vec<LogFacts>,
+    /// The Services that serve webhooks and aggregated APIs, by namespace and name, wherever they are.
+    pub(super) backends: BTreeMap<(String, String), BackendFacts>,
+    pub(super) pods_seen: PodsSeen,
+}
+
+/// How many pods there were, whatever is kept of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct PodsSeen {
+    pub(super) all: usize,
+    /// Unwell ones that are not in the picture because enough others of their owner are.
+    pub(super) unwell_left_out: usize,
+}
+
+/// What stands behind a webhook or an aggregated API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BackendFacts {
+    Missing,
+    /// We may not read it.
+    Unknown,
+    There {
+        ready_endpoints: usize,
+    },
 }
 
 /// What may be known of a Secret.
@@ -168,6 +191,8 @@ impl Picture {
             custom: Vec::new(),
             events: Vec::new(),
             logs: Vec::new(),
+            backends: BTreeMap::new(),
+            pods_seen: PodsSeen::default(),
         }
     }
 }

@@ -29,6 +29,7 @@ pub(in crate::tools) struct Object {
     pub(in crate::tools) kind: String,
     pub(in crate::tools) namespace: String,
     pub(in crate::tools) name: String,
+    pub(in crate::tools) uid: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -70,7 +71,7 @@ impl Shape for Event {
     }
 
     fn cells(&self, facts: &Facts) -> Vec<String> {
-        let Object { kind, name, namespace: _ } = &self.involved_object;
+        let Object { kind, name, namespace: _, uid: _ } = &self.involved_object;
         vec![
             self.kind.clone(),
             age(self.last_seen(), facts.now),

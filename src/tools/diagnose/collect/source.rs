@@ -1,0 +1,155 @@
+//! Lists and single objects of the scope, some at once, and what of it could not be read.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, stream};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Resource as KubeResource;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::Semaphore;
+
+use super::trim;
+use crate::cluster::{Kinds, ListRequest, ReadError, Reader, Resource};
+
+/// Requests that are under way at once.
+const AT_ONCE: usize = 8;
+/// Objects of one kind that are kept; what comes after makes the kind one that was not read to its end.
+const MOST: usize = 3_000;
+
+pub(super) struct Source<'a> {
+    pub(super) reader: &'a Reader,
+    pub(super) kinds: &'a Kinds,
+    namespace: Option<String>,
+    gate: Semaphore,
+    unread: Mutex<BTreeMap<&'static str, String>>,
+}
+
+impl<'a> Source<'a> {
+    /// Of one namespace, or of all.
+    pub(super) fn new(reader: &'a Reader, kinds: &'a Kinds, namespace: Option<String>) -> Self {
+        Self { reader, kinds, namespace, gate: Semaphore::new(AT_ONCE), unread: Mutex::default() }
+    }
+
+    pub(super) fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    pub(super) fn into_unread(self) -> BTreeMap<&'static str, String> {
+        self.unread.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn cannot_read(&self, kind: &'static str, why: &str) {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, why.to_owned());
+    }
+
+    /// All objects of a kind.
+    pub(super) async fn all<K>(&self, group: &str, kind: &'static str) -> Vec<K>
+    where
+        K: KubeResource + DeserializeOwned + Send,
+    {
+        self.some(group, kind, |_| true).await
+    }
+
+    /// The objects of a kind that `keep`, which may also take from them what is not needed, wants.
+    pub(super) async fn some<K>(
+        &self,
+        group: &str,
+        kind: &'static str,
+        mut keep: impl FnMut(&mut K) -> bool + Send,
+    ) -> Vec<K>
+    where
+        K: KubeResource + DeserializeOwned + Send,
+    {
+        let (mut kept, mut left) = (Vec::new(), 0_usize);
+        self.each(group, kind, |mut object: K| {
+            trim::metadata(object.meta_mut());
+            if !keep(&mut object) {
+            } else if kept.len() < MOST {
+                kept.push(object);
+            } else {
+                left += 1;
+            }
+        })
+        .await;
+        if left > 0 {
+            self.cannot_read(kind, &format!("{left} of {} left out", MOST + left));
+        }
+        kept
+    }
+
+    /// Gives `each` every object of a kind as it comes.
+    pub(super) async fn each<K: DeserializeOwned>(
+        &self,
+        group: &str,
+        kind: &'static str,
+        mut each: impl FnMut(K) + Send,
+    ) {
+        let Some(resource) = self.kinds.of_kind(group, kind) else {
+            return self.cannot_read(kind, "the cluster does not have this kind");
+        };
+        let mut strange = 0_usize;
+        let read = self.list(resource, |object| match serde_json::from_str(object.get()) {
+            Ok(object) => each(object),
+            Err(error) => {
+                strange += 1;
+                tracing::debug!(kind, %error, "an object is not what its kind promises");
+            }
+        });
+        match read.await {
+            Ok(()) if strange == 0 => {}
+            Ok(()) => self.cannot_read(kind, &format!("{strange} are not what their kind promises")),
+            Err(error) => self.cannot_read(kind, &why(&error)),
+        }
+    }
+
+    pub(super) async fn list(
+        &self,
+        resource: &Resource,
+        each: impl FnMut(&RawValue) + Send,
+    ) -> Result<(), ReadError> {
+        let _turn = self.gate.acquire().await;
+        let request = ListRequest { namespace: self.namespace.clone(), ..ListRequest::default() };
+        self.reader.list(resource, &request, each).await.map(|_| ())
+    }
+
+    /// One object of any namespace.
+    pub(super) async fn one(
+        &self,
+        group: &str,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Box<RawValue>, ReadError> {
+        let Some(resource) = self.kinds.of_kind(group, kind) else {
+            return Err(ReadError::NotRecorded(kind.to_owned()));
+        };
+        let _turn = self.gate.acquire().await;
+        self.reader.get(resource, Some(namespace), name).await
+    }
+
+    /// All namespaces; the one of the scope for those who may not list them.
+    pub(super) async fn namespaces(&self) -> Vec<Namespace> {
+        let all = self.all("", "Namespace").await;
+        let (true, Some(name)) = (all.is_empty(), self.namespace()) else { return all };
+        let Ok(one) = self.one("", "Namespace", "", name).await else { return all };
+        serde_json::from_str(one.get()).into_iter().collect()
+    }
+}
+
+/// Runs them some at once; answers come in their order.
+pub(super) async fn together<F: Future>(reads: Vec<F>) -> Vec<F::Output> {
+    stream::iter(reads).buffered(AT_ONCE).collect().await
+}
+
+/// In a few words: the tail of an answer names them.
+pub(super) fn why(error: &ReadError) -> String {
+    match error {
+        ReadError::Forbidden { .. } => "forbidden".to_owned(),
+        ReadError::NotFound { .. } => "the cluster does not serve it".to_owned(),
+        ReadError::NotRecorded(_) => "not in the recording".to_owned(),
+        ReadError::Timeout { .. } => "no answer in time".to_owned(),
+        other => other.to_string(),
+    }
+}

@@ -51,6 +51,7 @@ mod tools_connect;
 mod tools_explain_kind;
 mod tools_find_source;
 mod tools_helm;
+mod tools_diagnose;
 mod tools_recorded;
 mod tools_what_changed;
 mod tools_resource_tree;

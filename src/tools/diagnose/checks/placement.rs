@@ -106,8 +106,11 @@ pub(super) fn requested(spec: &PodSpec, resource: &str) -> i128 {
 }
 
 /// The node that has most of a resource to give, with how much.
-pub(super) fn largest<'a>(nodes: &'a [Node], resource: &str) -> Option<(&'a Node, &'a Quantity, i128)> {
-    let given = nodes.iter().filter_map(|node| {
+pub(super) fn largest<'a>(
+    nodes: impl Iterator<Item = &'a Node>,
+    resource: &str,
+) -> Option<(&'a Node, &'a Quantity, i128)> {
+    let given = nodes.filter_map(|node| {
         let quantity = node.status.as_ref()?.allocatable.as_ref()?.get(resource)?;
         Some((node, quantity, billionths(quantity)?))
     });

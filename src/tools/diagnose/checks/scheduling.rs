@@ -1,5 +1,7 @@
 //! Pods that no node takes: the scheduler's own words, checked against the nodes.
 
+use std::cmp::Reverse;
+
 use k8s_openapi::api::core::v1::{Node, PodSpec};
 
 use super::{
@@ -14,7 +16,7 @@ use crate::{
         look::{reference, seconds_old},
         owning::workloads,
         picture::{EventFacts, Picture},
-        pods::{TURN_SECONDS, condition, is_unscheduled, phase},
+        pods::{RECENT_SECONDS, TURN_SECONDS, condition, is_ready, is_unscheduled, phase},
     },
 };
 
@@ -44,7 +46,7 @@ fn unscheduled(subject: &Subject<'_>) -> Vec<Finding> {
         return nobody.then(|| unknown_scheduler(subject, scheduler)).into_iter().collect();
     }
     let obstacles = obstacles(&message);
-    let Some(obstacle) = worst(&obstacles) else { return Vec::new() };
+    let Some(obstacle) = deciding(&obstacles, spec, &subject.picture.nodes) else { return Vec::new() };
     let case = Case { subject, spec, event, message: &message };
     case.judge(obstacle).into_iter().collect()
 }
@@ -107,35 +109,54 @@ fn obstacles(message: &str) -> Vec<Obstacle> {
 
 fn why(words: &str) -> Option<Why> {
     let has = |part: &str| words.contains(part);
-    Some(
-        if has("persistentvolumeclaim") || has("PersistentVolumeClaims") || has("persistent volumes to bind")
-        {
-            if has("ReadWriteOncePod") { Why::VolumeInUse } else { Why::Claim }
-        } else if has("Insufficient") || has("Too many pods") || has("max volume count") {
-            Why::Resources
-        } else if has("node affinity/selector") || has("node selector") {
-            Why::NodeSelector
-        } else if has("volume node affinity") {
-            Why::VolumeAffinity
-        } else if has("topology spread") {
-            Why::Spread
-        } else if has("affinity") {
-            Why::AntiAffinity
-        } else if has("free ports") {
-            Why::HostPort
-        } else if has("taint") {
-            Why::Taint
-        } else if has("unschedulable") {
-            Why::Unschedulable
-        } else {
-            return None;
-        },
-    )
+    Some(if has("ReadWriteOncePod") {
+        Why::VolumeInUse
+    } else if has("persistentvolumeclaim")
+        || has("PersistentVolumeClaims")
+        || has("persistent volumes to bind")
+    {
+        Why::Claim
+    } else if has("Insufficient") || has("Too many pods") || has("max volume count") {
+        Why::Resources
+    } else if has("node affinity/selector") || has("node selector") {
+        Why::NodeSelector
+    } else if has("volume node affinity") || has("PersistentVolume's node affinity") {
+        Why::VolumeAffinity
+    } else if has("topology spread") {
+        Why::Spread
+    } else if has("affinity") {
+        Why::AntiAffinity
+    } else if has("free ports") {
+        Why::HostPort
+    } else if has("taint") {
+        Why::Taint
+    } else if has("unschedulable") {
+        Why::Unschedulable
+    } else {
+        return None;
+    })
 }
 
 /// The one that keeps most nodes away; of equals the one that explains more.
-fn worst(obstacles: &[Obstacle]) -> Option<&Obstacle> {
-    obstacles.iter().min_by_key(|obstacle| (std::cmp::Reverse(obstacle.nodes), obstacle.why))
+fn worst<'a>(obstacles: &[&'a Obstacle]) -> Option<&'a Obstacle> {
+    obstacles.iter().copied().min_by_key(|obstacle| (Reverse(obstacle.nodes), obstacle.why))
+}
+
+/// The obstacle on the nodes that could be meant: those that the pod does not select are no loss where it selects
+/// others, and of these the tainted ones are none where others are not.
+fn deciding<'a>(obstacles: &'a [Obstacle], spec: &PodSpec, nodes: &[Node]) -> Option<&'a Obstacle> {
+    let is_open = nodes.iter().any(|node| is_selected(spec, node) && untolerated(spec, node).is_none());
+    let is_selecting = nodes.iter().any(|node| is_selected(spec, node));
+    let passed = |why: Why| match why {
+        Why::NodeSelector => is_selecting,
+        Why::Taint => is_open,
+        _ => false,
+    };
+    let left: Vec<&Obstacle> = obstacles.iter().filter(|obstacle| !passed(obstacle.why)).collect();
+    let first = |why: Why| left.iter().copied().find(|obstacle| obstacle.why == why);
+    let by_labels = first(Why::NodeSelector).filter(|_| !nodes.is_empty());
+    let by_taint = first(Why::Taint).filter(|_| is_selecting);
+    by_labels.or(by_taint).or_else(|| worst(&left)).or_else(|| obstacles.first())
 }
 
 struct Case<'a, 'p> {
@@ -326,7 +347,9 @@ impl Case<'_, '_> {
         let resource = words.split("Insufficient ").nth(1).unwrap_or("pods").trim();
         let wanted = requested(spec, resource);
         let asked = asked(spec, resource);
-        let largest = largest(&subject.picture.nodes, resource);
+        let nodes = || subject.picture.nodes.iter();
+        let open = nodes().filter(|node| is_selected(spec, node) && untolerated(spec, node).is_none());
+        let largest = largest(open, resource);
         let (mechanism, evidence) = match largest {
             Some((node, quantity, most)) if wanted > most => {
                 let node = reference("Node", &node.metadata);
@@ -350,7 +373,7 @@ impl Case<'_, '_> {
                     Some(Evidence::field(&node, &format!("status.allocatable.{resource}"), &*quantity.0)),
                 )
             }
-            None if subject.picture.has_read("Node") && subject.picture.nodes.iter().any(|_| true) => {
+            None if nodes().next().is_some() => {
                 (format!("its pods request {resource}, which no node has at all"), None)
             }
             None => (format!("its pods request {asked} of {resource}, and no node has that much left"), None),
@@ -423,8 +446,14 @@ fn refused_by_node(subject: &Subject<'_>) -> Option<Finding> {
         ),
         _ => return None,
     };
+    // Replaced, and long ago: the pod that is left over says nothing of now.
+    let is_served = subject.picture.pods_of(&subject.owner).any(is_ready);
+    if is_served && seconds_old(&subject.pod.metadata, subject.picture.now) > RECENT_SECONDS {
+        return None;
+    }
+    let severity = if is_served { Severity::Warning } else { Severity::Critical };
     let evidence = [subject.field("status.reason", reason), subject.field("status.message", message)];
-    Some(subject.finding(Severity::Critical, cause, why, subject.get_call(), change).shown_by(evidence))
+    Some(subject.finding(severity, cause, why, subject.get_call(), change).shown_by(evidence))
 }
 
 /// Pods that are told to run on a node that is not there. The cluster removes them after a while, and their maker
@@ -452,7 +481,7 @@ fn pinned(picture: &Picture) -> Vec<Finding> {
                 change,
             );
             let evidence = [Evidence::field(object, "spec.template.spec.nodeName", name)];
-            findings.push(finding.shown_by(evidence).affecting(super::made_by(picture, object)));
+            findings.push(finding.shown_by(evidence).affecting(picture.made_by(object)));
         }
     }
     for subject in subjects(picture).filter(|subject| subject.owner == subject.this) {
@@ -506,7 +535,7 @@ fn preempted(picture: &Picture) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Why, check, obstacles, worst};
+    use super::{PodSpec, Why, check, deciding, obstacles};
     use crate::tools::diagnose::checks::example::{findings, found};
 
     #[test]
@@ -545,10 +574,20 @@ mod tests {
                 1,
             ),
             ("0/1 nodes are available: 1 node(s) had volume node affinity conflict.", Why::VolumeAffinity, 1),
+            (
+                "0/1 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity.",
+                Why::VolumeAffinity,
+                1,
+            ),
+            (
+                "0/1 nodes are available: 1 node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode.",
+                Why::VolumeInUse,
+                1,
+            ),
             ("0/1 nodes are available: 1 node(s) were unschedulable.", Why::Unschedulable, 1),
         ] {
             let obstacles = obstacles(message);
-            let worst = worst(&obstacles);
+            let worst = deciding(&obstacles, &PodSpec::default(), &[]);
             assert_eq!(worst.map(|worst| (worst.why, worst.nodes)), Some((why, nodes)), "{message}");
         }
     }
@@ -571,6 +610,27 @@ metadata: {{ name: n1, labels: {{ disk: hdd }} }}
 status: {{ allocatable: {{ cpu: "2" }} }}
 "#
         )
+    }
+
+    #[test]
+    fn nodes_that_are_not_meant_do_not_decide() {
+        let tainted = r#"
+---
+kind: Node
+metadata: { name: n2, labels: { disk: ssd } }
+spec: { taints: [{ key: only, value: us, effect: NoSchedule }] }
+status: { allocatable: { cpu: "8" } }
+"#;
+        let taint = "1 node(s) had untolerated taint {only: us}";
+        let message = format!(
+            "0/2 nodes are available: {taint}, 1 node(s) didn''t match Pod''s node affinity/selector."
+        );
+        let selecting = pod("nodeSelector: { disk: ssd }", &message) + tainted;
+        assert_eq!(found(check, &selecting), ["TaintNotTolerated Pod shop/p"]);
+        let message = format!("0/2 nodes are available: {taint}, 1 Insufficient cpu.");
+        let all = findings(check, &(pod("", &message) + tainted));
+        let said = "its pods request 4 of cpu, more than any node has: the largest, n1, has 2";
+        assert_eq!(all[0].mechanism, said);
     }
 
     #[test]

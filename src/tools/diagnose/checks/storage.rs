@@ -64,7 +64,10 @@ fn missing(subject: &Subject<'_>) -> Vec<Finding> {
         let mechanism = format!(
             "PersistentVolumeClaim {namespace}/{name} does not exist{near}, so its pods cannot start"
         );
-        let change = format!("make the claim {name}, or name one that exists in {}", subject.path("volumes"));
+        let change = format!(
+            "make PersistentVolumeClaim {name}, or name one that exists in {}",
+            subject.path("volumes")
+        );
         let confirm = format!("list_resources kind=persistentvolumeclaims namespace={namespace}");
         subject
             .finding(Severity::Critical, Cause::ClaimMissing, mechanism, confirm, change)
@@ -235,6 +238,14 @@ impl Case<'_> {
                 change,
             ));
         }
+        // A class without provisioner has only the volumes made by hand.
+        if class.provisioner == "kubernetes.io/no-provisioner" {
+            let is_wanted = class.volume_binding_mode.as_deref() != Some("WaitForFirstConsumer")
+                || !self.users().is_empty();
+            return is_wanted
+                .then(|| self.unbound_by_hand(&format!("class {name} makes no volumes by itself")))
+                .flatten();
+        }
         let waits_for_pod = class.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer");
         let is_asked = self
             .claim
@@ -243,13 +254,6 @@ impl Case<'_> {
             .as_ref()
             .is_some_and(|is| is.contains_key("volume.kubernetes.io/selected-node"));
         if waits_for_pod && !is_asked {
-            // A class without provisioner has only the volumes made by hand.
-            let by_hand = class.provisioner == "kubernetes.io/no-provisioner" && !self.users().is_empty();
-            if by_hand && self.fitting().is_none() {
-                return self.unbound_by_hand(&format!(
-                    "its class {name} makes no volumes, and none made by hand fits"
-                ));
-            }
             return None;
         }
         if seconds_old(&self.claim.metadata, self.picture.now) < START_SECONDS {
@@ -307,7 +311,11 @@ impl Case<'_> {
 
     /// Why the nearest free volume does not fit.
     fn nearly(&self) -> Option<String> {
-        let near = self.free().next()?;
+        let of_class = |volume: &&PersistentVolume| {
+            let class = volume.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
+            class.unwrap_or_default() == self.spec.storage_class_name.as_deref().unwrap_or_default()
+        };
+        let near = self.free().find(of_class).or_else(|| self.free().next())?;
         let name = near.metadata.name.as_deref().unwrap_or_default();
         self.unfit(near).map(|why| format!("PersistentVolume {name} {why}"))
     }

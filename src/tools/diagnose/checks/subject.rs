@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 use crate::tools::diagnose::{
     cause::Cause,
     finding::{Evidence, Finding, ObjectRef, Severity},
-    look::reference,
+    look::{controller, reference},
     picture::{EventFacts, LogFacts, Picture},
     pods::{Unit, is_ending, phase, units},
 };
@@ -67,10 +67,19 @@ impl<'a> Subject<'a> {
 
     /// Whether a later run of the CronJob went well.
     fn has_succeeded_since(&self, job: &Job) -> bool {
+        if self.owner.kind != "CronJob" {
+            return false;
+        }
         let cron =
             self.picture.cron_jobs.iter().find(|cron| reference("CronJob", &cron.metadata) == self.owner);
         let succeeded = cron.and_then(|cron| cron.status.as_ref()?.last_successful_time.as_ref());
         let began = job.status.as_ref().and_then(|status| status.start_time.as_ref());
+        let ended = |job: &'a Job| job.status.as_ref().and_then(|status| status.completion_time.as_ref());
+        let siblings = self.picture.jobs.iter().filter(|job| {
+            job.metadata.namespace.as_deref() == Some(&self.owner.namespace)
+                && controller(&job.metadata).is_some_and(|maker| maker.name == self.owner.name)
+        });
+        let succeeded = siblings.filter_map(ended).chain(succeeded).max();
         succeeded.zip(began).is_some_and(|(succeeded, began)| succeeded.0 > began.0)
     }
 
@@ -152,12 +161,35 @@ impl<'a> Subject<'a> {
         format!("get_resource kind=Pod namespace={namespace} name={name}")
     }
 
+    /// What keeps the owner from those that it needs, where a container's log tells that it cannot reach somebody.
+    pub(super) fn blames_others(&self, container: &str) -> Option<ObjectRef> {
+        let log = self.log(container)?;
+        let blames = log.lines.iter().rev().take(10).any(|line| {
+            let line = line.to_lowercase();
+            UNREACHED.iter().any(|words| line.contains(words))
+        });
+        blames.then(|| self.owner.clone())
+    }
+
     /// Where it runs.
     pub(super) fn node(&self) -> Option<ObjectRef> {
         let node = self.spec()?.node_name.as_deref().filter(|node| !node.is_empty())?;
         Some(ObjectRef::new("Node", "", node))
     }
 }
+
+/// What clients say when nobody answers them.
+const UNREACHED: [&str; 9] = [
+    "refuse",
+    "timed out",
+    "timeout",
+    "unreachable",
+    "no route to host",
+    "reset by peer",
+    "unavailable",
+    "cannot reach",
+    "could not connect",
+];
 
 const TELLING: [&str; 8] = ["error", "fatal", "panic", "exception", "cannot", "can't", "failed", "denied"];
 

@@ -19,14 +19,13 @@ use crate::{
     },
 };
 
-use super::made_by;
-
 pub(super) fn check(picture: &Picture, findings: &mut Vec<Finding>) {
     for deployment in &picture.deployments {
         findings.extend(of_deployment(picture, deployment));
     }
     for set in &picture.stateful_sets {
         findings.extend(of_stateful_set(picture, set));
+        findings.extend(held_by_old_revision(picture, set));
         findings.extend(governing_service(picture, set));
         findings.extend(waits_for_hand(set));
     }
@@ -96,17 +95,16 @@ fn stuck(
 ) -> Finding {
     let wanted = spec.replicas.unwrap_or(1);
     let (ready, updated) = (status.ready_replicas.unwrap_or(0), status.updated_replicas.unwrap_or(0));
-    let message = condition.message.as_deref().unwrap_or_default();
     let severity = if ready < wanted { Severity::Critical } else { Severity::Warning };
-    let mechanism = format!(
-        "its rollout is stuck, {ready} of {wanted} pods ready, {updated} of the newest template: {message}"
-    );
+    let mechanism =
+        format!("its rollout is stuck: {ready} of {wanted} pods ready, {updated} of the newest template");
     let confirm = format!(
         "what_changed namespace={}, get_resource kind=Deployment name={}",
         object.namespace, object.name
     );
-    let path = format!("status.conditions[type={}].reason", condition.type_);
-    let reason = condition.reason.as_deref().unwrap_or_default();
+    let path = format!("status.conditions[type={}]", condition.type_);
+    let words = [condition.reason.as_deref(), condition.message.as_deref()];
+    let reason = words.into_iter().flatten().collect::<Vec<_>>().join(": ");
     Finding::new(
         severity,
         Cause::RolloutStuck,
@@ -116,7 +114,7 @@ fn stuck(
         "what keeps its pods, or the last revision again",
     )
     .shown_by([Evidence::field(object, &path, reason)])
-    .following(made_by(picture, object))
+    .following(picture.made_by(object))
     .following([object.clone()])
 }
 
@@ -186,11 +184,7 @@ fn of_stateful_set(picture: &Picture, set: &StatefulSet) -> Option<Finding> {
     let in_order = spec.pod_management_policy.as_deref() != Some("Parallel");
     let not_made = wanted - status.replicas;
     let why = if in_order && not_made > 0 {
-        format!(
-            "; {} more are made only when {} is ready",
-            counted(usize::try_from(not_made).unwrap_or(0), "pod"),
-            pod.name
-        )
+        format!("; {not_made} more are made only when {} is ready", pod.name)
     } else {
         String::new()
     };
@@ -206,6 +200,35 @@ fn of_stateful_set(picture: &Picture, set: &StatefulSet) -> Option<Finding> {
     );
     let evidence = Evidence::field(&object, "status.readyReplicas", ready.to_string());
     Some(finding.shown_by([evidence]).following([pod, object.clone()]))
+}
+
+/// A pod of a revision that was given up is not ready, and the controller waits for it before it makes the next one.
+fn held_by_old_revision(picture: &Picture, set: &StatefulSet) -> Option<Finding> {
+    let (spec, status) = (set.spec.as_ref()?, set.status.as_ref()?);
+    if spec.pod_management_policy.as_deref() == Some("Parallel") {
+        return None;
+    }
+    let object = reference("StatefulSet", &set.metadata);
+    let newest = status.update_revision.as_deref()?;
+    let revision = |pod: &Pod| pod.metadata.labels.as_ref()?.get("controller-revision-hash").cloned();
+    let old = picture.pods_of(&object).find(|pod| {
+        is_unwell(pod, picture.now) && revision(pod).is_some_and(|revision| revision != newest)
+    })?;
+    let pod = reference("Pod", &old.metadata);
+    let mechanism = format!(
+        "its rollout cannot proceed: pod {} of an earlier revision never gets ready, and the pods of the newest template are made only when it is",
+        pod.name
+    );
+    let confirm = format!("get_resource kind=Pod namespace={} name={}", pod.namespace, pod.name);
+    let change =
+        format!("nothing in the template: delete pod {}, so that it is made of the newest", pod.name);
+    let finding =
+        Finding::new(Severity::Critical, Cause::RolloutCannotProceed, &object, mechanism, confirm, change);
+    let of = revision(old).unwrap_or_default();
+    Some(finding.affecting([pod.clone()]).shown_by([
+        Evidence::field(&object, "status.updateRevision", newest),
+        Evidence::field(&pod, "metadata.labels.controller-revision-hash", of),
+    ]))
 }
 
 /// The pods' names are of a Service that is not there.
@@ -331,6 +354,31 @@ status: {{ {status} }}
         ] {
             assert_eq!(found(check, &deployment(spec, status)), expected, "{spec} {status}");
         }
+    }
+
+    #[test]
+    fn a_broken_pod_of_an_earlier_revision_holds_the_mended_one() {
+        let set = r#"
+kind: StatefulSet
+metadata: { name: db }
+spec: { selector: {}, template: {} }
+status: { replicas: 1, updateRevision: db-2 }
+---
+kind: Pod
+metadata:
+  name: db-0
+  labels: { controller-revision-hash: db-1 }
+  ownerReferences: [{ apiVersion: apps/v1, kind: StatefulSet, name: db, uid: u, controller: true }]
+spec: { containers: [] }
+status: { phase: Pending }
+"#;
+        let all = found(check, set);
+        assert!(all.contains(&"RolloutCannotProceed StatefulSet shop/db".to_owned()), "{all:?}");
+        assert!(
+            !found(check, &set.replace("db-2", "db-1"))
+                .iter()
+                .any(|found| found.starts_with("RolloutCannot"))
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod admission;
+mod faults;
 mod fleet;
 mod lease;
 mod main_job;

@@ -6,5 +6,6 @@ pub(crate) mod follower;
 pub(crate) mod installation;
 pub(crate) mod kubectl;
 pub(crate) mod namespace;
+pub(crate) mod openshift;
 pub(crate) mod own_operator;
 pub(crate) mod wait;

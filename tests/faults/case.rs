@@ -24,8 +24,10 @@ pub(crate) struct Head {
     /// What is wrong, in one sentence; for readers.
     pub(crate) what: String,
     /// What the case does itself since no part of the test cluster does it.
+    #[allow(dead_code, reason = "read by people")]
     pub(crate) by_hand: Option<String>,
     /// Why a recording cannot show it.
+    #[allow(dead_code, reason = "one of the two tests reads it")]
     pub(crate) unrecorded: Option<String>,
     /// Arguments for `diagnose` beside or instead of `namespace`; null takes one away.
     #[serde(default)]

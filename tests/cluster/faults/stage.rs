@@ -74,10 +74,17 @@ impl Stage {
         let heart = tokio::spawn(heartbeat());
         let reader = super::reader().await;
         let turns = Arc::new(Semaphore::new(KUBECTLS));
-        let all = join_all(cases.iter().map(|case| happened(&reader, &turns, case))).await;
+        let all = cases.iter().map(async |case| {
+            let started = Instant::now();
+            (happened(&reader, &turns, case).await, started.elapsed(), &case.name)
+        });
+        let mut all = join_all(all).await;
         // Nothing below takes as long as a node may be silent; the recording and the diagnoses do not wait.
         heart.abort();
-        all.into_iter().filter_map(Result::err).collect()
+        all.sort_by_key(|(_, took, _)| std::cmp::Reverse(*took));
+        let slowest = all.iter().take(8).map(|(_, took, name)| format!("{name} {} s", took.as_secs()));
+        println!("the slowest: {}", slowest.collect::<Vec<_>>().join(", "));
+        all.into_iter().filter_map(|(result, ..)| result.err()).collect()
     }
 
     /// Takes everything away, of an earlier run that was killed too, and waits until it is gone.

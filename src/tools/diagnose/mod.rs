@@ -4,14 +4,22 @@
 mod cause;
 mod checks;
 mod collect;
+mod customs;
 mod finding;
 mod look;
+mod owning;
 mod picture;
 mod pods;
+mod ports;
+mod quantity;
 mod rank;
+mod reach;
 mod references;
 mod report;
+mod routing;
 mod scope;
+mod selecting;
+mod users;
 
 use futures::future::BoxFuture;
 use serde::Deserialize;
@@ -163,8 +171,7 @@ fn answer(picture: &Picture, ranked: Vec<Ranked>, hints: bool, paging: &Paging<'
 fn counts(picture: &Picture) -> String {
     let Picture { deployments, stateful_sets, daemon_sets, jobs, cron_jobs, pods_seen, .. } = picture;
     let own_jobs = jobs.iter().filter(|job| look::controller(&job.metadata).is_none()).count();
-    let workloads =
-        deployments.len() + stateful_sets.len() + daemon_sets.len() + cron_jobs.len() + own_jobs;
+    let workloads = deployments.len() + stateful_sets.len() + daemon_sets.len() + cron_jobs.len() + own_jobs;
     format!("{}, {} looked at", counted(workloads, "workload"), counted(pods_seen.all, "pod"))
 }
 
@@ -173,7 +180,9 @@ fn tail(picture: &Picture, paging: &Paging<'_>) -> String {
     let mut text = String::new();
     let PodsSeen { all: _, unwell_left_out } = picture.pods_seen;
     if unwell_left_out > 0 {
-        text.push_str(&format!("{unwell_left_out} more unwell pods are like those named and were not looked at one by one.\n"));
+        text.push_str(&format!(
+            "{unwell_left_out} more unwell pods are like those named and were not looked at one by one.\n"
+        ));
     }
     if !picture.unread.is_empty() {
         let kinds: Vec<String> = picture.unread.iter().map(|(kind, why)| format!("{kind} ({why})")).collect();

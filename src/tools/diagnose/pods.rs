@@ -34,7 +34,8 @@ pub(super) fn units(pod: &Pod) -> Vec<Unit<'_>> {
     let status = pod.status.as_ref();
     let init = status.and_then(|status| status.init_container_statuses.as_deref()).unwrap_or_default();
     let main = status.and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
-    let of = |name: &str, statuses: &'_ [ContainerStatus]| statuses.iter().position(|status| status.name == name);
+    let of =
+        |name: &str, statuses: &'_ [ContainerStatus]| statuses.iter().position(|status| status.name == name);
     let first = spec.init_containers.iter().flatten().map(|container| Unit {
         is_init: true,
         spec: container,
@@ -129,7 +130,9 @@ impl<'a> Unit<'a> {
 
     /// Longer than its readiness probe gives it, and than any start takes, it runs and is not ready.
     pub(super) fn is_late(&self, now: Timestamp) -> bool {
-        let Some(since) = self.running_since().filter(|_| !self.is_ready() && !self.is_init) else { return false };
+        let Some(since) = self.running_since().filter(|_| !self.is_ready() && !self.is_init) else {
+            return false;
+        };
         let allowed = [&self.spec.startup_probe, &self.spec.readiness_probe];
         let allowed: i64 = allowed.into_iter().flatten().map(patience).sum();
         now.as_second() - since.as_second() > allowed.max(READY_SECONDS)
@@ -170,7 +173,8 @@ pub(super) fn is_ready(pod: &Pod) -> bool {
 
 /// The scheduler has looked at it and found no place, or has not looked at it for longer than a turn takes.
 pub(super) fn is_unscheduled(pod: &Pod, now: Timestamp) -> bool {
-    let has_node = pod.spec.as_ref().is_some_and(|spec| spec.node_name.as_deref().is_some_and(|name| !name.is_empty()));
+    let has_node =
+        pod.spec.as_ref().is_some_and(|spec| spec.node_name.as_deref().is_some_and(|name| !name.is_empty()));
     !has_node && phase(pod) == "Pending" && seconds_old(&pod.metadata, now) > TURN_SECONDS
 }
 
@@ -183,7 +187,9 @@ pub(super) fn is_unwell(pod: &Pod, now: Timestamp) -> bool {
         "Pending" if is_old || is_unscheduled(pod, now) => true,
         _ => {
             is_ending(pod)
-                || units(pod).iter().any(|unit| unit.waiting().is_some() || unit.has_failed(now) || unit.is_late(now))
+                || units(pod)
+                    .iter()
+                    .any(|unit| unit.waiting().is_some() || unit.has_failed(now) || unit.is_late(now))
                 || (is_old && !is_ready(pod))
         }
     }

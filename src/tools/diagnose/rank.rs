@@ -90,7 +90,8 @@ fn merged(findings: Vec<Finding>) -> Vec<Finding> {
 const WAYS: usize = 4;
 
 fn merge(known: &mut Finding, other: Finding) {
-    let Finding { severity, cause: _, object: _, mechanism, evidence, affects, follows, confirm: _, change } = other;
+    let Finding { severity, cause: _, object: _, mechanism, evidence, affects, follows, confirm: _, change } =
+        other;
     known.severity = known.severity.min(severity);
     known.affects.extend(affects);
     known.follows.extend(follows);
@@ -112,7 +113,8 @@ fn dedup(objects: &mut Vec<ObjectRef>) {
 /// For each finding, those that explain it.
 fn explanations(findings: &[Finding]) -> Vec<Vec<usize>> {
     let mut by_object: BTreeMap<&ObjectRef, Vec<usize>> = BTreeMap::new();
-    for (at, finding) in findings.iter().enumerate().filter(|(_, finding)| finding.severity != Severity::Hint) {
+    for (at, finding) in findings.iter().enumerate().filter(|(_, finding)| finding.severity != Severity::Hint)
+    {
         for object in std::iter::once(&finding.object).chain(&finding.affects) {
             by_object.entry(object).or_default().push(at);
         }
@@ -189,7 +191,14 @@ mod tests {
     }
 
     fn finding(severity: Severity, cause: Cause, kind: &str, name: &str) -> Finding {
-        Finding::new(severity, cause, &ObjectRef::new(kind, "shop", name), format!("{cause:?}"), "look", "mend")
+        Finding::new(
+            severity,
+            cause,
+            &ObjectRef::new(kind, "shop", name),
+            format!("{cause:?}"),
+            "look",
+            "mend",
+        )
     }
 
     #[test]
@@ -197,7 +206,8 @@ mod tests {
         let findings = vec![
             finding(Severity::Critical, Cause::IngressBackendMissing, "Ingress", "web")
                 .following([ObjectRef::new("Service", "shop", "web")]),
-            finding(Severity::Critical, Cause::ServiceWithoutReadyPods, "Service", "web").following([pod("web-1")]),
+            finding(Severity::Critical, Cause::ServiceWithoutReadyPods, "Service", "web")
+                .following([pod("web-1")]),
             finding(Severity::Warning, Cause::SecretMissing, "Deployment", "web").affecting([pod("web-1")]),
             finding(Severity::Critical, Cause::ServicePortWrong, "Service", "other"),
         ];

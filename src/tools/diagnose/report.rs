@@ -72,12 +72,15 @@ fn paragraph(ranked: &Ranked, number: usize, total: usize, detail: Detail) -> St
         _ => format!("Root cause {number} of {total}"),
     };
     let warning = if *severity == Severity::Warning { " (warning)" } else { "" };
-    let mut text = format!("{word}: {}: {} [{cause:?}]{warning}\n", object.words(), line(mechanism, 2 * detail.chars));
+    let mut text =
+        format!("{word}: {}: {} [{cause:?}]{warning}\n", object.words(), line(mechanism, 2 * detail.chars));
     if *severity == Severity::Hint {
         return text;
     }
     let seen = evidence.iter().take(detail.evidence);
-    seen.for_each(|evidence| text.push_str(&format!("  seen: {}\n", line(&evidence_words(evidence, object), detail.chars))));
+    seen.for_each(|evidence| {
+        text.push_str(&format!("  seen: {}\n", line(&evidence_words(evidence, object), detail.chars)))
+    });
     let following = consequences(object, affects, symptoms, detail);
     if !following.is_empty() {
         text.push_str(&format!("  so: {following}\n"));
@@ -104,7 +107,8 @@ fn consequences(object: &ObjectRef, affects: &[ObjectRef], symptoms: &[Finding],
     }
     let told = symptoms.iter().take(detail.symptoms);
     parts.extend(told.map(|symptom| {
-        let of = if symptom.object == *object { String::new() } else { format!("{}: ", symptom.object.words()) };
+        let of =
+            if symptom.object == *object { String::new() } else { format!("{}: ", symptom.object.words()) };
         format!("{of}{}", line(&symptom.mechanism, detail.chars / 2))
     }));
     let left = symptoms.len().saturating_sub(detail.symptoms);
@@ -158,12 +162,13 @@ fn line(text: &str, chars: usize) -> String {
 /// What the text does not say in the same words is kept short here.
 fn record(ranked: &Ranked, detail: Detail) -> Value {
     let Ranked { root, symptoms } = ranked;
-    let Finding { severity, cause, object, mechanism, evidence, affects: _, follows: _, confirm, change } = root;
-    let evidence: Vec<Value> = evidence.iter().take(detail.evidence).map(|one| evidence_record(one, detail)).collect();
+    let Finding { severity, cause, object, mechanism, evidence, affects: _, follows: _, confirm, change } =
+        root;
+    let evidence: Vec<Value> =
+        evidence.iter().take(detail.evidence).map(|one| evidence_record(one, detail)).collect();
     let told = symptoms.iter().take(detail.symptoms);
-    let symptoms: Vec<Value> = told
-        .map(|symptom| json!({ "cause": symptom.cause, "object": symptom.object.words() }))
-        .collect();
+    let symptoms: Vec<Value> =
+        told.map(|symptom| json!({ "cause": symptom.cause, "object": symptom.object.words() })).collect();
     json!({
         "severity": severity,
         "cause": cause,
@@ -212,8 +217,14 @@ mod tests {
         .affecting([pod.clone()])
         .shown_by((0..9).map(|at| Evidence::field(&pod, &format!("status.f{at}"), "x".repeat(400))));
         let service = ObjectRef::new("Service", "shop", name);
-        let symptom =
-            Finding::new(Severity::Critical, Cause::ServiceWithoutReadyPods, &service, "has no ready pods", "", "");
+        let symptom = Finding::new(
+            Severity::Critical,
+            Cause::ServiceWithoutReadyPods,
+            &service,
+            "has no ready pods",
+            "",
+            "",
+        );
         Ranked { root, symptoms: vec![symptom] }
     }
 
@@ -222,7 +233,11 @@ mod tests {
         let told = tell(&[ranked("web")], 0, 1, Budget::DEFAULT);
         let first = told.text.lines().next().unwrap();
         assert_eq!(first, "Root cause: Deployment shop/web: Secret shop/db does not exist [SecretMissing]");
-        assert!(told.text.contains("so: 1 pod not well: p-1; Service shop/web: has no ready pods"), "{}", told.text);
+        assert!(
+            told.text.contains("so: 1 pod not well: p-1; Service shop/web: has no ready pods"),
+            "{}",
+            told.text
+        );
         assert!(told.text.contains("\n  confirm: get_resource"), "{}", told.text);
         assert_eq!(told.record[0]["cause"], "SecretMissing");
         assert_eq!(told.record[0]["object"]["name"], "web");

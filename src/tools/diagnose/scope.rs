@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::{
-    api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::LabelSelector,
-};
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::LabelSelector};
 
 use super::{
     finding::ObjectRef,
@@ -31,8 +29,12 @@ pub(super) async fn resolve(
             desk.known_namespace(namespace.as_deref()).await?;
             return Ok(namespace.map_or(Scope::Cluster, Scope::Namespace));
         }
-        (Some(_), None) => return Err(Answer::error("diagnose needs the `name` of the object with its `kind`")),
-        (None, Some(_)) => return Err(Answer::error("diagnose needs the `kind` of the object with its `name`")),
+        (Some(_), None) => {
+            return Err(Answer::error("diagnose needs the `name` of the object with its `kind`"));
+        }
+        (None, Some(_)) => {
+            return Err(Answer::error("diagnose needs the `kind` of the object with its `name`"));
+        }
     };
     let resource = desk.kind(&kind).await?;
     desk.object(&resource, namespace.as_deref(), &name).await?;
@@ -84,7 +86,9 @@ fn related(picture: &Picture, object: &ObjectRef) -> BTreeSet<ObjectRef> {
     for service in &picture.services {
         let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
         if let Some(selector) = selector
-            && pods.iter().any(|pod| selects(selector, pod) && pod.metadata.namespace == service.metadata.namespace)
+            && pods
+                .iter()
+                .any(|pod| selects(selector, pod) && pod.metadata.namespace == service.metadata.namespace)
         {
             near.insert(reference("Service", &service.metadata));
         }
@@ -101,9 +105,10 @@ fn related(picture: &Picture, object: &ObjectRef) -> BTreeSet<ObjectRef> {
             near.insert(this);
         }
     }
-    let claims = picture.claims.iter().filter(|claim| {
-        near.contains(&reference("PersistentVolumeClaim", &claim.metadata))
-    });
+    let claims = picture
+        .claims
+        .iter()
+        .filter(|claim| near.contains(&reference("PersistentVolumeClaim", &claim.metadata)));
     let volumes: Vec<ObjectRef> = claims
         .filter_map(|claim| claim.spec.as_ref()?.volume_name.as_deref())
         .map(|name| ObjectRef::new("PersistentVolume", "", name))
@@ -126,7 +131,8 @@ fn target_of(picture: &Picture, object: &ObjectRef) -> Option<ObjectRef> {
 fn backends_of(picture: &Picture, object: &ObjectRef) -> Vec<ObjectRef> {
     let ingress = picture.ingresses.iter().find(|ingress| reference("Ingress", &ingress.metadata) == *object);
     let Some(spec) = ingress.and_then(|ingress| ingress.spec.as_ref()) else { return Vec::new() };
-    let paths = spec.rules.iter().flatten().filter_map(|rule| rule.http.as_ref()).flat_map(|http| &http.paths);
+    let paths =
+        spec.rules.iter().flatten().filter_map(|rule| rule.http.as_ref()).flat_map(|http| &http.paths);
     let backends = paths.map(|path| &path.backend).chain(&spec.default_backend);
     backends
         .filter_map(|backend| backend.service.as_ref())
@@ -147,7 +153,9 @@ fn is_near(picture: &Picture, pod: &Pod, near: &BTreeSet<ObjectRef>) -> bool {
     let guarded = picture.disruption_budgets.iter().any(|budget| {
         let selector = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
         near.contains(&reference("PodDisruptionBudget", &budget.metadata))
-            && selector.and_then(|selector: &LabelSelector| selector.match_labels.as_ref()).is_some_and(|by| selects(by, pod))
+            && selector
+                .and_then(|selector: &LabelSelector| selector.match_labels.as_ref())
+                .is_some_and(|by| selects(by, pod))
     });
     selected || guarded || used_by(pod).iter().any(|used| near.contains(used))
 }

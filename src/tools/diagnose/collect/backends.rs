@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::{
-    admissionregistration::v1::WebhookClientConfig, discovery::v1::EndpointSlice,
-};
+use k8s_openapi::api::{admissionregistration::v1::WebhookClientConfig, discovery::v1::EndpointSlice};
 
 use super::{Source, source::together};
 use crate::{

@@ -142,7 +142,9 @@ impl Scope {
     pub(super) fn namespace(&self) -> Option<&str> {
         match self {
             Self::Namespace(namespace) => Some(namespace),
-            Self::Object(ObjectRef { kind: _, namespace, name: _ }) if !namespace.is_empty() => Some(namespace),
+            Self::Object(ObjectRef { kind: _, namespace, name: _ }) if !namespace.is_empty() => {
+                Some(namespace)
+            }
             Self::Object(_) | Self::Cluster => None,
         }
     }

@@ -18,6 +18,7 @@ mod face_clients;
 mod face_http;
 mod face_sse;
 mod face_stdio;
+mod faults_recorded;
 mod fleet_examples;
 mod fleet_folder;
 mod fleet_gateway;

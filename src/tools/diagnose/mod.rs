@@ -37,7 +37,7 @@ use super::{
     desk::{Desk, Paging, failed},
 };
 use crate::{
-    answer::{Answer, Place, Rank, counted},
+    answer::{Answer, Place, counted},
     caller::{Caller, Need},
 };
 

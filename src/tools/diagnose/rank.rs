@@ -130,7 +130,8 @@ fn explanations(findings: &[Finding]) -> Vec<Vec<usize>> {
     let all: Vec<BTreeSet<usize>> = (0..findings.len()).map(follows).collect();
     // Two that point at each other: the one nearer to the surface is the symptom.
     let holds = |at: usize, other: usize| {
-        !all[other].contains(&at) || depth(findings[at].cause) > depth(findings[other].cause)
+        let (mine, others) = (findings[at].cause, findings[other].cause);
+        explains(others) && (!all[other].contains(&at) || depth(mine) >= depth(others))
     };
     (0..findings.len())
         .map(|at| all[at].iter().copied().filter(|other| holds(at, *other)).collect())
@@ -164,11 +165,25 @@ fn claim(root: usize, explained_by: &[Vec<usize>], group: &mut [Option<usize>]) 
     }
 }
 
+/// Whether pods can fail by it. Those that only watch over workloads, or count them, break none.
+fn explains(cause: Cause) -> bool {
+    !matches!(
+        cause,
+        Cause::AutoscalerTargetMissing
+            | Cause::AutoscalerWithoutRequests
+            | Cause::AutoscalerWithoutMetrics
+            | Cause::AutoscalerAtLimit
+            | Cause::DisruptionBudgetBlocks
+            | Cause::DisruptionBudgetSelectsNothing
+    )
+}
+
 /// How near to the surface: 0 is a fact about the world, more is what becomes of it.
 fn depth(cause: Cause) -> u8 {
     match cause {
         Cause::ServiceWithoutReadyPods | Cause::DisruptionBudgetBlocks | Cause::AutoscalerWithoutMetrics => 8,
-        Cause::AutoscalerAtLimit | Cause::IngressBackendMissing => 8,
+        Cause::AutoscalerAtLimit => 8,
+        Cause::IngressBackendMissing => 9,
         Cause::RolloutStuck | Cause::DaemonSetIncomplete | Cause::JobsKeepFailing => 7,
         Cause::JobFailed | Cause::JobDeadlineExceeded => 6,
         Cause::ReadinessProbeFails => 5,

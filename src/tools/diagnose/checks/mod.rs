@@ -1,20 +1,32 @@
 //! What is looked for: one subject a file, each a plain function of the picture.
 
+mod access;
+mod admission;
+mod autoscaling;
 mod backends;
 mod certificates;
 mod crashes;
+mod custom;
+mod deletion;
+mod disruption;
 mod environment;
 mod evictions;
 mod exposure;
+mod gateways;
+mod hints;
 mod images;
 mod ingresses;
 mod init_containers;
 mod jobs;
+mod limits;
 mod names;
 mod network_policies;
+mod nodes;
+mod openshift;
 mod placement;
 mod probes;
 mod references;
+mod refusals;
 mod scheduling;
 mod service_ports;
 mod services;
@@ -37,18 +49,29 @@ pub(super) type Check = fn(&Picture, &mut Vec<Finding>);
 
 /// All checks. Their order does not matter.
 pub(super) const ALL: &[Check] = &[
+    access::check,
+    admission::check,
+    autoscaling::check,
     backends::check,
     certificates::check,
     crashes::check,
+    custom::check,
+    deletion::check,
+    disruption::check,
     environment::check,
     evictions::check,
     exposure::check,
+    gateways::check,
+    hints::check,
     images::check,
     ingresses::check,
     init_containers::check,
     jobs::check,
+    limits::check,
     names::check,
     network_policies::check,
+    nodes::check,
+    openshift::check,
     probes::check,
     references::check,
     scheduling::check,

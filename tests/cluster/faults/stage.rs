@@ -7,7 +7,8 @@ use std::{
 };
 
 use futures::future::join_all;
-use k8s_openapi::api::coordination::v1::Lease;
+use jiff::Timestamp;
+use k8s_openapi::api::{coordination::v1::Lease, core::v1::Node};
 use kube::{
     Api,
     api::{Patch, PatchParams},
@@ -71,7 +72,6 @@ impl Stage {
         applied("default", ground).await;
         kubectl::run(&["wait", "--for=condition=Established", "crd/databases.faults.pilothouse.dev"]);
         self.seat("add");
-        let heart = tokio::spawn(heartbeat());
         let reader = super::reader().await;
         let turns = Arc::new(Semaphore::new(KUBECTLS));
         let all = cases.iter().map(async |case| {
@@ -79,8 +79,6 @@ impl Stage {
             (happened(&reader, &turns, case).await, started.elapsed(), &case.name)
         });
         let mut all = join_all(all).await;
-        // Nothing below takes as long as a node may be silent; the recording and the diagnoses do not wait.
-        heart.abort();
         all.sort_by_key(|(_, took, _)| std::cmp::Reverse(*took));
         let slowest = all.iter().take(8).map(|(_, took, name)| format!("{name} {} s", took.as_secs()));
         println!("the slowest: {}", slowest.collect::<Vec<_>>().join(", "));
@@ -151,16 +149,24 @@ async fn applied(namespace: &str, manifests: String) {
     spawn_blocking(move || kubectl::apply_in(&namespace, &manifests)).await.expect("kubectl apply");
 }
 
-/// Says for the node without a kubelet that it lives.
-async fn heartbeat() {
-    let leases: Api<Lease> = Api::namespaced(client::admin().await, "kube-node-lease");
+/// Says for the node without a kubelet that it lives, as a kubelet does: by its lease and its status.
+pub(super) async fn heartbeat() {
+    let client = client::admin().await;
+    let leases: Api<Lease> = Api::namespaced(client.clone(), "kube-node-lease");
+    let nodes: Api<Node> = Api::all(client);
     loop {
-        let now = jiff::Timestamp::now();
+        let now = format!("{:.6}", Timestamp::now());
         let lease = json!({ "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": { "name": NODE },
-            "spec": { "holderIdentity": NODE, "leaseDurationSeconds": 40, "renewTime": format!("{now:.6}") } });
-        let result = leases.patch(NODE, &PatchParams::apply("faults").force(), &Patch::Apply(&lease)).await;
-        if let Err(error) = result {
-            println!("the lease of {NODE}: {error}");
+            "spec": { "holderIdentity": NODE, "leaseDurationSeconds": 40, "renewTime": now } });
+        let ready = json!({ "status": { "conditions": [{ "type": "Ready", "status": "True",
+            "reason": "KubeletReady", "message": "kubelet is posting ready status",
+            "lastHeartbeatTime": now }] } });
+        let renewed = leases.patch(NODE, &PatchParams::apply("faults").force(), &Patch::Apply(&lease)).await;
+        let told = nodes.patch_status(NODE, &PatchParams::default(), &Patch::Strategic(&ready)).await;
+        // It is not there yet, or not any more.
+        let is_absent = |error: &kube::Error| matches!(error, kube::Error::Api(status) if status.code == 404);
+        for error in [renewed.err(), told.err()].into_iter().flatten().filter(|error| !is_absent(error)) {
+            println!("{NODE} is not kept alive: {error}");
         }
         tokio::time::sleep(HEARTBEAT).await;
     }

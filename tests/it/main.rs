@@ -40,4 +40,5 @@ mod program_input;
 mod release;
 mod stage;
 mod tools_connect;
+mod tools_diagnose;
 mod tools_recorded;

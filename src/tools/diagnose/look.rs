@@ -64,6 +64,22 @@ impl Picture {
         self.pods.iter().filter(move |pod| self.owner_of(pod) == *owner)
     }
 
+    /// What stands between a workload and its pods, and these.
+    pub(super) fn made_by(&self, workload: &ObjectRef) -> Vec<ObjectRef> {
+        let is_of = |metadata: &ObjectMeta| {
+            let namespace = metadata.namespace.as_deref().unwrap_or_default();
+            controller(metadata)
+                .is_some_and(|owner| ObjectRef::new(&owner.kind, namespace, &owner.name) == *workload)
+        };
+        let sets = self.replica_sets.iter().filter(|set| is_of(&set.metadata));
+        let jobs = self.jobs.iter().filter(|job| is_of(&job.metadata));
+        let pods = self.pods_of(workload);
+        sets.map(|set| reference("ReplicaSet", &set.metadata))
+            .chain(jobs.map(|job| reference("Job", &job.metadata)))
+            .chain(pods.map(|pod| reference("Pod", &pod.metadata)))
+            .collect()
+    }
+
     /// Newest first.
     pub(super) fn events_of<'a>(&'a self, object: &'a ObjectRef) -> impl Iterator<Item = &'a EventFacts> {
         self.events.iter().filter(move |event| event.object == *object)

@@ -155,10 +155,6 @@ pub(super) fn phase(pod: &Pod) -> &str {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
 }
 
-pub(super) fn status_reason(pod: &Pod) -> &str {
-    pod.status.as_ref().and_then(|status| status.reason.as_deref()).unwrap_or_default()
-}
-
 pub(super) fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
     pod.status.as_ref()?.conditions.iter().flatten().find(|condition| condition.type_ == kind)
 }

@@ -53,7 +53,11 @@ fn has_failed(job: &k8s_openapi::api::batch::v1::Job) -> bool {
 }
 
 /// What the end itself says: memory, a command that is not there, a right that the container does not have.
-pub(super) fn special(subject: &Subject<'_>, unit: &Unit<'_>, end: &ContainerStateTerminated) -> Option<Finding> {
+pub(super) fn special(
+    subject: &Subject<'_>,
+    unit: &Unit<'_>,
+    end: &ContainerStateTerminated,
+) -> Option<Finding> {
     let message = end.message.as_deref().unwrap_or_default();
     if is_out_of_memory(end) {
         return Some(out_of_memory(subject, unit, end));
@@ -75,9 +79,12 @@ fn is_out_of_memory(end: &ContainerStateTerminated) -> bool {
 
 fn names_no_command(message: &str) -> bool {
     let message = message.to_lowercase();
-    let is_exec = message.contains("exec:") || message.contains("exec ") || message.contains("starting container process");
+    let is_exec = message.contains("exec:")
+        || message.contains("exec ")
+        || message.contains("starting container process");
     message.contains("executable file not found")
-        || (is_exec && (message.contains("no such file or directory") || message.contains("permission denied")))
+        || (is_exec
+            && (message.contains("no such file or directory") || message.contains("permission denied")))
         || message.contains("exec format error")
         || message.contains("is a directory: unknown")
 }
@@ -104,7 +111,9 @@ fn not_created(subject: &Subject<'_>, unit: &Unit<'_>) -> Option<Finding> {
 }
 
 fn refuses_root(message: &str) -> bool {
-    message.contains("runAsNonRoot") || message.contains("run as root") || message.contains("non-numeric user")
+    message.contains("runAsNonRoot")
+        || message.contains("run as root")
+        || message.contains("non-numeric user")
 }
 
 fn runs_as_root(subject: &Subject<'_>, unit: &Unit<'_>, message: &str) -> Finding {
@@ -123,18 +132,34 @@ fn runs_as_root(subject: &Subject<'_>, unit: &Unit<'_>, message: &str) -> Findin
 fn not_started(subject: &Subject<'_>, unit: &Unit<'_>, message: &str) -> Finding {
     let container = unit.name();
     let evidence = subject.field(&format!("{}.state", unit.status_path()), message);
-    if message.contains("operation not permitted") || message.contains("apparmor") || message.contains("seccomp") {
-        let mechanism = format!("container {container} cannot be started: what its securityContext asks for is refused");
+    if message.contains("operation not permitted")
+        || message.contains("apparmor")
+        || message.contains("seccomp")
+    {
+        let mechanism =
+            format!("container {container} cannot be started: what its securityContext asks for is refused");
         let field = subject.path(&format!("{}.securityContext", unit.path()));
         return subject
-            .finding(Severity::Critical, Cause::SecurityContextRefused, mechanism, subject.get_call(), format!("{field}: what the node allows"))
+            .finding(
+                Severity::Critical,
+                Cause::SecurityContextRefused,
+                mechanism,
+                subject.get_call(),
+                format!("{field}: what the node allows"),
+            )
             .shown_by([evidence]);
     }
     if message.contains("subPath") || message.contains("mount") {
         let mechanism = format!("container {container} cannot be started: a mount of it fails ({message})");
         let field = subject.path(&format!("{}.volumeMounts", unit.path()));
         return subject
-            .finding(Severity::Critical, Cause::VolumeNotMounted, mechanism, subject.get_call(), format!("{field}: a path that can be mounted"))
+            .finding(
+                Severity::Critical,
+                Cause::VolumeNotMounted,
+                mechanism,
+                subject.get_call(),
+                format!("{field}: a path that can be mounted"),
+            )
             .shown_by([evidence]);
     }
     let mechanism = format!("container {container} cannot be started: {message}");
@@ -152,19 +177,27 @@ fn out_of_memory(subject: &Subject<'_>, unit: &Unit<'_>, end: &ContainerStateTer
     let field = subject.path(&format!("{}.resources.limits.memory", unit.path()));
     let (mechanism, change) = match &limit {
         Some(limit) => (
-            format!("container {container} needs more memory than its limit of {limit} and is killed for it (OOMKilled)"),
+            format!(
+                "container {container} needs more memory than its limit of {limit} and is killed for it (OOMKilled)"
+            ),
             format!("{field}: above {limit}, or make the process need less"),
         ),
         None => (
-            format!("container {container} has no memory limit and was killed when its node ran out of memory (OOMKilled)"),
+            format!(
+                "container {container} has no memory limit and was killed when its node ran out of memory (OOMKilled)"
+            ),
             format!("{field}: a limit, and a request that it fits in"),
         ),
     };
     let mut evidence = vec![ended(subject, unit, end)];
-    evidence.extend(limit.map(|limit| subject.field(&format!("spec.{}.resources.limits.memory", unit.path()), limit)));
+    evidence.extend(
+        limit.map(|limit| subject.field(&format!("spec.{}.resources.limits.memory", unit.path()), limit)),
+    );
     evidence.extend(subject.last_line(container));
-    let confirm = format!("compare the use before the kill with the limit; {}", subject.log_call(container, true));
-    let finding = subject.finding(severity(unit), Cause::OutOfMemory, mechanism, confirm, change).shown_by(evidence);
+    let confirm =
+        format!("compare the use before the kill with the limit; {}", subject.log_call(container, true));
+    let finding =
+        subject.finding(severity(unit), Cause::OutOfMemory, mechanism, confirm, change).shown_by(evidence);
     // Without a limit of its own the node is what was too small.
     finding.following(subject.node().filter(|_| limits.is_none()))
 }
@@ -178,7 +211,11 @@ fn no_command(
     let container = unit.name();
     let words = unit.spec.command.iter().flatten().chain(unit.spec.args.iter().flatten());
     let command: Vec<&str> = words.map(String::as_str).take(3).collect();
-    let command = if command.is_empty() { "the image's own command".to_owned() } else { format!("`{}`", command.join(" ")) };
+    let command = if command.is_empty() {
+        "the image's own command".to_owned()
+    } else {
+        format!("`{}`", command.join(" "))
+    };
     let code = end.map(|end| end.exit_code);
     let why = if message.contains("permission denied") || code == Some(126) {
         "is not executable"
@@ -187,7 +224,9 @@ fn no_command(
     } else {
         "is not in the image"
     };
-    let exit = code.filter(|code| [126, 127].contains(code)).map_or_else(String::new, |code| format!(" (exit {code})"));
+    let exit = code
+        .filter(|code| [126, 127].contains(code))
+        .map_or_else(String::new, |code| format!(" (exit {code})"));
     let mechanism = format!("container {container}: a command of {command} {why}{exit}");
     let mut evidence = vec![match (end, message.is_empty()) {
         (Some(end), true) => ended(subject, unit, end),
@@ -202,12 +241,17 @@ fn no_command(
 }
 
 /// A process that ends because its securityContext keeps it from what it does.
-fn forbidden_by_context(subject: &Subject<'_>, unit: &Unit<'_>, end: &ContainerStateTerminated) -> Option<Finding> {
+fn forbidden_by_context(
+    subject: &Subject<'_>,
+    unit: &Unit<'_>,
+    end: &ContainerStateTerminated,
+) -> Option<Finding> {
     let context = unit.spec.security_context.as_ref()?;
     let log = subject.log(unit.name())?;
     let says = |words: &str| log.lines.iter().rev().find(|line| line.to_lowercase().contains(words));
     let user = context.run_as_user.is_some() || context.run_as_non_root == Some(true);
-    let drops = context.capabilities.as_ref().is_some_and(|is| is.drop.as_ref().is_some_and(|drop| !drop.is_empty()));
+    let drops =
+        context.capabilities.as_ref().is_some_and(|is| is.drop.as_ref().is_some_and(|drop| !drop.is_empty()));
     let (line, field, why) = if let Some(line) =
         says("read-only file system").filter(|_| context.read_only_root_filesystem == Some(true))
     {
@@ -239,8 +283,11 @@ fn crash(subject: &Subject<'_>, unit: &Unit<'_>, end: &ContainerStateTerminated)
         Evidence::Field { .. } | Evidence::Event { .. } => None,
     });
     let again = if unit.waits_for("CrashLoopBackOff") { " again and again" } else { "" };
-    let mechanism =
-        format!("container {container} ends{again} with exit {} ({meaning}){}", end.exit_code, says.unwrap_or_default());
+    let mechanism = format!(
+        "container {container} ends{again} with exit {} ({meaning}){}",
+        end.exit_code,
+        says.unwrap_or_default()
+    );
     let change = match end.exit_code {
         0 => "run it as a Job, or give it a command that stays in the foreground".to_owned(),
         _ => format!("what the log complains of; the container is {}", subject.path(&unit.path())),
@@ -250,7 +297,13 @@ fn crash(subject: &Subject<'_>, unit: &Unit<'_>, end: &ContainerStateTerminated)
         subject.field(&format!("{}.lastState.terminated.message", unit.status_path()), message)
     });
     subject
-        .finding(severity(unit), Cause::ContainerCrashes, mechanism, subject.log_call(container, unit.ended().is_none()), change)
+        .finding(
+            severity(unit),
+            Cause::ContainerCrashes,
+            mechanism,
+            subject.log_call(container, unit.ended().is_none()),
+            change,
+        )
         .shown_by([ended(subject, unit, end)])
         .shown_by(message)
         .shown_by(line)

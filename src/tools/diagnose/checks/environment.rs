@@ -36,10 +36,17 @@ fn twice(subject: &Subject<'_>, unit: &Unit<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for variable in unit.spec.env.iter().flatten() {
         // `PATH=$(PATH):/x` builds on the one before.
-        let builds_on = variable.value.as_ref().is_some_and(|value| value.contains(&format!("$({})", variable.name)));
+        let builds_on =
+            variable.value.as_ref().is_some_and(|value| value.contains(&format!("$({})", variable.name)));
         match first.insert(&variable.name, variable) {
             Some(before) if !builds_on && source(before) != source(variable) => {
-                findings.push(shadowed(subject, unit, &variable.name, "an earlier entry of the same list", Severity::Warning));
+                findings.push(shadowed(
+                    subject,
+                    unit,
+                    &variable.name,
+                    "an earlier entry of the same list",
+                    Severity::Warning,
+                ));
             }
             _ => {}
         }
@@ -60,7 +67,13 @@ fn overridden(subject: &Subject<'_>, unit: &Unit<'_>) -> Vec<Finding> {
         .filter_map(|(variable, map, hidden)| {
             let values = [variable.value.as_deref(), Some(hidden)];
             let severity = weight(subject, unit, &variable.name, &values)?;
-            Some(shadowed(subject, unit, &variable.name, &format!("the one of {} (envFrom)", map.words()), severity))
+            Some(shadowed(
+                subject,
+                unit,
+                &variable.name,
+                &format!("the one of {} (envFrom)", map.words()),
+                severity,
+            ))
         })
         .collect()
 }
@@ -79,12 +92,22 @@ fn weight(subject: &Subject<'_>, unit: &Unit<'_>, name: &str, values: &[Option<&
 }
 
 /// What ConfigMaps that are given as a whole set; the later one counts.
-fn given<'a>(picture: &'a Picture, namespace: &str, container: &'a Container) -> BTreeMap<&'a str, (ObjectRef, &'a str)> {
+fn given<'a>(
+    picture: &'a Picture,
+    namespace: &str,
+    container: &'a Container,
+) -> BTreeMap<&'a str, (ObjectRef, &'a str)> {
     let mut given = BTreeMap::new();
-    for from in container.env_from.iter().flatten().filter(|from| from.prefix.as_deref().unwrap_or_default().is_empty()) {
+    for from in container
+        .env_from
+        .iter()
+        .flatten()
+        .filter(|from| from.prefix.as_deref().unwrap_or_default().is_empty())
+    {
         let Some(wanted) = &from.config_map_ref else { continue };
         let map = picture.config_maps.iter().find(|map| {
-            map.metadata.name.as_deref() == Some(&wanted.name) && map.metadata.namespace.as_deref() == Some(namespace)
+            map.metadata.name.as_deref() == Some(&wanted.name)
+                && map.metadata.namespace.as_deref() == Some(namespace)
         });
         let Some(map) = map else { continue };
         let object = reference("ConfigMap", &map.metadata);
@@ -96,13 +119,18 @@ fn given<'a>(picture: &'a Picture, namespace: &str, container: &'a Container) ->
 
 fn shadowed(subject: &Subject<'_>, unit: &Unit<'_>, name: &str, what: &str, severity: Severity) -> Finding {
     let container = unit.name();
-    let mechanism = format!("container {container}: variable {name} is set twice, and the container does not see {what}");
+    let mechanism =
+        format!("container {container}: variable {name} is set twice, and the container does not see {what}");
     let field = subject.path(&format!("{}.env[name={name}]", unit.path()));
     let change = format!("{field}: only the one that is meant");
     let log = subject.log(container);
-    let line = log.and_then(|log| log.lines.iter().rev().find(|line| line.contains(name)).map(|line| subject.line(log, line)));
-    let finding = subject.finding(severity, Cause::EnvironmentShadowed, mechanism, subject.get_call(), change);
-    let finding = finding.shown_by([subject.field(&format!("spec.{}.env", unit.path()), format!("{name}, twice"))]);
+    let line = log.and_then(|log| {
+        log.lines.iter().rev().find(|line| line.contains(name)).map(|line| subject.line(log, line))
+    });
+    let finding =
+        subject.finding(severity, Cause::EnvironmentShadowed, mechanism, subject.get_call(), change);
+    let finding =
+        finding.shown_by([subject.field(&format!("spec.{}.env", unit.path()), format!("{name}, twice"))]);
     // What it does to the pod is known only where the log speaks of it.
     let speaks = line.is_some();
     let finding = finding.shown_by(line);

@@ -16,9 +16,16 @@ pub(super) fn check(picture: &Picture, findings: &mut Vec<Finding>) {
 
 fn judge(subject: &Subject<'_>) -> Option<Finding> {
     let status = subject.pod.status.as_ref().filter(|_| phase(subject.pod) == "Failed")?;
-    let reason = status.reason.as_deref().filter(|reason| ["Evicted", "NodeShutdown", "Terminated"].contains(reason))?;
+    let reason = status
+        .reason
+        .as_deref()
+        .filter(|reason| ["Evicted", "NodeShutdown", "Terminated"].contains(reason))?;
     let picture = subject.picture;
-    let at = subject.units().into_iter().filter_map(|unit| unit.last_end()?.finished_at.as_ref().map(|at| at.0)).max();
+    let at = subject
+        .units()
+        .into_iter()
+        .filter_map(|unit| unit.last_end()?.finished_at.as_ref().map(|at| at.0))
+        .max();
     let at = at.or_else(|| status.start_time.as_ref().map(|at| at.0));
     let is_recent = at.is_none_or(|at| picture.now.as_second() - at.as_second() < RECENT_SECONDS);
     let is_served = picture.pods_of(&subject.owner).any(is_ready);
@@ -32,12 +39,18 @@ fn judge(subject: &Subject<'_>) -> Option<Finding> {
     let (mechanism, change) = if own_limit {
         (
             format!("its pods use more than they may and are evicted: {message}"),
-            format!("{}: a larger limit, or write less", subject.path("containers[].resources.limits.ephemeral-storage")),
+            format!(
+                "{}: a larger limit, or write less",
+                subject.path("containers[].resources.limits.ephemeral-storage")
+            ),
         )
     } else {
         (
             format!("its pods were evicted by their node: {message}"),
-            format!("{}: requests as large as the use, or room on the node", subject.path("containers[].resources.requests")),
+            format!(
+                "{}: requests as large as the use, or room on the node",
+                subject.path("containers[].resources.requests")
+            ),
         )
     };
     let evidence = [subject.field("status.reason", reason), subject.field("status.message", message)];

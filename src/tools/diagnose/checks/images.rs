@@ -118,7 +118,15 @@ impl Why {
             "502 ",
         ]) {
             Self::Unreachable
-        } else if has(&["unauthorized", "authorization", "denied", "forbidden", "401 ", "403 ", "no basic auth"]) {
+        } else if has(&[
+            "unauthorized",
+            "authorization",
+            "denied",
+            "forbidden",
+            "401 ",
+            "403 ",
+            "no basic auth",
+        ]) {
             Self::Refused
         } else if has(&["not found", "manifest unknown", "does not exist", "notfound"]) {
             Self::NotThere
@@ -149,12 +157,18 @@ impl Why {
             _ => format!("ask the registry from outside: crane manifest {image}"),
         };
         let change = match (self, pull_secret) {
-            (Self::Refused, Some(secret)) => format!("make the Secret {secret} (type kubernetes.io/dockerconfigjson)"),
-            (Self::Refused, None) => "give the pods an imagePullSecret that may pull it, or fix the name".to_owned(),
+            (Self::Refused, Some(secret)) => {
+                format!("make the Secret {secret} (type kubernetes.io/dockerconfigjson)")
+            }
+            (Self::Refused, None) => {
+                "give the pods an imagePullSecret that may pull it, or fix the name".to_owned()
+            }
             (Self::Unreachable, _) => format!("{field}: a registry that nodes reach, or mend the way to it"),
             (Self::NodeFull, _) => "free disk on the node".to_owned(),
             (Self::TooMany, _) => "pull through a mirror, or log in to the registry".to_owned(),
-            (Self::NeverPulled, _) => format!("{}: IfNotPresent", field.replace(".image", ".imagePullPolicy")),
+            (Self::NeverPulled, _) => {
+                format!("{}: IfNotPresent", field.replace(".image", ".imagePullPolicy"))
+            }
             _ => format!("{field}: an image that exists"),
         };
         (confirm, change)
@@ -172,7 +186,11 @@ mod tests {
             ("InvalidImageName", "", Why::BadName),
             ("ErrImageNeverPull", "", Why::NeverPulled),
             ("ErrImagePull", "failed to resolve reference \"a/b:1\": a/b:1: not found", Why::NotThere),
-            ("ErrImagePull", "pull access denied, repository does not exist or may require authorization", Why::Refused),
+            (
+                "ErrImagePull",
+                "pull access denied, repository does not exist or may require authorization",
+                Why::Refused,
+            ),
             ("ErrImagePull", "dial tcp 127.0.0.1:5999: connect: connection refused", Why::Unreachable),
             ("ImagePullBackOff", "toomanyrequests: You have reached your pull rate limit", Why::TooMany),
             ("ImagePullBackOff", "Back-off pulling image", Why::Unknown),

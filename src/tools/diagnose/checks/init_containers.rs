@@ -55,7 +55,9 @@ fn fails(subject: &Subject<'_>, unit: &Unit<'_>) -> Option<Finding> {
 fn hangs(subject: &Subject<'_>, unit: &Unit<'_>) -> Option<Finding> {
     let since = unit.running_since()?;
     let now = subject.picture.now;
-    if now.as_second() - since.as_second() < PREPARE_SECONDS || names::unresolved(subject, unit.name()).is_some() {
+    if now.as_second() - since.as_second() < PREPARE_SECONDS
+        || names::unresolved(subject, unit.name()).is_some()
+    {
         return None;
     }
     let container = unit.name();
@@ -66,13 +68,17 @@ fn hangs(subject: &Subject<'_>, unit: &Unit<'_>) -> Option<Finding> {
         || "what it waits for does not come".to_owned(),
         |service| format!("it waits for {}", service.words()),
     );
-    let mechanism = format!(
-        "init container {container} does not end, so the others never start: {what}"
-    );
+    let mechanism = format!("init container {container} does not end, so the others never start: {what}");
     let change = format!("bring what it waits for, or {}", subject.path(&format!("{}.command", unit.path())));
     let running = format!("since {}", age(Some(since), now));
     let finding = subject
-        .finding(Severity::Critical, Cause::InitContainerHangs, mechanism, subject.log_call(container, false), change)
+        .finding(
+            Severity::Critical,
+            Cause::InitContainerHangs,
+            mechanism,
+            subject.log_call(container, false),
+            change,
+        )
         .shown_by([subject.field(&format!("{}.state.running", unit.status_path()), running)])
         .shown_by(subject.last_line(container));
     Some(finding.following([subject.this.clone()]).following(waits_for))

@@ -43,20 +43,33 @@ fn condition<'a>(job: &'a Job, kind: &str) -> Option<&'a JobCondition> {
 }
 
 /// How a Job has failed, told of `object`.
-fn of_failure(picture: &Picture, job: &Job, failure: &JobCondition, object: &ObjectRef, cause: Cause, words: &str) -> Finding {
+fn of_failure(
+    picture: &Picture,
+    job: &Job,
+    failure: &JobCondition,
+    object: &ObjectRef,
+    cause: Cause,
+    words: &str,
+) -> Finding {
     let this = reference("Job", &job.metadata);
     let reason = failure.reason.as_deref().unwrap_or_default();
     let message = failure.message.as_deref().unwrap_or_default();
     let pods: Vec<Subject<'_>> = subjects(picture).filter(|subject| is_of(subject, &this)).collect();
     let end = pods.iter().find_map(|subject| {
-        let unit = subject.units().into_iter().find(|unit| unit.last_end().is_some_and(|end| end.exit_code != 0))?;
+        let unit =
+            subject.units().into_iter().find(|unit| unit.last_end().is_some_and(|end| end.exit_code != 0))?;
         let end = unit.last_end()?;
         let line = subject.last_line(unit.name());
         let says = match &line {
             Some(Evidence::Log { line, .. }) => format!(", its log ends with: {line}"),
             _ => String::new(),
         };
-        let said = format!("; container {} ends with exit {} ({}){says}", unit.name(), end.exit_code, meaning(end.exit_code));
+        let said = format!(
+            "; container {} ends with exit {} ({}){says}",
+            unit.name(),
+            end.exit_code,
+            meaning(end.exit_code)
+        );
         Some((said, ended(subject, &unit, end), line, subject.log_call(unit.name(), false)))
     });
     let path = "status.conditions[type=Failed]";
@@ -67,7 +80,9 @@ fn of_failure(picture: &Picture, job: &Job, failure: &JobCondition, object: &Obj
             evidence.extend(line);
             (said, call)
         }
-        None => (String::new(), format!("list_events namespace={} kind=Job name={}", this.namespace, this.name)),
+        None => {
+            (String::new(), format!("list_events namespace={} kind=Job name={}", this.namespace, this.name))
+        }
     };
     let change = match cause {
         Cause::JobDeadlineExceeded => "a longer activeDeadlineSeconds, or less work at once".to_owned(),
@@ -87,10 +102,13 @@ fn is_of(subject: &Subject<'_>, job: &ObjectRef) -> bool {
 
 fn cause_of(failure: &JobCondition) -> (Cause, String) {
     match failure.reason.as_deref() {
-        Some("DeadlineExceeded") => {
-            (Cause::JobDeadlineExceeded, "it was ended because it ran longer than its activeDeadlineSeconds".to_owned())
+        Some("DeadlineExceeded") => (
+            Cause::JobDeadlineExceeded,
+            "it was ended because it ran longer than its activeDeadlineSeconds".to_owned(),
+        ),
+        Some("BackoffLimitExceeded") => {
+            (Cause::JobFailed, "it has failed as often as its backoffLimit allows".to_owned())
         }
-        Some("BackoffLimitExceeded") => (Cause::JobFailed, "it has failed as often as its backoffLimit allows".to_owned()),
         _ => (Cause::JobFailed, format!("it has failed: {}", failure.message.as_deref().unwrap_or_default())),
     }
 }
@@ -110,18 +128,31 @@ fn keep_failing(picture: &Picture, cron: &CronJob) -> Option<Finding> {
     });
     let began = |job: &Job| job.status.as_ref().and_then(|status| status.start_time.as_ref().map(|at| at.0));
     let by_time: BTreeMap<_, &Job> = mine.map(|job| ((began(job), job.metadata.name.clone()), job)).collect();
-    let ended = by_time.values().rev().filter(|job| condition(job, "Failed").is_some() || condition(job, "Complete").is_some());
+    let ended = by_time
+        .values()
+        .rev()
+        .filter(|job| condition(job, "Failed").is_some() || condition(job, "Complete").is_some());
     let failing: Vec<&&Job> = ended.take_while(|job| condition(job, "Failed").is_some()).collect();
     let newest = failing.first()?;
     let failure = condition(newest, "Failed")?;
     let succeeded = cron.status.as_ref().and_then(|status| status.last_successful_time.as_ref()).is_some();
     let (cause, why) = cause_of(failure);
     if failing.len() == 1 && succeeded {
-        let finding = of_failure(picture, newest, failure, &object, cause, &format!("its last run {}", why.trim_start_matches("it ")));
+        let finding = of_failure(
+            picture,
+            newest,
+            failure,
+            &object,
+            cause,
+            &format!("its last run {}", why.trim_start_matches("it ")),
+        );
         return Some(Finding { severity: Severity::Warning, ..finding });
     }
     let runs = counted(failing.len(), "run");
-    let words = format!("its last {runs} failed{}: {why}", if succeeded { "" } else { ", and none has ever succeeded" });
+    let words = format!(
+        "its last {runs} failed{}: {why}",
+        if succeeded { "" } else { ", and none has ever succeeded" }
+    );
     Some(of_failure(picture, newest, failure, &object, Cause::JobsKeepFailing, &words))
 }
 
@@ -136,31 +167,67 @@ fn never_runs(picture: &Picture, cron: &CronJob) -> Option<Finding> {
             .shown_by([Evidence::field(&object, path, value)])
     };
     if !has_run && is_impossible(&spec.schedule) {
-        let mechanism = format!("its schedule `{}` names a day that no month has, so it never runs", spec.schedule);
-        return Some(tell(Severity::Critical, mechanism, "spec.schedule", spec.schedule.clone(), "spec.schedule: a day that exists"));
+        let mechanism =
+            format!("its schedule `{}` names a day that no month has, so it never runs", spec.schedule);
+        return Some(tell(
+            Severity::Critical,
+            mechanism,
+            "spec.schedule",
+            spec.schedule.clone(),
+            "spec.schedule: a day that exists",
+        ));
     }
-    const REFUSED: [&str; 5] = ["UnparseableSchedule", "InvalidSchedule", "UnknownTimeZone", "TooManyMissedTimes", "FailedNeedsStart"];
+    const REFUSED: [&str; 5] = [
+        "UnparseableSchedule",
+        "InvalidSchedule",
+        "UnknownTimeZone",
+        "TooManyMissedTimes",
+        "FailedNeedsStart",
+    ];
     let refused = picture.events_of(&object).find(|event| REFUSED.contains(&event.reason.as_str()));
     if let Some(event) = refused {
         let mechanism = format!("its controller cannot start it: {}", event.message);
-        let finding = tell(Severity::Critical, mechanism, "spec.schedule", spec.schedule.clone(), "spec.schedule or spec.timeZone as the controller asks");
+        let finding = tell(
+            Severity::Critical,
+            mechanism,
+            "spec.schedule",
+            spec.schedule.clone(),
+            "spec.schedule or spec.timeZone as the controller asks",
+        );
         return Some(finding.shown_by([picture.event_evidence(event)]));
     }
     let missed = picture.events_of(&object).find(|event| event.reason == "MissSchedule");
     if let (Some(event), Some(deadline)) = (missed, spec.starting_deadline_seconds) {
-        let mechanism = format!("its runs are missed: they may start no later than {deadline} s after their time");
+        let mechanism =
+            format!("its runs are missed: they may start no later than {deadline} s after their time");
         let value = deadline.to_string();
-        let finding = tell(Severity::Critical, mechanism, "spec.startingDeadlineSeconds", value, "spec.startingDeadlineSeconds: 60 or more");
+        let finding = tell(
+            Severity::Critical,
+            mechanism,
+            "spec.startingDeadlineSeconds",
+            value,
+            "spec.startingDeadlineSeconds: 60 or more",
+        );
         return Some(finding.shown_by([picture.event_evidence(event)]));
     }
-    let skipped = picture.events_of(&object).find(|event| event.reason == "JobAlreadyActive" && event.count >= SKIPPED);
+    let skipped =
+        picture.events_of(&object).find(|event| event.reason == "JobAlreadyActive" && event.count >= SKIPPED);
     if let Some(event) = skipped
         && spec.concurrency_policy.as_deref() == Some("Forbid")
         && let Some(active) = status.and_then(|status| status.active.as_ref()?.first()?.name.clone())
     {
         let job = ObjectRef::new("Job", &object.namespace, &active);
-        let mechanism = format!("its runs are skipped because {} does not end and concurrencyPolicy is Forbid", job.words());
-        let finding = tell(Severity::Warning, mechanism, "spec.concurrencyPolicy", "Forbid".to_owned(), "an activeDeadlineSeconds for its jobs");
+        let mechanism = format!(
+            "its runs are skipped because {} does not end and concurrencyPolicy is Forbid",
+            job.words()
+        );
+        let finding = tell(
+            Severity::Warning,
+            mechanism,
+            "spec.concurrencyPolicy",
+            "Forbid".to_owned(),
+            "an activeDeadlineSeconds for its jobs",
+        );
         return Some(finding.shown_by([picture.event_evidence(event)]).following([job]));
     }
     None
@@ -186,22 +253,30 @@ fn kept_running(subject: &Subject<'_>) -> Option<Finding> {
     let done: Vec<_> = main().filter(|unit| unit.ended().is_some_and(|end| end.exit_code == 0)).collect();
     let running = main().find(|unit| unit.running_since().is_some())?;
     let last = done.iter().filter_map(|unit| unit.ended()?.finished_at.as_ref().map(|at| at.0)).max()?;
-    if subject.picture.now.as_second() - last.as_second() < END_SECONDS || seconds_old(&job.metadata, subject.picture.now) < END_SECONDS {
+    if subject.picture.now.as_second() - last.as_second() < END_SECONDS
+        || seconds_old(&job.metadata, subject.picture.now) < END_SECONDS
+    {
         return None;
     }
     let done: Vec<&str> = done.iter().map(|unit| unit.name()).collect();
     let (work, sidecar) = (done.join(", "), running.name());
-    let mechanism = format!("container {work} is done, but container {sidecar} keeps running, so the Job never ends");
+    let mechanism =
+        format!("container {work} is done, but container {sidecar} keeps running, so the Job never ends");
     let field = subject.path(&format!("initContainers[name={sidecar}]"));
     let change = format!("make {sidecar} a sidecar: {field} with restartPolicy: Always");
     let job = reference("Job", &job.metadata);
     let finding = subject
         .finding(Severity::Critical, Cause::SidecarKeepsJobRunning, mechanism, subject.get_call(), change)
         .affecting([job]);
-    Some(finding.shown_by([
-        subject.field(&format!("status.containerStatuses[name={work}].state.terminated"), "Completed, exit 0"),
-        subject.field(&format!("status.containerStatuses[name={sidecar}].state"), "running"),
-    ]))
+    Some(finding.shown_by(
+        [
+            subject.field(
+                &format!("status.containerStatuses[name={work}].state.terminated"),
+                "Completed, exit 0",
+            ),
+            subject.field(&format!("status.containerStatuses[name={sidecar}].state"), "running"),
+        ],
+    ))
 }
 
 #[cfg(test)]
@@ -232,7 +307,11 @@ lines: ["loading", "ERROR no such table: prices"]
     fn a_failed_job_says_what_its_log_says() {
         let all = findings(check, FAILED);
         assert_eq!(all.len(), 1);
-        assert!(all[0].mechanism.ends_with("its log ends with: ERROR no such table: prices"), "{}", all[0].mechanism);
+        assert!(
+            all[0].mechanism.ends_with("its log ends with: ERROR no such table: prices"),
+            "{}",
+            all[0].mechanism
+        );
         assert!(found(check, &FAILED.replace("type: Failed", "type: Complete")).is_empty());
     }
 

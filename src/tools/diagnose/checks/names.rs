@@ -127,7 +127,8 @@ impl Target {
         if there.into_iter().any(|known| known == wanted) || wanted.words() == "Service default/kubernetes" {
             return Self::Service(wanted);
         }
-        let known = subject.picture.namespaces.iter().any(|known| known.metadata.name.as_deref() == Some(namespace));
+        let known =
+            subject.picture.namespaces.iter().any(|known| known.metadata.name.as_deref() == Some(namespace));
         let all = has_all(subject.picture, "Service", namespace);
         match (is_of_cluster || known, all) {
             (true, true) => Self::MissingService(wanted),

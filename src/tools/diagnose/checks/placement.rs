@@ -14,11 +14,10 @@ pub(super) fn is_selected(spec: &PodSpec, node: &Node) -> bool {
     let by_selector =
         spec.node_selector.iter().flatten().all(|(key, value)| label(key) == Some(value.as_str()));
     let affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
-    let required = affinity.and_then(|affinity| {
-        affinity.required_during_scheduling_ignored_during_execution.as_ref()
-    });
-    let by_affinity =
-        required.is_none_or(|required| required.node_selector_terms.iter().any(|term| meets_term(term, node)));
+    let required =
+        affinity.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
+    let by_affinity = required
+        .is_none_or(|required| required.node_selector_terms.iter().any(|term| meets_term(term, node)));
     by_selector && by_affinity
 }
 
@@ -27,9 +26,11 @@ pub(super) fn meets_term(term: &NodeSelectorTerm, node: &Node) -> bool {
     let NodeSelectorTerm { match_expressions, match_fields } = term;
     let labels = node.metadata.labels.as_ref();
     let (mut expressions, mut fields) = (match_expressions.iter().flatten(), match_fields.iter().flatten());
-    let is_empty = match_expressions.as_ref().is_none_or(Vec::is_empty) && match_fields.as_ref().is_none_or(Vec::is_empty);
+    let is_empty = match_expressions.as_ref().is_none_or(Vec::is_empty)
+        && match_fields.as_ref().is_none_or(Vec::is_empty);
     !is_empty
-        && expressions.all(|one| meets(one, labels.and_then(|labels| labels.get(&one.key)).map(String::as_str)))
+        && expressions
+            .all(|one| meets(one, labels.and_then(|labels| labels.get(&one.key)).map(String::as_str)))
         && fields.all(|one| meets(one, node.metadata.name.as_deref()))
 }
 
@@ -55,11 +56,11 @@ fn meets(requirement: &NodeSelectorRequirement, has: Option<&str>) -> bool {
 pub(super) fn wishes(spec: &PodSpec) -> Vec<String> {
     let selector = spec.node_selector.iter().flatten().map(|(key, value)| format!("{key}={value}"));
     let affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
-    let required = affinity.and_then(|affinity| {
-        affinity.required_during_scheduling_ignored_during_execution.as_ref()
-    });
+    let required =
+        affinity.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
     let terms = required.iter().flat_map(|required| &required.node_selector_terms);
-    let terms = terms.flat_map(|term| term.match_expressions.iter().flatten().chain(term.match_fields.iter().flatten()));
+    let terms = terms
+        .flat_map(|term| term.match_expressions.iter().flatten().chain(term.match_fields.iter().flatten()));
     let terms = terms.map(|one| {
         let values = one.values.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(",");
         format!("{} {} ({values})", one.key, one.operator)
@@ -76,7 +77,8 @@ pub(super) fn untolerated<'a>(spec: &PodSpec, node: &'a Node) -> Option<&'a Tain
 
 fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     let Toleration { effect, key, operator, toleration_seconds: _, value } = toleration;
-    let any = |wanted: &Option<String>| wanted.as_deref().filter(|wanted| !wanted.is_empty()).map(str::to_owned);
+    let any =
+        |wanted: &Option<String>| wanted.as_deref().filter(|wanted| !wanted.is_empty()).map(str::to_owned);
     let effect = any(effect).is_none_or(|effect| effect == taint.effect);
     let key = any(key).is_none_or(|key| key == taint.key);
     let value = match operator.as_deref() {
@@ -104,8 +106,11 @@ pub(super) fn requested(spec: &PodSpec, resource: &str) -> i128 {
 }
 
 /// The node that has most of a resource to give, with how much.
-pub(super) fn largest<'a>(nodes: &'a [Node], resource: &str) -> Option<(&'a Node, &'a Quantity, i128)> {
-    let given = nodes.iter().filter_map(|node| {
+pub(super) fn largest<'a>(
+    nodes: impl Iterator<Item = &'a Node>,
+    resource: &str,
+) -> Option<(&'a Node, &'a Quantity, i128)> {
+    let given = nodes.filter_map(|node| {
         let quantity = node.status.as_ref()?.allocatable.as_ref()?.get(resource)?;
         Some((node, quantity, billionths(quantity)?))
     });

@@ -3,9 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::{
-    api::core::v1::Probe, apimachinery::pkg::util::intstr::IntOrString,
-};
+use k8s_openapi::{api::core::v1::Probe, apimachinery::pkg::util::intstr::IntOrString};
 
 use super::subject::{Subject, subjects};
 use crate::tools::diagnose::{
@@ -67,10 +65,13 @@ pub(super) fn killed_by_probe(subject: &Subject<'_>, unit: &Unit<'_>) -> Option<
     let now = subject.picture.now;
     let is_kill = |event: &&EventFacts| {
         let is_recent = event.last.is_none_or(|last| now.as_second() - last.as_second() < RECENT_SECONDS);
-        event.reason == "Killing" && is_recent && event.message.contains(&format!("ontainer {} failed", unit.name()))
+        event.reason == "Killing"
+            && is_recent
+            && event.message.contains(&format!("ontainer {} failed", unit.name()))
     };
     let kills: Vec<&EventFacts> = subject.events().filter(is_kill).collect();
-    let by = |kind: &Kind| kills.iter().any(|event| event.message.contains(&format!("{} probe", kind.word())));
+    let by =
+        |kind: &Kind| kills.iter().any(|event| event.message.contains(&format!("{} probe", kind.word())));
     [Kind::Startup, Kind::Liveness].into_iter().find(by)
 }
 
@@ -96,7 +97,9 @@ fn unready(subject: &Subject<'_>, unit: &Unit<'_>) -> Option<Finding> {
         _ => Kind::Readiness,
     };
     let probe = kind.of(unit)?;
-    if is_rolling_out(subject) && seconds_old(&subject.pod.metadata, now) < patience(probe).max(ROLLOUT_SECONDS) {
+    if is_rolling_out(subject)
+        && seconds_old(&subject.pod.metadata, now) < patience(probe).max(ROLLOUT_SECONDS)
+    {
         return None;
     }
     let effect = "so it gets no traffic";
@@ -112,7 +115,8 @@ fn is_rolling_out(subject: &Subject<'_>) -> bool {
             && subject.owner.kind == "Deployment"
     });
     mine.next().and_then(|deployment| deployment.status.as_ref()).is_some_and(|status| {
-        let is = |kind: &str| status.conditions.iter().flatten().any(|is| is.type_ == kind && is.status == "True");
+        let is =
+            |kind: &str| status.conditions.iter().flatten().any(|is| is.type_ == kind && is.status == "True");
         is("Available") && is("Progressing")
     })
 }
@@ -140,7 +144,8 @@ fn finding(
             (kind.cause(), why, format!("{field}: {change}"))
         }
     };
-    let mechanism = format!("container {container}: its {} probe ({asks}) fails, {effect}: {why}", kind.word());
+    let mechanism =
+        format!("container {container}: its {} probe ({asks}) fails, {effect}: {why}", kind.word());
     let restarts = (unit.restarts() > 0)
         .then(|| subject.field(&format!("{}.restartCount", unit.status_path()), unit.restarts().to_string()));
     subject
@@ -194,7 +199,12 @@ fn target(probe: &Probe) -> String {
 }
 
 /// The port asks for something that the container is not known to have: why, and what it has.
-fn wrong_port(subject: &Subject<'_>, unit: &Unit<'_>, probe: &Probe, message: &str) -> Option<(String, String)> {
+fn wrong_port(
+    subject: &Subject<'_>,
+    unit: &Unit<'_>,
+    probe: &Probe,
+    message: &str,
+) -> Option<(String, String)> {
     let asked = port(probe)?;
     let declared = || unit.spec.ports.iter().flatten();
     let known = known_ports(subject, unit);
@@ -207,7 +217,9 @@ fn wrong_port(subject: &Subject<'_>, unit: &Unit<'_>, probe: &Probe, message: &s
         IntOrString::Int(number) => {
             let is_refused = message.contains("connection refused");
             let other = is_refused && !known.is_empty() && !known.contains(number);
-            other.then(|| (format!("nothing listens on {number}, the container's port is {list}"), list.clone()))
+            other.then(|| {
+                (format!("nothing listens on {number}, the container's port is {list}"), list.clone())
+            })
         }
     }
 }
@@ -222,7 +234,8 @@ fn known_ports(subject: &Subject<'_>, unit: &Unit<'_>) -> BTreeSet<i32> {
             service.metadata.namespace == subject.pod.metadata.namespace
                 && selector.is_some_and(|selector| !selector.is_empty() && has_all(selector, labels))
         });
-        let ports = services.flat_map(|service| service.spec.iter().flat_map(|spec| spec.ports.iter().flatten()));
+        let ports =
+            services.flat_map(|service| service.spec.iter().flat_map(|spec| spec.ports.iter().flatten()));
         known.extend(ports.filter_map(|port| match &port.target_port {
             Some(IntOrString::Int(number)) => Some(*number),
             Some(IntOrString::String(_)) => None,
@@ -237,14 +250,24 @@ fn said(message: &str, probe: &Probe) -> (String, String) {
     let message = message.split_once("probe failed: ").map_or(message, |(_, rest)| rest).trim();
     let timeout = probe.timeout_seconds.unwrap_or(1);
     if let Some(code) = message.split("statuscode: ").nth(1).and_then(|rest| rest.split_whitespace().next()) {
-        let change = if code == "404" { "a path that the application serves" } else { "what the application answers when it is well" };
+        let change = if code == "404" {
+            "a path that the application serves"
+        } else {
+            "what the application answers when it is well"
+        };
         return (format!("it answers {code}"), change.to_owned());
     }
     if message.contains("connection refused") {
         return ("nothing listens there".to_owned(), "the port that the application listens on".to_owned());
     }
-    if message.contains("deadline exceeded") || message.contains("timed out") || message.contains("i/o timeout") {
-        return (format!("no answer within {timeout} s"), "a longer timeoutSeconds, or a faster answer".to_owned());
+    if message.contains("deadline exceeded")
+        || message.contains("timed out")
+        || message.contains("i/o timeout")
+    {
+        return (
+            format!("no answer within {timeout} s"),
+            "a longer timeoutSeconds, or a faster answer".to_owned(),
+        );
     }
     if message.is_empty() {
         return ("no event says why any more".to_owned(), "what the application can answer".to_owned());
@@ -281,7 +304,8 @@ message: '{message}'
 
     #[test]
     fn a_wrong_port_is_told_from_a_failing_answer() {
-        let refused = "Readiness probe failed: Get \"http://10.0.0.1:9090/\": dial tcp: connect: connection refused";
+        let refused =
+            "Readiness probe failed: Get \"http://10.0.0.1:9090/\": dial tcp: connect: connection refused";
         let wrong = pod("readinessProbe: { httpGet: { port: 9090 } }", refused);
         assert_eq!(found(check, &wrong), ["ProbePortWrong Pod shop/p"]);
         let unnamed = pod("readinessProbe: { httpGet: { port: web } }", "Readiness probe errored");

@@ -56,19 +56,28 @@ fn judge(subject: &Subject<'_>, reference: &Reference) -> Option<Finding> {
             (cause, mechanism, format!("make {}, or name one that exists in {field}", object.words()))
         }
         Missing::Key { known } => {
-            let cause = if what.kind() == "Secret" { Cause::SecretKeyMissing } else { Cause::ConfigMapKeyMissing };
+            let cause =
+                if what.kind() == "Secret" { Cause::SecretKeyMissing } else { Cause::ConfigMapKeyMissing };
             let key = key.as_deref().unwrap_or_default();
             let has: Vec<&str> = known.iter().take(8).map(String::as_str).collect();
             let has = if has.is_empty() { String::new() } else { format!(" (it has {})", has.join(", ")) };
             let mechanism = format!("{} has no key {key}{has}, {effect}", object.words());
-            (cause, mechanism, format!("add the key {key} to {}, or name a key that it has in {field}", object.words()))
+            (
+                cause,
+                mechanism,
+                format!("add the key {key} to {}, or name a key that it has in {field}", object.words()),
+            )
         }
     };
     let named = key.as_ref().map_or_else(|| name.clone(), |key| format!("{name}, key {key}"));
     let confirm =
         format!("get_resource kind={} namespace={} name={name}", what.kind(), subject.this.namespace);
     let finding = subject.finding(severity, cause, mechanism, confirm, change);
-    Some(finding.shown_by([subject.field(&format!("spec.{path}"), named)]).shown_by(kubelet_says(subject, name)))
+    Some(
+        finding
+            .shown_by([subject.field(&format!("spec.{path}"), named)])
+            .shown_by(kubelet_says(subject, name)),
+    )
 }
 
 /// The pod waits for something to start.
@@ -113,7 +122,9 @@ fn told(subject: &Subject<'_>, reference: &Reference) -> Option<Missing> {
     }
     let key = key.as_ref()?;
     let lacks = words.iter().any(|words| {
-        (words.contains("couldn't find key") || words.contains("non-existent")) && words.contains(key) && words.contains(name)
+        (words.contains("couldn't find key") || words.contains("non-existent"))
+            && words.contains(key)
+            && words.contains(name)
     });
     lacks.then(|| Missing::Key { known: BTreeSet::new() })
 }
@@ -155,8 +166,12 @@ fn account(picture: &Picture, workload: &Workload<'_>) -> Option<Finding> {
     if is_there {
         return None;
     }
-    let mechanism = format!("ServiceAccount {}/{name} does not exist, so no pods can be made", object.namespace);
-    let change = format!("make ServiceAccount {}/{name}, or name one that exists in serviceAccountName", object.namespace);
+    let mechanism =
+        format!("ServiceAccount {}/{name} does not exist, so no pods can be made", object.namespace);
+    let change = format!(
+        "make ServiceAccount {}/{name}, or name one that exists in serviceAccountName",
+        object.namespace
+    );
     let confirm = format!("list_resources kind=serviceaccounts namespace={}", object.namespace);
     let cause = Cause::ServiceAccountMissing;
     Some(of_template(picture, workload, cause, mechanism, confirm, change, ("serviceAccountName", name)))
@@ -199,7 +214,7 @@ fn of_template(
     (field, name): (&str, &str),
 ) -> Finding {
     let object = &workload.object;
-    let made: Vec<ObjectRef> = super::made_by(picture, object);
+    let made: Vec<ObjectRef> = picture.made_by(object);
     let says = picture.events.iter().find(|event| {
         event.is_warning
             && event.message.contains(name)
@@ -273,6 +288,8 @@ reason: FailedCreate
 message: 'error looking up service account shop/robot: serviceaccount "robot" not found'
 "#;
         assert_eq!(found(check, yaml), ["ServiceAccountMissing Deployment shop/web"]);
-        assert!(found(check, &yaml.replace("spec:\n  selector", "spec:\n  replicas: 0\n  selector")).is_empty());
+        assert!(
+            found(check, &yaml.replace("spec:\n  selector", "spec:\n  replicas: 0\n  selector")).is_empty()
+        );
     }
 }

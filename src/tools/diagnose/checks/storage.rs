@@ -46,18 +46,24 @@ fn missing(subject: &Subject<'_>) -> Vec<Finding> {
     let picture = subject.picture;
     let namespace = subject.this.namespace.as_str();
     let is_known = has_all(picture, "PersistentVolumeClaim", namespace);
-    if !is_known || phase(subject.pod) != "Pending" || seconds_old(&subject.pod.metadata, picture.now) < TURN_SECONDS {
+    if !is_known
+        || phase(subject.pod) != "Pending"
+        || seconds_old(&subject.pod.metadata, picture.now) < TURN_SECONDS
+    {
         return Vec::new();
     }
     let names = || {
-        let claims = picture.claims.iter().filter(|claim| claim.metadata.namespace.as_deref() == Some(namespace));
+        let claims =
+            picture.claims.iter().filter(|claim| claim.metadata.namespace.as_deref() == Some(namespace));
         claims.filter_map(|claim| claim.metadata.name.as_deref())
     };
     let lacking = claims_of(subject).into_iter().filter(|name| !names().any(|known| known == name));
     let tell = |name: String| {
         let near = nearest(&name, names());
         let near = if near.is_empty() { String::new() } else { format!(" (nearest: {})", near.join(", ")) };
-        let mechanism = format!("PersistentVolumeClaim {namespace}/{name} does not exist{near}, so its pods cannot start");
+        let mechanism = format!(
+            "PersistentVolumeClaim {namespace}/{name} does not exist{near}, so its pods cannot start"
+        );
         let change = format!("make the claim {name}, or name one that exists in {}", subject.path("volumes"));
         let confirm = format!("list_resources kind=persistentvolumeclaims namespace={namespace}");
         subject
@@ -75,7 +81,9 @@ fn not_mounted(subject: &Subject<'_>) -> Option<Finding> {
     }
     let is_reference = |message: &str| {
         let message = message.to_lowercase();
-        message.contains("configmap \"") || message.contains("secret \"") || message.contains("non-existent")
+        message.contains("configmap \"")
+            || message.contains("secret \"")
+            || message.contains("non-existent")
             || message.contains("timed out waiting for the condition")
     };
     let mut events = subject.events().filter(|event| {
@@ -84,18 +92,29 @@ fn not_mounted(subject: &Subject<'_>) -> Option<Finding> {
     });
     let event = events.next()?;
     let claims = claims_of(subject);
-    let claims = claims.iter().map(|name| ObjectRef::new("PersistentVolumeClaim", &subject.this.namespace, name));
+    let claims =
+        claims.iter().map(|name| ObjectRef::new("PersistentVolumeClaim", &subject.this.namespace, name));
     let evidence = subject.evidence(Some(event));
     if event.message.contains("Multi-Attach") || event.message.contains("already used by pod") {
-        let mechanism = format!("its volume is ReadWriteOnce and attached to another node, where another pod uses it: {}", event.message);
+        let mechanism = format!(
+            "its volume is ReadWriteOnce and attached to another node, where another pod uses it: {}",
+            event.message
+        );
         let change = "one pod at a time (strategy Recreate), pods on one node, or a ReadWriteMany volume";
-        let finding = subject.finding(Severity::Critical, Cause::VolumeInUseElsewhere, mechanism, subject.get_call(), change);
+        let finding = subject.finding(
+            Severity::Critical,
+            Cause::VolumeInUseElsewhere,
+            mechanism,
+            subject.get_call(),
+            change,
+        );
         return Some(finding.shown_by(evidence).following(claims));
     }
     let said = event.message.rsplit("err = ").next().unwrap_or(&event.message);
     let mechanism = format!("a volume of its pods cannot be mounted: {said}");
     let change = format!("{}: a volume that the node can mount", subject.path("volumes"));
-    let finding = subject.finding(Severity::Critical, Cause::VolumeNotMounted, mechanism, subject.get_call(), change);
+    let finding =
+        subject.finding(Severity::Critical, Cause::VolumeNotMounted, mechanism, subject.get_call(), change);
     Some(finding.shown_by(evidence).following(claims).following(subject.node()))
 }
 
@@ -122,7 +141,9 @@ fn judge(picture: &Picture, claim: &PersistentVolumeClaim) -> Option<Finding> {
 impl Case<'_> {
     fn users(&self) -> Vec<ObjectRef> {
         let mut users = Vec::new();
-        for subject in subjects(self.picture).filter(|subject| subject.this.namespace == self.object.namespace) {
+        for subject in
+            subjects(self.picture).filter(|subject| subject.this.namespace == self.object.namespace)
+        {
             if claims_of(&subject).contains(&self.object.name) {
                 users.extend([subject.this, subject.owner]);
             }
@@ -136,7 +157,10 @@ impl Case<'_> {
         let severity = if users.is_empty() { Severity::Warning } else { Severity::Critical };
         let ObjectRef { kind: _, namespace, name } = &self.object;
         let confirm = format!("get_resource kind=PersistentVolumeClaim namespace={namespace} name={name}");
-        let event = self.picture.events_of(&self.object).find(|event| event.is_warning || event.reason == "FailedBinding");
+        let event = self
+            .picture
+            .events_of(&self.object)
+            .find(|event| event.is_warning || event.reason == "FailedBinding");
         Finding::new(severity, cause, &self.object, mechanism, confirm, change)
             .shown_by([Evidence::field(&self.object, path, value)])
             .shown_by(event.map(|event| self.picture.event_evidence(event)))
@@ -145,23 +169,36 @@ impl Case<'_> {
 
     fn lost(&self) -> Finding {
         let volume = self.spec.volume_name.as_deref().unwrap_or_default();
-        let mechanism = format!("it is bound to PersistentVolume {volume}, which is gone: its data is lost to it");
-        self.finding(Cause::ClaimLost, mechanism, "status.phase", "Lost", "restore the volume, or make the claim anew")
-            .following([ObjectRef::new("PersistentVolume", "", volume)])
+        let mechanism =
+            format!("it is bound to PersistentVolume {volume}, which is gone: its data is lost to it");
+        self.finding(
+            Cause::ClaimLost,
+            mechanism,
+            "status.phase",
+            "Lost",
+            "restore the volume, or make the claim anew",
+        )
+        .following([ObjectRef::new("PersistentVolume", "", volume)])
     }
 
     fn pending(&self) -> Option<Finding> {
         let Self { picture, spec, .. } = self;
         let named = spec.storage_class_name.as_deref();
         let name = match named {
-            Some("") => return self.unbound_by_hand("storageClassName is empty, so it needs a volume made by hand"),
+            Some("") => {
+                return self.unbound_by_hand("storageClassName is empty, so it needs a volume made by hand");
+            }
             Some(name) => name,
-            None => return self.unbound_by_hand("it names no storage class and the cluster has no default one"),
+            None => {
+                return self.unbound_by_hand("it names no storage class and the cluster has no default one");
+            }
         };
         if !picture.has_read("StorageClass") {
             return self.by_event();
         }
-        let Some(class) = picture.storage_classes.iter().find(|class| class.metadata.name.as_deref() == Some(name)) else {
+        let Some(class) =
+            picture.storage_classes.iter().find(|class| class.metadata.name.as_deref() == Some(name))
+        else {
             return self.without_class(name);
         };
         self.of_class(class)
@@ -174,7 +211,11 @@ impl Case<'_> {
         }
         let classes = self.picture.storage_classes.iter().filter_map(|class| class.metadata.name.as_deref());
         let known: Vec<&str> = classes.collect();
-        let known = if known.is_empty() { "there is none".to_owned() } else { format!("there is {}", known.join(", ")) };
+        let known = if known.is_empty() {
+            "there is none".to_owned()
+        } else {
+            format!("there is {}", known.join(", "))
+        };
         let mechanism = format!("StorageClass {name} does not exist ({known}), so it gets no volume");
         let change = format!("make StorageClass {name}, or make the claim anew with a class that exists");
         Some(self.finding(Cause::StorageClassMissing, mechanism, "spec.storageClassName", name, &change))
@@ -186,22 +227,37 @@ impl Case<'_> {
         if let Some(failed) = failed {
             let mechanism = format!("no volume of class {name} can be made for it: {}", failed.message);
             let change = "what the provisioner asks for";
-            return Some(self.finding(Cause::ClaimNotBound, mechanism, "spec.storageClassName", name, change));
+            return Some(self.finding(
+                Cause::ClaimNotBound,
+                mechanism,
+                "spec.storageClassName",
+                name,
+                change,
+            ));
+        }
+        // A class without provisioner has only the volumes made by hand.
+        if class.provisioner == "kubernetes.io/no-provisioner" {
+            let is_wanted = class.volume_binding_mode.as_deref() != Some("WaitForFirstConsumer")
+                || !self.users().is_empty();
+            return is_wanted
+                .then(|| self.unbound_by_hand(&format!("class {name} makes no volumes by itself")))
+                .flatten();
         }
         let waits_for_pod = class.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer");
-        let is_asked = self.claim.metadata.annotations.as_ref().is_some_and(|is| is.contains_key("volume.kubernetes.io/selected-node"));
+        let is_asked = self
+            .claim
+            .metadata
+            .annotations
+            .as_ref()
+            .is_some_and(|is| is.contains_key("volume.kubernetes.io/selected-node"));
         if waits_for_pod && !is_asked {
-            // A class without provisioner has only the volumes made by hand.
-            let by_hand = class.provisioner == "kubernetes.io/no-provisioner" && !self.users().is_empty();
-            if by_hand && self.fitting().is_none() {
-                return self.unbound_by_hand(&format!("its class {name} makes no volumes, and none made by hand fits"));
-            }
             return None;
         }
         if seconds_old(&self.claim.metadata, self.picture.now) < START_SECONDS {
             return None;
         }
-        let mechanism = format!("provisioner {} of class {name} has not made a volume for it", class.provisioner);
+        let mechanism =
+            format!("provisioner {} of class {name} has not made a volume for it", class.provisioner);
         let change = "run the provisioner, or use a class whose provisioner runs";
         Some(self.finding(Cause::ClaimNotBound, mechanism, "status.phase", "Pending", change))
     }
@@ -225,7 +281,10 @@ impl Case<'_> {
             return None;
         }
         let near = self.nearly();
-        let near = near.map_or_else(|| ", and there is none that is free".to_owned(), |why| format!(", and none that is free fits: {why}"));
+        let near = near.map_or_else(
+            || ", and there is none that is free".to_owned(),
+            |why| format!(", and none that is free fits: {why}"),
+        );
         let class = self.spec.storage_class_name.as_deref().unwrap_or("none");
         let mechanism = format!("{why}{near}");
         let change = "a volume that fits (class, size, access mode), or a storage class that makes them";
@@ -236,7 +295,8 @@ impl Case<'_> {
         let mine = |volume: &&PersistentVolume| {
             let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
             claim.is_none_or(|claim| {
-                claim.name.as_deref() == Some(&self.object.name) && claim.namespace.as_deref() == Some(&self.object.namespace)
+                claim.name.as_deref() == Some(&self.object.name)
+                    && claim.namespace.as_deref() == Some(&self.object.namespace)
             })
         };
         self.picture.volumes.iter().filter(mine)
@@ -248,7 +308,11 @@ impl Case<'_> {
 
     /// Why the nearest free volume does not fit.
     fn nearly(&self) -> Option<String> {
-        let near = self.free().next()?;
+        let of_class = |volume: &&PersistentVolume| {
+            let class = volume.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
+            class.unwrap_or_default() == self.spec.storage_class_name.as_deref().unwrap_or_default()
+        };
+        let near = self.free().find(of_class).or_else(|| self.free().next())?;
         let name = near.metadata.name.as_deref().unwrap_or_default();
         self.unfit(near).map(|why| format!("PersistentVolume {name} {why}"))
     }
@@ -260,7 +324,8 @@ impl Case<'_> {
         if class != wanted_class {
             return Some(format!("is of class `{class}`, not `{wanted_class}`"));
         }
-        let wanted = self.spec.resources.as_ref().and_then(|resources| resources.requests.as_ref()?.get("storage"));
+        let wanted =
+            self.spec.resources.as_ref().and_then(|resources| resources.requests.as_ref()?.get("storage"));
         let size = has.capacity.as_ref().and_then(|capacity| capacity.get("storage"));
         if let (Some(wanted), Some(size)) = (wanted, size)
             && billionths(size) < billionths(wanted)
@@ -288,7 +353,10 @@ status: { phase: Pending }
     #[test]
     fn a_class_that_is_not_there() {
         let all = findings(check, CLAIM);
-        assert_eq!(all[0].mechanism, "StorageClass fast does not exist (there is none), so it gets no volume");
+        assert_eq!(
+            all[0].mechanism,
+            "StorageClass fast does not exist (there is none), so it gets no volume"
+        );
         let by_hand = CLAIM.replace("fast", "\"\"");
         assert_eq!(found(check, &by_hand), ["ClaimNotBound PersistentVolumeClaim shop/data"]);
     }

@@ -1,11 +1,14 @@
 //! A pod as something to judge: whose it is, where its template stands, and what is told of it.
 
-use k8s_openapi::api::{batch::v1::Job, core::v1::{Pod, PodSpec}};
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{Pod, PodSpec},
+};
 
 use crate::tools::diagnose::{
     cause::Cause,
     finding::{Evidence, Finding, ObjectRef, Severity},
-    look::reference,
+    look::{controller, reference},
     picture::{EventFacts, LogFacts, Picture},
     pods::{Unit, is_ending, phase, units},
 };
@@ -58,14 +61,25 @@ impl<'a> Subject<'a> {
             let tells = self.pod.status.as_ref().is_some_and(|status| status.reason.is_some());
             return is_replaced && !tells && self.owner.kind != "Job" && self.owner.kind != "CronJob";
         };
-        job.status.as_ref().is_some_and(|status| status.completion_time.is_some()) || self.has_succeeded_since(job)
+        job.status.as_ref().is_some_and(|status| status.completion_time.is_some())
+            || self.has_succeeded_since(job)
     }
 
     /// Whether a later run of the CronJob went well.
     fn has_succeeded_since(&self, job: &Job) -> bool {
-        let cron = self.picture.cron_jobs.iter().find(|cron| reference("CronJob", &cron.metadata) == self.owner);
+        if self.owner.kind != "CronJob" {
+            return false;
+        }
+        let cron =
+            self.picture.cron_jobs.iter().find(|cron| reference("CronJob", &cron.metadata) == self.owner);
         let succeeded = cron.and_then(|cron| cron.status.as_ref()?.last_successful_time.as_ref());
         let began = job.status.as_ref().and_then(|status| status.start_time.as_ref());
+        let ended = |job: &'a Job| job.status.as_ref().and_then(|status| status.completion_time.as_ref());
+        let siblings = self.picture.jobs.iter().filter(|job| {
+            job.metadata.namespace.as_deref() == Some(&self.owner.namespace)
+                && controller(&job.metadata).is_some_and(|maker| maker.name == self.owner.name)
+        });
+        let succeeded = siblings.filter_map(ended).chain(succeeded).max();
         succeeded.zip(began).is_some_and(|(succeeded, began)| succeeded.0 > began.0)
     }
 
@@ -101,10 +115,9 @@ impl<'a> Subject<'a> {
     /// Newest first.
     pub(super) fn events(&self) -> impl Iterator<Item = &'a EventFacts> {
         let (this, uid) = (self.this.clone(), self.pod.metadata.uid.clone().unwrap_or_default());
-        self.picture
-            .events
-            .iter()
-            .filter(move |event| event.object == this && (event.uid.is_empty() || uid.is_empty() || event.uid == uid))
+        self.picture.events.iter().filter(move |event| {
+            event.object == this && (event.uid.is_empty() || uid.is_empty() || event.uid == uid)
+        })
     }
 
     /// The newest event with one of these reasons.

@@ -9,6 +9,8 @@ pub(super) fn service_in(subject: &Subject<'_>, command: &str) -> Option<ObjectR
     let words: Vec<&str> = command.split(|c: char| !is_name(c)).collect();
     let services = subject.picture.services.iter().map(|service| reference("Service", &service.metadata));
     services
-        .filter(|service| service.namespace == subject.this.namespace && words.contains(&service.name.as_str()))
+        .filter(|service| {
+            service.namespace == subject.this.namespace && words.contains(&service.name.as_str())
+        })
         .max_by_key(|service| service.name.len())
 }

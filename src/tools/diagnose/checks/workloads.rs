@@ -19,14 +19,13 @@ use crate::{
     },
 };
 
-use super::made_by;
-
 pub(super) fn check(picture: &Picture, findings: &mut Vec<Finding>) {
     for deployment in &picture.deployments {
         findings.extend(of_deployment(picture, deployment));
     }
     for set in &picture.stateful_sets {
         findings.extend(of_stateful_set(picture, set));
+        findings.extend(held_by_old_revision(picture, set));
         findings.extend(governing_service(picture, set));
         findings.extend(waits_for_hand(set));
     }
@@ -69,9 +68,18 @@ fn paused(object: &ObjectRef, spec: &DeploymentSpec, status: &DeploymentStatus) 
         return None;
     }
     let severity = if ready == 0 { Severity::Critical } else { Severity::Warning };
-    let mechanism = format!("its rollout is paused while changes wait: {updated} of {wanted} pods are of the newest template");
+    let mechanism = format!(
+        "its rollout is paused while changes wait: {updated} of {wanted} pods are of the newest template"
+    );
     let confirm = format!("get_resource kind=Deployment namespace={} name={}", object.namespace, object.name);
-    let finding = Finding::new(severity, Cause::RolloutPaused, object, mechanism, confirm, "spec.paused: null, once the changes are meant");
+    let finding = Finding::new(
+        severity,
+        Cause::RolloutPaused,
+        object,
+        mechanism,
+        confirm,
+        "spec.paused: null, once the changes are meant",
+    );
     Some(finding.shown_by([
         Evidence::field(object, "spec.paused", "true"),
         Evidence::field(object, "status.updatedReplicas", updated.to_string()),
@@ -89,14 +97,26 @@ fn stuck(
     let (ready, updated) = (status.ready_replicas.unwrap_or(0), status.updated_replicas.unwrap_or(0));
     let message = condition.message.as_deref().unwrap_or_default();
     let severity = if ready < wanted { Severity::Critical } else { Severity::Warning };
-    let mechanism = format!("its rollout is stuck, {ready} of {wanted} pods ready, {updated} of the newest template: {message}");
-    let confirm = format!("what_changed namespace={}, get_resource kind=Deployment name={}", object.namespace, object.name);
+    let mechanism = format!(
+        "its rollout is stuck, {ready} of {wanted} pods ready, {updated} of the newest template: {message}"
+    );
+    let confirm = format!(
+        "what_changed namespace={}, get_resource kind=Deployment name={}",
+        object.namespace, object.name
+    );
     let path = format!("status.conditions[type={}].reason", condition.type_);
     let reason = condition.reason.as_deref().unwrap_or_default();
-    Finding::new(severity, Cause::RolloutStuck, object, mechanism, confirm, "what keeps its pods, or the last revision again")
-        .shown_by([Evidence::field(object, &path, reason)])
-        .following(made_by(picture, object))
-        .following([object.clone()])
+    Finding::new(
+        severity,
+        Cause::RolloutStuck,
+        object,
+        mechanism,
+        confirm,
+        "what keeps its pods, or the last revision again",
+    )
+    .shown_by([Evidence::field(object, &path, reason)])
+    .following(picture.made_by(object))
+    .following([object.clone()])
 }
 
 /// The new pod cannot come while the old one is there, and the old one may not go before it.
@@ -104,7 +124,8 @@ fn held(picture: &Picture, object: &ObjectRef, spec: &DeploymentSpec) -> Option<
     let rolling = spec.strategy.as_ref().and_then(|strategy| strategy.rolling_update.as_ref());
     let wanted = spec.replicas.unwrap_or(1);
     let unavailable = rolling.and_then(|rolling| rolling.max_unavailable.as_ref());
-    let is_rolling = spec.strategy.as_ref().and_then(|strategy| strategy.type_.as_deref()) != Some("Recreate");
+    let is_rolling =
+        spec.strategy.as_ref().and_then(|strategy| strategy.type_.as_deref()) != Some("Recreate");
     if !is_rolling || share(unavailable, wanted) > 0 {
         return None;
     }
@@ -117,13 +138,15 @@ fn held(picture: &Picture, object: &ObjectRef, spec: &DeploymentSpec) -> Option<
         "its rollout cannot proceed: no node takes the new pod {} beside the old {}, and maxUnavailable 0 keeps the old until the new is ready",
         waiting.name, old.name
     );
-    let change = "spec.strategy.rollingUpdate.maxUnavailable: 1 (or strategy Recreate), or room for one pod more";
+    let change =
+        "spec.strategy.rollingUpdate.maxUnavailable: 1 (or strategy Recreate), or room for one pod more";
     let confirm = format!("get_resource kind=Pod namespace={} name={}", object.namespace, waiting.name);
     let value = unavailable.map_or_else(|| "25% (rounded down to 0)".to_owned(), words);
     let event = picture.events_of(&waiting).find(|event| event.reason == "FailedScheduling");
-    let finding = Finding::new(Severity::Critical, Cause::RolloutCannotProceed, object, mechanism, confirm, change)
-        .shown_by([Evidence::field(object, "spec.strategy.rollingUpdate.maxUnavailable", value)])
-        .shown_by(event.map(|event| picture.event_evidence(event)));
+    let finding =
+        Finding::new(Severity::Critical, Cause::RolloutCannotProceed, object, mechanism, confirm, change)
+            .shown_by([Evidence::field(object, "spec.strategy.rollingUpdate.maxUnavailable", value)])
+            .shown_by(event.map(|event| picture.event_evidence(event)));
     Some(finding.affecting([waiting]))
 }
 
@@ -162,15 +185,55 @@ fn of_stateful_set(picture: &Picture, set: &StatefulSet) -> Option<Finding> {
     let in_order = spec.pod_management_policy.as_deref() != Some("Parallel");
     let not_made = wanted - status.replicas;
     let why = if in_order && not_made > 0 {
-        format!("; {} more are made only when {} is ready", counted(usize::try_from(not_made).unwrap_or(0), "pod"), pod.name)
+        format!(
+            "; {} more are made only when {} is ready",
+            counted(usize::try_from(not_made).unwrap_or(0), "pod"),
+            pod.name
+        )
     } else {
         String::new()
     };
     let mechanism = format!("{ready} of {wanted} pods are ready, {} is not{why}", pod.name);
     let confirm = format!("get_resource kind=Pod namespace={} name={}", pod.namespace, pod.name);
-    let finding = Finding::new(Severity::Critical, Cause::RolloutStuck, &object, mechanism, confirm, "what keeps its pod");
+    let finding = Finding::new(
+        Severity::Critical,
+        Cause::RolloutStuck,
+        &object,
+        mechanism,
+        confirm,
+        "what keeps its pod",
+    );
     let evidence = Evidence::field(&object, "status.readyReplicas", ready.to_string());
     Some(finding.shown_by([evidence]).following([pod, object.clone()]))
+}
+
+/// A pod of a revision that was given up is not ready, and the controller waits for it before it makes the next one.
+fn held_by_old_revision(picture: &Picture, set: &StatefulSet) -> Option<Finding> {
+    let (spec, status) = (set.spec.as_ref()?, set.status.as_ref()?);
+    if spec.pod_management_policy.as_deref() == Some("Parallel") {
+        return None;
+    }
+    let object = reference("StatefulSet", &set.metadata);
+    let newest = status.update_revision.as_deref()?;
+    let revision = |pod: &Pod| pod.metadata.labels.as_ref()?.get("controller-revision-hash").cloned();
+    let old = picture.pods_of(&object).find(|pod| {
+        is_unwell(pod, picture.now) && revision(pod).is_some_and(|revision| revision != newest)
+    })?;
+    let pod = reference("Pod", &old.metadata);
+    let mechanism = format!(
+        "its rollout cannot proceed: pod {} of an earlier revision never gets ready, and the pods of the newest template are made only when it is",
+        pod.name
+    );
+    let confirm = format!("get_resource kind=Pod namespace={} name={}", pod.namespace, pod.name);
+    let change =
+        format!("nothing in the template: delete pod {}, so that it is made of the newest", pod.name);
+    let finding =
+        Finding::new(Severity::Critical, Cause::RolloutCannotProceed, &object, mechanism, confirm, change);
+    let of = revision(old).unwrap_or_default();
+    Some(finding.affecting([pod.clone()]).shown_by([
+        Evidence::field(&object, "status.updateRevision", newest),
+        Evidence::field(&pod, "metadata.labels.controller-revision-hash", of),
+    ]))
 }
 
 /// The pods' names are of a Service that is not there.
@@ -184,13 +247,21 @@ fn governing_service(picture: &Picture, set: &StatefulSet) -> Option<Finding> {
         return None;
     }
     let first = format!("{}-0.{name}", object.name);
-    let mechanism = format!("its governing {} does not exist, so names of its pods such as {first} cannot be resolved", wanted.words());
+    let mechanism = format!(
+        "its governing {} does not exist, so names of its pods such as {first} cannot be resolved",
+        wanted.words()
+    );
     let confirm = format!("list_resources kind=services namespace={}", object.namespace);
-    let change = format!("make it headless (clusterIP: None), with the pods' labels as its selector and the name {name}");
-    let finding = Finding::new(Severity::Warning, Cause::GoverningServiceMissing, &object, mechanism, confirm, change);
+    let change = format!(
+        "make it headless (clusterIP: None), with the pods' labels as its selector and the name {name}"
+    );
+    let finding =
+        Finding::new(Severity::Warning, Cause::GoverningServiceMissing, &object, mechanism, confirm, change);
     let pods: Vec<ObjectRef> = picture.pods_of(&object).map(|pod| reference("Pod", &pod.metadata)).collect();
     let evidence = Evidence::field(&object, "spec.serviceName", name);
-    Some(finding.shown_by([evidence]).affecting(std::iter::once(wanted.clone()).chain(pods)).changing(&wanted))
+    Some(
+        finding.shown_by([evidence]).affecting(std::iter::once(wanted.clone()).chain(pods)).changing(&wanted),
+    )
 }
 
 /// A new template that no pod gets by itself.
@@ -213,8 +284,16 @@ fn waits_for_hand(set: &StatefulSet) -> Option<Finding> {
     }
     let object = reference("StatefulSet", &set.metadata);
     let mechanism = format!("its changes reach no pod: {path} is {value}, so pods keep the old template");
-    let confirm = format!("get_resource kind=StatefulSet namespace={} name={}", object.namespace, object.name);
-    let finding = Finding::new(Severity::Warning, Cause::RolloutCannotProceed, &object, mechanism, confirm, format!("{path}: so that pods are replaced"));
+    let confirm =
+        format!("get_resource kind=StatefulSet namespace={} name={}", object.namespace, object.name);
+    let finding = Finding::new(
+        Severity::Warning,
+        Cause::RolloutCannotProceed,
+        &object,
+        mechanism,
+        confirm,
+        format!("{path}: so that pods are replaced"),
+    );
     Some(finding.shown_by([Evidence::field(&object, path, value)]))
 }
 
@@ -232,9 +311,17 @@ fn of_daemon_set(picture: &Picture, set: &DaemonSet) -> Option<Finding> {
     if ready >= wanted || !is_old || (unwell.is_empty() && refused.is_none()) {
         return None;
     }
-    let mechanism = format!("it is ready on {ready} of {}", counted(usize::try_from(wanted).unwrap_or(0), "node"));
+    let mechanism =
+        format!("it is ready on {ready} of {}", counted(usize::try_from(wanted).unwrap_or(0), "node"));
     let confirm = format!("list_resources kind=pods namespace={}", object.namespace);
-    let finding = Finding::new(Severity::Critical, Cause::DaemonSetIncomplete, &object, mechanism, confirm, "what keeps its pods");
+    let finding = Finding::new(
+        Severity::Critical,
+        Cause::DaemonSetIncomplete,
+        &object,
+        mechanism,
+        confirm,
+        "what keeps its pods",
+    );
     let evidence = Evidence::field(&object, "status.numberReady", ready.to_string());
     let event = refused.map(|event| picture.event_evidence(event));
     Some(finding.shown_by([evidence]).shown_by(event).following(unwell).following([object.clone()]))
@@ -264,10 +351,39 @@ status: {{ {status} }}
             ("replicas: 0", late, vec![]),
             ("replicas: 2, paused: true", "updatedReplicas: 1", vec!["RolloutPaused Deployment shop/web"]),
             ("replicas: 2, paused: true", "updatedReplicas: 2", vec![]),
-            ("replicas: 2", "conditions: [{ type: Progressing, status: \"True\" }], readyReplicas: 1", vec![]),
+            (
+                "replicas: 2",
+                "conditions: [{ type: Progressing, status: \"True\" }], readyReplicas: 1",
+                vec![],
+            ),
         ] {
             assert_eq!(found(check, &deployment(spec, status)), expected, "{spec} {status}");
         }
+    }
+
+    #[test]
+    fn a_broken_pod_of_an_earlier_revision_holds_the_mended_one() {
+        let set = r#"
+kind: StatefulSet
+metadata: { name: db }
+spec: { selector: {}, template: {} }
+status: { replicas: 1, updateRevision: db-2 }
+---
+kind: Pod
+metadata:
+  name: db-0
+  labels: { controller-revision-hash: db-1 }
+  ownerReferences: [{ apiVersion: apps/v1, kind: StatefulSet, name: db, uid: u, controller: true }]
+spec: { containers: [] }
+status: { phase: Pending }
+"#;
+        let all = found(check, set);
+        assert!(all.contains(&"RolloutCannotProceed StatefulSet shop/db".to_owned()), "{all:?}");
+        assert!(
+            !found(check, &set.replace("db-2", "db-1"))
+                .iter()
+                .any(|found| found.starts_with("RolloutCannot"))
+        );
     }
 
     #[test]

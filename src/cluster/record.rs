@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -32,7 +32,7 @@ const ROLES: [&str; 2] =
 const BOOTSTRAP: &str = "kubernetes.io/bootstrapping";
 const MACHINE: [&str; 3] = ["machineID", "systemUUID", "bootID"];
 const LOG_LINES: usize = 500;
-const LOGS_AT_ONCE: usize = 8;
+const READS_AT_ONCE: usize = 8;
 
 /// What was recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -109,8 +109,8 @@ async fn objects(
     resource: &Resource,
     namespaces: &[String],
 ) -> Result<Vec<Value>, ReadError> {
-    let mut objects = Vec::new();
-    for namespace in places(resource, namespaces) {
+    let lists = places(resource, namespaces).into_iter().map(|namespace| async move {
+        let mut objects = Vec::new();
         let request = ListRequest { namespace, ..ListRequest::default() };
         reader
             .list(resource, &request, |item| {
@@ -122,8 +122,11 @@ async fn objects(
                 }
             })
             .await?;
-    }
-    Ok(objects)
+        Ok::<_, ReadError>(objects)
+    });
+    // In order, so that one recording is like the next.
+    let lists: Vec<Vec<Value>> = stream::iter(lists).buffered(READS_AT_ONCE).try_collect().await?;
+    Ok(lists.into_iter().flatten().collect())
 }
 
 /// Where to list: one namespace after another, as whoever may not see all of them can do that too.
@@ -155,7 +158,7 @@ fn cleaned(resource: &Resource, object: Value) -> Value {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.shift_remove("managedFields");
     }
-    if let Some(machine) = object["status"]["nodeInfo"].as_object_mut() {
+    if let Some(machine) = object.pointer_mut("/status/nodeInfo").and_then(Value::as_object_mut) {
         // They say which machine it was, and nothing that helps.
         MACHINE.iter().for_each(|key| drop(machine.shift_remove(*key)));
     }
@@ -188,7 +191,7 @@ async fn logs(reader: &Reader, pods: &[Value], dir: &Path) -> Result<usize, Reco
             let text = reader.log(&namespace, &pod, &request).await.ok();
             (namespace, pod, snapshot::log_file(&container, previous), text)
         }))
-        .buffer_unordered(LOGS_AT_ONCE);
+        .buffer_unordered(READS_AT_ONCE);
     let mut written = 0;
     while let Some((namespace, pod, file, text)) = texts.next().await {
         if let Some(text) = text {

@@ -5,6 +5,7 @@
 #[path = "../../faults/case.rs"]
 mod case;
 mod condition;
+mod recording;
 #[path = "../../faults/score.rs"]
 mod score;
 mod stage;
@@ -19,7 +20,7 @@ use futures::FutureExt;
 use pilothouse::{
     answer::{Answer, Budget, Sealer},
     caller::Caller,
-    cluster::{ConnectOptions, Contexts, Reader, connect, record},
+    cluster::{ConnectOptions, Contexts, Reader, connect},
     tools::{Parts, Toolbox, standard},
 };
 use serde_json::{Value, json, value::to_raw_value};
@@ -63,7 +64,7 @@ async fn looked_at(stage: &Stage, cases: &[Case]) {
     println!("{}", score.table());
     if std::env::var("FAULTS").is_ok_and(|what| what == "record") {
         write_table(&score.table());
-        write_recording(&reader, cases).await;
+        recording::write(&reader, cases).await;
     }
     assert!(late.is_empty(), "these have not happened:\n{}", late.join("\n"));
     assert!(score.holds(), "the bar is not held:\n{}", score.misses().join("\n"));
@@ -96,15 +97,4 @@ fn write_table(table: &str) {
     let (before, rest) = text.split_once(MARKS[0]).expect("the first mark");
     let (_, after) = rest.split_once(MARKS[1]).expect("the second mark");
     fs::write(&path, format!("{before}{}\n{table}\n{}{after}", MARKS[0], MARKS[1])).expect("written");
-}
-
-async fn write_recording(reader: &Reader, cases: &[Case]) {
-    let dir = case::folder().join("recording");
-    if dir.exists() {
-        fs::remove_dir_all(&dir).expect("the old recording can be removed");
-    }
-    // Nodes and the like are everybody's, the rest of the cluster is not part of it.
-    let namespaces: Vec<String> = cases.iter().map(Case::namespace).collect();
-    let recorded = record::record(reader, &dir, &namespaces).await.expect("the cluster can be recorded");
-    println!("recorded {} objects of {} kinds, {} logs", recorded.objects, recorded.kinds, recorded.logs);
 }

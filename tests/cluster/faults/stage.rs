@@ -95,12 +95,12 @@ impl Stage {
         arguments.extend(self.namespaces.iter().map(String::as_str));
         quietly(&arguments);
         wait::until("the namespaces of the cases are gone", GONE, || async {
-            self.held.iter().for_each(|namespace| released(namespace));
             let left = kubectl::run(&["get", "namespaces", "-o", "name"]);
-            let is_ours = |line: &str| {
-                self.namespaces.iter().any(|name| line.strip_prefix("namespace/") == Some(name))
+            let is_left = |name: &&String| {
+                left.lines().any(|line| line.strip_prefix("namespace/") == Some(name.as_str()))
             };
-            (!left.lines().any(is_ours)).then_some(())
+            self.held.iter().filter(is_left).for_each(|namespace| released(namespace));
+            (!self.namespaces.iter().any(|name| is_left(&name))).then_some(())
         })
         .await;
         let mut arguments = vec!["delete", "--ignore-not-found", "--wait=false"];

@@ -3,6 +3,7 @@
 
 mod admission;
 mod changes_timeline;
+mod faults;
 mod fleet;
 mod identity_tokens;
 mod lease;

@@ -22,6 +22,7 @@ mod face_identity;
 mod face_rights;
 mod face_sse;
 mod face_stdio;
+mod faults_recorded;
 mod fleet_examples;
 mod fleet_folder;
 mod fleet_gateway;

@@ -143,4 +143,8 @@ pub struct SnapshotArgs {
     /// The kubeconfig context to record; without it the current one
     #[arg(long, env = "PILOTHOUSE_CONTEXT", value_name = "NAME")]
     pub context: Option<String>,
+
+    /// Leave out what is in other namespaces (repeatable); without it everything is recorded
+    #[arg(long = "namespace", value_name = "NS", value_delimiter = ',')]
+    pub namespaces: Vec<String>,
 }

@@ -11,9 +11,9 @@ use crate::{
 
 /// Records the cluster and says what is in the recording.
 pub(super) async fn snapshot(arguments: SnapshotArgs) -> anyhow::Result<()> {
-    let SnapshotArgs { dir, kubeconfig, context } = arguments;
+    let SnapshotArgs { dir, kubeconfig, context, namespaces } = arguments;
     let connection = cluster::connect(&ConnectOptions { kubeconfig, context }).await?;
-    let recorded = cluster::record::record(&connection.reader, &dir).await?;
+    let recorded = cluster::record::record(&connection.reader, &dir, &namespaces).await?;
     let mut out = std::io::stdout().lock();
     writeln!(
         out,

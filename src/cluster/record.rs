@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -30,8 +30,9 @@ const LEFT_OUT: [&str; 12] = [
 const ROLES: [&str; 2] =
     ["clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io"];
 const BOOTSTRAP: &str = "kubernetes.io/bootstrapping";
+const MACHINE: [&str; 3] = ["machineID", "systemUUID", "bootID"];
 const LOG_LINES: usize = 500;
-const LOGS_AT_ONCE: usize = 8;
+const READS_AT_ONCE: usize = 8;
 
 /// What was recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,11 +54,12 @@ pub enum RecordError {
     NotEmpty(String),
 }
 
-/// Records what `reader` may see into `dir`, which is made and must be empty.
+/// Records what `reader` may see into `dir`, which is made and must be empty. With `namespaces`, what is in other
+/// namespaces is left out; what is in none, such as nodes, is not.
 ///
 /// # Errors
 /// When the cluster cannot be reached or the folder not be written; kinds that may not be read are only counted.
-pub async fn record(reader: &Reader, dir: &Path) -> Result<Summary, RecordError> {
+pub async fn record(reader: &Reader, dir: &Path, namespaces: &[String]) -> Result<Summary, RecordError> {
     if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(RecordError::NotEmpty(dir.display().to_string()));
     }
@@ -68,7 +70,7 @@ pub async fn record(reader: &Reader, dir: &Path) -> Result<Summary, RecordError>
     let mut summary = Summary::default();
     let mut pods = Vec::new();
     for resource in kinds.iter().filter(|resource| is_recorded(resource)) {
-        match objects(reader, resource).await {
+        match objects(reader, resource, namespaces).await {
             Ok(found) => {
                 let lines: String = found.iter().map(|object| format!("{object}\n")).collect();
                 write(&dir.join(snapshot::RESOURCES), &format!("{}.jsonl", resource.id()), &lines)?;
@@ -102,18 +104,42 @@ async fn document(reader: &Reader, path: &str) -> Result<Box<serde_json::value::
     })
 }
 
-async fn objects(reader: &Reader, resource: &Resource) -> Result<Vec<Value>, ReadError> {
-    let mut objects = Vec::new();
-    reader
-        .list(resource, &ListRequest::default(), |item| {
-            if let Ok(object) = serde_json::from_str::<Value>(item.get())
-                && !is_bootstrap_role(resource, &object)
-            {
-                objects.push(cleaned(resource, object));
-            }
-        })
-        .await?;
-    Ok(objects)
+async fn objects(
+    reader: &Reader,
+    resource: &Resource,
+    namespaces: &[String],
+) -> Result<Vec<Value>, ReadError> {
+    let lists = places(resource, namespaces).into_iter().map(|namespace| async move {
+        let mut objects = Vec::new();
+        let request = ListRequest { namespace, ..ListRequest::default() };
+        reader
+            .list(resource, &request, |item| {
+                if let Ok(object) = serde_json::from_str::<Value>(item.get())
+                    && !is_bootstrap_role(resource, &object)
+                    && !is_another_namespace(resource, &object, namespaces)
+                {
+                    objects.push(cleaned(resource, object));
+                }
+            })
+            .await?;
+        Ok::<_, ReadError>(objects)
+    });
+    // In order, so that one recording is like the next.
+    let lists: Vec<Vec<Value>> = stream::iter(lists).buffered(READS_AT_ONCE).try_collect().await?;
+    Ok(lists.into_iter().flatten().collect())
+}
+
+/// Where to list: one namespace after another, as whoever may not see all of them can do that too.
+fn places(resource: &Resource, namespaces: &[String]) -> Vec<Option<String>> {
+    if namespaces.is_empty() || !resource.namespaced {
+        return vec![None];
+    }
+    namespaces.iter().cloned().map(Some).collect()
+}
+
+fn is_another_namespace(resource: &Resource, object: &Value, namespaces: &[String]) -> bool {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    resource.id() == "namespaces" && !namespaces.is_empty() && !namespaces.iter().any(|wanted| wanted == name)
 }
 
 fn is_bootstrap_role(resource: &Resource, object: &Value) -> bool {
@@ -131,6 +157,10 @@ fn cleaned(resource: &Resource, object: Value) -> Value {
     let mut object = Value::Object(whole);
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.shift_remove("managedFields");
+    }
+    if let Some(machine) = object.pointer_mut("/status/nodeInfo").and_then(Value::as_object_mut) {
+        // They say which machine it was, and nothing that helps.
+        MACHINE.iter().for_each(|key| drop(machine.shift_remove(*key)));
     }
     crate::redact::value(&mut object);
     object
@@ -161,7 +191,7 @@ async fn logs(reader: &Reader, pods: &[Value], dir: &Path) -> Result<usize, Reco
             let text = reader.log(&namespace, &pod, &request).await.ok();
             (namespace, pod, snapshot::log_file(&container, previous), text)
         }))
-        .buffer_unordered(LOGS_AT_ONCE);
+        .buffer_unordered(READS_AT_ONCE);
     let mut written = 0;
     while let Some((namespace, pod, file, text)) = texts.next().await {
         if let Some(text) = text {

@@ -21,6 +21,7 @@ async fn ask(reader: Reader, tool: &str, arguments: &Value) -> String {
         contexts: Contexts::one(reader),
         fleet: None,
         changes: None,
+        metrics: None,
         budget: Budget::DEFAULT,
         sealer,
     };
@@ -54,7 +55,7 @@ spec: {{ selector: {{ app: nobody }}, ports: [{{ port: 80 }}] }}
     let live = connect(&ConnectOptions::default()).await.expect("KUBECONFIG names a cluster").reader;
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path().join("recording");
-    let summary = record::record(&live, &dir).await.expect("the cluster can be recorded");
+    let summary = record::record(&live, &dir, &[]).await.expect("the cluster can be recorded");
     assert!(summary.kinds > 20 && summary.objects > 20, "{summary:?}");
     assert!(text_in(&dir).contains("nowhere"));
     assert!(!text_in(&dir).contains(SECRET), "a secret is in the recording");
@@ -73,7 +74,7 @@ spec: {{ selector: {{ app: nobody }}, ports: [{{ port: 80 }}] }}
         let text = ask(reader, "get_resource", &settings).await;
         assert!(text.contains("color: teal") && text.contains("DB_PASSWORD: <redacted:"), "{text}");
     }
-    let again = record::record(&live, &dir).await.expect_err("a recording never overwrites").to_string();
+    let again = record::record(&live, &dir, &[]).await.expect_err("a recording never overwrites").to_string();
     assert!(again.contains("is not empty"), "{again}");
 }
 

@@ -27,10 +27,20 @@ pub(crate) fn apply(manifests: &str) -> String {
     text("kubectl apply", &output)
 }
 
+/// As [`apply`], by the server and into this namespace unless the manifests name another.
+pub(crate) fn apply_in(namespace: &str, manifests: &str) -> String {
+    let arguments = ["apply", "--server-side", "--force-conflicts", "-n", namespace, "-f", "-"];
+    text(&format!("kubectl apply into {namespace}"), &piped(&arguments, manifests))
+}
+
 /// As [`apply`], for what is expected to be refused.
 pub(crate) fn try_apply(manifests: &str) -> Output {
+    piped(&["apply", "-f", "-"], manifests)
+}
+
+fn piped(arguments: &[&str], manifests: &str) -> Output {
     let mut child = kubectl()
-        .args(["apply", "-f", "-"])
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::FutureExt;
 use k8s_openapi::api::{admissionregistration::v1::WebhookClientConfig, discovery::v1::EndpointSlice};
 
 use super::{Source, source::together};
@@ -16,7 +17,7 @@ const MOST: usize = 40;
 type Name = (String, String);
 
 pub(super) async fn read(source: &Source<'_>, picture: &Picture) -> BTreeMap<Name, BackendFacts> {
-    let reads = wanted(picture).into_iter().take(MOST).map(|name| one(source, name)).collect();
+    let reads = wanted(picture).into_iter().take(MOST).map(|name| one(source, name).boxed()).collect();
     together(reads).await.into_iter().collect()
 }
 

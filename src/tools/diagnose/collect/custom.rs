@@ -1,6 +1,7 @@
 //! Custom resources and OpenShift's kinds: a bounded number of kinds, and of each a bounded number of objects.
 
-use serde_json::Value;
+use futures::FutureExt;
+use serde_json::{Value, value::RawValue};
 
 use super::{Source, source::together};
 use crate::cluster::Resource;
@@ -21,7 +22,7 @@ pub(super) async fn read(source: &Source<'_>) -> Vec<Value> {
         .collect();
     kinds.sort_by_key(|kind| (!is_of_openshift(kind), kind.group.clone(), kind.plural.clone()));
     kinds.truncate(KINDS);
-    let reads = kinds.into_iter().map(|kind| of_kind(source, kind)).collect();
+    let reads = kinds.into_iter().map(|kind| of_kind(source, kind).boxed()).collect();
     let mut all: Vec<Value> = together(reads).await.into_iter().flatten().collect();
     all.truncate(MOST);
     all
@@ -40,7 +41,7 @@ fn is_custom(kind: &Resource) -> bool {
 
 async fn of_kind(source: &Source<'_>, kind: &Resource) -> Vec<Value> {
     let mut objects = Vec::new();
-    let read = source.list(kind, |object| {
+    let mut each = |object: &RawValue| {
         if objects.len() >= OF_KIND || object.get().len() > BYTES {
             return;
         }
@@ -53,8 +54,8 @@ async fn of_kind(source: &Source<'_>, kind: &Resource) -> Vec<Value> {
             metadata.remove("annotations");
         }
         objects.push(object);
-    });
-    if let Err(error) = read.await {
+    };
+    if let Err(error) = source.list(kind, &mut each).await {
         tracing::debug!(kind = kind.id(), %error, "custom resources were not read");
     }
     objects

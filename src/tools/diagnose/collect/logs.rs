@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use futures::FutureExt;
+
 use super::{Source, source::together};
 use crate::{
     cluster::LogRequest,
@@ -37,8 +39,9 @@ struct Wanted {
 
 pub(super) async fn read(source: &Source<'_>, picture: &Picture) -> Vec<LogFacts> {
     let wanted = wanted(picture, source.namespace().is_some());
-    let reads = wanted.into_iter().map(|wanted| async move {
-        tokio::time::timeout(DEADLINE, one(source, wanted)).await.ok().flatten()
+    let reads = wanted.into_iter().map(|wanted| {
+        let read = tokio::time::timeout(DEADLINE, one(source, wanted));
+        async move { read.await.ok().flatten() }.boxed()
     });
     together(reads.collect()).await.into_iter().flatten().collect()
 }

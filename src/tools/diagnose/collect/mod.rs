@@ -10,6 +10,7 @@ mod secrets;
 mod source;
 mod trim;
 
+use futures::{FutureExt, future::BoxFuture};
 use k8s_openapi::api::node::v1::RuntimeClass;
 
 use self::source::Source;
@@ -23,20 +24,24 @@ use crate::{cluster::ReadError, tools::desk::Desk};
 ///
 /// # Errors
 /// When the cluster cannot be asked at all.
-pub(super) async fn picture(desk: &Desk, scope: Scope) -> Result<Picture, ReadError> {
+pub(super) fn picture(desk: &Desk, scope: Scope) -> BoxFuture<'_, Result<Picture, ReadError>> {
+    Box::pin(read(desk, scope))
+}
+
+async fn read(desk: &Desk, scope: Scope) -> Result<Picture, ReadError> {
     let kinds = desk.reader.kinds().await?;
     let mut picture = Picture::empty(scope, desk.reader.now());
     let namespace = picture.scope.namespace().map(str::to_owned);
     let source = Source::new(&desk.reader, &kinds, namespace, picture.scope.is_of_cluster_alone());
-    objects(&source, &mut picture).await;
+    objects(&source, &mut picture).boxed().await;
     {
         let known = &picture;
         let (events, secrets, logs, custom, backends) = tokio::join!(
-            events::read(&source, known),
-            secrets::read(&source, known),
-            logs::read(&source, known),
-            custom::read(&source),
-            backends::read(&source, known),
+            events::read(&source, known).boxed(),
+            secrets::read(&source, known).boxed(),
+            logs::read(&source, known).boxed(),
+            custom::read(&source).boxed(),
+            backends::read(&source, known).boxed(),
         );
         (picture.events, picture.secrets, picture.logs) = (events, secrets, logs);
         (picture.custom, picture.backends) = (custom, backends);
@@ -49,7 +54,7 @@ async fn objects(source: &Source<'_>, picture: &mut Picture) {
     let now = picture.now;
     let workloads = async {
         tokio::join!(
-            pods::read(source, now),
+            pods::read(source, now).boxed(),
             source.all("apps", "Deployment"),
             source.some("apps", "ReplicaSet", trim::replica_set),
             source.all("apps", "StatefulSet"),
@@ -77,7 +82,7 @@ async fn objects(source: &Source<'_>, picture: &mut Picture) {
     };
     let of_cluster = async {
         tokio::join!(
-            source.namespaces(),
+            source.namespaces().boxed(),
             source.some("", "Node", trim::node),
             source.some("", "PersistentVolume", |volume| trim::volume(volume, source.namespace())),
             source.all("storage.k8s.io", "StorageClass"),
@@ -91,6 +96,7 @@ async fn objects(source: &Source<'_>, picture: &mut Picture) {
             source.all::<RuntimeClass>("node.k8s.io", "RuntimeClass"),
         )
     };
+    let (workloads, around, of_cluster) = (workloads.boxed(), around.boxed(), of_cluster.boxed());
     let (workloads, around, of_cluster) = tokio::join!(workloads, around, of_cluster);
     let pods;
     (

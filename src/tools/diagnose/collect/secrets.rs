@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use futures::FutureExt;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -28,7 +29,7 @@ type Name = (String, String);
 
 pub(super) async fn read(source: &Source<'_>, picture: &Picture) -> BTreeMap<Name, SecretFacts> {
     let wanted = wanted(picture);
-    let reads = wanted.into_iter().map(|name| one(source, name)).collect();
+    let reads = wanted.into_iter().map(|name| one(source, name).boxed()).collect();
     together(reads).await.into_iter().collect()
 }
 

@@ -1,13 +1,15 @@
 //! Lists and single objects of the scope, some at once, and what of it could not be read.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
 
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Resource as KubeResource;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use std::sync::{Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 use super::{NOT_ASKED, trim};
@@ -59,91 +61,104 @@ impl<'a> Source<'a> {
     }
 
     /// All objects of a kind.
-    pub(super) async fn all<K>(&self, group: &str, kind: &'static str) -> Vec<K>
+    pub(super) fn all<'s, K>(&'s self, group: &'s str, kind: &'static str) -> BoxFuture<'s, Vec<K>>
     where
-        K: KubeResource + DeserializeOwned + Send,
+        K: KubeResource + DeserializeOwned + Send + 's,
     {
-        self.some(group, kind, |_| true).await
+        self.some(group, kind, |_| true)
     }
 
     /// The objects of a kind that `keep`, which may also take from them what is not needed, wants.
-    pub(super) async fn some<K>(
-        &self,
-        group: &str,
+    pub(super) fn some<'s, K>(
+        &'s self,
+        group: &'s str,
         kind: &'static str,
-        mut keep: impl FnMut(&mut K) -> bool + Send,
-    ) -> Vec<K>
+        mut keep: impl FnMut(&mut K) -> bool + Send + 's,
+    ) -> BoxFuture<'s, Vec<K>>
     where
-        K: KubeResource + DeserializeOwned + Send,
+        K: KubeResource + DeserializeOwned + Send + 's,
     {
-        let (mut kept, mut left) = (Vec::new(), 0_usize);
-        self.each(group, kind, |mut object: K| {
-            trim::metadata(object.meta_mut());
-            if !keep(&mut object) {
-            } else if kept.len() < MOST {
-                kept.push(object);
-            } else {
-                left += 1;
+        Box::pin(async move {
+            let (mut kept, mut left) = (Vec::new(), 0_usize);
+            let each = |mut object: K| {
+                trim::metadata(object.meta_mut());
+                if !keep(&mut object) {
+                    return;
+                }
+                if kept.len() < MOST {
+                    kept.push(object);
+                } else {
+                    left += 1;
+                }
+            };
+            self.each(group, kind, each).await;
+            if left > 0 {
+                self.cannot_read(kind, &format!("{left} of {} left out", MOST + left));
             }
+            kept
         })
-        .await;
-        if left > 0 {
-            self.cannot_read(kind, &format!("{left} of {} left out", MOST + left));
-        }
-        kept
     }
 
     /// Gives `each` every object of a kind as it comes.
-    pub(super) async fn each<K: DeserializeOwned>(
-        &self,
-        group: &str,
+    pub(super) fn each<'s, K: DeserializeOwned + 's>(
+        &'s self,
+        group: &'s str,
         kind: &'static str,
-        mut each: impl FnMut(K) + Send,
-    ) {
-        let Some(resource) = self.kinds.of_kind(group, kind) else {
-            return self.cannot_read(kind, "the cluster does not have this kind");
-        };
-        if self.is_of_cluster_alone && resource.namespaced {
-            return self.cannot_read(kind, NOT_ASKED);
-        }
-        let mut strange = 0_usize;
-        let read = self.list(resource, |object| match serde_json::from_str(object.get()) {
-            Ok(object) => each(object),
-            Err(error) => {
-                strange += 1;
-                tracing::debug!(kind, %error, "an object is not what its kind promises");
+        mut each: impl FnMut(K) + Send + 's,
+    ) -> BoxFuture<'s, ()> {
+        Box::pin(async move {
+            let Some(resource) = self.kinds.of_kind(group, kind) else {
+                return self.cannot_read(kind, "the cluster does not have this kind");
+            };
+            if self.is_of_cluster_alone && resource.namespaced {
+                return self.cannot_read(kind, NOT_ASKED);
             }
-        });
-        match read.await {
-            Ok(()) if strange == 0 => {}
-            Ok(()) => self.cannot_read(kind, &format!("{strange} are not what their kind promises")),
-            Err(error) => self.cannot_read(kind, &why(&error)),
-        }
+            let mut strange = 0_usize;
+            let mut one = |object: &RawValue| match serde_json::from_str(object.get()) {
+                Ok(object) => each(object),
+                Err(error) => {
+                    strange += 1;
+                    tracing::debug!(kind, %error, "an object is not what its kind promises");
+                }
+            };
+            let read = self.list(resource, &mut one).await;
+            match read {
+                Ok(()) if strange == 0 => {}
+                Ok(()) => self.cannot_read(kind, &format!("{strange} are not what their kind promises")),
+                Err(error) => self.cannot_read(kind, &why(&error)),
+            }
+        })
     }
 
-    pub(super) async fn list(
-        &self,
-        resource: &Resource,
-        each: impl FnMut(&RawValue) + Send,
-    ) -> Result<(), ReadError> {
-        let _turn = self.gate.acquire().await;
-        let request = ListRequest { namespace: self.namespace.clone(), ..ListRequest::default() };
-        self.reader.list(resource, &request, each).await.map(|_| ())
+    // Boxed, as all that reads here: proving anew for each kind of object that a read may move between threads takes
+    // the compiler minutes.
+    pub(super) fn list<'s>(
+        &'s self,
+        resource: &'s Resource,
+        each: &'s mut (dyn FnMut(&RawValue) + Send),
+    ) -> BoxFuture<'s, Result<(), ReadError>> {
+        Box::pin(async move {
+            let _turn = self.gate.acquire().await;
+            let request = ListRequest { namespace: self.namespace.clone(), ..ListRequest::default() };
+            self.reader.list(resource, &request, each).await.map(|_| ())
+        })
     }
 
     /// One object of any namespace.
-    pub(super) async fn one(
-        &self,
-        group: &str,
-        kind: &str,
-        namespace: &str,
-        name: &str,
-    ) -> Result<Box<RawValue>, ReadError> {
-        let Some(resource) = self.kinds.of_kind(group, kind) else {
-            return Err(ReadError::NotRecorded(kind.to_owned()));
-        };
-        let _turn = self.gate.acquire().await;
-        self.reader.get(resource, Some(namespace), name).await
+    pub(super) fn one<'s>(
+        &'s self,
+        group: &'s str,
+        kind: &'s str,
+        namespace: &'s str,
+        name: &'s str,
+    ) -> BoxFuture<'s, Result<Box<RawValue>, ReadError>> {
+        Box::pin(async move {
+            let Some(resource) = self.kinds.of_kind(group, kind) else {
+                return Err(ReadError::NotRecorded(kind.to_owned()));
+            };
+            let _turn = self.gate.acquire().await;
+            self.reader.get(resource, Some(namespace), name).await
+        })
     }
 
     /// All namespaces; the one of the scope for those who may not list them.
@@ -156,8 +171,8 @@ impl<'a> Source<'a> {
 }
 
 /// Runs them some at once; answers come in their order.
-pub(super) async fn together<F: Future>(reads: Vec<F>) -> Vec<F::Output> {
-    stream::iter(reads).buffered(AT_ONCE).collect().await
+pub(super) fn together<'a, T: Send + 'a>(reads: Vec<BoxFuture<'a, T>>) -> BoxFuture<'a, Vec<T>> {
+    stream::iter(reads).buffered(AT_ONCE).collect().boxed()
 }
 
 /// In a few words: the tail of an answer names them.

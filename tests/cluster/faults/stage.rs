@@ -64,9 +64,10 @@ impl Stage {
 
     /// Applies all cases and waits for each; gives those that have not happened.
     pub(super) async fn raise(&self, cases: &[Case]) -> Vec<String> {
-        let spaces = self.namespaces.iter().map(|name| {
-            format!("---\napiVersion: v1\nkind: Namespace\nmetadata: {{ name: {name} }}\n")
-        });
+        let spaces = self
+            .namespaces
+            .iter()
+            .map(|name| format!("---\napiVersion: v1\nkind: Namespace\nmetadata: {{ name: {name} }}\n"));
         let ground = format!("{}\n{}", ground(), spaces.collect::<String>());
         spawn_blocking(openshift::established).await.expect("OpenShift's kinds");
         applied("default", ground).await;
@@ -217,7 +218,8 @@ fn clusterwide(manifests: &str) -> Vec<String> {
         .map(|document| serde_saphyr::from_str::<Object>(document).expect("a manifest"))
         .filter(|object| KINDS.contains(&object.kind.as_str()))
         .map(|object| {
-            let group = object.api_version.split_once('/').map(|(group, version)| format!(".{version}.{group}"));
+            let group =
+                object.api_version.split_once('/').map(|(group, version)| format!(".{version}.{group}"));
             let name = object.metadata["name"].as_str().unwrap_or_default();
             format!("{}{}/{name}", object.kind.to_lowercase(), group.unwrap_or_default())
         })

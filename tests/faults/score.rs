@@ -149,11 +149,7 @@ impl Score {
                 "0".to_owned(),
                 self.false_alarms().to_string(),
             ],
-            [
-                "tokens of the middle answer".to_owned(),
-                format!("<= {TOKENS}"),
-                self.tokens().to_string(),
-            ],
+            ["tokens of the middle answer".to_owned(), format!("<= {TOKENS}"), self.tokens().to_string()],
             [
                 "tokens of the largest answer".to_owned(),
                 String::new(),
@@ -164,12 +160,15 @@ impl Score {
         if let Some(listing) = self.listing {
             let ratio = took.as_secs_f64() / listing.as_secs_f64().max(0.000_001);
             let text = format!("{ratio:.1}");
-            rows.push(["the same, as a multiple of listing the namespace's pods".to_owned(), String::new(), text]);
+            rows.push([
+                "the same, as a multiple of listing the namespace's pods".to_owned(),
+                String::new(),
+                text,
+            ]);
         }
         let mut text = markdown(&rows);
         text.push('\n');
-        let mut rows =
-            vec![["case", "verdict", "named as root causes", "tokens", "ms"].map(str::to_owned)];
+        let mut rows = vec![["case", "verdict", "named as root causes", "tokens", "ms"].map(str::to_owned)];
         for verdict in &self.verdicts {
             let Verdict { name, is_broken, wanted: _, found, right, wrong, tokens, took } = verdict;
             let judged = match (is_broken, found, wrong.is_empty()) {

@@ -111,7 +111,12 @@ fn patterns_are_of_any_element() {
     let pod = serde_json::json!({ "status": { "containers": [
         { "restarts": 0, "reason": "Completed", "at": "2026-01-01T00:00:00Z" }, { "restarts": 4 }] } });
     let has = |path: &str, pattern: Value| has(&pod, path, &pattern);
-    assert!(has("status.containers.*.restarts", ">=4".into()) && has("status.containers.*.restarts", 0.into()));
-    assert!(has("status.containers.*.reason", "~Comp".into()) && has("status.containers.*.at", "older 60s".into()));
+    assert!(
+        has("status.containers.*.restarts", ">=4".into()) && has("status.containers.*.restarts", 0.into())
+    );
+    assert!(
+        has("status.containers.*.reason", "~Comp".into())
+            && has("status.containers.*.at", "older 60s".into())
+    );
     assert!(!has("status.containers.*.restarts", ">=5".into()) && !has("status.reason", "Completed".into()));
 }

@@ -122,7 +122,10 @@ fn looked(picture: &Picture) -> Vec<Finding> {
 
 /// Without the pods nothing can be told.
 fn readable(picture: &Picture) -> Result<(), Answer> {
-    let Some(why) = picture.unread.get("Pod").filter(|_| picture.pods_seen.all == 0) else { return Ok(()) };
+    let is_asked = !picture.scope.is_of_cluster_alone();
+    let Some(why) = picture.unread.get("Pod").filter(|_| is_asked && picture.pods_seen.all == 0) else {
+        return Ok(());
+    };
     let place = scope::words(&picture.scope);
     let hint = match picture.scope {
         Scope::Cluster => "name a `namespace` that you may read",
@@ -144,12 +147,17 @@ fn answer(picture: &Picture, ranked: Vec<Ranked>, hints: bool, paging: &Paging<'
     let tail = tail(picture, paging);
     let mut head = String::new();
     if wrong == 0 {
-        head = format!("No problems found in {place} ({}).\n", counts(picture));
+        let counts = if picture.scope.is_of_cluster_alone() {
+            String::new()
+        } else {
+            format!(" ({})", counts(picture))
+        };
+        head = format!("No problems found in {place}{counts}.\n");
     }
     let budget = paging.budget().after(&head).after(&tail);
     let told = report::tell(&shown[before..], before, wrong, budget);
     let mut text = format!("{head}{}", told.text);
-    if wrong > 0 {
+    if wrong > 0 && !picture.scope.is_of_cluster_alone() {
         text.push_str(&format!("Looked at {place}: {}.\n", counts(picture)));
     }
     if hinted > 0 && !hints {
@@ -161,8 +169,10 @@ fn answer(picture: &Picture, ranked: Vec<Ranked>, hints: bool, paging: &Paging<'
         text.push_str(&format!("{left} more. {}", paging.next("", Place::Row(rank, last))));
     }
     let mut record = json!({ "healthy": wrong == 0, "findings": told.record });
-    if !picture.unread.is_empty() {
-        record["not_looked_at"] = json!(picture.unread);
+    let unread: serde_json::Map<String, Value> =
+        unread(picture).map(|(kind, why)| (kind.to_owned(), json!(why))).collect();
+    if !unread.is_empty() {
+        record["not_looked_at"] = Value::Object(unread);
     }
     Answer::structured(text, record)
 }
@@ -175,6 +185,12 @@ fn counts(picture: &Picture) -> String {
     format!("{}, {} looked at", counted(workloads, "workload"), counted(pods_seen.all, "pod"))
 }
 
+/// Kinds that were asked for and could not be read, with why.
+fn unread(picture: &Picture) -> impl Iterator<Item = (&'static str, &str)> {
+    let all = picture.unread.iter().map(|(kind, why)| (*kind, why.as_str()));
+    all.filter(|(_, why)| *why != collect::NOT_ASKED)
+}
+
 /// What could not be looked at, and why.
 fn tail(picture: &Picture, paging: &Paging<'_>) -> String {
     let mut text = String::new();
@@ -184,8 +200,8 @@ fn tail(picture: &Picture, paging: &Paging<'_>) -> String {
             "{unwell_left_out} more unwell pods are like those named and were not looked at one by one.\n"
         ));
     }
-    if !picture.unread.is_empty() {
-        let kinds: Vec<String> = picture.unread.iter().map(|(kind, why)| format!("{kind} ({why})")).collect();
+    if unread(picture).next().is_some() {
+        let kinds: Vec<String> = unread(picture).map(|(kind, why)| format!("{kind} ({why})")).collect();
         text.push_str(&format!("Not looked at: {}.\n", kinds.join(", ")));
     }
     let recorded = paging.recorded();

@@ -115,7 +115,9 @@ fn explanations(findings: &[Finding]) -> Vec<Vec<usize>> {
     let mut by_object: BTreeMap<&ObjectRef, Vec<usize>> = BTreeMap::new();
     for (at, finding) in findings.iter().enumerate().filter(|(_, finding)| finding.severity != Severity::Hint)
     {
-        for object in std::iter::once(&finding.object).chain(&finding.affects) {
+        // Two values of one variable explain nothing by themselves: only where they are known to hurt.
+        let itself = Some(&finding.object).filter(|_| finding.cause != Cause::EnvironmentShadowed);
+        for object in itself.into_iter().chain(&finding.affects) {
             by_object.entry(object).or_default().push(at);
         }
     }

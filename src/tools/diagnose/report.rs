@@ -136,7 +136,7 @@ fn evidence_words(evidence: &Evidence, about: &ObjectRef) -> String {
     let of = evidence.object();
     let of = if of == about { String::new() } else { format!("{} ", of.words()) };
     match evidence {
-        Evidence::Field { object: _, path, value } => format!("{of}{path}={value}"),
+        Evidence::Field { object: _, path, value } => format!("{of}{path} is {value}"),
         Evidence::Event { object: _, reason, message, count, ago } => {
             let ago = if ago.is_empty() { String::new() } else { format!(", {ago} ago") };
             format!("{of}event {reason} ({count}x{ago}): {message}")

@@ -309,6 +309,7 @@ fn crash(subject: &Subject<'_>, unit: &Unit<'_>, end: &ContainerStateTerminated)
         .shown_by(line)
         .following([subject.this.clone()])
         .following(subject.node())
+        .following(subject.blames_others(container))
 }
 
 /// Down, it is broken; up again, something to watch.

@@ -49,7 +49,8 @@ fn fails(subject: &Subject<'_>, unit: &Unit<'_>) -> Option<Finding> {
     let confirm = subject.log_call(container, unit.ended().is_none());
     let finding = subject.finding(Severity::Critical, Cause::InitContainerFails, mechanism, confirm, change);
     let evidence = [ended(subject, unit, end)].into_iter().chain(subject.last_line(container));
-    Some(finding.shown_by(evidence).following([subject.this.clone()]))
+    let blamed = subject.blames_others(container);
+    Some(finding.shown_by(evidence).following([subject.this.clone()]).following(blamed))
 }
 
 fn hangs(subject: &Subject<'_>, unit: &Unit<'_>) -> Option<Finding> {

@@ -1,6 +1,9 @@
 //! ConfigMaps, Secrets, accounts and classes that pods name and that are not there.
 
-use std::collections::BTreeSet;
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+};
 
 use super::subject::{Subject, subjects};
 use crate::tools::{
@@ -17,15 +20,32 @@ use crate::tools::{
 };
 
 pub(super) fn check(picture: &Picture, findings: &mut Vec<Finding>) {
+    let mut missing: BTreeMap<(ObjectRef, Reference), Finding> = BTreeMap::new();
     for subject in subjects(picture) {
         let Some(spec) = subject.spec() else { continue };
-        for reference in references(spec).iter().filter(|reference| !reference.is_optional) {
-            findings.extend(judge(&subject, reference));
+        for reference in references(spec).into_iter().filter(|reference| !reference.is_optional) {
+            let Some(finding) = judge(&subject, &reference) else { continue };
+            match missing.entry((subject.owner.clone(), reference)) {
+                Entry::Vacant(entry) => {
+                    entry.insert(finding);
+                }
+                Entry::Occupied(mut entry) => add(entry.get_mut(), finding),
+            }
         }
     }
+    findings.extend(missing.into_values());
     for workload in workloads(picture) {
         findings.extend(account(picture, &workload));
         findings.extend(classes(picture, &workload));
+    }
+}
+
+/// Another pod of the same owner. One that is held says more than one that runs still, and is alone affected.
+fn add(known: &mut Finding, other: Finding) {
+    match known.severity.cmp(&other.severity) {
+        Ordering::Less => {}
+        Ordering::Equal => known.affects.extend(other.affects),
+        Ordering::Greater => *known = other,
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
         look::{reference, seconds_old},
         owning::workloads,
         picture::{EventFacts, Picture},
-        pods::{TURN_SECONDS, condition, is_unscheduled, phase},
+        pods::{RECENT_SECONDS, TURN_SECONDS, condition, is_ready, is_unscheduled, phase},
     },
 };
 
@@ -446,8 +446,14 @@ fn refused_by_node(subject: &Subject<'_>) -> Option<Finding> {
         ),
         _ => return None,
     };
+    // Replaced, and long ago: the pod that is left over says nothing of now.
+    let is_served = subject.picture.pods_of(&subject.owner).any(is_ready);
+    if is_served && seconds_old(&subject.pod.metadata, subject.picture.now) > RECENT_SECONDS {
+        return None;
+    }
+    let severity = if is_served { Severity::Warning } else { Severity::Critical };
     let evidence = [subject.field("status.reason", reason), subject.field("status.message", message)];
-    Some(subject.finding(Severity::Critical, cause, why, subject.get_call(), change).shown_by(evidence))
+    Some(subject.finding(severity, cause, why, subject.get_call(), change).shown_by(evidence))
 }
 
 /// Pods that are told to run on a node that is not there. The cluster removes them after a while, and their maker

@@ -64,7 +64,10 @@ fn missing(subject: &Subject<'_>) -> Vec<Finding> {
         let mechanism = format!(
             "PersistentVolumeClaim {namespace}/{name} does not exist{near}, so its pods cannot start"
         );
-        let change = format!("make the claim {name}, or name one that exists in {}", subject.path("volumes"));
+        let change = format!(
+            "make PersistentVolumeClaim {name}, or name one that exists in {}",
+            subject.path("volumes")
+        );
         let confirm = format!("list_resources kind=persistentvolumeclaims namespace={namespace}");
         subject
             .finding(Severity::Critical, Cause::ClaimMissing, mechanism, confirm, change)

@@ -161,12 +161,35 @@ impl<'a> Subject<'a> {
         format!("get_resource kind=Pod namespace={namespace} name={name}")
     }
 
+    /// What keeps the owner from those that it needs, where a container's log tells that it cannot reach somebody.
+    pub(super) fn blames_others(&self, container: &str) -> Option<ObjectRef> {
+        let log = self.log(container)?;
+        let blames = log.lines.iter().rev().take(10).any(|line| {
+            let line = line.to_lowercase();
+            UNREACHED.iter().any(|words| line.contains(words))
+        });
+        blames.then(|| self.owner.clone())
+    }
+
     /// Where it runs.
     pub(super) fn node(&self) -> Option<ObjectRef> {
         let node = self.spec()?.node_name.as_deref().filter(|node| !node.is_empty())?;
         Some(ObjectRef::new("Node", "", node))
     }
 }
+
+/// What clients say when nobody answers them.
+const UNREACHED: [&str; 9] = [
+    "refuse",
+    "timed out",
+    "timeout",
+    "unreachable",
+    "no route to host",
+    "reset by peer",
+    "unavailable",
+    "cannot reach",
+    "could not connect",
+];
 
 const TELLING: [&str; 8] = ["error", "fatal", "panic", "exception", "cannot", "can't", "failed", "denied"];
 

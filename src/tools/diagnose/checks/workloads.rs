@@ -95,17 +95,16 @@ fn stuck(
 ) -> Finding {
     let wanted = spec.replicas.unwrap_or(1);
     let (ready, updated) = (status.ready_replicas.unwrap_or(0), status.updated_replicas.unwrap_or(0));
-    let message = condition.message.as_deref().unwrap_or_default();
     let severity = if ready < wanted { Severity::Critical } else { Severity::Warning };
-    let mechanism = format!(
-        "its rollout is stuck, {ready} of {wanted} pods ready, {updated} of the newest template: {message}"
-    );
+    let mechanism =
+        format!("its rollout is stuck: {ready} of {wanted} pods ready, {updated} of the newest template");
     let confirm = format!(
         "what_changed namespace={}, get_resource kind=Deployment name={}",
         object.namespace, object.name
     );
-    let path = format!("status.conditions[type={}].reason", condition.type_);
-    let reason = condition.reason.as_deref().unwrap_or_default();
+    let path = format!("status.conditions[type={}]", condition.type_);
+    let words = [condition.reason.as_deref(), condition.message.as_deref()];
+    let reason = words.into_iter().flatten().collect::<Vec<_>>().join(": ");
     Finding::new(
         severity,
         Cause::RolloutStuck,
@@ -185,11 +184,7 @@ fn of_stateful_set(picture: &Picture, set: &StatefulSet) -> Option<Finding> {
     let in_order = spec.pod_management_policy.as_deref() != Some("Parallel");
     let not_made = wanted - status.replicas;
     let why = if in_order && not_made > 0 {
-        format!(
-            "; {} more are made only when {} is ready",
-            counted(usize::try_from(not_made).unwrap_or(0), "pod"),
-            pod.name
-        )
+        format!("; {not_made} more are made only when {} is ready", pod.name)
     } else {
         String::new()
     };

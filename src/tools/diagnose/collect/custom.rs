@@ -17,7 +17,7 @@ pub(super) async fn read(source: &Source<'_>) -> Vec<Value> {
         .kinds
         .iter()
         .filter(|kind| is_custom(kind) && kind.can("list"))
-        .filter(|kind| kind.namespaced || !is_one_namespace || is_of_openshift(kind))
+        .filter(|kind| if kind.namespaced { !source.is_of_cluster_alone } else { !is_one_namespace })
         .collect();
     kinds.sort_by_key(|kind| (!is_of_openshift(kind), kind.group.clone(), kind.plural.clone()));
     kinds.truncate(KINDS);

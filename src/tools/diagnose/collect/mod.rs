@@ -27,7 +27,7 @@ pub(super) async fn picture(desk: &Desk, scope: Scope) -> Result<Picture, ReadEr
     let kinds = desk.reader.kinds().await?;
     let mut picture = Picture::empty(scope, desk.reader.now());
     let namespace = picture.scope.namespace().map(str::to_owned);
-    let source = Source::new(&desk.reader, &kinds, namespace);
+    let source = Source::new(&desk.reader, &kinds, namespace, picture.scope.is_of_cluster_alone());
     objects(&source, &mut picture).await;
     {
         let known = &picture;
@@ -137,7 +137,23 @@ async fn objects(source: &Source<'_>, picture: &mut Picture) {
         runtime_classes.into_iter().filter_map(|class: RuntimeClass| class.metadata.name).collect();
 }
 
+/// Why kinds are not read that have nothing to do with what is asked for; nobody is told.
+pub(super) const NOT_ASKED: &str = "not asked for";
+
+/// Objects without a namespace that pods have to do with; of others only they themselves are looked at.
+const WITH_PODS: [&str; 4] = ["Node", "PersistentVolume", "StorageClass", "PriorityClass"];
+
 impl Scope {
+    /// Whether what is asked for has to do with nothing inside of namespaces.
+    pub(super) fn is_of_cluster_alone(&self) -> bool {
+        match self {
+            Self::Object(ObjectRef { kind, namespace, name: _ }) => {
+                namespace.is_empty() && !WITH_PODS.contains(&kind.as_str())
+            }
+            Self::Namespace(_) | Self::Cluster => false,
+        }
+    }
+
     /// The one namespace whose objects are read.
     pub(super) fn namespace(&self) -> Option<&str> {
         match self {

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
-use super::trim;
+use super::{NOT_ASKED, trim};
 use crate::cluster::{Kinds, ListRequest, ReadError, Reader, Resource};
 
 /// Requests that are under way at once.
@@ -22,14 +22,28 @@ pub(super) struct Source<'a> {
     pub(super) reader: &'a Reader,
     pub(super) kinds: &'a Kinds,
     namespace: Option<String>,
+    /// Nothing that is in a namespace is asked for.
+    pub(super) is_of_cluster_alone: bool,
     gate: Semaphore,
     unread: Mutex<BTreeMap<&'static str, String>>,
 }
 
 impl<'a> Source<'a> {
-    /// Of one namespace, or of all.
-    pub(super) fn new(reader: &'a Reader, kinds: &'a Kinds, namespace: Option<String>) -> Self {
-        Self { reader, kinds, namespace, gate: Semaphore::new(AT_ONCE), unread: Mutex::default() }
+    /// Of one namespace, or of all; or of no namespace at all.
+    pub(super) fn new(
+        reader: &'a Reader,
+        kinds: &'a Kinds,
+        namespace: Option<String>,
+        is_of_cluster_alone: bool,
+    ) -> Self {
+        Self {
+            reader,
+            kinds,
+            namespace,
+            is_of_cluster_alone,
+            gate: Semaphore::new(AT_ONCE),
+            unread: Mutex::default(),
+        }
     }
 
     pub(super) fn namespace(&self) -> Option<&str> {
@@ -89,6 +103,9 @@ impl<'a> Source<'a> {
         let Some(resource) = self.kinds.of_kind(group, kind) else {
             return self.cannot_read(kind, "the cluster does not have this kind");
         };
+        if self.is_of_cluster_alone && resource.namespaced {
+            return self.cannot_read(kind, NOT_ASKED);
+        }
         let mut strange = 0_usize;
         let read = self.list(resource, |object| match serde_json::from_str(object.get()) {
             Ok(object) => each(object),

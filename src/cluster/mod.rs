@@ -3,22 +3,29 @@
 //! [`connect`] gives a [`Connection`]; its [`Reader`] is all that tools get. A recorded cluster
 //! ([`recorded::open`]) is a `Connection` like any other.
 
+pub mod access;
 mod connect;
 mod contexts;
 mod discovery;
 mod error;
 mod guard;
 mod identity;
+mod listing;
 mod reader;
 pub mod record;
 pub mod recorded;
 mod resource;
+mod schema;
 mod selector;
 mod snapshot;
+mod watch;
 
 pub use connect::{ConnectError, ConnectOptions, Connection, connect};
 pub use contexts::Contexts;
 pub use discovery::{Kinds, Unresolved};
 pub use error::ReadError;
-pub use reader::{ListHead, ListRequest, LogRequest, Reader};
+pub use listing::{ListHead, ListRequest};
+pub use reader::{LogRequest, Reader};
 pub use resource::Resource;
+pub use schema::Schema;
+pub use watch::Change;

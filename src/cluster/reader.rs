@@ -18,9 +18,11 @@ use url::form_urlencoded::Serializer;
 
 use super::{
     Kinds, ReadError, Resource,
+    access::Reviews,
     discovery::{self, Discovered},
     guard,
     identity::Identity,
+    schema::{Schemas, schemas},
 };
 use crate::caller::Caller;
 
@@ -28,10 +30,15 @@ use crate::caller::Caller;
 const DEADLINE: Duration = Duration::from_secs(10);
 /// How long a known list of kinds is used; a new CRD is seen after this at the latest.
 const KINDS_FRESH: Duration = Duration::from_secs(60);
-/// Objects of one request of a list.
-const PAGE: usize = 500;
+/// Those who waited for an answer that did not come do not each wait again.
+const FAILURE_FRESH: Duration = Duration::from_secs(2);
 /// No object, page of objects or piece of log is larger; what is, is not read to its end.
 const LARGEST_ANSWER: usize = 64 << 20;
+/// Of a refusal only a sentence is told.
+const LARGEST_REFUSAL: usize = 1 << 20;
+
+/// By this the API server's audit log tells the reads of tools from what the operator does.
+const USER_AGENT: &str = concat!("pilothouse-reader/", env!("CARGO_PKG_VERSION"));
 
 /// Reads a cluster. Cheap to clone; clones share connections and what is known of the kinds.
 #[derive(Clone)]
@@ -49,7 +56,15 @@ struct Inner {
     server: String,
     /// When it is a recorded cluster.
     recording: Option<Recording>,
-    kinds: Mutex<Option<(Instant, Arc<Kinds>)>>,
+    kinds: Mutex<Option<Asked>>,
+    reviews: Reviews,
+    schemas: Schemas,
+}
+
+/// What the API server said when it was last asked for its kinds.
+struct Asked {
+    at: Instant,
+    answer: Result<Arc<Kinds>, ReadError>,
 }
 
 /// What a recorded cluster is beside its objects.
@@ -58,26 +73,6 @@ pub(super) struct Recording {
     pub(super) clock: Timestamp,
     /// [`Resource::id`] of the kinds it does not hold.
     pub(super) left_out: BTreeSet<String>,
-}
-
-/// Which objects.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ListRequest {
-    /// `None` reads all namespaces.
-    pub namespace: Option<String>,
-    pub labels: Option<String>,
-    pub fields: Option<String>,
-    /// Exactly this version of the cluster's state; `None` is now.
-    pub at: Option<String>,
-}
-
-/// What stands around the items of a list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ListHead {
-    pub resource_version: String,
-    #[serde(rename = "continue")]
-    continue_: String,
 }
 
 /// Which part of one container's log.
@@ -121,7 +116,8 @@ impl Reader {
         recording: Option<Recording>,
     ) -> Self {
         let (server, base) = (server.to_owned(), identity.clone());
-        Self { inner: Arc::new(Inner { client, base, server, recording, kinds: Mutex::default() }), identity }
+        let (kinds, reviews, schemas) = (Mutex::default(), Reviews::default(), schemas());
+        Self { inner: Arc::new(Inner { client, base, server, recording, kinds, reviews, schemas }), identity }
     }
 
     /// The reader to answer this caller with: over the same connections, with the caller's own rights where the
@@ -138,8 +134,20 @@ impl Reader {
     }
 
     /// What everybody may read, read as the process does.
-    fn shared(&self) -> Self {
+    pub(super) fn shared(&self) -> Self {
         Self { inner: self.inner.clone(), identity: self.inner.base.clone() }
+    }
+
+    pub(super) fn schemas(&self) -> &Schemas {
+        &self.inner.schemas
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub(super) fn reviews(&self) -> &Reviews {
+        &self.inner.reviews
     }
 
     /// For messages: the address, or the recording's folder.
@@ -162,7 +170,7 @@ impl Reader {
         self.inner.recording.as_ref().is_some_and(|recording| recording.left_out.contains(&resource.id()))
     }
 
-    fn held(&self, resource: &Resource) -> Result<(), ReadError> {
+    pub(super) fn held(&self, resource: &Resource) -> Result<(), ReadError> {
         if self.is_left_out(resource) { Err(ReadError::NotRecorded(resource.id())) } else { Ok(()) }
     }
 
@@ -180,75 +188,6 @@ impl Reader {
         let path = resource.path(namespace, Some(name))?;
         let body = self.read(&path, "application/json").await?;
         serde_json::from_slice(&body).map_err(|error| self.garbled(&path, &error))
-    }
-
-    /// Gives `each` every object of the list, page by page; only one page is held at a time. All pages show one
-    /// version of the cluster's state, whose name is returned.
-    ///
-    /// # Errors
-    /// [`ReadError::Gone`] when that version is no longer kept; see [`ReadError`].
-    pub async fn list(
-        &self,
-        resource: &Resource,
-        request: &ListRequest,
-        mut each: impl FnMut(&RawValue) + Send,
-    ) -> Result<String, ReadError> {
-        let ListRequest { namespace, labels, fields, at } = request;
-        self.held(resource)?;
-        let path = resource.path(namespace.as_deref(), None)?;
-        let mut version = at.clone().unwrap_or_default();
-        let mut next = String::new();
-        loop {
-            // A continuation carries its version in itself.
-            let at = at.as_ref().filter(|_| next.is_empty());
-            let query = query(&[
-                ("limit", Some(PAGE.to_string())),
-                ("labelSelector", labels.clone()),
-                ("fieldSelector", fields.clone()),
-                ("continue", Some(next).filter(|next| !next.is_empty())),
-                ("resourceVersion", at.cloned()),
-                ("resourceVersionMatch", at.map(|_| "Exact".to_owned())),
-            ]);
-            let body = self.read(&format!("{path}?{query}"), "application/json").await?;
-            let head = page(&body, &mut each).map_err(|error| self.garbled(&path, &error))?;
-            if version.is_empty() {
-                version = head.resource_version;
-            }
-            if head.continue_.is_empty() {
-                return Ok(version);
-            }
-            next = head.continue_;
-        }
-    }
-
-    /// Names of all objects of the list, sorted by namespace and name.
-    ///
-    /// # Errors
-    /// See [`ReadError`].
-    pub async fn names(
-        &self,
-        resource: &Resource,
-        request: &ListRequest,
-    ) -> Result<Vec<(String, String)>, ReadError> {
-        #[derive(Deserialize)]
-        struct Named {
-            metadata: Names,
-        }
-        #[derive(Deserialize)]
-        struct Names {
-            #[serde(default)]
-            namespace: String,
-            name: String,
-        }
-        let mut names = Vec::new();
-        self.list(resource, request, |item| {
-            if let Ok(Named { metadata }) = serde_json::from_str(item.get()) {
-                names.push((metadata.namespace, metadata.name));
-            }
-        })
-        .await?;
-        names.sort();
-        Ok(names)
     }
 
     /// A part of a container's log; bytes that are not UTF-8 are replaced.
@@ -298,23 +237,34 @@ impl Reader {
         Ok(git_version)
     }
 
-    /// All kinds; known for a minute.
+    /// All kinds; known for a minute. When they cannot be asked for again, those known before are used on.
     ///
     /// # Errors
     /// See [`ReadError`].
     pub async fn kinds(&self) -> Result<Arc<Kinds>, ReadError> {
-        // Held while asking: callers that come meanwhile wait for the one answer.
+        // Held while asking: callers that come meanwhile wait for the one answer, a failure too.
         let mut known = self.inner.kinds.lock().await;
-        if let Some((asked, kinds)) = known.as_ref()
-            && asked.elapsed() < KINDS_FRESH
+        if let Some(Asked { at, answer }) = known.as_ref()
+            && at.elapsed() < if answer.is_ok() { KINDS_FRESH } else { FAILURE_FRESH }
         {
-            return Ok(kinds.clone());
+            return answer.clone();
         }
-        let shared = self.shared();
-        let (core, groups) = futures::try_join!(shared.discover("/api"), shared.discover("/apis"))?;
-        let kinds = Arc::new(Kinds::of(core.into_iter().chain(groups).collect()));
-        *known = Some((Instant::now(), kinds.clone()));
-        Ok(kinds)
+        let before = known.take().and_then(|asked| asked.answer.ok());
+        let answer = match (self.shared().discovered().await, before) {
+            (Ok(kinds), _) => Ok(kinds),
+            (Err(error), Some(before)) => {
+                tracing::warn!(%error, "the kinds of the cluster cannot be asked for: those of before are used");
+                Ok(before)
+            }
+            (Err(error), None) => Err(error),
+        };
+        *known = Some(Asked { at: Instant::now(), answer: answer.clone() });
+        answer
+    }
+
+    async fn discovered(&self) -> Result<Arc<Kinds>, ReadError> {
+        let (core, groups) = futures::try_join!(self.discover("/api"), self.discover("/apis"))?;
+        Ok(Arc::new(Kinds::of(core.into_iter().chain(groups).collect())))
     }
 
     async fn discover(&self, path: &str) -> Result<Vec<Resource>, ReadError> {
@@ -345,14 +295,38 @@ impl Reader {
         self.send(Method::GET, path, accept, Vec::new()).await
     }
 
-    /// The one door: whatever is not a read stops here.
     async fn send(&self, method: Method, uri: &str, accept: &str, body: Vec<u8>) -> Result<Bytes, ReadError> {
+        let server = &self.inner.server;
+        let answer = async {
+            let response = self.open(method, uri, accept, body).await?;
+            let body = http_body_util::Limited::new(response.into_body(), LARGEST_ANSWER);
+            let body = body.collect().await.map_err(|error| ReadError::Unreachable {
+                server: server.clone(),
+                reason: super::error::reason(error.as_ref()),
+            })?;
+            Ok(body.to_bytes())
+        };
+        tokio::time::timeout(DEADLINE, answer)
+            .await
+            .map_err(|_| ReadError::Timeout { server: server.clone(), seconds: DEADLINE.as_secs() })?
+    }
+
+    /// The one door: whatever is not a read stops here. The answer's body is still to be read, in the caller's own
+    /// time.
+    pub(super) async fn open(
+        &self,
+        method: Method,
+        uri: &str,
+        accept: &str,
+        body: Vec<u8>,
+    ) -> Result<http::Response<Body>, ReadError> {
         let client = self.inner.client.as_ref().map_err(|why| ReadError::NoCluster(why.clone()))?;
         let path = uri.split('?').next().unwrap_or_default();
         if !guard::is_read(&method, path) {
             return Err(ReadError::NotARead(format!("{method} {path}")));
         }
         let mut request = Request::builder().method(method).uri(uri).header(header::ACCEPT, accept);
+        request = request.header(header::USER_AGENT, USER_AGENT);
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
@@ -365,20 +339,19 @@ impl Reader {
             let response =
                 client.send(request).await.map_err(|error| ReadError::of_client(&error, server))?;
             let status = response.status();
-            let body = http_body_util::Limited::new(response.into_body(), LARGEST_ANSWER);
-            let body = body.collect().await.map_err(|error| ReadError::Unreachable {
-                server: server.clone(),
-                reason: super::error::reason(error.as_ref()),
-            })?;
-            let body = body.to_bytes();
-            if status.is_success() { Ok(body) } else { Err(ReadError::of_status(status, &body, server)) }
+            if status.is_success() {
+                return Ok(response);
+            }
+            let body = http_body_util::Limited::new(response.into_body(), LARGEST_REFUSAL);
+            let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            Err(ReadError::of_status(status, &body, server))
         };
         tokio::time::timeout(DEADLINE, answer)
             .await
             .map_err(|_| ReadError::Timeout { server: server.clone(), seconds: DEADLINE.as_secs() })?
     }
 
-    fn garbled(&self, path: &str, error: &dyn std::fmt::Display) -> ReadError {
+    pub(super) fn garbled(&self, path: &str, error: &dyn std::fmt::Display) -> ReadError {
         ReadError::Garbled {
             server: self.inner.server.clone(),
             path: path.to_owned(),
@@ -393,20 +366,7 @@ impl std::fmt::Debug for Reader {
     }
 }
 
-fn query(pairs: &[(&str, Option<String>)]) -> String {
+pub(super) fn query(pairs: &[(&str, Option<String>)]) -> String {
     let given = pairs.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
     Serializer::new(String::new()).extend_pairs(given).finish()
-}
-
-fn page(body: &[u8], each: &mut (impl FnMut(&RawValue) + Send)) -> Result<ListHead, serde_json::Error> {
-    #[derive(Deserialize)]
-    struct List<'a> {
-        #[serde(default)]
-        metadata: ListHead,
-        #[serde(borrow, default)]
-        items: Option<Vec<&'a RawValue>>,
-    }
-    let List { metadata, items } = serde_json::from_slice(body)?;
-    items.unwrap_or_default().into_iter().for_each(each);
-    Ok(metadata)
 }

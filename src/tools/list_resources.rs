@@ -156,12 +156,14 @@ pub(super) fn line(
 
 /// Whether the pods of an unhealthy object say why it is unhealthy.
 pub(super) fn pods_explain(resource: &Resource) -> bool {
-    const EXPLAINED: [&str; 6] = [
+    const EXPLAINED: [&str; 8] = [
         "services",
         "deployments.apps",
         "statefulsets.apps",
         "daemonsets.apps",
         "replicasets.apps",
+        "replicationcontrollers",
+        "deploymentconfigs.apps.openshift.io",
         "jobs.batch",
     ];
     EXPLAINED.contains(&resource.id().as_str())

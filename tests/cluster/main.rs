@@ -2,13 +2,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod admission;
+mod changes_timeline;
 mod faults;
 mod fleet;
+mod identity_tokens;
 mod lease;
 mod main_job;
+mod metrics;
+mod openshift;
 mod operator_children;
 mod operator_unparsable;
 mod rbac;
 mod reader;
+mod redaction;
+mod rights;
+mod subscriptions;
 mod support;
 mod tools_recording;
+mod tools_workload;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use pilothouse::operator;
-use serde_json::Value;
+use pilothouse::{mcp::authentication::config::IdentityConfig, operator};
+use serde_json::{Value, json};
 
 /// Every object, by kind and name.
 fn objects() -> BTreeMap<(String, String), Value> {
@@ -66,8 +66,15 @@ fn who_is_impersonated_is_named() {
         }
     }
     impersonated.sort();
-    let expected =
-        ["ClusterRole userextras/pilothouse.dev/via reader", "Role serviceaccounts pilothouse-viewer"];
+    let expected = [
+        // Bound to nobody by the manifests.
+        "ClusterRole serviceaccounts ",
+        "ClusterRole userextras/authentication.kubernetes.io/credential-id,userextras/authentication.kubernetes.io/node-name,userextras/authentication.kubernetes.io/node-uid,userextras/authentication.kubernetes.io/pod-name,userextras/authentication.kubernetes.io/pod-uid ",
+        "ClusterRole userextras/pilothouse.dev/via reader",
+        "Role serviceaccounts pilothouse-viewer",
+    ];
+    let bound = objects().into_values().any(|object| object["roleRef"]["name"] == "pilothouse-impersonator");
+    assert!(!bound, "whom pilothouse acts for is chosen by whoever runs the cluster");
     assert_eq!(impersonated, expected);
 }
 
@@ -83,6 +90,23 @@ fn the_bridge_is_brought_by_the_image_that_runs() {
     let env = container["env"].as_array().unwrap();
     let own = env.iter().find(|variable| variable["name"] == "PILOTHOUSE_IMAGE").unwrap();
     assert_eq!(own["value"], container["image"]);
+}
+
+#[test]
+fn service_accounts_come_in_by_a_review_that_the_viewer_may_ask_for() {
+    let binding = object("ClusterRoleBinding", "pilothouse-token-review");
+    let viewer = &binding["subjects"][0];
+    assert_eq!((&viewer["kind"], &viewer["name"]), (&json!("ServiceAccount"), &json!("pilothouse-viewer")));
+    assert_eq!(
+        rules(&object("ClusterRole", "pilothouse-token-review")),
+        [json!({"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]})]
+    );
+    let text = object("ConfigMap", "pilothouse")["data"]["config.yaml"].as_str().unwrap().to_owned();
+    let read: BTreeMap<String, IdentityConfig> = serde_saphyr::from_str(&text).unwrap();
+    assert!(read["identity"].service_accounts.is_some());
+    let set = object("StatefulSet", "pilothouse");
+    let container = &set["spec"]["template"]["spec"]["containers"][0];
+    assert!(words(container, "args").contains(&"/etc/pilothouse/config.yaml".to_owned()), "{container}");
 }
 
 #[test]
@@ -109,4 +133,22 @@ fn services_find_the_pods() {
     }
     assert_eq!(object("Service", "pilothouse")["spec"]["sessionAffinity"], "ClientIP");
     assert_eq!(object("Service", "pilothouse-peers")["spec"]["clusterIP"], "None");
+}
+
+/// The names of the tools that a level gives.
+fn tools_of(level: &str) -> Vec<String> {
+    let rules = rules(&object("ClusterRole", level));
+    let tools = rules.iter().filter(|rule| words(rule, "resources").contains(&"tools".to_owned()));
+    tools.flat_map(|rule| words(rule, "resourceNames")).collect()
+}
+
+#[test]
+fn each_level_holds_the_ones_before_it() {
+    let levels = ["pilothouse-observer", "pilothouse-engineer", "pilothouse-lead"].map(tools_of);
+    for pair in levels.windows(2) {
+        assert!(pair[0].iter().all(|tool| pair[1].contains(tool)), "{pair:?}");
+        assert!(pair[1].len() > pair[0].len(), "{pair:?}");
+    }
+    assert!(!levels[0].contains(&"get_logs".to_owned()) && levels[1].contains(&"get_logs".to_owned()));
+    assert!(tools_of("pilothouse-platform").is_empty(), "a rule without names gives all tools");
 }

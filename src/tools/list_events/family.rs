@@ -18,11 +18,23 @@ pub(in crate::tools) fn stem<'a>(kind: &str, name: &'a str) -> &'a str {
 
 /// Whether objects of this kind make others.
 pub(super) fn is_maker(kind: &str) -> bool {
-    ["Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "CronJob"].contains(&kind)
+    const MAKERS: [&str; 10] = [
+        "Deployment",
+        "ReplicaSet",
+        "StatefulSet",
+        "DaemonSet",
+        "Job",
+        "CronJob",
+        "DeploymentConfig",
+        "ReplicationController",
+        "BuildConfig",
+        "Build",
+    ];
+    MAKERS.contains(&kind)
 }
 
 /// Whether an object is the workload itself, or has a name as for an object that the workload makes.
-pub(super) fn is_of(kind: &str, name: &str, other_kind: &str, other: &str) -> bool {
+pub(in crate::tools) fn is_of(kind: &str, name: &str, other_kind: &str, other: &str) -> bool {
     if other_kind == kind {
         return other == name;
     }
@@ -31,7 +43,15 @@ pub(super) fn is_of(kind: &str, name: &str, other_kind: &str, other: &str) -> bo
     match (kind, other_kind, parts.as_slice()) {
         ("Deployment", "ReplicaSet", [hash]) => is_hash(hash),
         ("Deployment", "Pod", [hash, pod]) => is_hash(hash) && is_suffix(pod),
-        ("ReplicaSet" | "DaemonSet" | "Job", "Pod", [pod]) => is_suffix(pod),
+        ("ReplicaSet" | "DaemonSet" | "Job" | "ReplicationController", "Pod", [pod]) => is_suffix(pod),
+        ("DeploymentConfig", "ReplicationController", [number]) | ("BuildConfig", "Build", [number]) => {
+            is_number(number)
+        }
+        ("DeploymentConfig", "Pod", [number, pod]) => {
+            is_number(number) && (is_suffix(pod) || *pod == "deploy")
+        }
+        ("BuildConfig", "Pod", [number, "build"]) => is_number(number),
+        ("Build", "Pod", ["build"]) => true,
         ("StatefulSet", "Pod", [number]) | ("CronJob", "Job", [number]) => is_number(number),
         // Of an indexed Job, the index.
         ("CronJob" | "Job", "Pod", [number, pod]) => is_number(number) && is_suffix(pod),
@@ -84,6 +104,11 @@ mod tests {
             ("DaemonSet", "Pod", "cart-x2x4z", true),
             ("DaemonSet", "Pod", "cart-6c8d9f7b5c-x2x4z", false),
             ("CronJob", "Job", "cart-29384750", true),
+            ("DeploymentConfig", "Pod", "cart-3-x2x4z", true),
+            ("DeploymentConfig", "Pod", "cart-3-deploy", true),
+            ("DeploymentConfig", "ReplicationController", "cart-3", true),
+            ("BuildConfig", "Pod", "cart-3-build", true),
+            ("Build", "Pod", "cart-build", true),
             ("CronJob", "Pod", "cart-29384750-x2x4z", true),
         ] {
             assert_eq!(is_of(kind, "cart", other_kind, other), expected, "{kind} {other_kind} {other}");

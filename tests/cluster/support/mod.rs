@@ -1,5 +1,6 @@
 //! What the cluster tests share.
 
+pub(crate) mod asking;
 pub(crate) mod client;
 pub(crate) mod crd;
 pub(crate) mod follower;
@@ -8,4 +9,8 @@ pub(crate) mod kubectl;
 pub(crate) mod namespace;
 pub(crate) mod openshift;
 pub(crate) mod own_operator;
+pub(crate) mod prometheus;
+pub(crate) mod served;
+pub(crate) mod talk;
+pub(crate) mod tools;
 pub(crate) mod wait;

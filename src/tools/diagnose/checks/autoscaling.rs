@@ -162,10 +162,14 @@ impl<'a> Case<'a> {
         if !reason.starts_with("FailedGet") && !reason.starts_with("Invalid") {
             return None;
         }
-        if seconds_old(&autoscaler.metadata, picture.now) < SETTLED_SECONDS {
+        let message = active.message.clone().unwrap_or_default();
+        // Pods that have just started have no numbers yet.
+        let is_early = seconds_old(&autoscaler.metadata, picture.now) < SETTLED_SECONDS;
+        if is_early
+            && (message.contains("no metrics returned") || message.contains("did not receive metrics"))
+        {
             return None;
         }
-        let message = active.message.clone().unwrap_or_default();
         let mechanism = format!(
             "HorizontalPodAutoscaler {} gets no metrics and does not scale {}: {message}",
             object.name,

@@ -14,8 +14,8 @@ use crate::tools::{
     kinds::age,
 };
 
-/// What a controller takes at most to do what its finalizer is for.
-const PATIENCE_SECONDS: i64 = 120;
+/// Longer than most controllers take to do what their finalizer is for.
+const PATIENCE_SECONDS: i64 = 45;
 
 pub(super) fn check(picture: &Picture, findings: &mut Vec<Finding>) {
     findings.extend(objects(picture));
@@ -79,14 +79,14 @@ fn blocked(picture: &Picture, object: &ObjectRef, metadata: &ObjectMeta) -> Opti
         Evidence::field(object, "metadata.deletionTimestamp", format!("{late}s overdue")),
         Evidence::field(object, "metadata.finalizers", names),
     ];
-    // A namespace that is to go waits for everything in it.
+    // Who has deleted the whole namespace asks why that stays.
     let namespace =
         picture.namespaces.iter().filter(|namespace| namespace.metadata.deletion_timestamp.is_some());
     let namespace = namespace.map(|namespace| reference("Namespace", &namespace.metadata));
     Some(
         finding
             .shown_by(evidence)
-            .affecting(namespace.filter(|namespace| namespace.name == object.namespace)),
+            .following(namespace.filter(|namespace| namespace.name == object.namespace)),
     )
 }
 
@@ -155,8 +155,7 @@ fn namespaces(picture: &Picture) -> Vec<Finding> {
         // An aggregated API that is down keeps every namespace.
         let apis = picture.api_services.iter().map(|api| reference("APIService", &api.metadata));
         let apis = apis.filter(|_| kind.contains("Discovery"));
-        // Objects that hold it say so by affecting it.
-        let follows: Vec<ObjectRef> = apis.chain([object.clone()]).collect();
+        let follows: Vec<ObjectRef> = apis.collect();
         Some(finding.shown_by([Evidence::field(&object, &format!("status.conditions[type={kind}].message"), message)]).following(follows))
     });
     stuck.collect()

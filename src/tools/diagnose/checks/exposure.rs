@@ -17,8 +17,8 @@ use crate::tools::diagnose::{
 };
 use crate::tools::kinds::age;
 
-/// Cloud providers take a minute or two.
-const LOAD_BALANCER_SECONDS: i64 = 120;
+/// Most cloud providers give one within a minute.
+const LOAD_BALANCER_SECONDS: i64 = 60;
 
 pub(super) fn check(picture: &Picture, findings: &mut Vec<Finding>) {
     for service in &picture.services {

@@ -22,6 +22,7 @@ mod limits;
 mod names;
 mod network_policies;
 mod nodes;
+mod obstacles;
 mod openshift;
 mod placement;
 mod probes;
@@ -32,13 +33,18 @@ mod service_ports;
 mod services;
 mod storage;
 mod subject;
+mod turned_out;
 mod waiting;
 mod workloads;
 
 #[cfg(test)]
 mod example;
 
-use super::{finding::Finding, picture::Picture};
+use super::{
+    finding::{Finding, ObjectRef},
+    look::{controller, reference},
+    picture::Picture,
+};
 
 /// Looks at the picture and tells what is wrong.
 pub(super) type Check = fn(&Picture, &mut Vec<Finding>);
@@ -74,5 +80,22 @@ pub(super) const ALL: &[Check] = &[
     service_ports::check,
     services::check,
     storage::check,
+    turned_out::check,
     workloads::check,
 ];
+
+/// What stands between a workload and its pods, and these.
+fn made_by(picture: &Picture, workload: &ObjectRef) -> Vec<ObjectRef> {
+    let is_of = |metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta| {
+        let namespace = metadata.namespace.as_deref().unwrap_or_default();
+        controller(metadata)
+            .is_some_and(|owner| ObjectRef::new(&owner.kind, namespace, &owner.name) == *workload)
+    };
+    let sets = picture.replica_sets.iter().filter(|set| is_of(&set.metadata));
+    let jobs = picture.jobs.iter().filter(|job| is_of(&job.metadata));
+    let pods = picture.pods_of(workload);
+    sets.map(|set| reference("ReplicaSet", &set.metadata))
+        .chain(jobs.map(|job| reference("Job", &job.metadata)))
+        .chain(pods.map(|pod| reference("Pod", &pod.metadata)))
+        .collect()
+}

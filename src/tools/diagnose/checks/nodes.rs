@@ -1,6 +1,6 @@
 //! Nodes that are down, run out of something, or are closed while pods wait.
 
-use k8s_openapi::api::core::v1::{Node, NodeCondition};
+use k8s_openapi::api::core::v1::{Node, NodeCondition, Pod};
 
 use crate::tools::{
     diagnose::{
@@ -8,13 +8,13 @@ use crate::tools::{
         finding::{Evidence, Finding, ObjectRef, Severity},
         look::{reference, seconds_old},
         picture::{Picture, Scope},
-        pods::{is_unscheduled, is_unwell},
+        pods::{self, is_unscheduled, is_unwell},
     },
     kinds::age,
 };
 
 /// A node that has just joined becomes ready in this time.
-const JOINING_SECONDS: i64 = 60;
+const JOINING_SECONDS: i64 = 30;
 /// Of what, and what becomes of it.
 const PRESSURES: [(&str, &str); 4] = [
     ("MemoryPressure", "memory: the kubelet evicts pods and takes no new ones that request none"),
@@ -41,13 +41,15 @@ pub(super) fn check(picture: &Picture, findings: &mut Vec<Finding>) {
 }
 
 fn concerns(picture: &Picture, node: &ObjectRef) -> bool {
+    let is_ready = |node: &Node| condition(node, "Ready").is_some_and(|ready| ready.status == "True");
+    let all_down = !picture.nodes.iter().any(is_ready);
     match &picture.scope {
         Scope::Cluster => true,
         Scope::Object(object) if object.kind == "Node" => object == node,
-        // Pods that wait may be waiting for any node.
+        // Pods that wait may be waiting for any node, but only when all are down is that why.
         Scope::Namespace(_) | Scope::Object(_) => picture.pods.iter().any(|pod| {
             let on = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
-            on == Some(&node.name) || is_unscheduled(pod, picture.now)
+            on == Some(&node.name) || (is_unscheduled(pod, picture.now) && (all_down || closes(pod)))
         }),
     }
 }
@@ -117,12 +119,7 @@ fn cordoned(picture: &Picture, node: &Node, object: &ObjectRef) -> Option<Findin
     let waiting: Vec<ObjectRef> = picture
         .pods
         .iter()
-        .filter(|pod| is_unscheduled(pod, picture.now))
-        .filter(|pod| {
-            let condition = crate::tools::diagnose::pods::condition(pod, "PodScheduled");
-            let message = condition.and_then(|condition| condition.message.as_deref()).unwrap_or_default();
-            message.contains("unschedulable")
-        })
+        .filter(|pod| is_unscheduled(pod, picture.now) && closes(pod))
         .map(|pod| reference("Pod", &pod.metadata))
         .collect();
     let first = waiting.first()?;
@@ -138,6 +135,17 @@ fn cordoned(picture: &Picture, node: &Node, object: &ObjectRef) -> Option<Findin
     let finding =
         Finding::new(Severity::Critical, Cause::NodeUnschedulable, object, mechanism, confirm, change);
     Some(finding.shown_by([Evidence::field(object, "spec.unschedulable", "true")]).affecting(waiting))
+}
+
+/// The scheduler's only words against the nodes are that they are closed, or are the control plane's.
+fn closes(pod: &Pod) -> bool {
+    let message = pods::condition(pod, "PodScheduled").and_then(|condition| condition.message.as_deref());
+    let message = message.unwrap_or_default();
+    let reasons = message.split_once("nodes are available: ").map_or(message, |(_, reasons)| reasons);
+    let reasons = reasons.split(" preemption:").next().unwrap_or_default();
+    let mut reasons =
+        reasons.split(", ").filter(|reason| !reason.contains("node-role.kubernetes.io")).peekable();
+    reasons.peek().is_some() && reasons.all(|reason| reason.contains("unschedulable"))
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ fn builds(picture: &Picture) -> Vec<Finding> {
         let this = customs::reference(build);
         let maker =
             if config.is_empty() { this } else { ObjectRef::new("BuildConfig", &this.namespace, config) };
-        let made = |build: &Value| text(build, "/metadata/creationTimestamp").to_owned();
+        let made = |build: &Value| (number(build), text(build, "/metadata/creationTimestamp").to_owned());
         newest
             .entry(maker)
             .and_modify(|known| {
@@ -74,6 +74,11 @@ fn builds(picture: &Picture) -> Vec<Finding> {
             .or_insert(build);
     }
     newest.into_iter().filter_map(|(maker, build)| failed(&maker, build)).collect()
+}
+
+/// OpenShift numbers the builds of a config: `web-2`.
+fn number(build: &Value) -> Option<u64> {
+    text(build, "/metadata/name").rsplit_once('-')?.1.parse().ok()
 }
 
 fn failed(maker: &ObjectRef, build: &Value) -> Option<Finding> {

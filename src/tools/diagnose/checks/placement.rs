@@ -116,3 +116,15 @@ pub(super) fn largest<'a>(
     });
     given.max_by_key(|(_, _, amount)| *amount)
 }
+
+/// The ports of its node that a pod wants for itself.
+pub(super) fn host_ports(spec: &PodSpec) -> String {
+    let ports = spec.containers.iter().flat_map(|container| container.ports.iter().flatten());
+    let ports: Vec<String> = ports
+        .filter_map(
+            |port| if spec.host_network == Some(true) { Some(port.container_port) } else { port.host_port },
+        )
+        .map(|port| port.to_string())
+        .collect();
+    ports.join(", ")
+}

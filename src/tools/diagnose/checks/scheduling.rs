@@ -1,11 +1,10 @@
 //! Pods that no node takes: the scheduler's own words, checked against the nodes.
 
-use std::cmp::Reverse;
-
 use k8s_openapi::api::core::v1::{Node, PodSpec};
 
 use super::{
-    placement::{is_selected, largest, requested, untolerated, wishes},
+    obstacles::{Obstacle, Why, deciding, obstacles},
+    placement::{host_ports, is_selected, largest, requested, untolerated, wishes},
     subject::{Subject, subjects},
 };
 use crate::{
@@ -13,10 +12,9 @@ use crate::{
     tools::diagnose::{
         cause::Cause,
         finding::{Evidence, Finding, ObjectRef, Severity},
-        look::{reference, seconds_old},
-        owning::workloads,
+        look::reference,
         picture::{EventFacts, Picture},
-        pods::{RECENT_SECONDS, TURN_SECONDS, condition, is_ready, is_unscheduled, phase},
+        pods::{condition, is_unscheduled},
     },
 };
 
@@ -25,10 +23,7 @@ pub(super) fn check(picture: &Picture, findings: &mut Vec<Finding>) {
         if is_unscheduled(subject.pod, picture.now) {
             findings.extend(unscheduled(&subject));
         }
-        findings.extend(refused_by_node(&subject));
     }
-    findings.extend(pinned(picture));
-    findings.extend(preempted(picture));
 }
 
 fn unscheduled(subject: &Subject<'_>) -> Vec<Finding> {
@@ -62,101 +57,6 @@ fn unknown_scheduler(subject: &Subject<'_>, scheduler: &str) -> Finding {
             subject.field("spec.schedulerName", scheduler),
             subject.field("status.conditions", "no PodScheduled"),
         ])
-}
-
-/// Why some nodes do not take a pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Why {
-    // In the order in which one explains more than the other.
-    NodeSelector,
-    VolumeAffinity,
-    VolumeInUse,
-    HostPort,
-    AntiAffinity,
-    Spread,
-    Taint,
-    Unschedulable,
-    Resources,
-    /// Told by the check of storage, which knows the claim.
-    Claim,
-}
-
-/// Why, of how many nodes, and in the scheduler's words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Obstacle {
-    nodes: u32,
-    why: Why,
-    words: String,
-}
-
-/// `0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {a: b}. preemption: ...`
-fn obstacles(message: &str) -> Vec<Obstacle> {
-    let message = message.split(" preemption:").next().unwrap_or(message);
-    let reasons = message.split_once(": ").map_or(message, |(_, reasons)| reasons);
-    let mut found = Vec::new();
-    for part in reasons.split(", ") {
-        let part = part.trim().trim_end_matches('.');
-        let (nodes, words) = match part.split_once(' ') {
-            Some((count, words)) if count.parse::<u32>().is_ok() => (count.parse().unwrap_or(0), words),
-            _ => (1, part),
-        };
-        if let Some(why) = why(words) {
-            found.push(Obstacle { nodes, why, words: words.to_owned() });
-        }
-    }
-    found
-}
-
-fn why(words: &str) -> Option<Why> {
-    let has = |part: &str| words.contains(part);
-    Some(if has("ReadWriteOncePod") {
-        Why::VolumeInUse
-    } else if has("persistentvolumeclaim")
-        || has("PersistentVolumeClaims")
-        || has("persistent volumes to bind")
-    {
-        Why::Claim
-    } else if has("Insufficient") || has("Too many pods") || has("max volume count") {
-        Why::Resources
-    } else if has("node affinity/selector") || has("node selector") {
-        Why::NodeSelector
-    } else if has("volume node affinity") || has("PersistentVolume's node affinity") {
-        Why::VolumeAffinity
-    } else if has("topology spread") {
-        Why::Spread
-    } else if has("affinity") {
-        Why::AntiAffinity
-    } else if has("free ports") {
-        Why::HostPort
-    } else if has("taint") {
-        Why::Taint
-    } else if has("unschedulable") {
-        Why::Unschedulable
-    } else {
-        return None;
-    })
-}
-
-/// The one that keeps most nodes away; of equals the one that explains more.
-fn worst<'a>(obstacles: &[&'a Obstacle]) -> Option<&'a Obstacle> {
-    obstacles.iter().copied().min_by_key(|obstacle| (Reverse(obstacle.nodes), obstacle.why))
-}
-
-/// The obstacle on the nodes that could be meant: those that the pod does not select are no loss where it selects
-/// others, and of these the tainted ones are none where others are not.
-fn deciding<'a>(obstacles: &'a [Obstacle], spec: &PodSpec, nodes: &[Node]) -> Option<&'a Obstacle> {
-    let is_open = nodes.iter().any(|node| is_selected(spec, node) && untolerated(spec, node).is_none());
-    let is_selecting = nodes.iter().any(|node| is_selected(spec, node));
-    let passed = |why: Why| match why {
-        Why::NodeSelector => is_selecting,
-        Why::Taint => is_open,
-        _ => false,
-    };
-    let left: Vec<&Obstacle> = obstacles.iter().filter(|obstacle| !passed(obstacle.why)).collect();
-    let first = |why: Why| left.iter().copied().find(|obstacle| obstacle.why == why);
-    let by_labels = first(Why::NodeSelector).filter(|_| !nodes.is_empty());
-    let by_taint = first(Why::Taint).filter(|_| is_selecting);
-    by_labels.or(by_taint).or_else(|| worst(&left)).or_else(|| obstacles.first())
 }
 
 struct Case<'a, 'p> {
@@ -194,7 +94,8 @@ impl Case<'_, '_> {
                 )
             }
             Why::Taint => {
-                let taint = nodes.iter().find_map(|node| untolerated(spec, node));
+                let selected = || nodes.iter().filter(|node| is_selected(spec, node));
+                let taint = selected().find_map(|node| untolerated(spec, node));
                 let taint = taint.map_or_else(
                     || obstacle.words.clone(),
                     |taint| {
@@ -207,7 +108,7 @@ impl Case<'_, '_> {
                     },
                 );
                 let mechanism = format!("its pods do not tolerate the taint {taint} of the nodes");
-                let tainted = nodes.iter().filter(|node| untolerated(spec, node).is_some());
+                let tainted = selected().filter(|node| untolerated(spec, node).is_some());
                 let tainted: Vec<ObjectRef> = tainted.map(|node| reference("Node", &node.metadata)).collect();
                 let finding = self.finding(
                     Cause::TaintNotTolerated,
@@ -404,193 +305,10 @@ fn is_cordoned(node: &Node) -> bool {
     node.spec.as_ref().is_some_and(|spec| spec.unschedulable == Some(true))
 }
 
-fn host_ports(spec: &PodSpec) -> String {
-    let ports = spec.containers.iter().flat_map(|container| container.ports.iter().flatten());
-    let ports: Vec<String> = ports
-        .filter_map(
-            |port| if spec.host_network == Some(true) { Some(port.container_port) } else { port.host_port },
-        )
-        .map(|port| port.to_string())
-        .collect();
-    ports.join(", ")
-}
-
-/// Given to a node by name, which then refused it.
-fn refused_by_node(subject: &Subject<'_>) -> Option<Finding> {
-    let status = subject.pod.status.as_ref().filter(|_| phase(subject.pod) == "Failed")?;
-    let (reason, message) = (status.reason.as_deref()?, status.message.as_deref().unwrap_or_default());
-    let spec = subject.spec()?;
-    let (cause, why, change) = match reason {
-        "NodePorts" | "HostPortConflict" => {
-            let ports = host_ports(spec);
-            (
-                Cause::HostPortTaken,
-                format!("its pods want host port {ports}, which another pod on the node already has"),
-                "a free hostPort, or none",
-            )
-        }
-        "NodeAffinity" => (
-            Cause::NodeSelectorUnmatched,
-            format!("its node does not have what it selects: {}", wishes(spec).join(", ")),
-            "labels that the node has",
-        ),
-        "Preempting" => (
-            Cause::PodPreempted,
-            "the node ended it for a pod of higher priority".to_owned(),
-            "a higher priorityClassName, or more room",
-        ),
-        _ if reason.starts_with("OutOf") => (
-            Cause::ResourcesInsufficient,
-            format!("the node that it is bound to by name has no room for it: {message}"),
-            "no nodeName, so that the scheduler looks for room",
-        ),
-        _ => return None,
-    };
-    // Replaced, and long ago: the pod that is left over says nothing of now.
-    let is_served = subject.picture.pods_of(&subject.owner).any(is_ready);
-    if is_served && seconds_old(&subject.pod.metadata, subject.picture.now) > RECENT_SECONDS {
-        return None;
-    }
-    let severity = if is_served { Severity::Warning } else { Severity::Critical };
-    let evidence = [subject.field("status.reason", reason), subject.field("status.message", message)];
-    Some(subject.finding(severity, cause, why, subject.get_call(), change).shown_by(evidence))
-}
-
-/// Pods that are told to run on a node that is not there. The cluster removes them after a while, and their maker
-/// makes the next: the template says it as well.
-fn pinned(picture: &Picture) -> Vec<Finding> {
-    if !picture.has_read("Node") || picture.nodes.is_empty() {
-        return Vec::new();
-    }
-    let is_there = |name: &str| picture.nodes.iter().any(|node| node.metadata.name.as_deref() == Some(name));
-    let mechanism =
-        |name: &str| format!("its pods are bound to node {name} by nodeName, and there is no such node");
-    let change = "no nodeName, or the name of a node that exists";
-    let mut findings = Vec::new();
-    for workload in workloads(picture).into_iter().filter(|workload| workload.replicas != Some(0)) {
-        if let Some(name) =
-            workload.spec.node_name.as_deref().filter(|name| !name.is_empty() && !is_there(name))
-        {
-            let object = &workload.object;
-            let finding = Finding::new(
-                Severity::Critical,
-                Cause::NodeUnknown,
-                object,
-                mechanism(name),
-                "list_resources kind=nodes",
-                change,
-            );
-            let evidence = [Evidence::field(object, "spec.template.spec.nodeName", name)];
-            findings.push(finding.shown_by(evidence).affecting(picture.made_by(object)));
-        }
-    }
-    for subject in subjects(picture).filter(|subject| subject.owner == subject.this) {
-        let name = subject.spec().and_then(|spec| spec.node_name.as_deref());
-        let lost = name.filter(|name| !name.is_empty() && !is_there(name) && phase(subject.pod) == "Pending");
-        if let Some(name) = lost.filter(|_| seconds_old(&subject.pod.metadata, picture.now) > TURN_SECONDS) {
-            let finding = subject.finding(
-                Severity::Critical,
-                Cause::NodeUnknown,
-                mechanism(name),
-                "list_resources kind=nodes",
-                change,
-            );
-            findings.push(finding.shown_by([subject.field("spec.nodeName", name)]));
-        }
-    }
-    findings
-}
-
-/// Pods that were ended for others, whose next now wait for room.
-fn preempted(picture: &Picture) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let events =
-        picture.events.iter().filter(|event| event.reason == "Preempted" && event.object.kind == "Pod");
-    for event in events {
-        let stem = crate::tools::list_events::stem("Pod", &event.object.name);
-        let waiting = subjects(picture).find(|subject| {
-            is_unscheduled(subject.pod, picture.now)
-                && subject.this.namespace == event.object.namespace
-                && (subject.owner.name == stem || subject.owner.name == event.object.name)
-        });
-        let Some(waiting) = waiting else { continue };
-        let priority = waiting.spec().and_then(|spec| spec.priority).unwrap_or(0);
-        let mechanism = format!(
-            "its pods (priority {priority}) were ended to make room for pods of a higher priority, and find no other place"
-        );
-        let change = format!(
-            "{}: a higher one, a lower one for the others, or more room",
-            waiting.path("priorityClassName")
-        );
-        let confirm = format!("list_events namespace={} (reason Preempted)", waiting.this.namespace);
-        findings.push(
-            waiting
-                .finding(Severity::Critical, Cause::PodPreempted, mechanism, confirm, change)
-                .shown_by([picture.event_evidence(event)])
-                .shown_by(waiting.evidence(waiting.event(&["FailedScheduling"]))),
-        );
-    }
-    findings
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{PodSpec, Why, check, deciding, obstacles};
+    use super::check;
     use crate::tools::diagnose::checks::example::{findings, found};
-
-    #[test]
-    fn the_schedulers_words_are_understood() {
-        for (message, why, nodes) in [
-            (
-                "0/1 nodes are available: 1 Insufficient memory. preemption: 0/1 nodes are available: 1 x.",
-                Why::Resources,
-                1,
-            ),
-            (
-                "0/3 nodes are available: 1 node(s) had untolerated taint {a: b}, 2 Insufficient cpu.",
-                Why::Resources,
-                2,
-            ),
-            (
-                "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.",
-                Why::NodeSelector,
-                1,
-            ),
-            (
-                "0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules.",
-                Why::AntiAffinity,
-                1,
-            ),
-            (
-                "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports.",
-                Why::HostPort,
-                1,
-            ),
-            ("0/1 nodes are available: persistentvolumeclaim \"x\" not found.", Why::Claim, 1),
-            ("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.", Why::Claim, 1),
-            (
-                "0/1 nodes are available: 1 node(s) didn't match pod topology spread constraints (missing required label).",
-                Why::Spread,
-                1,
-            ),
-            ("0/1 nodes are available: 1 node(s) had volume node affinity conflict.", Why::VolumeAffinity, 1),
-            (
-                "0/1 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity.",
-                Why::VolumeAffinity,
-                1,
-            ),
-            (
-                "0/1 nodes are available: 1 node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode.",
-                Why::VolumeInUse,
-                1,
-            ),
-            ("0/1 nodes are available: 1 node(s) were unschedulable.", Why::Unschedulable, 1),
-        ] {
-            let obstacles = obstacles(message);
-            let worst = deciding(&obstacles, &PodSpec::default(), &[]);
-            assert_eq!(worst.map(|worst| (worst.why, worst.nodes)), Some((why, nodes)), "{message}");
-        }
-    }
 
     fn pod(spec: &str, message: &str) -> String {
         format!(
@@ -642,9 +360,7 @@ status: { allocatable: { cpu: "8" } }
     }
 
     #[test]
-    fn a_node_or_a_scheduler_that_is_not_there() {
-        let yaml = pod("nodeName: n9", "").replace("reason: FailedScheduling", "reason: Other");
-        assert_eq!(found(check, &yaml), ["NodeUnknown Pod shop/p"]);
+    fn a_scheduler_that_is_not_there() {
         let yaml = pod("schedulerName: mine", "").replace("reason: FailedScheduling", "reason: Other");
         assert_eq!(found(check, &yaml), ["SchedulerUnknown Pod shop/p"]);
     }

@@ -1,0 +1,186 @@
+//! Reads the objects of a namespace, each kept as little as possible.
+
+use futures::{StreamExt, stream};
+use serde_json::{Value, value::RawValue};
+
+use super::{
+    grow::World,
+    thing::{Thing, kind_of},
+};
+use crate::{
+    answer::Answer,
+    cluster::{ListRequest, ReadError, Resource},
+    tools::{
+        desk::{Desk, failed},
+        kinds::{Facts, Line, View},
+        list_resources,
+    },
+};
+
+/// Read whole, since they say how they are and what they refer to. The metadata of all others is enough.
+const WHOLE: [(&str, &str); 20] = [
+    ("", "Pod"),
+    ("apps", "ReplicaSet"),
+    ("apps", "Deployment"),
+    ("apps", "StatefulSet"),
+    ("apps", "DaemonSet"),
+    ("batch", "Job"),
+    ("batch", "CronJob"),
+    ("", "ReplicationController"),
+    ("apps.openshift.io", "DeploymentConfig"),
+    ("", "Service"),
+    ("discovery.k8s.io", "EndpointSlice"),
+    ("networking.k8s.io", "Ingress"),
+    ("route.openshift.io", "Route"),
+    ("gateway.networking.k8s.io", "HTTPRoute"),
+    ("gateway.networking.k8s.io", "GRPCRoute"),
+    ("gateway.networking.k8s.io", "TLSRoute"),
+    ("autoscaling", "HorizontalPodAutoscaler"),
+    ("policy", "PodDisruptionBudget"),
+    ("networking.k8s.io", "NetworkPolicy"),
+    ("", "PersistentVolumeClaim"),
+];
+/// What pods use by name.
+const USED: [&str; 4] = ["ConfigMap", "Secret", "ServiceAccount", "PersistentVolumeClaim"];
+/// Own nothing and are owned by nothing that matters, or are the same objects under another name.
+const NOISE: [&str; 6] = [
+    "events",
+    "events.events.k8s.io",
+    "endpoints",
+    "leases.coordination.k8s.io",
+    "controllerrevisions.apps",
+    "podtemplates",
+];
+/// More kinds than any but the largest platforms have in a namespace.
+const MOST_KINDS: usize = 250;
+const AT_ONCE: usize = 8;
+
+/// What was read of one kind.
+struct Seen {
+    things: Vec<Thing>,
+    names: Vec<String>,
+}
+
+/// The objects around this one, and the kinds that could not be read.
+///
+/// # Errors
+/// An error answer when not even the kinds can be read.
+pub(super) async fn world(
+    desk: &Desk,
+    resource: &Resource,
+    object: &Value,
+) -> Result<(World, Vec<String>), Answer> {
+    let namespace = object["metadata"]["namespace"].as_str().map(str::to_owned);
+    let kinds = desk.reader.kinds().await.map_err(|error| failed(&error))?;
+    let list = ListRequest { namespace, ..ListRequest::default() };
+    let mut facts = Facts::at(desk.reader.now());
+    facts.endpoints = list_resources::endpoints(desk, &list).await.0;
+    let wanted: Vec<&Resource> = kinds
+        .iter()
+        .filter(|kind| kind.namespaced && kind.can("list") && !NOISE.contains(&kind.id().as_str()))
+        .filter(|kind| kind.group != "metrics.k8s.io")
+        .take(MOST_KINDS)
+        .collect();
+    let reads: Vec<_> = wanted.into_iter().map(|kind| of_kind(desk, kind, &list, &facts)).collect();
+    let all: Vec<(&Resource, Result<Seen, ReadError>)> =
+        stream::iter(reads).buffered(AT_ONCE).collect().await;
+    let (mut world, mut unread) = (World::default(), Vec::new());
+    for (kind, seen) in all {
+        match seen {
+            Ok(Seen { things, names }) => {
+                world.things.extend(things);
+                if USED.contains(&kind.kind.as_str()) {
+                    world.known.insert(kind.kind.clone());
+                    world.there.extend(names.into_iter().map(|name| (kind.kind.clone(), name)));
+                }
+            }
+            Err(_) => unread.push(kind.id()),
+        }
+    }
+    // What is asked for is shown, whatever its kind.
+    let own = own(desk, resource, object, &facts).await;
+    match world.things.iter_mut().find(|thing| thing.uid == own.uid) {
+        Some(known) => *known = own,
+        None => world.things.push(own),
+    }
+    Ok((world, unread))
+}
+
+async fn own(desk: &Desk, resource: &Resource, object: &Value, facts: &Facts) -> Thing {
+    let (group, kind) = kind_of(object);
+    let mut thing = Thing::of(group, kind, object);
+    let view = desk.view(resource).await;
+    if let Ok(raw) = serde_json::value::to_raw_value(object) {
+        judge(&mut thing, &view, &raw, facts);
+    }
+    thing
+}
+
+async fn of_kind<'a>(
+    desk: &Desk,
+    resource: &'a Resource,
+    list: &ListRequest,
+    facts: &Facts,
+) -> (&'a Resource, Result<Seen, ReadError>) {
+    let Resource { group, kind, .. } = resource;
+    let mut seen = Seen { things: Vec::new(), names: Vec::new() };
+    let is_used = USED.contains(&kind.as_str());
+    let whole = WHOLE.contains(&(group.as_str(), kind.as_str()));
+    let view = View::built_in(group, kind);
+    let each = |raw: &RawValue| {
+        let Ok(object) = serde_json::from_str::<Value>(raw.get()) else { return };
+        let mut thing = Thing::of(group, kind, &object);
+        if is_used {
+            seen.names.push(thing.name.clone());
+        }
+        if let (true, Some(view)) = (whole, &view) {
+            judge(&mut thing, view, raw, facts);
+        }
+        if whole || !thing.owners.is_empty() {
+            seen.things.push(thing);
+        }
+    };
+    let read = if whole {
+        desk.reader.list(resource, list, each).await
+    } else {
+        desk.reader.list_metadata(resource, list, each).await
+    };
+    (resource, read.map(|_| seen))
+}
+
+/// Adds how it is, as a list of its kind would show it.
+fn judge(thing: &mut Thing, view: &View, raw: &RawValue, facts: &Facts) {
+    // The pods of a workload stand below it and say themselves how they are.
+    let Ok(Line { health, cells, .. }) = view.line(raw, facts) else { return };
+    thing.state = state(&view.columns(), &cells);
+    thing.rank = Some(health.rank);
+    thing.why = health.why;
+}
+
+/// The cell that says most, with its heading: `ready 1/2`.
+fn state(columns: &[String], cells: &[String]) -> String {
+    const TELLING: [&str; 8] =
+        ["READY", "STATUS", "ENDPOINTS", "HOST", "HOSTS", "REPLICAS", "ALLOWED", "LETS-IN"];
+    let found = TELLING.iter().find_map(|telling| {
+        let at = columns.iter().position(|column| column == telling)?;
+        let cell = cells.get(at).filter(|cell| !cell.is_empty())?;
+        Some(format!("{} {cell}", telling.to_lowercase()))
+    });
+    found.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::state;
+
+    #[test]
+    fn the_cell_that_says_most_is_the_state() {
+        let told = |columns: &[&str], cells: &[&str]| {
+            let owned = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+            state(&owned(columns), &owned(cells))
+        };
+        assert_eq!(told(&["TYPE", "ENDPOINTS"], &["ClusterIP", "0/2"]), "endpoints 0/2");
+        assert_eq!(told(&["STATUS", "READY"], &["Running", "1/1"]), "ready 1/1");
+        assert_eq!(told(&["HOSTS"], &[""]), "");
+    }
+}

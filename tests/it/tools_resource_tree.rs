@@ -1,0 +1,111 @@
+//! resource_tree on recorded clusters.
+
+use std::path::Path;
+
+use pilothouse::{
+    answer::{Budget, Sealer},
+    cluster::{Contexts, recorded},
+    tools::{Parts, Toolbox, standard},
+};
+use serde_json::{Value, json};
+
+use crate::made_cluster::{MadeCluster, call};
+
+fn broken_shop() -> Toolbox {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/snapshots/broken-shop");
+    standard(Parts {
+        contexts: Contexts::one(recorded::open(&dir).unwrap().reader),
+        fleet: None,
+        changes: None,
+        metrics: None,
+        budget: Budget::DEFAULT,
+        sealer: Sealer::random().unwrap(),
+    })
+}
+
+async fn tree(kind: &str, name: &str) -> String {
+    let asked = json!({ "kind": kind, "name": name, "namespace": "shop" });
+    let answer = call(&broken_shop(), "resource_tree", asked).await;
+    assert!(!answer.is_error, "{}", answer.text);
+    answer.text
+}
+
+#[tokio::test]
+async fn a_broken_deployment_is_shown_down_to_its_pods() {
+    let text = tree("deploy", "cart").await;
+    assert!(text.starts_with("In namespace shop, as recorded at 2026-"), "{text}");
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[1].starts_with("Deployment cart  ready 0/2  Broken: 0/2 available"), "{text}");
+    assert!(lines[2].starts_with("  owns ReplicaSet cart-"), "{text}");
+    assert!(lines[3].starts_with("    owns Pod cart-") && lines[3].contains("CrashLoopBackOff"), "{text}");
+    assert!(text.contains("not readable, so nothing of it is shown: secrets"), "{text}");
+}
+
+#[tokio::test]
+async fn a_service_that_selects_nothing_says_so_and_a_pod_shows_its_workload() {
+    let text = tree("service", "checkout").await;
+    assert!(text.contains("\nService checkout  endpoints 0/0  Broken: selects no pod"), "{text}");
+    let text = tree("sts", "orders-db").await;
+    assert!(text.contains("StatefulSet orders-db") && text.contains("  owns Pod orders-db-0"), "{text}");
+    let text = tree("pod", "orders-db-0").await;
+    assert!(text.contains("\nStatefulSet orders-db") && text.contains("<- asked for"), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_owned_is_found_whatever_its_kind() {
+    let owner = json!([{ "apiVersion": "shop.example.com/v1", "kind": "Widget", "name": "w", "uid": "w", "controller": true }]);
+    let cluster = MadeCluster::of(&[
+        json!({ "apiVersion": "shop.example.com/v1", "kind": "Widget", "metadata": { "name": "w", "namespace": "shop", "uid": "w" },
+            "status": { "conditions": [{ "type": "Ready", "status": "False", "reason": "Rust" }] } }),
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "conf", "namespace": "shop", "uid": "c", "ownerReferences": owner } }),
+        json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "w", "namespace": "shop", "uid": "d", "ownerReferences": owner },
+            "spec": { "replicas": 1, "template": { "spec": { "serviceAccountName": "gone", "containers": [{ "name": "w" }] } } } }),
+    ]);
+    let asked = json!({ "kind": "cm", "name": "conf", "namespace": "shop" });
+    let text = cluster.ask("resource_tree", asked).await.text;
+    assert!(
+        text.contains("\nWidget w  Broken: Ready=False Rust\n") || text.contains("\nWidget w\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("  owns ConfigMap conf  <- asked for") && text.contains("  owns Deployment w"),
+        "{text}"
+    );
+    assert!(text.contains("    uses ServiceAccount gone (identity)  missing  Broken"), "{text}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_shown_is_said_in_one_sentence() {
+    let tools = broken_shop();
+    for (arguments, told) in [
+        (json!({ "kind": "node", "name": "pilothouse" }), "a Node is in none"),
+        (json!({ "kind": "deploy", "name": "crat", "namespace": "shop" }), "nearest: cart"),
+        (json!({ "kind": "deploy", "name": "cart" }), "a Deployment needs a `namespace`"),
+    ] {
+        let answer = call(&tools, "resource_tree", arguments).await;
+        assert!(
+            answer.is_error && answer.text.contains(told) && answer.text.lines().count() == 1,
+            "{}",
+            answer.text
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_tree_of_thousands_stays_small() {
+    let owner = |kind: &str, uid: &str| json!([{ "apiVersion": "apps/v1", "kind": kind, "name": "web", "uid": uid, "controller": true }]);
+    let mut objects = vec![
+        json!({ "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": { "name": "web", "namespace": "shop", "uid": "r" },
+            "spec": { "replicas": 3_000, "template": { "spec": { "containers": [{}] } } } }),
+    ];
+    objects.extend((0..3_000).map(|at| -> Value {
+        json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": format!("web-{at}"), "namespace": "shop", "uid": format!("p{at}"),
+                "ownerReferences": owner("ReplicaSet", "r") },
+            "spec": { "containers": [{ "name": "c" }] },
+            "status": { "phase": "Running", "containerStatuses": [{ "name": "c", "ready": at % 2 == 0, "state": { "running": {} } }] } })
+    }));
+    let asked = json!({ "kind": "rs", "name": "web", "namespace": "shop", "max_tokens": 1_000 });
+    let text = MadeCluster::of(&objects).ask("resource_tree", asked).await.text;
+    assert!(text.len() <= 3_600 && text.contains("more lines: raise max_tokens"), "{text}");
+    assert!(text.lines().nth(2).unwrap().contains("Warning: not ready"), "{text}");
+}

@@ -35,7 +35,7 @@ use self::{
 async fn every_fault_is_diagnosed_and_no_look_alike() {
     let cases = case::all();
     let stage = Stage::new(&cases);
-    stage.clear().await;
+    stage.prepare().await;
     let heart = tokio::spawn(stage::heartbeat());
     let run = AssertUnwindSafe(looked_at(&stage, &cases)).catch_unwind().await;
     heart.abort();

@@ -26,7 +26,7 @@ use crate::support::{client, kubectl, openshift, wait};
 
 /// Of one case, from the moment when all are applied until it has happened.
 const HAPPENS: Duration = Duration::from_secs(240);
-const GONE: Duration = Duration::from_secs(180);
+const GONE: Duration = Duration::from_secs(600);
 /// kubectl is as expensive as what it does.
 const KUBECTLS: usize = 6;
 /// The node without a kubelet; see `ground.yaml`.
@@ -86,7 +86,18 @@ impl Stage {
         all.into_iter().filter_map(|(result, ..)| result.err()).collect()
     }
 
-    /// Takes everything away, of an earlier run that was killed too, and waits until it is gone.
+    /// What an earlier run that was killed has left is away after this.
+    pub(super) async fn prepare(&self) {
+        self.clear().await;
+        wait::until("the namespaces of an earlier run are gone", GONE, || async {
+            let left = quietly(&["get", "namespaces", "-o", "name"]);
+            (!left.lines().any(|line| self.is_ours(line.trim_start_matches("namespace/")))).then_some(())
+        })
+        .await;
+    }
+
+    /// Takes everything away and waits until nothing can hold it any more. The namespaces, empty then, go by
+    /// themselves: the controller that ends them takes a second for each.
     pub(super) async fn clear(&self) {
         // First what may keep others from going.
         let mut arguments = vec!["delete", "--ignore-not-found", "--wait=false"];
@@ -95,19 +106,21 @@ impl Stage {
         let mut arguments = vec!["delete", "namespace", "--ignore-not-found", "--wait=false"];
         arguments.extend(self.namespaces.iter().map(String::as_str));
         quietly(&arguments);
-        wait::until("the namespaces of the cases are gone", GONE, || async {
-            let left = kubectl::run(&["get", "namespaces", "-o", "name"]);
-            let is_left = |name: &&String| {
-                left.lines().any(|line| line.strip_prefix("namespace/") == Some(name.as_str()))
-            };
-            self.held.iter().filter(is_left).for_each(|namespace| released(namespace));
-            (!self.namespaces.iter().any(|name| is_left(&name))).then_some(())
+        wait::until("nothing of the cases is held", GONE, || async {
+            self.held.iter().for_each(|namespace| released(namespace));
+            let columns = "custom-columns=N:.metadata.namespace";
+            let left = quietly(&["get", &HELD.join(","), "-A", "--no-headers", "-o", columns]);
+            (!left.lines().any(|line| self.is_ours(line.trim()))).then_some(())
         })
         .await;
         let mut arguments = vec!["delete", "--ignore-not-found", "--wait=false"];
         arguments.extend(self.clusterwide.iter().map(String::as_str));
         quietly(&arguments);
         self.seat("remove");
+    }
+
+    fn is_ours(&self, namespace: &str) -> bool {
+        self.namespaces.iter().any(|name| name == namespace)
     }
 
     /// One seat more or less on the real node.
@@ -175,13 +188,11 @@ pub(super) async fn heartbeat() {
 
 /// Ends at once what would take its time, and takes finalizers away.
 fn released(namespace: &str) {
-    quietly(&["delete", "pods", "--all", "-n", namespace, "--force", "--grace-period=0", "--wait=false"]);
-    for kind in HELD {
-        let names = quietly(&["get", kind, "-n", namespace, "-o", "name"]);
-        for name in names.lines() {
-            let none = r#"{"metadata":{"finalizers":null}}"#;
-            quietly(&["patch", name, "-n", namespace, "--type=merge", "-p", none]);
-        }
+    let names = quietly(&["get", &HELD.join(","), "-n", namespace, "-o", "name"]);
+    for name in names.lines() {
+        let none = r#"{"metadata":{"finalizers":null}}"#;
+        quietly(&["patch", name, "-n", namespace, "--type=merge", "-p", none]);
+        quietly(&["delete", name, "-n", namespace, "--force", "--grace-period=0", "--wait=false"]);
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, header};
+use http::{Method, Request, Response, header};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use kube::{Client, client::Body};
@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use url::form_urlencoded::Serializer;
 
 use super::{
-    Kinds, ReadError, Resource,
+    Kinds, LogStream, ReadError, Resource,
     discovery::{self, Discovered},
     guard,
     identity::Identity,
@@ -88,6 +88,8 @@ pub struct LogRequest {
     pub previous: bool,
     pub tail_lines: Option<usize>,
     pub since_seconds: Option<u64>,
+    /// Whole seconds count.
+    pub since_time: Option<Timestamp>,
     /// The API server counts these from the start, not the end: give `tail_lines` too.
     pub limit_bytes: Option<usize>,
     pub timestamps: bool,
@@ -256,20 +258,30 @@ impl Reader {
     /// # Errors
     /// See [`ReadError`]; a container that has not started answers [`ReadError::Refused`] with 400.
     pub async fn log(&self, namespace: &str, pod: &str, request: &LogRequest) -> Result<String, ReadError> {
-        let LogRequest { container, previous, tail_lines, since_seconds, limit_bytes, timestamps } = request;
-        let pods =
-            Resource { version: "v1".into(), plural: "pods".into(), namespaced: true, ..Resource::default() };
-        let query = query(&[
-            ("container", container.clone()),
-            ("tailLines", tail_lines.map(|lines| lines.to_string())),
-            ("sinceSeconds", since_seconds.map(|seconds| seconds.to_string())),
-            ("limitBytes", limit_bytes.map(|bytes| bytes.to_string())),
-            ("previous", previous.then(|| "true".to_owned())),
-            ("timestamps", timestamps.then(|| "true".to_owned())),
-        ]);
-        let path = pods.path(Some(namespace), Some(pod))?;
-        let body = self.read(&format!("{path}/log?{query}"), "*/*").await?;
+        let body = self.read(&log_path(namespace, pod, request)?, "*/*").await?;
         Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// As [`Self::log`], line by line: for logs of any length.
+    ///
+    /// # Errors
+    /// See [`Self::log`]; the log may break off later, see [`LogStream::next`].
+    pub async fn log_lines(
+        &self,
+        namespace: &str,
+        pod: &str,
+        request: &LogRequest,
+    ) -> Result<LogStream, ReadError> {
+        let path = log_path(namespace, pod, request)?;
+        let opened = async {
+            let response = self.open(Method::GET, &path, "*/*", Vec::new()).await?;
+            if response.status().is_success() {
+                return Ok(LogStream::new(response.into_body(), request.timestamps, self.server()));
+            }
+            let status = response.status();
+            Err(ReadError::of_status(status, &self.whole(response).await?, self.server()))
+        };
+        self.in_time(opened).await
     }
 
     /// Asks for an access, rules or token review, which stores nothing. `path` is for example
@@ -345,8 +357,33 @@ impl Reader {
         self.send(Method::GET, path, accept, Vec::new()).await
     }
 
-    /// The one door: whatever is not a read stops here.
     async fn send(&self, method: Method, uri: &str, accept: &str, body: Vec<u8>) -> Result<Bytes, ReadError> {
+        let answer = async {
+            let response = self.open(method, uri, accept, body).await?;
+            let status = response.status();
+            let body = self.whole(response).await?;
+            if status.is_success() {
+                Ok(body)
+            } else {
+                Err(ReadError::of_status(status, &body, self.server()))
+            }
+        };
+        self.in_time(answer).await
+    }
+
+    async fn in_time<T>(&self, answer: impl Future<Output = Result<T, ReadError>>) -> Result<T, ReadError> {
+        let late = |_| ReadError::Timeout { server: self.server().to_owned(), seconds: DEADLINE.as_secs() };
+        tokio::time::timeout(DEADLINE, answer).await.map_err(late)?
+    }
+
+    /// The one door: whatever is not a read stops here. Answers with the head; the body is still to be read.
+    async fn open(
+        &self,
+        method: Method,
+        uri: &str,
+        accept: &str,
+        body: Vec<u8>,
+    ) -> Result<Response<Body>, ReadError> {
         let client = self.inner.client.as_ref().map_err(|why| ReadError::NoCluster(why.clone()))?;
         let path = uri.split('?').next().unwrap_or_default();
         if !guard::is_read(&method, path) {
@@ -360,22 +397,16 @@ impl Reader {
             request = request.header(name, value);
         }
         let request = request.body(Body::from(body)).map_err(|error| self.garbled(path, &error))?;
-        let server = &self.inner.server;
-        let answer = async {
-            let response =
-                client.send(request).await.map_err(|error| ReadError::of_client(&error, server))?;
-            let status = response.status();
-            let body = http_body_util::Limited::new(response.into_body(), LARGEST_ANSWER);
-            let body = body.collect().await.map_err(|error| ReadError::Unreachable {
-                server: server.clone(),
-                reason: super::error::reason(error.as_ref()),
-            })?;
-            let body = body.to_bytes();
-            if status.is_success() { Ok(body) } else { Err(ReadError::of_status(status, &body, server)) }
-        };
-        tokio::time::timeout(DEADLINE, answer)
-            .await
-            .map_err(|_| ReadError::Timeout { server: server.clone(), seconds: DEADLINE.as_secs() })?
+        client.send(request).await.map_err(|error| ReadError::of_client(&error, self.server()))
+    }
+
+    async fn whole(&self, response: Response<Body>) -> Result<Bytes, ReadError> {
+        let body = http_body_util::Limited::new(response.into_body(), LARGEST_ANSWER).collect().await;
+        let body = body.map_err(|error| ReadError::Unreachable {
+            server: self.server().to_owned(),
+            reason: super::error::reason(error.as_ref()),
+        })?;
+        Ok(body.to_bytes())
     }
 
     fn garbled(&self, path: &str, error: &dyn std::fmt::Display) -> ReadError {
@@ -391,6 +422,23 @@ impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reader").field("server", &self.inner.server).finish_non_exhaustive()
     }
+}
+
+fn log_path(namespace: &str, pod: &str, request: &LogRequest) -> Result<String, ReadError> {
+    let LogRequest { container, previous, tail_lines, since_seconds, since_time, limit_bytes, timestamps } =
+        request;
+    let pods =
+        Resource { version: "v1".into(), plural: "pods".into(), namespaced: true, ..Resource::default() };
+    let query = query(&[
+        ("container", container.clone()),
+        ("tailLines", tail_lines.map(|lines| lines.to_string())),
+        ("sinceSeconds", since_seconds.map(|seconds| seconds.to_string())),
+        ("sinceTime", since_time.map(|time| format!("{time:.0}"))),
+        ("limitBytes", limit_bytes.map(|bytes| bytes.to_string())),
+        ("previous", previous.then(|| "true".to_owned())),
+        ("timestamps", timestamps.then(|| "true".to_owned())),
+    ]);
+    Ok(format!("{}/log?{query}", pods.path(Some(namespace), Some(pod))?))
 }
 
 fn query(pairs: &[(&str, Option<String>)]) -> String {

@@ -39,4 +39,5 @@ mod program_input;
 mod release;
 mod stage;
 mod tools_connect;
+mod tools_logs;
 mod tools_recorded;

@@ -4,6 +4,7 @@
 mod admission;
 mod fleet;
 mod lease;
+mod logs;
 mod main_job;
 mod operator_children;
 mod operator_unparsable;

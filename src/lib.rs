@@ -15,6 +15,7 @@ pub mod cluster;
 pub mod fleet;
 pub mod gateway;
 pub mod mcp;
+pub mod metrics;
 pub mod operator;
 pub mod redact;
 pub mod telemetry;

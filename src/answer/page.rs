@@ -102,6 +102,22 @@ impl Selection {
         self.counts.get(&rank).copied().unwrap_or_default()
     }
 
+    /// The rows that the page can show at most: for cells that are too dear to be read for every row.
+    pub fn showable(&mut self, budget: Budget) -> impl Iterator<Item = &mut Row> {
+        let (fold, mut left) = (self.folds(), budget.bytes());
+        let rows = self.kept.values_mut().filter(move |row| !(fold && row.rank == Rank::Healthy));
+        rows.take_while(move |row| {
+            let fits = left > 0;
+            left = left.saturating_sub(row.cells.iter().map(String::len).sum());
+            fits
+        })
+    }
+
+    /// Whether healthy rows are only counted on this page.
+    fn folds(&self) -> bool {
+        self.after.is_none() && self.count(Rank::Healthy) > HEALTHY_LISTED
+    }
+
     /// The page. Always has at least one row when one is left, whatever the budget. Cells are `finish`ed only
     /// for rows that are shown, which are few of all that were offered.
     pub fn page<'a>(
@@ -112,7 +128,7 @@ impl Selection {
     ) -> Page {
         let total = self.total();
         let healthy = self.count(Rank::Healthy);
-        let fold = self.after.is_none() && healthy > HEALTHY_LISTED;
+        let fold = self.folds();
         let left = total - self.before;
         let mut table = Table::new(columns);
         let mut last = None;

@@ -5,7 +5,11 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
-use crate::{answer::Budget, changes::ChangesConfig};
+use super::access::AccessConfig;
+use crate::{
+    answer::Budget, changes::ChangesConfig, mcp::authentication::config::IdentityConfig,
+    metrics::MetricsConfig,
+};
 
 /// What does not fit a flag. Every field has a default, so an empty file is legal.
 #[derive(Debug, Default, Deserialize)]
@@ -13,6 +17,10 @@ use crate::{answer::Budget, changes::ChangesConfig};
 pub struct Configuration {
     pub answers: Answers,
     pub changes: ChangesConfig,
+    /// How callers over HTTP prove who they are. Over stdio it is not used: there the kubeconfig says who one is.
+    pub identity: IdentityConfig,
+    pub access: AccessConfig,
+    pub metrics: MetricsConfig,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,6 +1,9 @@
 //! The fleet as the tools see it.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 
 use crate::{
     fleet::{self, Roster, Row},
@@ -17,6 +20,12 @@ impl JoinedFleet {
     /// Once; a second time changes nothing.
     pub(super) fn plug(&self, roster: Arc<Roster>, gateway: Arc<Gateway>) {
         let _ = self.0.set((roster, gateway));
+    }
+
+    /// Where there are MCPServers.
+    pub(super) fn namespaces(&self) -> BTreeSet<String> {
+        let Some((roster, _)) = self.0.get() else { return BTreeSet::new() };
+        roster.known().borrow().keys().map(|name| name.namespace.clone()).collect()
     }
 }
 

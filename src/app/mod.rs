@@ -1,5 +1,7 @@
 //! Builds the parts, wires them, and shuts them down in order. The only room that sees all others.
 
+mod access;
+mod change_access;
 mod config;
 mod data;
 mod demo;
@@ -10,6 +12,8 @@ mod parts;
 mod serve;
 mod snapshot;
 
+pub use access::AccessConfig;
+pub use config::Configuration;
 pub use parts::{App, Sources};
 
 use std::io::{ErrorKind, Write};

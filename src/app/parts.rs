@@ -10,7 +10,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{config::Configuration, fleet_view::JoinedFleet, health};
+use super::{
+    access::{ClusterAccess, Places},
+    change_access::ClusterChangeAccess,
+    config::Configuration,
+    fleet_view::JoinedFleet,
+    health,
+};
 use crate::{
     answer::{Budget, Sealer},
     audit::Audit,
@@ -23,6 +29,7 @@ use crate::{
     },
     gateway::Gateway,
     mcp::{self, Face, HttpSettings},
+    metrics::Backend,
     operator::{Operator, OperatorSettings},
     tools::{self, Parts},
 };
@@ -67,9 +74,15 @@ impl App {
     /// When a folder cannot be used or the configuration does not hold together.
     pub fn assemble(sources: Sources, configuration: Configuration) -> anyhow::Result<Self> {
         let Sources { cluster, live, namespaces, servers, operator, data, cursor_key } = sources;
-        let Configuration { answers, changes } = configuration;
+        // Who comes in is decided at the door.
+        let Configuration { answers, changes, identity: _, access, metrics } = configuration;
         let audit = Audit::open(&data)?;
-        let changes = ChangeRequests::new(changes, &data, audit.clone())?;
+        let (reader, own_namespace) = match &cluster {
+            Ok(connection) => (connection.reader.clone(), connection.namespace.clone()),
+            Err(why) => (Reader::absent(why), "default".to_owned()),
+        };
+        let of_changes = Arc::new(ClusterChangeAccess(reader.clone()));
+        let changes = ChangeRequests::guarded(changes, &data, audit.clone(), of_changes)?;
         let view = Arc::new(JoinedFleet::default());
         let contexts = match &cluster {
             Ok(connection) => connection.contexts.clone(),
@@ -83,6 +96,7 @@ impl App {
         let toolbox = tools::standard(Parts {
             contexts,
             fleet: Some(view.clone()),
+            metrics: Backend::new(&metrics)?.map(|backend| Arc::new(backend) as Arc<dyn tools::Metrics>),
             changes: changes.is_configured().then(|| Arc::new(changes) as Arc<dyn tools::Changes>),
             budget: Budget::of(answers.budget),
             sealer,
@@ -102,7 +116,9 @@ impl App {
             _ => (None, None),
         };
         let ready = fleet.as_ref().map_or_else(|| watch::channel(true).1, Cluster::listed);
-        let face = Face::new(gateway.clone(), Arc::new(toolbox), audit.clone());
+        let places = Places { own: own_namespace, fleet: view };
+        let access = Arc::new(ClusterAccess::new(reader, places, access, &toolbox));
+        let face = Face::new(gateway.clone(), Arc::new(toolbox), audit.clone(), access);
         Ok(Self { face, gateway, audit, fleet, folder, operator, ready })
     }
 

@@ -12,8 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     config::Configuration,
-    data,
-    door::{self, Door},
+    data, door,
     parts::{App, Running, Sources},
 };
 use crate::{
@@ -32,7 +31,8 @@ pub(super) async fn serve(arguments: ServeArgs) -> anyhow::Result<()> {
 }
 
 async fn over_stdio(arguments: ServeArgs) -> anyhow::Result<()> {
-    let (sources, configuration) = sources(arguments, None).await?;
+    let configuration = Configuration::read(arguments.config.as_deref())?;
+    let sources = sources(arguments, None).await?;
     let app = App::assemble(sources, configuration)?;
     let face = app.face();
     let running = app.start();
@@ -49,13 +49,15 @@ pub(super) async fn over_http(
     address: SocketAddr,
     up: impl FnOnce(SocketAddr) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let door = arguments.door.clone();
-    let Door { auth, cursor_key } = door::door(&door, address)?;
+    let flags = arguments.door.clone();
+    let mut configuration = Configuration::read(arguments.config.as_deref())?;
+    let door = door::door(&flags, address, std::mem::take(&mut configuration.identity))?;
     let listener = bind(address, "--http").await?;
-    let health = bind(health_address(&door, address)?, "--health").await?;
-    let (sources, configuration) = sources(arguments, cursor_key).await?;
+    let health = bind(health_address(&flags, address)?, "--health").await?;
+    let sources = sources(arguments, door.cursor_key).await?;
+    let auth = door.auth(sources.live, sources.cluster.as_ref())?;
     let namespace = sources.cluster.as_ref().ok().filter(|cluster| cluster.in_cluster);
-    let admission = door::admission(&door, namespace.map(|cluster| cluster.namespace.as_str()))?;
+    let admission = door::admission(&flags, namespace.map(|cluster| cluster.namespace.as_str()))?;
     let app = App::assemble(sources, configuration)?;
     let router = app.router(HttpSettings { admission, auth, ..HttpSettings::default() });
     let health_router = app.health();
@@ -107,10 +109,7 @@ fn health_address(door: &DoorArgs, http: SocketAddr) -> anyhow::Result<SocketAdd
 }
 
 /// Turns the command line into what the process works on.
-async fn sources(
-    arguments: ServeArgs,
-    cursor_key: Option<[u8; 32]>,
-) -> anyhow::Result<(Sources, Configuration)> {
+async fn sources(arguments: ServeArgs, cursor_key: Option<[u8; 32]>) -> anyhow::Result<Sources> {
     let ServeArgs {
         http: _,
         door: _,
@@ -120,10 +119,9 @@ async fn sources(
         snapshot,
         servers,
         data,
-        config,
+        config: _,
         namespaces,
     } = arguments;
-    let configuration = Configuration::read(config.as_deref())?;
     let data = data::folder(data)?;
     let live = snapshot.is_none();
     let cluster = match snapshot {
@@ -143,7 +141,7 @@ async fn sources(
     };
     let operator = reconciling(operator, live, cluster.as_ref().ok())?;
     let operator = operator.map(|settings| OperatorSettings { namespaces: namespaces.clone(), ..settings });
-    Ok((Sources { cluster, live, namespaces, servers, operator, data, cursor_key }, configuration))
+    Ok(Sources { cluster, live, namespaces, servers, operator, data, cursor_key })
 }
 
 /// The operator's settings when this process reconciles.

@@ -2,9 +2,12 @@
 
 mod rights;
 
-pub use rights::{Need, Rights, Rule};
+pub use rights::{Need, Question, Rights, Rule};
 
 use std::collections::BTreeMap;
+
+/// The extra that differs with every token of the same service account (Kubernetes 1.30 and later).
+const TOKEN_NUMBER: &str = "authentication.kubernetes.io/credential-id";
 
 /// The one on whose behalf a request is answered. Made once, where the request comes in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -58,7 +61,47 @@ impl Caller {
         }
     }
 
+    /// Whether it is the same one, be it with a newer token: among the extras the API server puts the number of
+    /// each token.
+    pub fn is_the_same(&self, other: &Self) -> bool {
+        let Self { user, groups, extra, proof } = other;
+        let lasting = |extra: &BTreeMap<String, Vec<String>>| {
+            let kept = extra.iter().filter(|(key, _)| key.as_str() != TOKEN_NUMBER);
+            kept.map(|(key, values)| (key.clone(), values.clone())).collect::<Vec<_>>()
+        };
+        self.user == *user
+            && self.groups == *groups
+            && self.proof == *proof
+            && lasting(&self.extra) == lasting(extra)
+    }
+
+    /// The namespace of a service account; nothing for everybody else.
+    pub fn home(&self) -> Option<&str> {
+        let (namespace, _) = self.user.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+        (self.proof == Proof::TokenReview).then_some(namespace)
+    }
+
     fn named(user: &str, proof: Proof) -> Self {
         Self { user: user.to_owned(), groups: Vec::new(), extra: BTreeMap::new(), proof }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Caller;
+
+    #[test]
+    fn a_newer_token_makes_nobody_else() {
+        let with = |key: &str, value: &str| {
+            let mut caller = Caller::static_token();
+            caller.extra.insert(key.to_owned(), vec![value.to_owned()]);
+            caller
+        };
+        let (number, pod) =
+            ("authentication.kubernetes.io/credential-id", "authentication.kubernetes.io/pod-name");
+        assert!(with(number, "JTI=a").is_the_same(&with(number, "JTI=b")));
+        assert!(with(number, "JTI=a").is_the_same(&Caller::static_token()));
+        assert!(!with(pod, "a").is_the_same(&with(pod, "b")));
+        assert!(!Caller::static_token().is_the_same(&Caller::anonymous()));
     }
 }

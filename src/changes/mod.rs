@@ -26,7 +26,7 @@ mod shown;
 mod source;
 mod standing;
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use futures::future::BoxFuture;
 use tokio::sync::Mutex;
@@ -36,7 +36,7 @@ use crate::{
     audit::{Audit, Line},
     caller::Caller,
     redact,
-    tools::{Changes, Proposal},
+    tools::{ChangeAccess, Changes, Proposal},
 };
 
 use config::Repository;
@@ -66,6 +66,8 @@ struct Room {
     repositories: Vec<Place>,
     store: Store,
     audit: Audit,
+    /// Absent: everybody sees and proposes everything.
+    access: Option<Arc<dyn ChangeAccess>>,
 }
 
 struct Place {
@@ -75,11 +77,33 @@ struct Place {
 }
 
 impl ChangeRequests {
-    /// Keeps its records and working folders in `data/changes/`.
+    /// Keeps its records and working folders in `data/changes/`; everybody sees all of them.
     ///
     /// # Errors
     /// When the configuration does not hold together, or the folder cannot be made.
     pub fn new(config: ChangesConfig, data: &Path, audit: Audit) -> Result<Self, SetupError> {
+        Self::made(config, data, audit, None)
+    }
+
+    /// As [`Self::new`], but `access` says who sees and proposes what.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn guarded(
+        config: ChangesConfig,
+        data: &Path,
+        audit: Audit,
+        access: Arc<dyn ChangeAccess>,
+    ) -> Result<Self, SetupError> {
+        Self::made(config, data, audit, Some(access))
+    }
+
+    fn made(
+        config: ChangesConfig,
+        data: &Path,
+        audit: Audit,
+        access: Option<Arc<dyn ChangeAccess>>,
+    ) -> Result<Self, SetupError> {
         let repositories = config::check(config)?
             .into_iter()
             .map(|repository| Place { repository, turn: Mutex::new(()) })
@@ -87,7 +111,7 @@ impl ChangeRequests {
         let store = Store::open(data.join("changes"))?;
         git::sweep(store.folder())
             .map_err(|source| SetupError::Sweep { path: store.folder().display().to_string(), source })?;
-        Ok(Self(Arc::new(Room { repositories, store, audit })))
+        Ok(Self(Arc::new(Room { repositories, store, audit, access })))
     }
 
     /// Whether any repository is configured; without one the tools need not be listed.
@@ -110,20 +134,12 @@ impl Changes for ChangeRequests {
         })
     }
 
-    fn get<'a>(&'a self, _caller: &'a Caller, id: &'a str) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.0.get(id).await })
+    fn get<'a>(&'a self, caller: &'a Caller, id: &'a str) -> BoxFuture<'a, Answer> {
+        Box::pin(async move { self.0.get(caller, id).await.unwrap_or_else(Answer::error) })
     }
 
-    fn list<'a>(&'a self, _caller: &'a Caller) -> BoxFuture<'a, Answer> {
-        Box::pin(async move {
-            match self.0.store.list() {
-                Ok((records, broken)) => {
-                    let listed = &records[..records.len().min(message::LISTED)];
-                    message::list(listed, &self.0.standings(listed).await, records.len(), &broken)
-                }
-                Err(error) => Answer::error(sentence(&error)),
-            }
-        })
+    fn list<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, Answer> {
+        Box::pin(async move { self.0.list(caller).await.unwrap_or_else(Answer::error) })
     }
 }
 
@@ -145,6 +161,9 @@ impl Room {
     }
 
     async fn try_propose(&self, caller: &Caller, proposal: Proposal) -> Result<Answer, Problem> {
+        if let Some(access) = &self.access {
+            access.sees_object(caller, &proposal).await.map_err(Problem::Asked)?;
+        }
         let (intent, wanted) = Intent::parse(proposal).map_err(Problem::Asked)?;
         let desk = Desk { store: &self.store, audit: &self.audit, work: self.store.folder() };
         let place = self.choose(&desk, &intent.target, wanted.as_deref()).await?;
@@ -209,27 +228,60 @@ impl Room {
         standing::of(records, &repositories, self.store.folder()).await
     }
 
-    async fn get(&self, id: &str) -> Answer {
-        match self.store.get(id) {
-            Ok(Some(record)) => {
-                let standings = self.standings(std::slice::from_ref(&record)).await;
-                standings.first().map_or_else(
-                    || Answer::error("The change was not looked at: ask again."),
-                    |standing| message::one(&record, standing),
+    /// Those of these records that this caller may see: one's own, and others' where the access rules say so.
+    ///
+    /// # Errors
+    /// One sentence, when it cannot be found out.
+    async fn seen(&self, caller: &Caller, records: Vec<Record>) -> Result<Vec<Record>, String> {
+        let Some(access) = &self.access else { return Ok(records) };
+        let mut known: BTreeMap<Option<String>, bool> = BTreeMap::new();
+        let mut seen = Vec::new();
+        for record in records {
+            let namespace = record.namespace();
+            let is_seen = match known.get(&namespace.map(str::to_owned)) {
+                _ if record.requested_by == caller.user => true,
+                Some(known) => *known,
+                None => {
+                    let answer = access.sees_others(caller, namespace).await?;
+                    known.insert(namespace.map(str::to_owned), answer);
+                    answer
+                }
+            };
+            if is_seen {
+                seen.push(record);
+            }
+        }
+        Ok(seen)
+    }
+
+    async fn list(&self, caller: &Caller) -> Result<Answer, String> {
+        let (records, broken) = self.store.list().map_err(|error| sentence(&error))?;
+        let records = self.seen(caller, records).await?;
+        let listed = &records[..records.len().min(message::LISTED)];
+        Ok(message::list(listed, &self.standings(listed).await, records.len(), &broken))
+    }
+
+    /// # Errors
+    /// One sentence; the same for a change that this caller may not see and for one that is not there.
+    async fn get(&self, caller: &Caller, id: &str) -> Result<Answer, String> {
+        let found = self.store.get(id).map_err(|error| sentence(&error))?;
+        if let Some(record) = self.seen(caller, found.into_iter().collect()).await?.pop() {
+            let standings = self.standings(std::slice::from_ref(&record)).await;
+            let standing = standings.first().ok_or("The change was not looked at: ask again.")?;
+            return Ok(message::one(&record, standing));
+        }
+        let records = self.store.list().map(|(records, _)| records).unwrap_or_default();
+        let known = self.seen(caller, records).await?;
+        let known: Vec<_> = known.iter().take(5).map(|record| record.id.as_str()).collect();
+        Err(match known.as_slice() {
+            [] => format!("There is no change {id:?}: none has been proposed yet."),
+            known => {
+                format!(
+                    "There is no change {id:?}; the newest are {}. list_changes shows all.",
+                    known.join(", ")
                 )
             }
-            Ok(None) => Answer::error(match self.store.list() {
-                Ok((records, _)) if !records.is_empty() => {
-                    let known: Vec<_> = records.iter().take(5).map(|record| record.id.as_str()).collect();
-                    format!(
-                        "There is no change {id:?}; the newest are {}. list_changes shows all.",
-                        known.join(", ")
-                    )
-                }
-                _ => format!("There is no change {id:?}: none has been proposed yet."),
-            }),
-            Err(error) => Answer::error(sentence(&error)),
-        }
+        })
     }
 }
 

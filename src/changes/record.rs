@@ -60,6 +60,12 @@ pub(super) struct EditRecord {
 }
 
 impl Record {
+    /// The namespace of the object.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        let (_, name) = self.target.split_once(' ')?;
+        name.split_once('/').map(|(namespace, _)| namespace)
+    }
+
     /// What a tool answers beside the text.
     pub(super) fn structured(&self) -> Value {
         let Self {

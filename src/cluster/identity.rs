@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 
-use crate::caller::{Caller, Proof};
+use crate::{
+    caller::{Caller, Proof},
+    redact::shown,
+};
 
 /// The shipped admission policy refuses what carries this extra and would store or act.
 const VIA: &str = "impersonate-extra-pilothouse.dev%2fvia";
+const VIA_KEY: &str = "pilothouse.dev/via";
 const SERVICE_ACCOUNTS: &str = "system:serviceaccount:";
 
 /// Headers that every request of a reader carries; none when it reads as whoever its client is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Identity {
     headers: Arc<[(HeaderName, HeaderValue)]>,
 }
@@ -29,7 +33,7 @@ impl Identity {
     pub(super) fn service_account(namespace: &str, name: &str) -> Result<Self, String> {
         Self::from(vec![(
             HeaderName::from_static("impersonate-user"),
-            text(&format!("{SERVICE_ACCOUNTS}{namespace}:{name}"))?,
+            exact(&format!("{SERVICE_ACCOUNTS}{namespace}:{name}"))?,
         )])
     }
 
@@ -39,29 +43,34 @@ impl Identity {
     /// A reason, when the caller is one that must not be impersonated, or something of it cannot stand in a header.
     pub(super) fn of(caller: &Caller) -> Result<Self, String> {
         let Caller { user, groups, extra, proof } = caller;
-        let is_reviewed = *proof == Proof::TokenReview && user.starts_with(SERVICE_ACCOUNTS);
-        if user.starts_with("system:") && !is_reviewed {
-            return Err(format!("`{user}` is a name of the system and not of a person or service account"));
+        let home = caller.home();
+        if user.starts_with("system:") && home.is_none() {
+            return Err(format!(
+                "`{}` is a name of the system and not of a person or service account",
+                shown(user)
+            ));
         }
-        let mut headers = vec![(HeaderName::from_static("impersonate-user"), text(user)?)];
+        let mut headers = vec![(HeaderName::from_static("impersonate-user"), exact(user)?)];
         for group in groups {
-            // The API server adds these by itself.
-            let is_implied = group == "system:authenticated"
-                || (is_reviewed && group.starts_with("system:serviceaccounts"));
-            if is_implied {
+            if is_implied(group, home) {
                 continue;
             }
             if group.starts_with("system:") {
-                return Err(format!("`{group}` is a group of the system"));
+                return Err(format!("`{}` is a group of the system", shown(group)));
             }
-            headers.push((HeaderName::from_static("impersonate-group"), text(group)?));
+            // Given any group, the API server no longer adds those of the service account.
+            if *proof == Proof::TokenReview && home.is_some() {
+                return Err(format!("a service account is not in the group `{}`", shown(group)));
+            }
+            headers.push((HeaderName::from_static("impersonate-group"), exact(group)?));
         }
         for (key, values) in extra {
-            let key: String = url::form_urlencoded::byte_serialize(key.to_lowercase().as_bytes()).collect();
-            let name = HeaderName::from_bytes(format!("impersonate-extra-{key}").to_lowercase().as_bytes())
-                .map_err(|_| format!("the extra `{key}` cannot be passed on"))?;
+            let name = extra_header(key)?;
+            if values.is_empty() {
+                return Err(format!("the extra `{}` has no value", shown(key)));
+            }
             for value in values {
-                headers.push((name.clone(), text(value)?));
+                headers.push((name.clone(), exact(value)?));
             }
         }
         Self::from(headers)
@@ -77,9 +86,41 @@ impl Identity {
     }
 }
 
-fn text(value: &str) -> Result<HeaderValue, String> {
-    HeaderValue::from_str(value)
-        .map_err(|_| format!("`{}` cannot stand in a header", crate::redact::shown(value)))
+/// Whether the API server adds this group by itself.
+fn is_implied(group: &str, home: Option<&str>) -> bool {
+    let of_account =
+        |home| group == "system:serviceaccounts" || group == format!("system:serviceaccounts:{home}");
+    group == "system:authenticated" || home.is_some_and(of_account)
+}
+
+/// The header of an extra. The API server takes its name in lower case and undoes the escapes.
+fn extra_header(key: &str) -> Result<HeaderName, String> {
+    let refused = |why: &str| Err(format!("the extra `{}` {why}", shown(key)));
+    if key.chars().any(char::is_uppercase) {
+        return refused("has capital letters, which the API server would not get");
+    }
+    if key == VIA_KEY {
+        return refused("is pilothouse's own");
+    }
+    let mut name = "impersonate-extra-".to_owned();
+    for byte in key.bytes() {
+        if byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte) {
+            name.push(char::from(byte));
+        } else {
+            name.push_str(&format!("%{byte:02x}"));
+        }
+    }
+    HeaderName::from_bytes(name.as_bytes()).or_else(|_| refused("cannot be passed on"))
+}
+
+/// The text as a header's value, which the API server must read as it stands.
+fn exact(value: &str) -> Result<HeaderValue, String> {
+    // Blanks at the ends are taken away on the way, and nothing is nobody.
+    if value.is_empty() || value.trim() != value {
+        return Err(format!("`{}` is empty or has blanks at its ends", shown(value)));
+    }
+    HeaderValue::from_bytes(value.as_bytes())
+        .map_err(|_| format!("`{}` cannot stand in a header", shown(value)))
 }
 
 #[cfg(test)]
@@ -96,20 +137,24 @@ mod tests {
     }
 
     fn headers(identity: &Identity) -> Vec<String> {
-        identity.headers().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
+        identity
+            .headers()
+            .map(|(name, value)| format!("{name}: {}", str::from_utf8(value.as_bytes()).unwrap()))
+            .collect()
     }
 
     #[test]
     fn a_person_is_named_with_groups_and_extras() {
         let mut ann = caller("ann", &["team-a", "system:authenticated"], Proof::Oidc);
-        ann.extra.insert("example.org/Team".into(), vec!["a".into()]);
+        ann.extra.insert("example.org/team name".into(), vec!["Ä b".into(), "c".into()]);
         let identity = Identity::of(&ann).unwrap();
         assert_eq!(
             headers(&identity),
             [
                 "impersonate-user: ann",
                 "impersonate-group: team-a",
-                "impersonate-extra-example.org%2fteam: a",
+                "impersonate-extra-example.org%2fteam%20name: Ä b",
+                "impersonate-extra-example.org%2fteam%20name: c",
                 "impersonate-extra-pilothouse.dev%2fvia: reader",
             ]
         );
@@ -120,7 +165,26 @@ mod tests {
         assert!(Identity::of(&caller("system:admin", &[], Proof::Oidc)).is_err());
         assert!(Identity::of(&caller("system:serviceaccount:a:b", &[], Proof::Oidc)).is_err());
         assert!(Identity::of(&caller("ann", &["system:masters"], Proof::MappedToken)).is_err());
+        assert!(Identity::of(&caller("ann", &["system:serviceaccounts:a"], Proof::Oidc)).is_err());
+        let other = caller("system:serviceaccount:a:b", &["system:serviceaccounts:c"], Proof::TokenReview);
+        assert!(Identity::of(&other).is_err());
         let reviewed = caller("system:serviceaccount:a:b", &["system:serviceaccounts:a"], Proof::TokenReview);
         assert_eq!(headers(&Identity::of(&reviewed).unwrap()).len(), 2);
+    }
+
+    #[test]
+    fn what_would_change_on_the_way_is_refused() {
+        for (key, values) in [
+            ("example.org/Team", vec!["a"]),
+            ("example.org/team", vec![" a"]),
+            ("example.org/team", vec![]),
+            ("example.org/team", vec!["a\nb"]),
+            ("pilothouse.dev/via", vec!["reader"]),
+        ] {
+            let mut ann = caller("ann", &[], Proof::Oidc);
+            ann.extra.insert(key.into(), values.iter().map(|value| (*value).to_owned()).collect());
+            assert!(Identity::of(&ann).is_err(), "{key} {values:?}");
+        }
+        assert!(Identity::of(&caller("", &[], Proof::Oidc)).is_err());
     }
 }

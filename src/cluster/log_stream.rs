@@ -1,17 +1,76 @@
-//! A container's log line by line, as it comes: however long it is, a line is what is held of it.
+//! A container's log, whole or line by line as it comes: however long it is, a line is then what is held of it.
 
 use std::{pin::Pin, time::Duration};
 
+use http::Method;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use kube::client::Body;
 
-use super::{ReadError, error::reason};
+use super::{ReadError, Reader, Resource, error::reason, reader::query};
 
 /// Of a line; what is longer is cut, and only counted.
 const LONGEST_LINE: usize = 16 << 10;
 /// A log that was begun and then stays silent for so long is given up.
 const SILENCE: Duration = Duration::from_secs(10);
+
+/// Which part of one container's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogRequest {
+    pub container: Option<String>,
+    /// The container before its last restart.
+    pub previous: bool,
+    pub tail_lines: Option<usize>,
+    pub since_seconds: Option<u64>,
+    /// Whole seconds count.
+    pub since_time: Option<Timestamp>,
+    /// The API server counts these from the start, not the end: give `tail_lines` too.
+    pub limit_bytes: Option<usize>,
+    pub timestamps: bool,
+}
+
+impl Reader {
+    /// A part of a container's log; bytes that are not UTF-8 are replaced.
+    ///
+    /// # Errors
+    /// See [`ReadError`]; a container that has not started answers [`ReadError::Refused`] with 400.
+    pub async fn log(&self, namespace: &str, pod: &str, request: &LogRequest) -> Result<String, ReadError> {
+        let body = self.read(&log_path(namespace, pod, request)?, "*/*").await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// As [`Self::log`], line by line: for logs of any length.
+    ///
+    /// # Errors
+    /// See [`Self::log`]; the log may break off later, see [`LogStream::next`].
+    pub async fn log_lines(
+        &self,
+        namespace: &str,
+        pod: &str,
+        request: &LogRequest,
+    ) -> Result<LogStream, ReadError> {
+        let path = log_path(namespace, pod, request)?;
+        let response = self.open(Method::GET, &path, "*/*", Vec::new()).await?;
+        Ok(LogStream::new(response.into_body(), request.timestamps, self.server()))
+    }
+}
+
+fn log_path(namespace: &str, pod: &str, request: &LogRequest) -> Result<String, ReadError> {
+    let LogRequest { container, previous, tail_lines, since_seconds, since_time, limit_bytes, timestamps } =
+        request;
+    let pods =
+        Resource { version: "v1".into(), plural: "pods".into(), namespaced: true, ..Resource::default() };
+    let query = query(&[
+        ("container", container.clone()),
+        ("tailLines", tail_lines.map(|lines| lines.to_string())),
+        ("sinceSeconds", since_seconds.map(|seconds| seconds.to_string())),
+        ("sinceTime", since_time.map(|time| format!("{time:.0}"))),
+        ("limitBytes", limit_bytes.map(|bytes| bytes.to_string())),
+        ("previous", previous.then(|| "true".to_owned())),
+        ("timestamps", timestamps.then(|| "true".to_owned())),
+    ]);
+    Ok(format!("{}/log?{query}", pods.path(Some(namespace), Some(pod))?))
+}
 
 /// An open log. Dropping it ends the request.
 pub struct LogStream {

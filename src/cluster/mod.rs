@@ -3,6 +3,7 @@
 //! [`connect`] gives a [`Connection`]; its [`Reader`] is all that tools get. A recorded cluster
 //! ([`recorded::open`]) is a `Connection` like any other.
 
+pub mod access;
 mod connect;
 mod contexts;
 mod discovery;
@@ -16,11 +17,13 @@ pub mod recorded;
 mod resource;
 mod selector;
 mod snapshot;
+mod watch;
 
 pub use connect::{ConnectError, ConnectOptions, Connection, connect};
 pub use contexts::Contexts;
 pub use discovery::{Kinds, Unresolved};
 pub use error::ReadError;
-pub use log_stream::{LogLine, LogStream};
-pub use reader::{ListHead, ListRequest, LogRequest, Reader};
+pub use log_stream::{LogLine, LogRequest, LogStream};
+pub use reader::{ListHead, ListRequest, Reader};
 pub use resource::Resource;
+pub use watch::Change;

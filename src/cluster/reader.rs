@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, header};
+use http::{Method, Request, header};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use kube::{Client, client::Body};
@@ -17,7 +17,8 @@ use tokio::sync::Mutex;
 use url::form_urlencoded::Serializer;
 
 use super::{
-    Kinds, LogStream, ReadError, Resource,
+    Kinds, ReadError, Resource,
+    access::Reviews,
     discovery::{self, Discovered},
     guard,
     identity::Identity,
@@ -28,10 +29,20 @@ use crate::caller::Caller;
 const DEADLINE: Duration = Duration::from_secs(10);
 /// How long a known list of kinds is used; a new CRD is seen after this at the latest.
 const KINDS_FRESH: Duration = Duration::from_secs(60);
+/// Those who waited for an answer that did not come do not each wait again.
+const FAILURE_FRESH: Duration = Duration::from_secs(2);
 /// Objects of one request of a list.
 const PAGE: usize = 500;
+/// Of a page; where its objects are so large that it has more, it is asked for again with fewer.
+const LARGEST_PAGE: usize = 8 << 20;
+const FEWER: usize = 8;
 /// No object, page of objects or piece of log is larger; what is, is not read to its end.
 const LARGEST_ANSWER: usize = 64 << 20;
+/// Of a refusal only a sentence is told.
+const LARGEST_REFUSAL: usize = 1 << 20;
+
+/// By this the API server's audit log tells the reads of tools from what the operator does.
+const USER_AGENT: &str = concat!("pilothouse-reader/", env!("CARGO_PKG_VERSION"));
 
 /// Reads a cluster. Cheap to clone; clones share connections and what is known of the kinds.
 #[derive(Clone)]
@@ -49,7 +60,14 @@ struct Inner {
     server: String,
     /// When it is a recorded cluster.
     recording: Option<Recording>,
-    kinds: Mutex<Option<(Instant, Arc<Kinds>)>>,
+    kinds: Mutex<Option<Asked>>,
+    reviews: Reviews,
+}
+
+/// What the API server said when it was last asked for its kinds.
+struct Asked {
+    at: Instant,
+    answer: Result<Arc<Kinds>, ReadError>,
 }
 
 /// What a recorded cluster is beside its objects.
@@ -59,6 +77,9 @@ pub(super) struct Recording {
     /// [`Resource::id`] of the kinds it does not hold.
     pub(super) left_out: BTreeSet<String>,
 }
+
+/// Servers of aggregated APIs that do not know it send whole objects.
+const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
 /// Which objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,21 +99,6 @@ pub struct ListHead {
     pub resource_version: String,
     #[serde(rename = "continue")]
     continue_: String,
-}
-
-/// Which part of one container's log.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LogRequest {
-    pub container: Option<String>,
-    /// The container before its last restart.
-    pub previous: bool,
-    pub tail_lines: Option<usize>,
-    pub since_seconds: Option<u64>,
-    /// Whole seconds count.
-    pub since_time: Option<Timestamp>,
-    /// The API server counts these from the start, not the end: give `tail_lines` too.
-    pub limit_bytes: Option<usize>,
-    pub timestamps: bool,
 }
 
 impl Reader {
@@ -123,7 +129,8 @@ impl Reader {
         recording: Option<Recording>,
     ) -> Self {
         let (server, base) = (server.to_owned(), identity.clone());
-        Self { inner: Arc::new(Inner { client, base, server, recording, kinds: Mutex::default() }), identity }
+        let (kinds, reviews) = (Mutex::default(), Reviews::default());
+        Self { inner: Arc::new(Inner { client, base, server, recording, kinds, reviews }), identity }
     }
 
     /// The reader to answer this caller with: over the same connections, with the caller's own rights where the
@@ -142,6 +149,14 @@ impl Reader {
     /// What everybody may read, read as the process does.
     fn shared(&self) -> Self {
         Self { inner: self.inner.clone(), identity: self.inner.base.clone() }
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub(super) fn reviews(&self) -> &Reviews {
+        &self.inner.reviews
     }
 
     /// For messages: the address, or the recording's folder.
@@ -184,8 +199,8 @@ impl Reader {
         serde_json::from_slice(&body).map_err(|error| self.garbled(&path, &error))
     }
 
-    /// Gives `each` every object of the list, page by page; only one page is held at a time. All pages show one
-    /// version of the cluster's state, whose name is returned.
+    /// Gives `each` every object of the list, page by page; only one page is held at a time, and of large objects a
+    /// page has few. All pages show one version of the cluster's state, whose name is returned.
     ///
     /// # Errors
     /// [`ReadError::Gone`] when that version is no longer kept; see [`ReadError`].
@@ -193,6 +208,29 @@ impl Reader {
         &self,
         resource: &Resource,
         request: &ListRequest,
+        each: impl FnMut(&RawValue) + Send,
+    ) -> Result<String, ReadError> {
+        self.list_as(resource, request, "application/json", each).await
+    }
+
+    /// As [`Reader::list`], but of each object only its metadata is sent.
+    ///
+    /// # Errors
+    /// As [`Reader::list`].
+    pub async fn list_metadata(
+        &self,
+        resource: &Resource,
+        request: &ListRequest,
+        each: impl FnMut(&RawValue) + Send,
+    ) -> Result<String, ReadError> {
+        self.list_as(resource, request, METADATA, each).await
+    }
+
+    async fn list_as(
+        &self,
+        resource: &Resource,
+        request: &ListRequest,
+        accept: &str,
         mut each: impl FnMut(&RawValue) + Send,
     ) -> Result<String, ReadError> {
         let ListRequest { namespace, labels, fields, at } = request;
@@ -200,18 +238,31 @@ impl Reader {
         let path = resource.path(namespace.as_deref(), None)?;
         let mut version = at.clone().unwrap_or_default();
         let mut next = String::new();
+        let mut objects = PAGE;
         loop {
             // A continuation carries its version in itself.
             let at = at.as_ref().filter(|_| next.is_empty());
             let query = query(&[
-                ("limit", Some(PAGE.to_string())),
+                ("limit", Some(objects.to_string())),
                 ("labelSelector", labels.clone()),
                 ("fieldSelector", fields.clone()),
-                ("continue", Some(next).filter(|next| !next.is_empty())),
+                ("continue", Some(next.clone()).filter(|next| !next.is_empty())),
                 ("resourceVersion", at.cloned()),
                 ("resourceVersionMatch", at.map(|_| "Exact".to_owned())),
             ]);
-            let body = self.read(&format!("{path}?{query}"), "application/json").await?;
+            let largest = if objects == 1 { LARGEST_ANSWER } else { LARGEST_PAGE };
+            let uri = format!("{path}?{query}");
+            let body = match self.send_within(Method::GET, &uri, accept, Vec::new(), largest).await {
+                Ok(body) => body,
+                Err(ReadError::TooLarge { .. }) if objects > 1 => {
+                    objects = (objects / FEWER).max(1);
+                    continue;
+                }
+                Err(ReadError::Forbidden { .. }) if resource.namespaced && namespace.is_none() => {
+                    return Err(ReadError::everywhere(&resource.id()));
+                }
+                Err(error) => return Err(error),
+            };
             let head = page(&body, &mut each).map_err(|error| self.garbled(&path, &error))?;
             if version.is_empty() {
                 version = head.resource_version;
@@ -253,37 +304,6 @@ impl Reader {
         Ok(names)
     }
 
-    /// A part of a container's log; bytes that are not UTF-8 are replaced.
-    ///
-    /// # Errors
-    /// See [`ReadError`]; a container that has not started answers [`ReadError::Refused`] with 400.
-    pub async fn log(&self, namespace: &str, pod: &str, request: &LogRequest) -> Result<String, ReadError> {
-        let body = self.read(&log_path(namespace, pod, request)?, "*/*").await?;
-        Ok(String::from_utf8_lossy(&body).into_owned())
-    }
-
-    /// As [`Self::log`], line by line: for logs of any length.
-    ///
-    /// # Errors
-    /// See [`Self::log`]; the log may break off later, see [`LogStream::next`].
-    pub async fn log_lines(
-        &self,
-        namespace: &str,
-        pod: &str,
-        request: &LogRequest,
-    ) -> Result<LogStream, ReadError> {
-        let path = log_path(namespace, pod, request)?;
-        let opened = async {
-            let response = self.open(Method::GET, &path, "*/*", Vec::new()).await?;
-            if response.status().is_success() {
-                return Ok(LogStream::new(response.into_body(), request.timestamps, self.server()));
-            }
-            let status = response.status();
-            Err(ReadError::of_status(status, &self.whole(response).await?, self.server()))
-        };
-        self.in_time(opened).await
-    }
-
     /// Asks for an access, rules or token review, which stores nothing. `path` is for example
     /// `/apis/authorization.k8s.io/v1/selfsubjectaccessreviews`.
     ///
@@ -310,23 +330,34 @@ impl Reader {
         Ok(git_version)
     }
 
-    /// All kinds; known for a minute.
+    /// All kinds; known for a minute. When they cannot be asked for again, those known before are used on.
     ///
     /// # Errors
     /// See [`ReadError`].
     pub async fn kinds(&self) -> Result<Arc<Kinds>, ReadError> {
-        // Held while asking: callers that come meanwhile wait for the one answer.
+        // Held while asking: callers that come meanwhile wait for the one answer, a failure too.
         let mut known = self.inner.kinds.lock().await;
-        if let Some((asked, kinds)) = known.as_ref()
-            && asked.elapsed() < KINDS_FRESH
+        if let Some(Asked { at, answer }) = known.as_ref()
+            && at.elapsed() < if answer.is_ok() { KINDS_FRESH } else { FAILURE_FRESH }
         {
-            return Ok(kinds.clone());
+            return answer.clone();
         }
-        let shared = self.shared();
-        let (core, groups) = futures::try_join!(shared.discover("/api"), shared.discover("/apis"))?;
-        let kinds = Arc::new(Kinds::of(core.into_iter().chain(groups).collect()));
-        *known = Some((Instant::now(), kinds.clone()));
-        Ok(kinds)
+        let before = known.take().and_then(|asked| asked.answer.ok());
+        let answer = match (self.shared().discovered().await, before) {
+            (Ok(kinds), _) => Ok(kinds),
+            (Err(error), Some(before)) => {
+                tracing::warn!(%error, "the kinds of the cluster cannot be asked for: those of before are used");
+                Ok(before)
+            }
+            (Err(error), None) => Err(error),
+        };
+        *known = Some(Asked { at: Instant::now(), answer: answer.clone() });
+        answer
+    }
+
+    async fn discovered(&self) -> Result<Arc<Kinds>, ReadError> {
+        let (core, groups) = futures::try_join!(self.discover("/api"), self.discover("/apis"))?;
+        Ok(Arc::new(Kinds::of(core.into_iter().chain(groups).collect())))
     }
 
     async fn discover(&self, path: &str) -> Result<Vec<Resource>, ReadError> {
@@ -358,38 +389,54 @@ impl Reader {
     }
 
     async fn send(&self, method: Method, uri: &str, accept: &str, body: Vec<u8>) -> Result<Bytes, ReadError> {
-        let answer = async {
-            let response = self.open(method, uri, accept, body).await?;
-            let status = response.status();
-            let body = self.whole(response).await?;
-            if status.is_success() {
-                Ok(body)
-            } else {
-                Err(ReadError::of_status(status, &body, self.server()))
-            }
-        };
-        self.in_time(answer).await
+        self.send_within(method, uri, accept, body, LARGEST_ANSWER).await
     }
 
-    async fn in_time<T>(&self, answer: impl Future<Output = Result<T, ReadError>>) -> Result<T, ReadError> {
-        let late = |_| ReadError::Timeout { server: self.server().to_owned(), seconds: DEADLINE.as_secs() };
-        tokio::time::timeout(DEADLINE, answer).await.map_err(late)?
-    }
-
-    /// The one door: whatever is not a read stops here. Answers with the head; the body is still to be read.
-    async fn open(
+    async fn send_within(
         &self,
         method: Method,
         uri: &str,
         accept: &str,
         body: Vec<u8>,
-    ) -> Result<Response<Body>, ReadError> {
+        largest: usize,
+    ) -> Result<Bytes, ReadError> {
+        let server = &self.inner.server;
+        let answer = async {
+            let response = self.open(method, uri, accept, body).await?;
+            let body = http_body_util::Limited::new(response.into_body(), largest).collect().await;
+            let body = body.map_err(|error| {
+                if error.is::<http_body_util::LengthLimitError>() {
+                    let path = uri.split('?').next().unwrap_or_default().to_owned();
+                    return ReadError::TooLarge { server: server.clone(), path, megabytes: largest >> 20 };
+                }
+                ReadError::Unreachable {
+                    server: server.clone(),
+                    reason: super::error::reason(error.as_ref()),
+                }
+            })?;
+            Ok(body.to_bytes())
+        };
+        tokio::time::timeout(DEADLINE, answer)
+            .await
+            .map_err(|_| ReadError::Timeout { server: server.clone(), seconds: DEADLINE.as_secs() })?
+    }
+
+    /// The one door: whatever is not a read stops here. The answer's body is still to be read, in the caller's own
+    /// time.
+    pub(super) async fn open(
+        &self,
+        method: Method,
+        uri: &str,
+        accept: &str,
+        body: Vec<u8>,
+    ) -> Result<http::Response<Body>, ReadError> {
         let client = self.inner.client.as_ref().map_err(|why| ReadError::NoCluster(why.clone()))?;
         let path = uri.split('?').next().unwrap_or_default();
         if !guard::is_read(&method, path) {
             return Err(ReadError::NotARead(format!("{method} {path}")));
         }
         let mut request = Request::builder().method(method).uri(uri).header(header::ACCEPT, accept);
+        request = request.header(header::USER_AGENT, USER_AGENT);
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
@@ -397,16 +444,21 @@ impl Reader {
             request = request.header(name, value);
         }
         let request = request.body(Body::from(body)).map_err(|error| self.garbled(path, &error))?;
-        client.send(request).await.map_err(|error| ReadError::of_client(&error, self.server()))
-    }
-
-    async fn whole(&self, response: Response<Body>) -> Result<Bytes, ReadError> {
-        let body = http_body_util::Limited::new(response.into_body(), LARGEST_ANSWER).collect().await;
-        let body = body.map_err(|error| ReadError::Unreachable {
-            server: self.server().to_owned(),
-            reason: super::error::reason(error.as_ref()),
-        })?;
-        Ok(body.to_bytes())
+        let server = &self.inner.server;
+        let answer = async {
+            let response =
+                client.send(request).await.map_err(|error| ReadError::of_client(&error, server))?;
+            let status = response.status();
+            if status.is_success() {
+                return Ok(response);
+            }
+            let body = http_body_util::Limited::new(response.into_body(), LARGEST_REFUSAL);
+            let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            Err(ReadError::of_status(status, &body, server))
+        };
+        tokio::time::timeout(DEADLINE, answer)
+            .await
+            .map_err(|_| ReadError::Timeout { server: server.clone(), seconds: DEADLINE.as_secs() })?
     }
 
     fn garbled(&self, path: &str, error: &dyn std::fmt::Display) -> ReadError {
@@ -424,24 +476,7 @@ impl std::fmt::Debug for Reader {
     }
 }
 
-fn log_path(namespace: &str, pod: &str, request: &LogRequest) -> Result<String, ReadError> {
-    let LogRequest { container, previous, tail_lines, since_seconds, since_time, limit_bytes, timestamps } =
-        request;
-    let pods =
-        Resource { version: "v1".into(), plural: "pods".into(), namespaced: true, ..Resource::default() };
-    let query = query(&[
-        ("container", container.clone()),
-        ("tailLines", tail_lines.map(|lines| lines.to_string())),
-        ("sinceSeconds", since_seconds.map(|seconds| seconds.to_string())),
-        ("sinceTime", since_time.map(|time| format!("{time:.0}"))),
-        ("limitBytes", limit_bytes.map(|bytes| bytes.to_string())),
-        ("previous", previous.then(|| "true".to_owned())),
-        ("timestamps", timestamps.then(|| "true".to_owned())),
-    ]);
-    Ok(format!("{}/log?{query}", pods.path(Some(namespace), Some(pod))?))
-}
-
-fn query(pairs: &[(&str, Option<String>)]) -> String {
+pub(super) fn query(pairs: &[(&str, Option<String>)]) -> String {
     let given = pairs.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
     Serializer::new(String::new()).extend_pairs(given).finish()
 }

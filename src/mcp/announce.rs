@@ -7,8 +7,57 @@ use rmcp::{RoleServer, service::Peer, service::SubscriptionSink};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::view::{Fingerprint, View};
+use super::{
+    access::{Access, Look},
+    view::{Fingerprint, View},
+};
 use crate::{caller::Caller, gateway::Catalogue};
+
+/// The catalogues as they come, and what each caller may see of them.
+#[derive(Clone)]
+pub(super) struct Outlook {
+    pub(super) catalogues: watch::Receiver<Arc<Catalogue>>,
+    pub(super) access: Arc<dyn Access>,
+}
+
+impl Outlook {
+    /// What the caller sees of the catalogue of this moment; nothing when that cannot be found out.
+    async fn look(&mut self, caller: &Caller) -> Option<Fingerprint> {
+        let catalogue = self.catalogues.borrow_and_update().clone();
+        self.look_at(catalogue, caller).await
+    }
+
+    async fn look_at(&self, catalogue: Arc<Catalogue>, caller: &Caller) -> Option<Fingerprint> {
+        match self.access.sight(caller, &catalogue, Look::Listening).await {
+            Ok(sight) => Some(View::of(catalogue, sight).fingerprint()),
+            Err(why) => {
+                tracing::warn!(caller = caller.user, why, "a listener is not told of changes for now");
+                None
+            }
+        }
+    }
+
+    /// Returns when there may be something new: the catalogue changed, or it is time to look at the caller's rights
+    /// again. `false` when no catalogue will follow.
+    async fn news(&mut self, caller: &Caller) -> bool {
+        let again = async {
+            if !caller.is_impersonated() {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(self.access.renewal()).await;
+        };
+        tokio::select! {
+            changed = self.catalogues.changed() => {
+                if changed.is_err() {
+                    return false;
+                }
+                tokio::time::sleep(TOGETHER).await;
+            }
+            () = again => {}
+        }
+        true
+    }
+}
 
 /// Changes this close together are told once.
 const TOGETHER: Duration = Duration::from_millis(50);
@@ -37,29 +86,23 @@ fn changed(before: Fingerprint, now: Fingerprint) -> impl Iterator<Item = List> 
     .filter_map(|(changed, list)| changed.then_some(list))
 }
 
-/// What the client sees at this moment.
-fn look(catalogues: &mut watch::Receiver<Arc<Catalogue>>, caller: &Caller) -> Fingerprint {
-    View::of(catalogues.borrow_and_update().clone(), caller).fingerprint()
-}
-
-/// `told` is what the client knows already.
+/// `told` is what the client knows already; unknown, the first look is only remembered.
 async fn watch(
-    mut catalogues: watch::Receiver<Arc<Catalogue>>,
-    mut told: Fingerprint,
+    mut outlook: Outlook,
+    mut told: Option<Fingerprint>,
     caller: &Caller,
     listener: &impl Listener,
     end: impl Future<Output = ()>,
 ) {
     let telling = async {
-        while catalogues.changed().await.is_ok() {
-            tokio::time::sleep(TOGETHER).await;
-            let now = look(&mut catalogues, caller);
-            for list in changed(told, now) {
+        while outlook.news(caller).await {
+            let Some(now) = outlook.look(caller).await else { continue };
+            for list in told.into_iter().flat_map(|told| changed(told, now)) {
                 if !listener.tell(list).await {
                     return;
                 }
             }
-            told = now;
+            told = Some(now);
         }
         // No catalogue will follow; the subscription stays open all the same.
         std::future::pending().await
@@ -82,16 +125,19 @@ impl Listener for Session {
     }
 }
 
-/// Tells a legacy session until it ends. The first look is taken here, not when the future first runs: the client
-/// may list in between.
+/// Tells a legacy session until it ends. The first catalogue is taken here, not when the future first runs: the
+/// client may list in between.
 pub(super) fn to_session(
-    mut catalogues: watch::Receiver<Arc<Catalogue>>,
+    mut outlook: Outlook,
     caller: Caller,
     peer: Peer<RoleServer>,
     ended: CancellationToken,
 ) -> impl Future<Output = ()> + Send {
-    let told = look(&mut catalogues, &caller);
-    async move { watch(catalogues, told, &caller, &Session(peer), ended.cancelled()).await }
+    let first = outlook.catalogues.borrow_and_update().clone();
+    async move {
+        let told = outlook.look_at(first, &caller).await;
+        watch(outlook, told, &caller, &Session(peer), ended.cancelled()).await;
+    }
 }
 
 impl Listener for SubscriptionSink {
@@ -118,13 +164,13 @@ impl Listener for SubscriptionSink {
 
 /// Tells a modern subscription until `end`.
 pub(super) async fn to_subscription(
-    mut catalogues: watch::Receiver<Arc<Catalogue>>,
+    mut outlook: Outlook,
     caller: Caller,
     sink: &SubscriptionSink,
     end: impl Future<Output = ()>,
 ) {
-    let told = look(&mut catalogues, &caller);
-    watch(catalogues, told, &caller, sink, end).await;
+    let told = outlook.look(&caller).await;
+    watch(outlook, told, &caller, sink, end).await;
 }
 
 #[cfg(test)]
@@ -137,10 +183,11 @@ mod tests {
     use serde_json::json;
     use tokio::sync::{mpsc, watch as channel};
 
-    use super::{List, Listener, look, watch};
+    use super::{List, Listener, Outlook, watch};
     use crate::{
         caller::Caller,
         gateway::{Catalogue, Entry, Kind, Route, wire::text::raw},
+        mcp::access::Open,
     };
 
     struct Told(mpsc::UnboundedSender<List>);
@@ -162,11 +209,12 @@ mod tests {
 
     #[tokio::test]
     async fn each_change_of_the_view_is_told_once_and_an_equal_view_never() {
-        let (catalogues, mut receiver) = channel::channel(catalogue(&[(Kind::Tool, "a")]));
-        let first = look(&mut receiver, &Caller::process());
+        let (catalogues, receiver) = channel::channel(catalogue(&[(Kind::Tool, "a")]));
+        let mut outlook = Outlook { catalogues: receiver, access: Arc::new(Open) };
+        let first = outlook.look(&Caller::process()).await;
         let (sender, mut told) = mpsc::unbounded_channel();
         let telling = tokio::spawn(async move {
-            watch(receiver, first, &Caller::process(), &Told(sender), std::future::pending()).await;
+            watch(outlook, first, &Caller::process(), &Told(sender), std::future::pending()).await;
         });
         // The first view is read when the task first runs.
         tokio::task::yield_now().await;

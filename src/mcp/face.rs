@@ -10,12 +10,15 @@ use tokio_util::{
 };
 
 use super::{
+    access::{Access, Look, Open, Verdict},
+    announce::Outlook,
     outgoing,
-    own::{Asked, Offer, Own},
-    view::{ForeignCursor, View, original_uri},
+    own::{Asked, Offer, Own, Updates},
+    view::{self, ForeignCursor, View, original_uri},
     words,
 };
 use crate::{
+    answer::Answer,
     audit::Audit,
     caller::Caller,
     gateway::{
@@ -32,7 +35,7 @@ pub struct Face {
     gateway: Arc<Gateway>,
     own: Arc<dyn Own>,
     audit: Audit,
-    catalogues: watch::Receiver<Arc<Catalogue>>,
+    outlook: Outlook,
     open: TaskTracker,
     stopping: CancellationToken,
     stopped: CancellationToken,
@@ -42,24 +45,35 @@ pub struct Face {
 const LONGEST_NAME: usize = 4_096;
 
 impl Face {
-    /// `own` answers for the catalogue's entries with [`Route::Own`].
-    pub fn new(gateway: Arc<Gateway>, own: Arc<dyn Own>, audit: Audit) -> Arc<Self> {
+    /// `own` answers for the catalogue's entries with [`Route::Own`], `access` says to whom.
+    pub fn new(gateway: Arc<Gateway>, own: Arc<dyn Own>, audit: Audit, access: Arc<dyn Access>) -> Arc<Self> {
         let catalogues = gateway.catalogues();
-        Self::showing(catalogues, gateway, own, audit)
+        Self::guarded(catalogues, gateway, own, audit, access)
     }
 
-    /// Shows other catalogues than the gateway's.
+    /// Shows other catalogues than the gateway's, and everything of them to everybody.
     pub fn showing(
         catalogues: watch::Receiver<Arc<Catalogue>>,
         gateway: Arc<Gateway>,
         own: Arc<dyn Own>,
         audit: Audit,
     ) -> Arc<Self> {
+        Self::guarded(catalogues, gateway, own, audit, Arc::new(Open))
+    }
+
+    /// Shows other catalogues than the gateway's.
+    pub fn guarded(
+        catalogues: watch::Receiver<Arc<Catalogue>>,
+        gateway: Arc<Gateway>,
+        own: Arc<dyn Own>,
+        audit: Audit,
+        access: Arc<dyn Access>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             gateway,
             own,
             audit,
-            catalogues,
+            outlook: Outlook { catalogues, access },
             open: TaskTracker::new(),
             stopping: CancellationToken::new(),
             stopped: CancellationToken::new(),
@@ -96,17 +110,26 @@ impl Face {
         self.own.offer()
     }
 
-    pub(super) fn catalogues(&self) -> watch::Receiver<Arc<Catalogue>> {
-        self.catalogues.clone()
+    /// For those who tell of changes.
+    pub(super) fn catalogues(&self) -> Outlook {
+        self.outlook.clone()
     }
 
-    pub(super) fn view(&self, caller: &Caller) -> View {
-        View::of(self.catalogues.borrow().clone(), caller)
+    fn catalogue(&self) -> Arc<Catalogue> {
+        self.outlook.catalogues.borrow().clone()
     }
 
-    /// The input schema of a tool as this caller sees it.
+    /// # Errors
+    /// When it cannot be found out what this caller may see.
+    async fn view(&self, catalogue: Arc<Catalogue>, caller: &Caller) -> Result<View, RpcError> {
+        let sight = self.outlook.access.sight(caller, &catalogue, Look::Asked).await;
+        let sight = sight.map_err(|why| RpcError::new(RpcError::INTERNAL, &why))?;
+        Ok(View::of(catalogue, sight))
+    }
+
+    /// The input schema of a tool, if this caller is known to see it.
     pub(super) fn schema(&self, caller: &Caller, tool: &str) -> Option<Raw> {
-        let view = self.view(caller);
+        let view = View::of(self.catalogue(), self.outlook.access.glimpse(caller)?);
         Some(Fields::parse(view.find(Kind::Tool, tool)?.raw.get()).ok()?.get("inputSchema")?.to_owned())
     }
 
@@ -132,7 +155,7 @@ impl Face {
             _ => None,
         };
         if let Some(kind) = list {
-            return Ok(words::spoken(self.list(kind, asked)?, method, era));
+            return Ok(words::spoken(self.list(kind, asked).await?, method, era));
         }
         let legacy = era == Era::Legacy;
         match method {
@@ -152,17 +175,16 @@ impl Face {
         }
     }
 
-    fn list(&self, kind: Kind, asked: Asked<'_>) -> Result<Raw, RpcError> {
+    async fn list(&self, kind: Kind, asked: Asked<'_>) -> Result<Raw, RpcError> {
         let params = fields(asked.params)?;
         let cursor = params.get("cursor").map(|cursor| serde_json::from_str::<Option<String>>(cursor.get()));
         let cursor = cursor.transpose().map_err(|_| ForeignCursor);
-        cursor.and_then(|cursor| self.view(asked.caller).page(kind, cursor.flatten().as_deref())).map_err(
-            |ForeignCursor| {
-                let message =
-                    "the cursor is not one that a list answered: take nextCursor as it came, or leave it out";
-                RpcError::new(RpcError::INVALID_PARAMS, message)
-            },
-        )
+        let view = self.view(self.catalogue(), asked.caller).await?;
+        cursor.and_then(|cursor| view.page(kind, cursor.flatten().as_deref())).map_err(|ForeignCursor| {
+            let message =
+                "the cursor is not one that a list answered: take nextCursor as it came, or leave it out";
+            RpcError::new(RpcError::INVALID_PARAMS, message)
+        })
     }
 
     /// A request for a tool or prompt, by its name.
@@ -170,8 +192,11 @@ impl Face {
         let mut params = fields(asked.params)?;
         let name = required(&params, "name")?;
         let asked = Asked { name: &name, ..asked };
-        let view = self.view(asked.caller);
-        let Some(entry) = view.find(kind, &name) else { return Err(self.unknown(&view, kind, &asked)) };
+        let catalogue = self.catalogue();
+        let entry = match self.admit(&catalogue, catalogue.find(kind, &name), kind, &asked).await? {
+            Admitted::To(entry) => entry,
+            Admitted::Answered(answer) => return Ok(words::spoken(answer, asked.method, asked.era)),
+        };
         match &entry.route {
             Route::Own => self.own(asked, up).await,
             Route::Downstream { original, .. } => {
@@ -186,12 +211,20 @@ impl Face {
         let mut params = fields(asked.params)?;
         let uri = required(&params, "uri")?;
         let asked = Asked { name: &uri, ..asked };
-        let view = self.view(asked.caller);
-        let Some(entry) = view.resource(&uri) else {
-            return Err(self.unknown(&view, Kind::Resource, &asked));
+        let catalogue = self.catalogue();
+        let found = view::resource(&catalogue, &uri);
+        let entry = match self.admit(&catalogue, found, Kind::Resource, &asked).await? {
+            Admitted::To(entry) => entry,
+            Admitted::Answered(answer) => return Ok(answer),
         };
         match &entry.route {
             Route::Own => self.own(asked, up).await,
+            // Their news would not come through: better no subscription than a silent one.
+            Route::Downstream { server, .. } if asked.method.ends_with("subscribe") => {
+                let message =
+                    format!("`{uri}` is a resource of {server}: read it again instead of subscribing");
+                Err(RpcError::new(RpcError::METHOD_NOT_FOUND, &message))
+            }
             Route::Downstream { original, .. } => {
                 params.set_str("uri", &original_uri(entry, original, &uri));
                 self.downstream(entry, asked, params.to_raw(), up).await
@@ -199,12 +232,26 @@ impl Face {
         }
     }
 
+    /// The updates of one of our own resources, for whoever holds them.
+    ///
+    /// # Errors
+    /// When it is not ours, not there, or not this caller's to read.
+    pub(super) async fn updates(&self, caller: &Caller, uri: &str) -> Result<Updates, RpcError> {
+        let catalogue = self.catalogue();
+        let view = self.view(catalogue.clone(), caller).await?;
+        let found = view::resource(&catalogue, uri).and_then(|entry| view.find(entry.kind, &entry.name));
+        if found.is_some_and(|entry| entry.route == Route::Own) {
+            return self.own.updates(caller, uri).await;
+        }
+        let message = format!("`{uri}` is no resource that can be subscribed to");
+        Err(RpcError::new(RpcError::INVALID_PARAMS, &message))
+    }
+
     /// A completion, by the prompt or resource it refers to.
     async fn completion(&self, asked: Asked<'_>, up: mpsc::Sender<Up>) -> Result<Raw, RpcError> {
         let mut params = fields(asked.params)?;
         let reference = params.get("ref").map(ToOwned::to_owned);
         let mut reference = fields(reference.as_deref())?;
-        let view = self.view(asked.caller);
         let (key, kind) = match required(&reference, "type")?.as_str() {
             "ref/prompt" => ("name", Kind::Prompt),
             "ref/resource" => ("uri", Kind::ResourceTemplate),
@@ -215,9 +262,14 @@ impl Face {
         };
         let name = required(&reference, key)?;
         let asked = Asked { name: &name, ..asked };
-        let found = view.find(kind, &name);
-        let found = if kind == Kind::Prompt { found } else { found.or_else(|| view.resource(&name)) };
-        let Some(entry) = found else { return Err(self.unknown(&view, kind, &asked)) };
+        let catalogue = self.catalogue();
+        let found = catalogue.find(kind, &name);
+        let found =
+            if kind == Kind::Prompt { found } else { found.or_else(|| view::resource(&catalogue, &name)) };
+        let entry = match self.admit(&catalogue, found, kind, &asked).await? {
+            Admitted::To(entry) => entry,
+            Admitted::Answered(answer) => return Ok(answer),
+        };
         match &entry.route {
             Route::Own => self.own(asked, up).await,
             Route::Downstream { original, .. } => {
@@ -225,6 +277,40 @@ impl Face {
                 let reference = reference.to_raw();
                 params.set("ref", reference);
                 self.downstream(entry, asked, params.to_raw(), up).await
+            }
+        }
+    }
+
+    /// Lets the request through to its entry when this caller may use it. An entry that the caller may not use is as
+    /// unknown as one that is not there.
+    ///
+    /// # Errors
+    /// When there is none for this caller, or it cannot be found out.
+    async fn admit<'a>(
+        &self,
+        catalogue: &Arc<Catalogue>,
+        entry: Option<&'a Arc<Entry>>,
+        kind: Kind,
+        asked: &Asked<'_>,
+    ) -> Result<Admitted<'a>, RpcError> {
+        let Some(entry) = entry else { return Err(self.unknown(catalogue, kind, asked, "unknown").await) };
+        if !asked.caller.is_impersonated() {
+            return Ok(Admitted::To(entry));
+        }
+        let namespace = namespace(asked.params);
+        match self.outlook.access.check(asked.caller, entry, namespace.as_deref()).await {
+            Ok(Verdict::Allowed) => Ok(Admitted::To(entry)),
+            Ok(Verdict::Unknown) => Err(self.unknown(catalogue, kind, asked, "refused").await),
+            Ok(Verdict::Elsewhere(sentence)) => {
+                outgoing::record(&self.audit, asked, "refused")?;
+                match kind {
+                    Kind::Tool => Ok(Admitted::Answered(Answer::error(sentence).into_result())),
+                    _ => Err(RpcError::new(RpcError::INVALID_PARAMS, &sentence)),
+                }
+            }
+            Err(why) => {
+                outgoing::record(&self.audit, asked, "refused")?;
+                Err(RpcError::new(RpcError::INTERNAL, &why))
             }
         }
     }
@@ -255,10 +341,20 @@ impl Face {
         self.gateway.call(request, up).await
     }
 
-    fn unknown(&self, view: &View, kind: Kind, asked: &Asked<'_>) -> RpcError {
-        if let Err(refused) = outgoing::record(&self.audit, asked, "unknown") {
+    async fn unknown(
+        &self,
+        catalogue: &Arc<Catalogue>,
+        kind: Kind,
+        asked: &Asked<'_>,
+        decision: &str,
+    ) -> RpcError {
+        if let Err(refused) = outgoing::record(&self.audit, asked, decision) {
             return refused;
         }
+        let view = match self.view(catalogue.clone(), asked.caller).await {
+            Ok(view) => view,
+            Err(error) => return error,
+        };
         let name = asked.name;
         let (what, list) = match kind {
             Kind::Tool => ("tool", "tools/list"),
@@ -282,6 +378,20 @@ impl Face {
         }
         RpcError::new(code, &message)
     }
+}
+
+/// What comes of a request for an entry.
+enum Admitted<'a> {
+    To(&'a Entry),
+    /// With why it goes no further.
+    Answered(Raw),
+}
+
+/// The namespace that the arguments name.
+fn namespace(params: Option<&RawValue>) -> Option<String> {
+    let params = Fields::of(params).ok()?;
+    let arguments = Fields::parse(params.get("arguments")?.get()).ok()?;
+    arguments.get_str("namespace").filter(|namespace| !namespace.is_empty())
 }
 
 fn fields(params: Option<&RawValue>) -> Result<Fields<'_>, RpcError> {

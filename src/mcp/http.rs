@@ -9,6 +9,7 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
+use futures::StreamExt;
 use http::{Method, request::Parts};
 use http_body_util::BodyExt;
 use rmcp::transport::{
@@ -19,8 +20,9 @@ use rmcp::transport::{
 use super::{
     KEEP_ALIVE,
     admission::{self, Admission},
-    authentication::{self, Auth},
+    authentication::{self, Auth, Until},
     face::Face,
+    owners::{self, Owners},
     session::{Revisions, Session, Who},
     sse::{self, SseSessions},
 };
@@ -76,10 +78,26 @@ pub fn router(face: Arc<Face>, settings: HttpSettings) -> Router {
     let busy = face.clone();
     Router::new()
         .route_service("/mcp", Edge::new(service, body_limit, Arc::new(schemas)))
+        .route_layer(middleware::from_fn_with_state(Owners::new(session_idle), owners::only_the_owner))
         .merge(sse::router(SseSessions::new(face, body_limit, sse_idle)))
         .route_layer(middleware::from_fn_with_state(busy, until_written))
-        .route_layer(middleware::from_fn_with_state(auth, authentication::authenticate))
+        .route_layer(middleware::from_fn(until_token_ends))
+        .route_layer(middleware::from_fn_with_state(auth.clone(), authentication::authenticate))
+        .merge(authentication::router(auth))
         .layer(middleware::from_fn_with_state(Arc::new(admission), admission::admit))
+}
+
+/// A GET is a stream for as long as the client likes, but not for longer than its token holds. A call that runs
+/// may finish, and a modern subscription is ended in its own words by `session`.
+async fn until_token_ends(request: Request, next: Next) -> Response {
+    let until = request.extensions().get::<Until>().cloned();
+    let until = until.filter(|_| request.method() == Method::GET);
+    let response = next.run(request).await;
+    let Some(until) = until else { return response };
+    response.map(|body| {
+        let ended = async move { until.passed().await };
+        Body::from_stream(body.into_data_stream().take_until(Box::pin(ended)))
+    })
 }
 
 /// Keeps the face busy until the answer to a request has left, so that a shutdown does not cut it off. A GET

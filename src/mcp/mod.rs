@@ -4,6 +4,7 @@
 //! one [`Face`]: from this caller's [view] of the catalogue it finds the route, then [`Own`] or the gateway
 //! answers. README.md says how the parts lie around rmcp.
 
+pub mod access;
 pub mod admission;
 pub mod authentication;
 pub mod http;
@@ -14,12 +15,15 @@ pub mod stdio;
 mod announce;
 mod face;
 mod outgoing;
+mod owners;
 mod session;
 mod sse;
+mod subscriptions;
 mod upward;
 mod view;
 mod words;
 
+pub use access::Access;
 pub use authentication::Auth;
 pub use face::Face;
 pub use http::HttpSettings;

@@ -23,8 +23,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     announce,
+    authentication::Until,
     face::Face,
     outgoing,
+    own::Updates,
+    subscriptions::{self, Subscriptions},
     upward::{self, Level, Limits},
     words,
 };
@@ -65,6 +68,7 @@ pub(super) struct Session {
     bound: OnceLock<Caller>,
     /// From `logging/setLevel`; everything until then.
     level: Mutex<Level>,
+    subscriptions: Subscriptions,
     ended: CancellationToken,
     _end: DropGuard,
 }
@@ -74,7 +78,8 @@ impl Session {
         let ended = face.stopped().child_token();
         let bound = OnceLock::new();
         let level = Mutex::new(Level::Debug);
-        Self { face, who, revisions, bound, level, _end: ended.clone().drop_guard(), ended }
+        let subscriptions = Subscriptions::default();
+        Self { face, who, revisions, bound, level, subscriptions, _end: ended.clone().drop_guard(), ended }
     }
 
     fn caller(&self, extensions: &Extensions) -> Result<Caller, ErrorData> {
@@ -85,7 +90,7 @@ impl Session {
                 .ok_or_else(|| ErrorData::internal_error("the request came without its caller", None))?,
         };
         let bound = self.bound.get_or_init(|| caller.clone());
-        if bound != caller {
+        if !bound.is_the_same(caller) {
             tracing::warn!(bound = bound.user, caller = caller.user, "a session was used by another caller");
             let message = "this session belongs to another caller: open your own with initialize";
             return Err(ErrorData::invalid_request(message, None));
@@ -104,6 +109,39 @@ impl Session {
             }),
         };
         Limits { era, level }
+    }
+
+    /// What a legacy request subscribes to, with its updates, or no longer.
+    ///
+    /// # Errors
+    /// When the resource cannot be subscribed to, or there are too many already.
+    async fn subscribed(
+        &self,
+        carried: &Carried,
+        caller: &Caller,
+        era: Era,
+    ) -> Result<Option<(String, Option<Updates>)>, RpcError> {
+        let subscribes = match &*carried.method {
+            "resources/subscribe" => true,
+            "resources/unsubscribe" => false,
+            _ => return Ok(None),
+        };
+        let uri = Fields::of(carried.params.as_deref()).ok().and_then(|params| params.get_str("uri"));
+        // Whatever is wrong with the request is said by the face.
+        let Some(uri) = uri.filter(|_| era == Era::Legacy && self.face.offer().subscriptions) else {
+            return Ok(None);
+        };
+        if !subscribes {
+            return Ok(Some((uri, None)));
+        }
+        if self.subscriptions.is_full() {
+            let most = subscriptions::MOST;
+            let message =
+                format!("this session has {most} subscriptions: end one with resources/unsubscribe first");
+            return Err(RpcError::new(RpcError::INVALID_REQUEST, &message));
+        }
+        let updates = self.face.updates(caller, &uri).await?;
+        Ok(Some((uri, Some(updates))))
     }
 
     /// # Errors
@@ -203,10 +241,19 @@ impl ServerHandler for Session {
             if &*carried.method == "logging/setLevel" && era == Era::Legacy {
                 self.set_level(&carried)?;
             }
+            let subscribed = self.subscribed(&carried, &caller, era).await?;
             let (up, from) = mpsc::channel(UP);
             let params = carried.params.as_deref();
             let answer = self.face.answer(&carried.method, params, &caller, era, up);
-            upward::drive(&context, self.limits(era, &carried), from, Box::pin(answer)).await
+            let answer = upward::drive(&context, self.limits(era, &carried), from, Box::pin(answer)).await?;
+            match subscribed {
+                Some((uri, Some(updates))) => {
+                    self.subscriptions.apply(uri, updates, context.peer.clone(), &self.ended);
+                }
+                Some((uri, None)) => self.subscriptions.delete(&uri),
+                None => {}
+            }
+            Ok(answer)
         };
         match answer.await {
             Ok(result) => Ok(carrier::result(carried.slot.as_ref(), outgoing::redacted(result))),
@@ -228,18 +275,44 @@ impl ServerHandler for Session {
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
         // rmcp takes away what the capabilities do not declare.
-        Some(requested.clone())
+        let mut accepted = requested.clone();
+        if let Some(uris) = &mut accepted.resource_subscriptions {
+            uris.truncate(subscriptions::MOST);
+        }
+        Some(accepted)
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
-        let caller = self.caller(&context.request_context().extensions)?;
+        let extensions = &context.request_context().extensions;
+        let caller = self.caller(extensions)?;
+        let until = parts(extensions).and_then(|parts| parts.extensions.get::<Until>()).cloned();
         let end = async {
+            let token_ends = async {
+                match &until {
+                    Some(until) => until.passed().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = context.cancelled() => {}
+                () = token_ends => {}
                 () = self.face.stopping().cancelled() => {}
             }
         };
-        announce::to_subscription(self.face.catalogues(), caller, context.sink(), end).await;
+        let wanted = context.sink().accepted().resource_subscriptions.clone().unwrap_or_default();
+        let mut updates = Vec::new();
+        for uri in wanted.into_iter().take(subscriptions::MOST) {
+            match self.face.updates(&caller, &uri).await {
+                Ok(changes) => updates.push((uri, changes)),
+                // The acknowledgment has gone out already; the client reads what it may read and is told why.
+                Err(error) => tracing::info!(uri, why = error.message(), "a resource is not followed"),
+            }
+        }
+        let lists = announce::to_subscription(self.face.catalogues(), caller, context.sink(), end);
+        tokio::select! {
+            () = lists => {}
+            () = subscriptions::to_stream(updates, context.sink()) => {}
+        }
         Ok(())
     }
 

@@ -171,7 +171,7 @@ async fn message(
     let Some(open) = open else {
         return refused(StatusCode::NOT_FOUND, "this session is not open: begin with GET /sse");
     };
-    if open.caller != caller {
+    if !open.caller.is_the_same(&caller) {
         return refused(StatusCode::FORBIDDEN, "this session belongs to another caller: begin with GET /sse");
     }
     let body = match Limited::new(body, shared.body_limit).collect().await {

@@ -72,7 +72,25 @@ where
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
 {
-    let session = Session::new(face, Who::Fixed(Caller::process()), Revisions::All);
+    serve_as(Caller::process(), face, stdin, stdout, cancel).await
+}
+
+/// Like [`serve`], for a client that is somebody else than the one who started this process.
+///
+/// # Errors
+/// When the client did not get through its handshake: one sentence.
+pub async fn serve_as<R, W>(
+    caller: Caller,
+    face: Arc<Face>,
+    stdin: R,
+    stdout: W,
+    cancel: CancellationToken,
+) -> Result<(), ServerInitializeError>
+where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    let session = Session::new(face, Who::Fixed(caller), Revisions::All);
     let lines = Lines::<RoleServer, _>::carrying(stdin, stdout);
     let running = match serve_server_with_ct(session, lines, cancel).await {
         Ok(running) => running,

@@ -9,12 +9,10 @@ use std::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::value::RawValue;
 
-use crate::{
-    caller::Caller,
-    gateway::{
-        Catalogue, Entry, Kind,
-        wire::{Raw, text::string},
-    },
+use super::access::Sight;
+use crate::gateway::{
+    Catalogue, Entry, Kind,
+    wire::{Raw, text::string},
 };
 
 /// Entries of one answer to a list request.
@@ -26,6 +24,7 @@ const CURSOR: &str = "after:";
 #[derive(Clone, Debug)]
 pub(super) struct View {
     catalogue: Arc<Catalogue>,
+    sight: Sight,
 }
 
 /// Changes when the entries of that kind change for this caller.
@@ -41,28 +40,21 @@ pub(super) struct Fingerprint {
 pub(super) struct ForeignCursor;
 
 impl View {
-    /// Every caller may see everything until callers have rights of their own.
-    pub(super) fn of(catalogue: Arc<Catalogue>, _caller: &Caller) -> Self {
-        Self { catalogue }
+    pub(super) fn of(catalogue: Arc<Catalogue>, sight: Sight) -> Self {
+        Self { catalogue, sight }
+    }
+
+    fn entries(&self, kind: Kind) -> impl Iterator<Item = &Arc<Entry>> {
+        self.catalogue.of_kind(kind).filter(|entry| self.sight.shows(entry))
     }
 
     pub(super) fn find(&self, kind: Kind, name: &str) -> Option<&Entry> {
-        self.catalogue.find(kind, name).map(AsRef::as_ref)
-    }
-
-    /// The resource of that URI, or the template that makes such URIs.
-    pub(super) fn resource(&self, uri: &str) -> Option<&Entry> {
-        self.find(Kind::Resource, uri).or_else(|| {
-            self.catalogue
-                .of_kind(Kind::ResourceTemplate)
-                .find(|template| makes(&template.name, uri))
-                .map(AsRef::as_ref)
-        })
+        self.catalogue.find(kind, name).map(AsRef::as_ref).filter(|entry| self.sight.shows(entry))
     }
 
     /// Up to three names of that kind that look like `name`.
     pub(super) fn nearest(&self, kind: Kind, name: &str) -> Vec<&str> {
-        let names: Vec<&str> = self.catalogue.of_kind(kind).map(|entry| entry.name.as_str()).collect();
+        let names: Vec<&str> = self.entries(kind).map(|entry| entry.name.as_str()).collect();
         similar::get_close_matches(name, &names, 3, 0.6)
     }
 
@@ -76,7 +68,7 @@ impl View {
             Some(cursor) => Some(decoded(cursor)?),
         };
         let rest = |entry: &&Arc<Entry>| after.as_ref().is_none_or(|after| entry.name > *after);
-        let mut entries = self.catalogue.of_kind(kind).filter(rest).peekable();
+        let mut entries = self.entries(kind).filter(rest).peekable();
         let mut text = format!(r#"{{"{}":["#, member(kind));
         let mut last = None;
         for entry in entries.by_ref().take(PAGE) {
@@ -98,7 +90,7 @@ impl View {
         let of = |kinds: &[Kind]| {
             let mut hasher = DefaultHasher::new();
             for kind in kinds {
-                for entry in self.catalogue.of_kind(*kind) {
+                for entry in self.entries(*kind) {
                     (&entry.name, &entry.hash).hash(&mut hasher);
                 }
             }
@@ -110,6 +102,13 @@ impl View {
             resources: of(&[Kind::Resource, Kind::ResourceTemplate]),
         }
     }
+}
+
+/// The resource of that URI, or the template that makes such URIs; whether the caller may see it is not asked here.
+pub(super) fn resource<'a>(catalogue: &'a Catalogue, uri: &str) -> Option<&'a Arc<Entry>> {
+    catalogue
+        .find(Kind::Resource, uri)
+        .or_else(|| catalogue.of_kind(Kind::ResourceTemplate).find(|template| makes(&template.name, uri)))
 }
 
 fn member(kind: Kind) -> &'static str {
@@ -174,11 +173,8 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{ForeignCursor, View, makes, original_uri};
-    use crate::{
-        caller::Caller,
-        gateway::{Catalogue, Entry, Kind, Route, wire::text::raw},
-    };
+    use super::{ForeignCursor, Sight, View, makes, original_uri};
+    use crate::gateway::{Catalogue, Entry, Kind, Route, wire::text::raw};
 
     fn entry(kind: Kind, name: &str) -> Entry {
         let raw = raw(&json!({ "name": name }));
@@ -187,7 +183,7 @@ mod tests {
 
     fn view(entries: Vec<Entry>) -> View {
         let catalogue = Catalogue::new(0, entries.into_iter().map(Arc::new).collect());
-        View::of(Arc::new(catalogue), &Caller::process())
+        View::of(Arc::new(catalogue), Sight::everything())
     }
 
     #[test]

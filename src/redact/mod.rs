@@ -11,7 +11,7 @@ mod pattern;
 mod raw;
 mod visible;
 
-pub use object::value;
+pub use object::{value, values};
 pub use raw::raw;
 pub use visible::visible;
 

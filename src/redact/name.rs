@@ -16,6 +16,12 @@ pub(super) fn of_secret_field(name: &str) -> bool {
     FIELDS.iter().any(|field| name.eq_ignore_ascii_case(field))
 }
 
+/// Whether the next argument of a command holds a secret: `--admin-password`, and not `--password-file` or
+/// `--password=...`.
+pub(super) fn is_flag_of_secret(argument: &str) -> bool {
+    argument.starts_with('-') && !argument.contains('=') && of_secret(argument)
+}
+
 /// Empty, a placeholder, a reference, or redacted already.
 pub(super) fn is_no_value(value: &str) -> bool {
     let value = value.trim();
@@ -55,7 +61,8 @@ const ENDS: [&str; 14] = [
     "cookie",
     "pwd",
 ];
-const ANYWHERE: [&str; 5] = ["password", "passwd", "passphrase", "tlskey", "dockerconfigjson"];
+const ANYWHERE: [&str; 6] =
+    ["password", "passwd", "passphrase", "tlskey", "dockerconfigjson", "clientkeydata"];
 /// Names that end so speak about a secret and do not hold it.
 const ABOUT: [&str; 17] = [
     "name",

@@ -14,10 +14,57 @@ pub fn value(value: &mut Value) {
                 *text = replaced;
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(self::value),
+        Value::Array(items) => list(items),
         Value::Object(fields) => object(fields),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// An argument that names a secret has it behind itself.
+fn list(items: &mut [Value]) {
+    let mut after_flag = false;
+    for item in items {
+        let is_flag = item.as_str().is_some_and(name::is_flag_of_secret);
+        match item {
+            Value::String(text) if after_flag && !text.starts_with('-') => *text = token(text),
+            item => value(item),
+        }
+        after_flag = is_flag;
+    }
+}
+
+/// As [`value`], for values whose keys people choose at every level, such as those of a Helm chart: a key's name says
+/// what stands beside it.
+pub fn values(values: &mut Value) {
+    value(values);
+    chosen(values);
+}
+
+fn chosen(values: &mut Value) {
+    match values {
+        Value::Array(items) => items.iter_mut().for_each(chosen),
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                // Charts name a Secret that is there already so.
+                let secret = name::of_secret(key) && !key.starts_with("existing");
+                match field {
+                    Value::String(_) | Value::Number(_) if secret => hide(field),
+                    Value::Array(items) if secret => {
+                        items
+                            .iter_mut()
+                            .for_each(|item| if item.is_string() { hide(item) } else { chosen(item) });
+                    }
+                    field => chosen(field),
+                }
+            }
+        }
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn hide(field: &mut Value) {
+    let text = field.as_str().map_or_else(|| field.to_string(), str::to_owned);
+    *field = Value::String(token(&text));
 }
 
 fn object(fields: &mut Map<String, Value>) {
@@ -52,8 +99,7 @@ fn data(fields: &mut Map<String, Value>) {
     for place in ["data", "stringData"] {
         if let Some(Value::Object(entries)) = fields.get_mut(place) {
             for (_, entry) in entries.iter_mut() {
-                let text = entry.as_str().map_or_else(|| entry.to_string(), str::to_owned);
-                *entry = Value::String(token(&text));
+                hide(entry);
             }
         }
     }

@@ -7,9 +7,11 @@ use regex::{Captures, Regex};
 use super::token;
 
 /// ASCII classes and boundaries only: Unicode ones would take the regexes off their fast path. The group `v` of each is the secret; the whole match without one.
-const SHAPES: [&str; 8] = [
+const SHAPES: [&str; 9] = [
     // A private key in PEM, whole or cut off, with real or escaped line ends.
     r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)",
+    // The same in base64, as Secrets and kubeconfigs hold it.
+    r"(?-u:\b)LS0tLS1CRUdJTi(?:[A-Za-z0-9+/]{0,40}(?:UFJJVkFURS|BSSVZBVE|QUklWQVRF))[A-Za-z0-9+/=]*",
     // A JSON Web Token.
     r"(?-u:\b)eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",
     // Keys whose makers gave them a beginning of their own.
@@ -23,7 +25,7 @@ const SHAPES: [&str; 8] = [
     // A flag and its value.
     r"(?i)--?[A-Za-z0-9_-]*(?:password|passwd|secret|token|api-?key|access-?key)[ \t]+\\?[\x22']?(?<v>[^\s\x22'\\-][^\s\x22'\\]{2,})",
     // A name and its value, the name ending in a word for secrets and not being the end of a path.
-    r"(?i)(?:^|[^/A-Za-z0-9_.-])[A-Za-z0-9_.-]*(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key)[0-9]*\\?[\x22']?[ \t]*(?::=|=>|[=:])[ \t]*(?:\\?\x22(?<v>[^\x22\\]+)|\\?'(?<w>[^'\\]+)|(?<x>[^\s\x22'\\,;&|<>{}\[\]][^\s\x22'\\,;&]+))",
+    r"(?i)(?:^|[^/A-Za-z0-9_.-])[A-Za-z0-9_.-]*(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key|client-key-data)[0-9]*\\?[\x22']?[ \t]*(?::=|=>|[=:])[ \t]*(?:\\?\x22(?<v>[^\x22\\]+)|\\?'(?<w>[^'\\]+)|(?<x>[^\s\x22'\\,;&|<>{}\[\]][^\s\x22'\\,;&]+))",
 ];
 
 static REGEXES: LazyLock<Vec<Regex>> =

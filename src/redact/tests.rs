@@ -29,6 +29,10 @@ fn secrets_in_text_are_found() {
         ("{}", "ghp_0123456789abcdefghijABCDEFGHIJ012345"),
         ("{}", "-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc\n-----END RSA PRIVATE KEY-----"),
         ("{}", "-----BEGIN PRIVATE KEY-----\nMIIE cut off"),
+        ("tls.key: {}", "LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVktLS0tLQpNSUlF"),
+        ("tls.key: {}", "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tCk1JSUU="),
+        ("x: {}", "LS0tLS1CRUdJTiBFQyBQUklWQVRFIEtFWS0tLS0tCk1IYw=="),
+        ("    client-key-data: {}", "cGxhbnRlZC1jbGllbnQta2V5"),
     ];
     for (line, secret) in corpus {
         let line = line.replace("{}", secret);
@@ -56,6 +60,7 @@ fn what_is_no_secret_stays() {
         "connect redis://cart:$(REDIS_PASSWORD)@redis.shop:6379",
         "export DB_PASSWORD=$REDIS_PASSWORD",
         "--token-ttl 30m",
+        "certificate-authority-data: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t",
     ] {
         assert_eq!(text(line), line);
     }
@@ -97,6 +102,12 @@ fn objects_lose_secrets_by_place_and_name() {
     assert_eq!(env[1], before["spec"]["containers"][0]["env"][1]);
     assert_eq!(env[2], before["spec"]["containers"][0]["env"][2]);
     assert_eq!(pod["spec"]["volumes"], before["spec"]["volumes"]);
+
+    let mut command =
+        json!({ "args": ["--admin-password", "hunter2", "--password-file", "/etc/pw", "--fast", "yes"] });
+    value(&mut command);
+    let out = command.to_string();
+    assert!(!out.contains("hunter2") && out.contains("/etc/pw") && out.contains("yes"), "{out}");
 
     let mut list = json!({ "kind": "SecretList", "items": [{ "data": { "a": "c2VjcmV0" } }] });
     value(&mut list);

@@ -1,18 +1,22 @@
 //! What is this cluster, is it healthy, what is wrong first.
 
+mod builds;
 mod problems;
 
 use futures::{StreamExt, future::BoxFuture, stream};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
-use self::problems::{Problem, Problems};
+use self::{
+    builds::Newest,
+    problems::{Problem, Problems},
+};
 use super::{
     Tool,
     arguments::{self, Parsed},
     definition::{Definition, Effect, max_tokens, text},
     desk::{Desk, failed},
-    kinds::{Facts, Pods, View},
+    kinds::{Facts, Line, Pods, View},
     list_events::{self, Filter},
     list_resources::{self, CELL_CHARS, shortened},
 };
@@ -32,15 +36,21 @@ struct Arguments {
 }
 
 /// What is looked at, worst cause first: what an earlier one breaks, a later one only shows.
-const KINDS: [(&str, &str); 9] = [
+/// Kinds that the cluster has not are left out.
+const KINDS: [(&str, &str); 14] = [
     ("", "Node"),
+    ("config.openshift.io", "ClusterOperator"),
     ("", "PersistentVolumeClaim"),
     ("", "Pod"),
     ("apps", "Deployment"),
     ("apps", "StatefulSet"),
     ("apps", "DaemonSet"),
+    ("image.openshift.io", "ImageStream"),
+    ("build.openshift.io", "Build"),
+    ("apps.openshift.io", "DeploymentConfig"),
     ("batch", "Job"),
     ("", "Service"),
+    ("route.openshift.io", "Route"),
     ("autoscaling", "HorizontalPodAutoscaler"),
 ];
 const AT_ONCE: usize = 4;
@@ -178,17 +188,27 @@ impl ClusterOverview {
             list.at = version;
         }
         let mut labelled = (kind == "Pod").then(Pods::default);
-        let each = |object: &RawValue| {
-            if let Some(pods) = &mut labelled {
-                pods.add_labels(object);
-            }
-            let Ok(line) = view.line(object, &facts) else { return };
+        let mut judge = |object: &RawValue, line: Line| {
             counts[line.health.rank as usize] += 1;
             if line.health.rank <= Rank::Warning {
                 problems.push(Problem::of(&kind, object, line));
             }
         };
+        let mut builds = (kind == "Build").then(Newest::default);
+        let each = |object: &RawValue| {
+            if let Some(pods) = &mut labelled {
+                pods.add_labels(object);
+            }
+            let Ok(line) = view.line(object, &facts) else { return };
+            match &mut builds {
+                Some(builds) => builds.add(object, line),
+                None => judge(object, line),
+            }
+        };
         self.0.reader.list(resource, &list, each).await?;
+        for (build, line) in builds.into_iter().flat_map(Newest::into_lines) {
+            judge(&build, line);
+        }
         Ok(Seen { kind, counts, problems, pods: labelled })
     }
 

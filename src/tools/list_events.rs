@@ -2,7 +2,7 @@
 
 mod family;
 
-pub(super) use family::stem;
+pub(super) use family::{is_of, stem};
 
 use std::{
     cmp::{Ordering, Reverse},

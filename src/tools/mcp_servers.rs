@@ -1,8 +1,12 @@
 //! The fleet: the MCP servers whose tools we proxy.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use futures::future::BoxFuture;
+use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
@@ -10,13 +14,14 @@ use super::{
     FleetView, ServerRow, Tool,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, max_tokens, text},
-    desk::{Desk, What},
+    desk::{Desk, What, failed},
     list_resources::cell_text,
     target,
 };
 use crate::{
     answer::{Answer, Budget, Rank, Row, Selection},
-    caller::Caller,
+    caller::{Caller, Need},
+    cluster::access::{Age, question_of},
 };
 
 /// `list_mcp_servers`.
@@ -51,18 +56,62 @@ impl Tool for ListMcpServers {
         .into_value()
     }
 
+    fn needs(&self) -> &'static [Need] {
+        SEEN
+    }
+
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.list(caller, arguments).unwrap_or_else(|error| error) })
+        Box::pin(async move { self.list(caller, arguments).await.unwrap_or_else(|error| error) })
     }
 }
 
+/// A server is seen by whoever may read its MCPServer.
+const SEEN: &[Need] = &[Need { verb: "get", group: "pilothouse.dev", resource: "mcpservers" }];
+/// How old what is known of a caller's rights may be.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// The servers that this caller may see.
+///
+/// # Errors
+/// An error answer when that cannot be found out.
+async fn visible(desk: &Desk, fleet: &dyn FleetView, caller: &Caller) -> Result<Vec<ServerRow>, Answer> {
+    let mut servers = fleet.servers();
+    if !caller.is_impersonated() {
+        return Ok(servers);
+    }
+    if !desk.context.is_empty() {
+        return Err(Answer::error("the MCP servers are those of one cluster only: leave `context` out"));
+    }
+    let namespaces: BTreeSet<String> = servers.iter().map(|row| row.namespace.clone()).collect();
+    let asked = namespaces.into_iter().map(|namespace| async move {
+        let reviewed = desk.reader.rights(&namespace, FRESH).await.map_err(|error| failed(&error))?;
+        let mut yes = SEEN.iter().all(|need| reviewed.rights.meet(*need));
+        if !yes && !reviewed.complete {
+            yes = true;
+            for need in SEEN {
+                let question = question_of(*need, &namespace);
+                let answer = desk.reader.may(&question, Age::Shown(FRESH)).await;
+                yes &= answer.map_err(|error| failed(&error))?;
+            }
+        }
+        Ok::<_, Answer>((namespace, yes))
+    });
+    let seen: BTreeMap<String, bool> = stream::iter(asked).buffer_unordered(16).try_collect().await?;
+    servers.retain(|row| seen.get(&row.namespace) == Some(&true));
+    // The reason names the other server, which may be another team's.
+    for row in servers.iter_mut().filter(|row| row.state == "PrefixTaken") {
+        row.reason = format!("an older server has the prefix {}", row.prefix);
+    }
+    Ok(servers)
+}
+
 impl ListMcpServers {
-    fn list(&self, caller: &Caller, raw: Option<&RawValue>) -> Result<Answer, Answer> {
+    async fn list(&self, caller: &Caller, raw: Option<&RawValue>) -> Result<Answer, Answer> {
         let Parsed { arguments, request } = arguments::parse(&self.definition(), raw)?;
         let ListArguments { namespace, cursor, max_tokens } = arguments;
         let paging = self.desk.page(caller, &request, cursor.as_deref(), max_tokens)?;
         let mut rows = Selection::new(paging.place(), paging.budget());
-        let servers = self.fleet.servers();
+        let servers = visible(&self.desk, &*self.fleet, caller).await?;
         let wanted =
             servers.iter().filter(|row| namespace.as_ref().is_none_or(|wanted| row.namespace == *wanted));
         wanted.for_each(|server| rows.offer(row(server)));
@@ -176,16 +225,20 @@ impl Tool for GetMcpServer {
         .into_value()
     }
 
-    fn call<'a>(&'a self, _caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.get(arguments).unwrap_or_else(|error| error) })
+    fn needs(&self) -> &'static [Need] {
+        SEEN
+    }
+
+    fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
+        Box::pin(async move { self.get(caller, arguments).await.unwrap_or_else(|error| error) })
     }
 }
 
 impl GetMcpServer {
-    fn get(&self, raw: Option<&RawValue>) -> Result<Answer, Answer> {
+    async fn get(&self, caller: &Caller, raw: Option<&RawValue>) -> Result<Answer, Answer> {
         let Parsed { arguments, request: _ } = arguments::parse(&self.definition(), raw)?;
         let GetArguments { name, namespace, max_tokens } = arguments;
-        let servers = self.fleet.servers();
+        let servers = visible(&self.desk, &*self.fleet, caller).await?;
         let in_namespace =
             |row: &&ServerRow| namespace.as_ref().is_none_or(|wanted| row.namespace == *wanted);
         let found: Vec<&ServerRow> =

@@ -4,21 +4,40 @@
 
 mod arguments;
 mod changes;
+mod check_access;
 mod cluster_overview;
 mod definition;
 mod desk;
 mod diagnose;
+mod difference;
+pub(crate) mod find_source;
+mod get_helm_release;
 mod get_logs;
 mod get_resource;
+mod helm;
 mod kinds;
+mod list_alerts;
 mod list_events;
+mod list_helm_releases;
 mod list_kinds;
 mod list_resources;
 mod mcp_servers;
+mod metrics;
+mod objects;
 mod on_cluster;
+mod owners;
+pub mod prompts;
+mod quantity;
+mod query_metrics;
+mod rollout_history;
 mod standard;
 mod target;
+mod top;
+mod what_changed;
+mod window;
 
+pub use metrics::{Alert, AlertState, Metrics, MetricsError, Series};
+pub use objects::{Completion, Objects, Wanted};
 pub use standard::{Parts, standard};
 
 use std::collections::BTreeMap;
@@ -46,16 +65,22 @@ pub trait Tool: Send + Sync {
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer>;
 }
 
-/// All tools of ours that have their backend, by name.
+/// All tools of ours that have their backend, by name, and the cluster's objects.
 #[derive(Default)]
 pub struct Toolbox {
     tools: BTreeMap<String, Box<dyn Tool>>,
+    objects: Option<Objects>,
 }
 
 impl Toolbox {
     pub fn add(&mut self, tool: Box<dyn Tool>) {
         let name = tool.definition()["name"].as_str().unwrap_or_default().to_owned();
         self.tools.insert(name, tool);
+    }
+
+    /// The cluster's objects as resources; absent where no cluster is read.
+    pub fn objects(&self) -> Option<&Objects> {
+        self.objects.as_ref()
     }
 
     pub fn definitions(&self) -> impl Iterator<Item = Value> {
@@ -100,6 +125,30 @@ pub trait Changes: Send + Sync {
     fn propose<'a>(&'a self, caller: &'a Caller, proposal: Proposal) -> BoxFuture<'a, Answer>;
     fn get<'a>(&'a self, caller: &'a Caller, id: &'a str) -> BoxFuture<'a, Answer>;
     fn list<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, Answer>;
+}
+
+/// Who may see and propose which changes; implemented in `app` over the cluster's access rules.
+pub trait ChangeAccess: Send + Sync {
+    /// Whether this caller may see what others propose for objects of that namespace; without one, for those of the
+    /// whole cluster.
+    ///
+    /// # Errors
+    /// One sentence, when it cannot be found out.
+    fn sees_others<'a>(
+        &'a self,
+        caller: &'a Caller,
+        namespace: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<bool, String>>;
+
+    /// Returns when this caller may see the object to be changed, whose manifest the answer shows.
+    ///
+    /// # Errors
+    /// One sentence, when not or when it cannot be found out.
+    fn sees_object<'a>(
+        &'a self,
+        caller: &'a Caller,
+        proposal: &'a Proposal,
+    ) -> BoxFuture<'a, Result<(), String>>;
 }
 
 /// An intended change of one object.

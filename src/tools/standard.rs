@@ -6,17 +6,26 @@ use futures::future::BoxFuture;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    Changes, FleetView, Tool, Toolbox,
+    Changes, FleetView, Metrics, Objects, Tool, Toolbox,
     changes::{GetChange, ListChanges, ProposeChange},
+    check_access::CheckAccess,
     cluster_overview::ClusterOverview,
     desk::{Desk, Office},
+    find_source::FindSource,
+    get_helm_release::GetHelmRelease,
     get_logs::GetLogs,
     get_resource::GetResource,
+    list_alerts::ListAlerts,
     list_events::ListEvents,
+    list_helm_releases::ListHelmReleases,
     list_kinds::ListKinds,
     list_resources::ListResources,
     mcp_servers::{GetMcpServer, ListMcpServers},
     on_cluster::OnCluster,
+    query_metrics::QueryMetrics,
+    rollout_history::RolloutHistory,
+    top::Top,
+    what_changed::WhatChanged,
 };
 use crate::{
     answer::{Answer, Budget, Sealer},
@@ -32,6 +41,7 @@ pub struct Parts {
     pub contexts: Contexts,
     pub fleet: Option<Arc<dyn FleetView>>,
     pub changes: Option<Arc<dyn Changes>>,
+    pub metrics: Option<Arc<dyn Metrics>>,
     /// Of one answer, unless its call says otherwise.
     pub budget: Budget,
     /// For cursors; replicas share its key.
@@ -40,20 +50,34 @@ pub struct Parts {
 
 /// All tools that have their backend. Their answers hold no secrets.
 pub fn standard(parts: Parts) -> Toolbox {
-    let Parts { contexts, fleet, changes, budget, sealer } = parts;
+    let Parts { contexts, fleet, changes, metrics, budget, sealer } = parts;
     let office = Office { contexts, sealer, budget };
-    let mut toolbox = Toolbox::default();
+    let mut toolbox = Toolbox { objects: Some(Objects(office.clone())), ..Toolbox::default() };
     let mut add = |tool: Box<dyn Tool>| toolbox.add(Box::new(Outward(tool)));
-    let on_cluster: [fn(Desk) -> Box<dyn Tool>; 6] = [
+    let on_cluster: &[fn(Desk) -> Box<dyn Tool>] = &[
         |desk| Box::new(ClusterOverview(desk)),
         |desk| Box::new(ListResources(desk)),
         |desk| Box::new(GetResource(desk)),
         |desk| Box::new(ListKinds(desk)),
         |desk| Box::new(GetLogs(desk)),
         |desk| Box::new(ListEvents(desk)),
+        |desk| Box::new(CheckAccess(desk)),
+        |desk| Box::new(Top(desk)),
+        |desk| Box::new(WhatChanged(desk)),
+        |desk| Box::new(RolloutHistory(desk)),
+        |desk| Box::new(ListHelmReleases(desk)),
+        |desk| Box::new(GetHelmRelease(desk)),
+        |desk| Box::new(FindSource(desk)),
     ];
     for make in on_cluster {
-        add(Box::new(OnCluster { office: office.clone(), make }));
+        add(Box::new(OnCluster { office: office.clone(), make: *make }));
+    }
+    if let Some(metrics) = metrics {
+        let (queried, alerting) = (metrics.clone(), metrics);
+        let query = move |desk| Box::new(QueryMetrics { desk, metrics: queried.clone() }) as Box<dyn Tool>;
+        let alerts = move |desk| Box::new(ListAlerts { desk, metrics: alerting.clone() }) as Box<dyn Tool>;
+        add(Box::new(OnCluster { office: office.clone(), make: query }));
+        add(Box::new(OnCluster { office: office.clone(), make: alerts }));
     }
     if let Some(fleet) = fleet {
         let (listed, shown) = (fleet.clone(), fleet);

@@ -1,6 +1,6 @@
 //! From what a caller calls a thing to the thing.
 
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use super::{
     desk::{Desk, failed},
@@ -65,6 +65,23 @@ impl Desk {
             }
             Err(error) => Err(failed(&error)),
         }
+    }
+
+    /// As [`Desk::object`], parsed.
+    ///
+    /// # Errors
+    /// As [`Desk::object`]; also when it is no object at all.
+    pub(super) async fn parsed(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Value, Answer> {
+        let raw = self.object(resource, namespace, name).await?;
+        serde_json::from_str(raw.get()).map_err(|error| {
+            let kind = &resource.kind;
+            Answer::error(format!("{kind} {name} came as something that is not an object: {error}"))
+        })
     }
 
     /// An empty answer about a namespace that does not exist is none. Without the right to read namespaces their

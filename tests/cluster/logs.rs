@@ -22,6 +22,7 @@ async fn toolbox() -> Toolbox {
         contexts: Contexts::one(connection.reader),
         fleet: None,
         changes: None,
+        metrics: None,
         budget: Budget::DEFAULT,
         sealer: Sealer::random().expect("random bytes"),
     })
@@ -67,7 +68,10 @@ async fn two_hundred_thousand_lines_cost_no_more_than_the_budget() {
     for (arguments, told) in [
         (json!({ "name": "talker", "tail": 100_000 }), "Older lines are left out. Next page:"),
         (json!({ "labels": "app=talker", "digest": true }), "200001 lines of 2 logs"),
-        (json!({ "name": "talker", "grep": "was lost", "around": 1 }), "| ERROR request 77777 was lost\n: INFO request 77778"),
+        (
+            json!({ "name": "talker", "grep": "was lost", "around": 1 }),
+            "| ERROR request 77777 was lost\n: INFO request 77778",
+        ),
         (json!({ "name": "talker", "grep": "request 1$" }), "none of 200000 lines match"),
     ] {
         let text = text(&tools, &of(arguments)).await;
@@ -77,7 +81,10 @@ async fn two_hundred_thousand_lines_cost_no_more_than_the_budget() {
     }
     let digest = text(&tools, &of(json!({ "name": "talker", "digest": true }))).await;
     assert!(digest.lines().nth(1).expect("a kind").contains("x error "), "{digest}");
-    assert!(digest.contains("199999x info ") && digest.contains("INFO request <*> of user<*> took <*>"), "{digest}");
+    assert!(
+        digest.contains("199999x info ") && digest.contains("INFO request <*> of user<*> took <*>"),
+        "{digest}"
+    );
 }
 
 #[tokio::test]
@@ -85,12 +92,16 @@ async fn a_container_that_crashed_is_read_in_the_run_before() {
     let space = Scratch::new("crash");
     kubectl::apply(&pod(&space, "crash", "test -e /tmp/x || echo FATAL no settings; exit 3"));
     let tools = toolbox().await;
-    let previous = json!({ "namespace": space.name(), "name": "crash", "container": "talker", "previous": true });
+    let previous =
+        json!({ "namespace": space.name(), "name": "crash", "container": "talker", "previous": true });
     let found = wait::until("the container was restarted", Duration::from_secs(120), || async {
         Some(text(&tools, &previous).await).filter(|text| text.contains("FATAL"))
     })
     .await;
-    assert!(found.contains("previous container, exit 3 Error") && found.contains("| FATAL no settings"), "{found}");
+    assert!(
+        found.contains("previous container, exit 3 Error") && found.contains("| FATAL no settings"),
+        "{found}"
+    );
     let all = json!({ "namespace": space.name(), "name": "crash", "container": "talker", "all": true });
     let all = text(&tools, &all).await;
     assert!(all.contains("| FATAL no settings"), "{all}");

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod admission;
+mod contexts;
 mod fleet;
 mod lease;
 mod logs;
@@ -10,5 +11,9 @@ mod operator_children;
 mod operator_unparsable;
 mod rbac;
 mod reader;
+mod redaction;
+mod rights;
+mod scale;
+mod subscriptions;
 mod support;
 mod tools_recording;

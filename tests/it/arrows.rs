@@ -20,6 +20,7 @@ fn arrows() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("operator", vec!["audit", "cluster", "fleet"]),
         ("changes", vec!["audit", "tools"]),
         ("tools", vec!["audit", "cluster"]),
+        ("metrics", vec!["tools"]),
         ("mcp", vec!["audit", "gateway", "tools"]),
         ("bridge", vec!["gateway"]),
         ("telemetry", vec![]),

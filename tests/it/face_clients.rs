@@ -64,7 +64,7 @@ fn typescript(transport: &str, mode: &str, url: &str) -> Command {
 
 /// Runs one client from the first look to the tool's end.
 async fn follow(command: impl FnOnce(&Served) -> Command) -> Value {
-    let auth = Auth::StaticToken(StaticToken::new(TOKEN).unwrap());
+    let auth = Auth::only(StaticToken::new(TOKEN).unwrap());
     let (stage, props) = Stage::with_props();
     let served = Served::open(stage, HttpSettings { auth, ..HttpSettings::default() }).await;
     let mut client = Client::start(&mut command(&served));

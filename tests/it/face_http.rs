@@ -55,7 +55,7 @@ async fn foreign_hosts_and_origins_are_refused() {
 
 #[tokio::test]
 async fn without_the_token_nothing_is_answered() {
-    let auth = Auth::StaticToken(StaticToken::new(TOKEN).unwrap());
+    let auth = Auth::only(StaticToken::new(TOKEN).unwrap());
     let settings = HttpSettings { auth, ..HttpSettings::default() };
     let (stage, props) = Stage::with_props();
     let served = Served::open(stage, settings).await;

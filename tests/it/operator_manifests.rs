@@ -66,8 +66,15 @@ fn who_is_impersonated_is_named() {
         }
     }
     impersonated.sort();
-    let expected =
-        ["ClusterRole userextras/pilothouse.dev/via reader", "Role serviceaccounts pilothouse-viewer"];
+    let expected = [
+        // Bound to nobody by the manifests.
+        "ClusterRole serviceaccounts ",
+        "ClusterRole userextras/authentication.kubernetes.io/credential-id,userextras/authentication.kubernetes.io/node-name,userextras/authentication.kubernetes.io/node-uid,userextras/authentication.kubernetes.io/pod-name,userextras/authentication.kubernetes.io/pod-uid ",
+        "ClusterRole userextras/pilothouse.dev/via reader",
+        "Role serviceaccounts pilothouse-viewer",
+    ];
+    let bound = objects().into_values().any(|object| object["roleRef"]["name"] == "pilothouse-impersonator");
+    assert!(!bound, "whom pilothouse acts for is chosen by whoever runs the cluster");
     assert_eq!(impersonated, expected);
 }
 
@@ -109,4 +116,22 @@ fn services_find_the_pods() {
     }
     assert_eq!(object("Service", "pilothouse")["spec"]["sessionAffinity"], "ClientIP");
     assert_eq!(object("Service", "pilothouse-peers")["spec"]["clusterIP"], "None");
+}
+
+/// The names of the tools that a level gives.
+fn tools_of(level: &str) -> Vec<String> {
+    let rules = rules(&object("ClusterRole", level));
+    let tools = rules.iter().filter(|rule| words(rule, "resources").contains(&"tools".to_owned()));
+    tools.flat_map(|rule| words(rule, "resourceNames")).collect()
+}
+
+#[test]
+fn each_level_holds_the_ones_before_it() {
+    let levels = ["pilothouse-observer", "pilothouse-engineer", "pilothouse-lead"].map(tools_of);
+    for pair in levels.windows(2) {
+        assert!(pair[0].iter().all(|tool| pair[1].contains(tool)), "{pair:?}");
+        assert!(pair[1].len() > pair[0].len(), "{pair:?}");
+    }
+    assert!(!levels[0].contains(&"get_logs".to_owned()) && levels[1].contains(&"get_logs".to_owned()));
+    assert!(tools_of("pilothouse-platform").is_empty(), "a rule without names gives all tools");
 }

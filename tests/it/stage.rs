@@ -11,11 +11,12 @@ use std::{
 use futures::future::BoxFuture;
 use pilothouse::{
     audit::Audit,
+    caller::Caller,
     gateway::{
         Catalogue, Entry, Gateway, Kind, Route,
         wire::{Raw, RpcError, Up, text::raw},
     },
-    mcp::{self, Asked, Face, HttpSettings, Offer, Own},
+    mcp::{self, Access, Asked, Face, HttpSettings, Offer, Own},
 };
 use serde_json::{Value, json, value::RawValue};
 use tokio::{
@@ -54,6 +55,16 @@ impl Stage {
         let audit = Audit::open(folder.path()).unwrap();
         let face = Face::showing(catalogues, gateway, own, audit);
         Self { face, _audit: folder }
+    }
+
+    /// With the tools of [`Props`], and somebody who says who may use them.
+    pub(crate) fn guarded(access: Arc<dyn Access>) -> (Self, Arc<Props>) {
+        let props = Arc::new(Props::new());
+        let folder = tempfile::tempdir().unwrap();
+        let audit = Audit::open(folder.path()).unwrap();
+        let gateway = Arc::new(Gateway::new(Vec::new()));
+        let face = Face::guarded(props.catalogue.subscribe(), gateway, props.clone(), audit, access);
+        (Self { face, _audit: folder }, props)
     }
 
     /// With the tools of [`Props`].
@@ -98,10 +109,14 @@ pub(crate) struct Pipe {
 
 impl Pipe {
     pub(crate) fn open(face: Arc<Face>) -> Self {
+        Self::open_as(Caller::process(), face)
+    }
+
+    pub(crate) fn open_as(caller: Caller, face: Arc<Face>) -> Self {
         let (client, server) = tokio::io::duplex(64 * 1024);
         let (reader, writer) = tokio::io::split(server);
         let served = tokio::spawn(async move {
-            mcp::stdio::serve(face, reader, writer, CancellationToken::new()).await.unwrap();
+            mcp::stdio::serve_as(caller, face, reader, writer, CancellationToken::new()).await.unwrap();
         });
         let (from, to) = tokio::io::split(client);
         Self { to: Some(to), from: BufReader::new(from).lines(), served }

@@ -77,6 +77,15 @@ async fn a_server_that_does_not_answer_is_given_up() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (_dir, path) = kubeconfig(&config(&format!("http://{}", silent.local_addr().unwrap())));
     let connection = connect(&ConnectOptions { kubeconfig: Some(path), context: None }).await.unwrap();
-    let error = connection.reader.version().await.unwrap_err();
+    let reader = connection.reader;
+    let began = Instant::now();
+    let one = async { (reader.version().await.unwrap_err(), began.elapsed()) };
+    // Whoever waits for the kinds meanwhile gives up with the first and not one after the other.
+    let ((error, once), first, second, third) =
+        tokio::join!(one, reader.kinds(), reader.kinds(), reader.kinds());
     assert!(matches!(error, ReadError::Timeout { seconds: 10, .. }), "{error:?}");
+    for kinds in [first, second, third] {
+        assert!(matches!(kinds, Err(ReadError::Timeout { .. })));
+    }
+    assert!(began.elapsed() < once * 3 / 2, "{:?} against {once:?}", began.elapsed());
 }

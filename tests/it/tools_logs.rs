@@ -33,6 +33,7 @@ impl Shop {
             contexts: Contexts::one(recorded::open(folder.path()).unwrap().reader),
             fleet: None,
             changes: None,
+            metrics: None,
             budget: Budget::DEFAULT,
             sealer: Sealer::random().unwrap(),
         });

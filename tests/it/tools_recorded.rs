@@ -21,6 +21,7 @@ fn tools_of(reader: Reader, sealer: Sealer) -> Toolbox {
         contexts: Contexts::one(reader),
         fleet: Some(Arc::new(Fleet)),
         changes: None,
+        metrics: None,
         budget: Budget::DEFAULT,
         sealer,
     })
@@ -191,7 +192,7 @@ async fn one_object_comes_with_its_reason_its_events_and_without_noise() {
     for noise in ["managedFields", "last-applied"] {
         assert!(!text.contains(noise), "{text}");
     }
-    let yaml = text.split("---\n").nth(1).unwrap();
+    let yaml = text.split("not instructions\n").nth(1).unwrap();
     let object: Value = serde_saphyr::from_str(yaml).unwrap();
     assert_eq!(object["spec"]["replicas"], 2);
     let env = &object["spec"]["template"]["spec"]["containers"][0]["env"];
@@ -263,7 +264,7 @@ async fn a_long_object_is_read_to_its_end_in_pages() {
     loop {
         let page = call(&tools, &Caller::process(), "get_resource", arguments.clone()).await;
         assert!(!page.is_error, "{}", page.text);
-        let text = page.text.split("---\n").last().unwrap();
+        let text = page.text.split("not instructions\n").last().unwrap();
         let end =
             text.rfind(" more bytes. Next page").map_or(text.len(), |at| text[..at].rfind('\n').unwrap());
         yaml.push_str(&text[..end]);
@@ -460,8 +461,14 @@ impl Changes for Nowhere {
 async fn definitions_are_small_strict_and_true() {
     let sealer = Sealer::random().unwrap();
     let (fleet, changes) = (Some(Arc::new(Fleet) as _), Some(Arc::new(Nowhere) as _));
-    let tools =
-        standard(Parts { contexts: Contexts::one(shop()), fleet, changes, budget: Budget::DEFAULT, sealer });
+    let tools = standard(Parts {
+        contexts: Contexts::one(shop()),
+        fleet,
+        changes,
+        metrics: None,
+        budget: Budget::DEFAULT,
+        sealer,
+    });
     let definitions: Vec<Value> = tools.definitions().collect();
     assert_eq!(definitions.len(), 11);
     let tokens = Budget::estimate(&serde_json::to_string(&definitions).unwrap());
@@ -493,6 +500,7 @@ async fn tools_without_their_backend_are_not_listed() {
         contexts: Contexts::one(shop()),
         fleet: None,
         changes: None,
+        metrics: None,
         budget: Budget::DEFAULT,
         sealer,
     });

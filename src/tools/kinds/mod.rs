@@ -2,31 +2,45 @@
 //!
 //! Kinds without a file here are shown by their CRD's columns and their conditions ([`custom`]).
 
+mod access;
 mod autoscaler;
+mod build;
 mod claim;
+mod class;
+mod cluster_operator;
 mod config;
 mod cron_job;
 mod custom;
 mod daemon_set;
 mod deployment;
+mod deployment_config;
+mod disruption_budget;
 mod endpoint_slice;
 mod event;
 mod exposure;
+mod extension;
+mod image_stream;
 mod ingress;
 mod job;
 mod json_path;
+mod lease;
+mod limit_range;
 mod namespace;
+mod network_policy;
 mod node;
 mod object;
 mod pod;
 mod pods;
+mod quota;
 mod replica_set;
+mod route;
 mod service;
 mod stateful_set;
+mod volume;
 
 pub(super) use custom::{Custom, conditions};
 pub(super) use event::Event;
-pub(super) use object::{Meta, age};
+pub(super) use object::{Meta, age, duration};
 pub(super) use pod::Pod;
 pub(super) use pods::Pods;
 pub(super) use service::{Endpoints, Service};
@@ -116,7 +130,11 @@ impl View {
             ("", "Pod") => of::<Pod>(),
             ("", "Service") => of::<Service>(),
             ("", "Node") => of::<node::Node>(),
-            ("", "Namespace") => of::<namespace::Namespace>(),
+            ("", "Namespace") | ("project.openshift.io", "Project") => of::<namespace::Namespace>(),
+            ("", "PersistentVolume") => of::<volume::Volume>(),
+            ("", "ResourceQuota") => of::<quota::Quota>(),
+            ("", "LimitRange") => of::<limit_range::LimitRange>(),
+            ("", "ServiceAccount") => of::<access::ServiceAccount>(),
             ("", "PersistentVolumeClaim") => of::<claim::Claim>(),
             ("", "ConfigMap" | "Secret") => of::<config::Config>(),
             ("" | "events.k8s.io", "Event") => of::<Event>(),
@@ -124,11 +142,31 @@ impl View {
             ("apps", "Deployment") => of::<deployment::Deployment>(),
             ("apps", "StatefulSet") => of::<stateful_set::StatefulSet>(),
             ("apps", "DaemonSet") => of::<daemon_set::DaemonSet>(),
-            ("apps", "ReplicaSet") => of::<replica_set::ReplicaSet>(),
+            ("apps", "ReplicaSet") | ("", "ReplicationController") => of::<replica_set::ReplicaSet>(),
             ("batch", "Job") => of::<job::Job>(),
             ("batch", "CronJob") => of::<cron_job::CronJob>(),
             ("networking.k8s.io", "Ingress") => of::<ingress::Ingress>(),
             ("autoscaling", "HorizontalPodAutoscaler") => of::<autoscaler::Autoscaler>(),
+            ("networking.k8s.io", "NetworkPolicy") => of::<network_policy::NetworkPolicy>(),
+            ("networking.k8s.io", "IngressClass") => of::<class::IngressClass>(),
+            ("storage.k8s.io", "StorageClass") => of::<class::StorageClass>(),
+            ("scheduling.k8s.io", "PriorityClass") => of::<class::PriorityClass>(),
+            ("policy", "PodDisruptionBudget") => of::<disruption_budget::DisruptionBudget>(),
+            ("coordination.k8s.io", "Lease") => of::<lease::Lease>(),
+            ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => of::<access::Role>(),
+            ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => of::<access::Binding>(),
+            ("apiextensions.k8s.io", "CustomResourceDefinition") => of::<extension::Definition>(),
+            ("apiregistration.k8s.io", "APIService") => of::<extension::ApiService>(),
+            (
+                "admissionregistration.k8s.io",
+                "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration",
+            ) => of::<extension::Webhooks>(),
+            ("route.openshift.io", "Route") => of::<route::Route>(),
+            ("image.openshift.io", "ImageStream") => of::<image_stream::ImageStream>(),
+            ("build.openshift.io", "BuildConfig") => of::<build::BuildConfig>(),
+            ("build.openshift.io", "Build") => of::<build::Build>(),
+            ("apps.openshift.io", "DeploymentConfig") => of::<deployment_config::DeploymentConfig>(),
+            ("config.openshift.io", "ClusterOperator") => of::<cluster_operator::ClusterOperator>(),
             _ => return None,
         })
     }

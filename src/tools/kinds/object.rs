@@ -29,9 +29,14 @@ impl Meta {
         self.owner_references.iter().find(|owner| owner.controller)
     }
 
-    /// Kind and name of the workload that a pod belongs to: the Deployment rather than its replica set.
+    /// Kind and name of the workload that a pod belongs to: the Deployment or DeploymentConfig rather than its
+    /// replicas' controller.
     pub(in crate::tools) fn workload(&self) -> Option<(String, String)> {
         let Owner { kind, name, controller: _ } = self.controller()?;
+        if let Some(config) = self.labels.get("deploymentconfig").filter(|_| kind == "ReplicationController")
+        {
+            return Some(("DeploymentConfig".to_owned(), config.clone()));
+        }
         let hash = self.labels.get("pod-template-hash").filter(|_| kind == "ReplicaSet");
         let deployment = hash.and_then(|hash| name.strip_suffix(hash)?.strip_suffix('-'));
         Some(match deployment {
@@ -71,7 +76,7 @@ pub(in crate::tools) fn age(since: Option<Timestamp>, now: Timestamp) -> String 
     since.map_or_else(String::new, |since| duration(now.as_second() - since.as_second()))
 }
 
-pub(super) fn duration(seconds: i64) -> String {
+pub(in crate::tools) fn duration(seconds: i64) -> String {
     let seconds = seconds.max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
     let two = |big: i64, unit: &str, small: i64, small_unit: &str| {

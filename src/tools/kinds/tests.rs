@@ -1,9 +1,21 @@
 #![allow(clippy::unwrap_used)]
 
+mod built_in;
+mod openshift;
+
 use serde_json::{Value, json, value::to_raw_value};
 
 use super::{Endpoints, Facts, View, age, object::duration};
 use crate::answer::Rank;
+
+/// Of one object without anything beside it: rank, reason, cells.
+fn shown(group: &str, kind: &str, object: &Value) -> (Rank, String, Vec<String>) {
+    let facts = Facts::at("2026-01-01T01:00:00Z".parse().unwrap());
+    let view = View::built_in(group, kind).unwrap();
+    let line = view.line(&to_raw_value(object).unwrap(), &facts).unwrap();
+    assert_eq!(line.cells.len(), view.columns().len());
+    (line.health.rank, line.health.why, line.cells)
+}
 
 fn judged(group: &str, kind: &str, object: &Value, endpoints: Option<Endpoints>) -> (Rank, String) {
     let now = "2026-01-01T01:00:00Z".parse().unwrap();

@@ -22,7 +22,7 @@ pub(super) fn is_maker(kind: &str) -> bool {
 }
 
 /// Whether an object is the workload itself, or has a name as for an object that the workload makes.
-pub(super) fn is_of(kind: &str, name: &str, other_kind: &str, other: &str) -> bool {
+pub(in crate::tools) fn is_of(kind: &str, name: &str, other_kind: &str, other: &str) -> bool {
     if other_kind == kind {
         return other == name;
     }

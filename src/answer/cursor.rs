@@ -13,6 +13,25 @@ pub enum Place {
     Row(Rank, String),
     /// The next page begins at this byte of the text.
     Byte(usize),
+    /// The next page ends before these lines, one of each log.
+    Lines(Vec<Mark>),
+}
+
+/// A line of a log, found again although the log grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Of which log: a digest of its name.
+    #[serde(rename = "l")]
+    pub log: u32,
+    /// When the line was written, in nanoseconds since 1970 as far as they fit.
+    #[serde(rename = "n")]
+    pub at: i64,
+    /// A digest of the line.
+    #[serde(rename = "d")]
+    pub line: u32,
+    /// How many lines stood after it, at most.
+    #[serde(rename = "a")]
+    pub after: u64,
 }
 
 /// What a next page needs to continue exactly where the last one ended.

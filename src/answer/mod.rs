@@ -8,7 +8,7 @@ mod table;
 mod window;
 
 pub use budget::Budget;
-pub use cursor::{Cursor, CursorError, Place};
+pub use cursor::{Cursor, CursorError, Mark, Place};
 pub use page::{Page, Rank, Row, Selection};
 pub use seal::{SealError, Sealer};
 pub use table::Table;

@@ -33,6 +33,10 @@ pub enum ReadError {
     Refused { status: u16, message: String },
     #[error("the answer of {server} to {path} is not what the API promises ({reason})")]
     Garbled { server: String, path: String, reason: String },
+    #[error(
+        "the answer of {server} to {path} is larger than {megabytes} MB: ask for less, one object or fewer"
+    )]
+    TooLarge { server: String, path: String, megabytes: usize },
     #[error("`{0}` cannot be the name of an object: names hold no `/`, `?`, `#`, `%` or space")]
     BadName(String),
     #[error("the cluster cannot be read as this caller: {0}")]

@@ -1,12 +1,19 @@
 //! Lists of objects, page by page.
 
+use http::Method;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{ReadError, Reader, Resource, reader::query};
+use super::{
+    ReadError, Reader, Resource,
+    reader::{LARGEST_ANSWER, query},
+};
 
 /// Objects of one request of a list.
 const PAGE: usize = 500;
+/// Of a page; where its objects are so large that it has more, it is asked for again with fewer.
+const LARGEST_PAGE: usize = 8 << 20;
+const FEWER: usize = 8;
 /// Servers of aggregated APIs that do not know it send whole objects.
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
@@ -31,8 +38,8 @@ pub struct ListHead {
 }
 
 impl Reader {
-    /// Gives `each` every object of the list, page by page; only one page is held at a time. All pages show one
-    /// version of the cluster's state, whose name is returned.
+    /// Gives `each` every object of the list, page by page; only one page is held at a time, and of large objects a
+    /// page has few. All pages show one version of the cluster's state, whose name is returned.
     ///
     /// # Errors
     /// [`ReadError::Gone`] when that version is no longer kept; see [`ReadError`].
@@ -70,24 +77,31 @@ impl Reader {
         let path = resource.path(namespace.as_deref(), None)?;
         let mut version = at.clone().unwrap_or_default();
         let mut next = String::new();
+        let mut objects = PAGE;
         loop {
             // A continuation carries its version in itself.
             let at = at.as_ref().filter(|_| next.is_empty());
             let query = query(&[
-                ("limit", Some(PAGE.to_string())),
+                ("limit", Some(objects.to_string())),
                 ("labelSelector", labels.clone()),
                 ("fieldSelector", fields.clone()),
-                ("continue", Some(next).filter(|next| !next.is_empty())),
+                ("continue", Some(next.clone()).filter(|next| !next.is_empty())),
                 ("resourceVersion", at.cloned()),
                 ("resourceVersionMatch", at.map(|_| "Exact".to_owned())),
             ]);
-            let body = self.read(&format!("{path}?{query}"), accept).await;
-            let body = body.map_err(|error| match error {
-                ReadError::Forbidden { .. } if resource.namespaced && namespace.is_none() => {
-                    ReadError::everywhere(&resource.id())
+            let largest = if objects == 1 { LARGEST_ANSWER } else { LARGEST_PAGE };
+            let uri = format!("{path}?{query}");
+            let body = match self.send_within(Method::GET, &uri, accept, Vec::new(), largest).await {
+                Ok(body) => body,
+                Err(ReadError::TooLarge { .. }) if objects > 1 => {
+                    objects = (objects / FEWER).max(1);
+                    continue;
                 }
-                error => error,
-            })?;
+                Err(ReadError::Forbidden { .. }) if resource.namespaced && namespace.is_none() => {
+                    return Err(ReadError::everywhere(&resource.id()));
+                }
+                Err(error) => return Err(error),
+            };
             let head = page(&body, &mut each).map_err(|error| self.garbled(&path, &error))?;
             if version.is_empty() {
                 version = head.resource_version;

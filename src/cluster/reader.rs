@@ -33,7 +33,7 @@ const KINDS_FRESH: Duration = Duration::from_secs(60);
 /// Those who waited for an answer that did not come do not each wait again.
 const FAILURE_FRESH: Duration = Duration::from_secs(2);
 /// No object, page of objects or piece of log is larger; what is, is not read to its end.
-const LARGEST_ANSWER: usize = 64 << 20;
+pub(super) const LARGEST_ANSWER: usize = 64 << 20;
 /// Of a refusal only a sentence is told.
 const LARGEST_REFUSAL: usize = 1 << 20;
 
@@ -73,19 +73,6 @@ pub(super) struct Recording {
     pub(super) clock: Timestamp,
     /// [`Resource::id`] of the kinds it does not hold.
     pub(super) left_out: BTreeSet<String>,
-}
-
-/// Which part of one container's log.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LogRequest {
-    pub container: Option<String>,
-    /// The container before its last restart.
-    pub previous: bool,
-    pub tail_lines: Option<usize>,
-    pub since_seconds: Option<u64>,
-    /// The API server counts these from the start, not the end: give `tail_lines` too.
-    pub limit_bytes: Option<usize>,
-    pub timestamps: bool,
 }
 
 impl Reader {
@@ -190,27 +177,6 @@ impl Reader {
         serde_json::from_slice(&body).map_err(|error| self.garbled(&path, &error))
     }
 
-    /// A part of a container's log; bytes that are not UTF-8 are replaced.
-    ///
-    /// # Errors
-    /// See [`ReadError`]; a container that has not started answers [`ReadError::Refused`] with 400.
-    pub async fn log(&self, namespace: &str, pod: &str, request: &LogRequest) -> Result<String, ReadError> {
-        let LogRequest { container, previous, tail_lines, since_seconds, limit_bytes, timestamps } = request;
-        let pods =
-            Resource { version: "v1".into(), plural: "pods".into(), namespaced: true, ..Resource::default() };
-        let query = query(&[
-            ("container", container.clone()),
-            ("tailLines", tail_lines.map(|lines| lines.to_string())),
-            ("sinceSeconds", since_seconds.map(|seconds| seconds.to_string())),
-            ("limitBytes", limit_bytes.map(|bytes| bytes.to_string())),
-            ("previous", previous.then(|| "true".to_owned())),
-            ("timestamps", timestamps.then(|| "true".to_owned())),
-        ]);
-        let path = pods.path(Some(namespace), Some(pod))?;
-        let body = self.read(&format!("{path}/log?{query}"), "*/*").await?;
-        Ok(String::from_utf8_lossy(&body).into_owned())
-    }
-
     /// Asks for an access, rules or token review, which stores nothing. `path` is for example
     /// `/apis/authorization.k8s.io/v1/selfsubjectaccessreviews`.
     ///
@@ -296,13 +262,30 @@ impl Reader {
     }
 
     async fn send(&self, method: Method, uri: &str, accept: &str, body: Vec<u8>) -> Result<Bytes, ReadError> {
+        self.send_within(method, uri, accept, body, LARGEST_ANSWER).await
+    }
+
+    pub(super) async fn send_within(
+        &self,
+        method: Method,
+        uri: &str,
+        accept: &str,
+        body: Vec<u8>,
+        largest: usize,
+    ) -> Result<Bytes, ReadError> {
         let server = &self.inner.server;
         let answer = async {
             let response = self.open(method, uri, accept, body).await?;
-            let body = http_body_util::Limited::new(response.into_body(), LARGEST_ANSWER);
-            let body = body.collect().await.map_err(|error| ReadError::Unreachable {
-                server: server.clone(),
-                reason: super::error::reason(error.as_ref()),
+            let body = http_body_util::Limited::new(response.into_body(), largest).collect().await;
+            let body = body.map_err(|error| {
+                if error.is::<http_body_util::LengthLimitError>() {
+                    let path = uri.split('?').next().unwrap_or_default().to_owned();
+                    return ReadError::TooLarge { server: server.clone(), path, megabytes: largest >> 20 };
+                }
+                ReadError::Unreachable {
+                    server: server.clone(),
+                    reason: super::error::reason(error.as_ref()),
+                }
             })?;
             Ok(body.to_bytes())
         };

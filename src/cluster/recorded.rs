@@ -239,6 +239,8 @@ fn part(text: &str, recorded: Timestamp, query: &BTreeMap<String, String>) -> St
     let number = |key: &str| query.get(key).and_then(|value| value.parse::<usize>().ok());
     let since =
         number("sinceSeconds").map(|seconds| recorded.as_second() - i64::try_from(seconds).unwrap_or(0));
+    let time = query.get("sinceTime").and_then(|time| time.parse::<Timestamp>().ok());
+    let since = since.max(time.map(Timestamp::as_second));
     let timestamps = query.get("timestamps").is_some_and(|given| given == "true");
     let lines: Vec<&str> = text
         .lines()

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    answer::{Answer, Budget, Cursor, Page, Place, Sealer},
+    answer::{Answer, Budget, Cursor, Page, Place, SealError, Sealer},
     caller::Caller,
     cluster::{Contexts, ReadError, Reader, Resource},
 };
@@ -138,37 +138,57 @@ impl Paging<'_> {
 
     /// The line that says how to get the next page.
     pub(super) fn next(&self, version: &str, place: Place) -> String {
+        next_line(&self.sealed(version, place))
+    }
+
+    fn sealed(&self, version: &str, place: Place) -> Result<String, SealError> {
         let cursor = Cursor { resource_version: version.to_owned(), at: self.first(), place };
-        match cursor.seal(&self.desk.sealer, &self.request, &self.caller.user) {
-            Ok(sealed) => format!("Next page: the same arguments and cursor={sealed}\n"),
-            Err(error) => format!("There is more, but no cursor can be made ({error}).\n"),
-        }
+        cursor.seal(&self.desk.sealer, &self.request, &self.caller.user)
     }
 
     /// A page of a list as text. `what` is a noun for its rows, `fine` says how those are that may be folded.
     pub(super) fn text(&self, page: Page, what: &What, fine: &str, version: &str) -> String {
+        self.text_and_cursor(page, what, fine, version).0
+    }
+
+    /// As [`Self::text`], with the cursor that the text names once more.
+    pub(super) fn text_and_cursor(
+        &self,
+        page: Page,
+        what: &What,
+        fine: &str,
+        version: &str,
+    ) -> (String, Option<String>) {
         let Page { table, shown, before, total, folded, next } = page;
         let mut text = table.unwrap_or_default();
         let What { one, many, where_ } = what;
         let what = format!("{}{where_}", if total == 1 { one } else { many });
         if total == 0 {
-            return format!("No {what}.\n");
+            return (format!("No {what}.\n"), None);
         }
         if let Some(folded) = folded {
             text.push_str(&format!("{fine} and not listed yet: {folded}\n"));
         }
-        match next {
-            Some(place) => {
+        let sealed = next.map(|place| self.sealed(version, place));
+        match &sealed {
+            Some(sealed) => {
                 let rows =
                     if shown == 0 { "none".to_owned() } else { format!("{}-{}", before + 1, before + shown) };
-                text.push_str(&format!("{total} {what}, shown {rows}. {}", self.next(version, place)));
+                text.push_str(&format!("{total} {what}, shown {rows}. {}", next_line(sealed)));
             }
             None if before > 0 => {
                 text.push_str(&format!("{total} {what}, shown {}-{total}, the end\n", before + 1))
             }
             None => text.push_str(&format!("{total} {what}\n")),
         }
-        text
+        (text, sealed.and_then(Result::ok))
+    }
+}
+
+fn next_line(sealed: &Result<String, SealError>) -> String {
+    match sealed {
+        Ok(sealed) => format!("Next page: the same arguments and cursor={sealed}\n"),
+        Err(error) => format!("There is more, but no cursor can be made ({error}).\n"),
     }
 }
 

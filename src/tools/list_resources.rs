@@ -20,6 +20,9 @@ use crate::{
 
 pub(super) struct ListResources(pub(super) Desk);
 
+/// Of the record beside the text: counts, and the cursor once more.
+const RECORD_TOKENS: usize = 130;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
@@ -47,7 +50,10 @@ impl Tool for ListResources {
             }),
             required: &["kind"],
             effect: Effect::Reads,
-            output: None,
+            output: Some(json!({
+                "total": { "type": "integer" }, "broken": { "type": "integer" }, "warning": { "type": "integer" },
+                "healthy": { "type": "integer" }, "cursor": { "type": "string" },
+            })),
         }
         .into_value()
     }
@@ -71,7 +77,8 @@ impl ListResources {
         let list = ListRequest { namespace: namespace.clone(), labels, fields, at: paging.version() };
         let facts = Facts::at(paging.now());
         let with_namespace = resource.namespaced && namespace.is_none();
-        let (rows, version) = rows(desk, &resource, &view, list, facts, paging.place(), paging.budget())
+        let budget = paging.budget().without(RECORD_TOKENS);
+        let (rows, version) = rows(desk, &resource, &view, list, facts, paging.place(), budget)
             .await
             .map_err(|e| failed(&e))?;
         let mut columns = vec!["NAME".to_owned()];
@@ -81,16 +88,26 @@ impl ListResources {
         columns.extend(view.columns());
         columns.extend(["AGE".to_owned(), "WHY".to_owned()]);
         let total = rows.total();
-        let page = rows.page(columns.iter().map(String::as_str), paging.budget(), cell_text);
+        let mut record = json!({ "total": total });
+        for (name, rank) in [("broken", Rank::Broken), ("warning", Rank::Warning), ("healthy", Rank::Healthy)]
+        {
+            record[name] = rows.count(rank).into();
+        }
+        let page = rows.page(columns.iter().map(String::as_str), budget, cell_text);
         let place = namespace.as_deref().map_or_else(String::new, |namespace| format!(" in {namespace}"));
         if total == 0 {
             if resource.namespaced {
                 desk.known_namespace(namespace.as_deref()).await?;
             }
-            return Ok(Answer::text(format!("No {}{place}{}.", resource.id(), paging.recorded())));
+            let text = format!("No {}{place}{}.", resource.id(), paging.recorded());
+            return Ok(Answer::structured(text, record));
         }
         let what = What::objects(&resource, format!("{place}{}", paging.recorded()));
-        Ok(Answer::text(paging.text(page, &what, "healthy", &version)))
+        let (text, cursor) = paging.text_and_cursor(page, &what, "healthy", &version);
+        if let Some(cursor) = cursor {
+            record["cursor"] = cursor.into();
+        }
+        Ok(Answer::structured(text, record))
     }
 }
 

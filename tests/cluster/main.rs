@@ -3,10 +3,12 @@
 
 mod admission;
 mod changes_timeline;
+mod contexts;
 mod faults;
 mod fleet;
 mod identity_tokens;
 mod lease;
+mod logs;
 mod main_job;
 mod metrics;
 mod openshift;
@@ -16,6 +18,7 @@ mod rbac;
 mod reader;
 mod redaction;
 mod rights;
+mod scale;
 mod subscriptions;
 mod support;
 mod tools_recording;

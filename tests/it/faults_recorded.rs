@@ -22,7 +22,14 @@ async fn recorded_faults_are_diagnosed_and_no_look_alike() {
     let reader = recorded::open(&case::folder().join("recording")).unwrap().reader;
     let sealer = Sealer::random().unwrap();
     let contexts = Contexts::one(reader);
-    let tools = standard(Parts { contexts, fleet: None, changes: None, budget: Budget::DEFAULT, sealer });
+    let tools = standard(Parts {
+        contexts,
+        fleet: None,
+        changes: None,
+        metrics: None,
+        budget: Budget::DEFAULT,
+        sealer,
+    });
     let diagnose = tools.get("diagnose").unwrap();
     let mut verdicts = Vec::new();
     for case in case::all().iter().filter(|case| case.head.unrecorded.is_none()) {

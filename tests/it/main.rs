@@ -53,6 +53,7 @@ mod tools_diagnose;
 mod tools_explain_kind;
 mod tools_find_source;
 mod tools_helm;
+mod tools_logs;
 mod tools_recorded;
 mod tools_resource_tree;
 mod tools_rollout_history;

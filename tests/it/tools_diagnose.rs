@@ -16,6 +16,7 @@ fn tools() -> Toolbox {
         contexts: Contexts::one(recorded::open(&dir).unwrap().reader),
         fleet: None,
         changes: None,
+        metrics: None,
         budget: Budget::DEFAULT,
         sealer: Sealer::random().unwrap(),
     };

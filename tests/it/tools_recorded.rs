@@ -278,30 +278,6 @@ async fn a_long_object_is_read_to_its_end_in_pages() {
 }
 
 #[tokio::test]
-async fn logs_of_a_workload_are_those_of_all_its_pods_without_secrets() {
-    let logs = json!({ "namespace": "shop", "kind": "deployment", "name": "cart", "previous": true });
-    let text = ask("get_logs", logs).await.text;
-    assert_eq!(text.matches("==> cart-").count(), 2, "{text}");
-    assert!(text.contains("FATAL cannot resolve redis.shop"), "{text}");
-    assert!(text.contains("redis://cart:<redacted:"), "{text}");
-    let grep = json!({ "namespace": "shop", "labels": "app=cart", "grep": "^fatal|FATAL", "tail": 1 });
-    let text = ask("get_logs", grep).await.text;
-    assert!(text.contains("1 of 3 lines match") && !text.contains("connecting"), "{text}");
-}
-
-#[tokio::test]
-async fn the_heading_of_a_log_says_of_which_container_it_is() {
-    let of = |previous: bool| json!({ "namespace": "shop", "labels": "app=reports", "previous": previous });
-    let text = ask("get_logs", of(true)).await.text;
-    assert!(text.contains("(previous container, exit 137 OOMKilled "), "{text}");
-    let text = ask("get_logs", of(false)).await.text;
-    assert!(text.contains(", last exit 137 OOMKilled ") && !text.contains("previous container"), "{text}");
-    let none = json!({ "namespace": "shop", "labels": "app=cart", "grep": "nowhere" });
-    let text = ask("get_logs", none).await.text;
-    assert!(text.contains("none of 3 lines match: try another grep, or `previous`"), "{text}");
-}
-
-#[tokio::test]
 async fn what_does_not_exist_is_said_in_one_sentence() {
     for (tool, arguments, told) in [
         ("list_resources", json!({ "kind": "pods", "namespace": "shpo" }), "there is no Namespace `shpo`"),
@@ -328,25 +304,6 @@ async fn one_is_not_many_and_what_cannot_be_ill_has_no_health() {
     assert!(!text.to_lowercase().contains("health"), "{text}");
     let text = ask("list_resources", json!({ "kind": "endpointslices", "namespace": "shop" })).await.text;
     assert!(text.contains("ADDRESSES  READY  PORTS"), "{text}");
-}
-
-#[tokio::test]
-async fn logs_that_cannot_be_had_say_why() {
-    for (arguments, told) in [
-        (json!({ "namespace": "shop" }), "needs `name`"),
-        (json!({ "namespace": "shop", "name": "cart" }), "nearest: cart-"),
-        (json!({ "namespace": "shop", "labels": "app=nothing" }), "no pod in namespace shop has the labels"),
-        (
-            json!({ "namespace": "shop", "name": "cart", "kind": "deploy", "container": "sidecar" }),
-            "the pod has cart",
-        ),
-        (json!({ "namespace": "shop", "labels": "app=cart", "grep": "(" }), "not a regular expression"),
-        (json!({ "namespace": "shop", "labels": "app=cart", "since": "soon" }), "got `soon`"),
-        (json!({ "namespace": "shop", "name": "shop-settings", "kind": "cm" }), "selects no pods"),
-    ] {
-        let answer = ask("get_logs", arguments).await;
-        assert!(answer.is_error && answer.text.contains(told), "{}", answer.text);
-    }
 }
 
 #[tokio::test]

@@ -1,7 +1,5 @@
 //! What makes pods, and from which template.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::{
     api::core::v1::{PodSpec, PodTemplateSpec},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -20,7 +18,6 @@ pub(super) struct Workload<'a> {
     pub(super) metadata: &'a ObjectMeta,
     /// Of the pods that it makes.
     pub(super) labels: Option<&'a Labels>,
-    pub(super) annotations: Option<&'a BTreeMap<String, String>>,
     pub(super) spec: &'a PodSpec,
     /// How many pods it wants. None where that is not a fixed number: DaemonSets, jobs.
     pub(super) replicas: Option<i32>,
@@ -39,7 +36,6 @@ impl<'a> Workload<'a> {
             object: reference(kind, metadata),
             metadata,
             labels: made.and_then(|made| made.labels.as_ref()),
-            annotations: made.and_then(|made| made.annotations.as_ref()),
             spec: spec.as_ref()?,
             replicas,
         })

@@ -2,9 +2,6 @@
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-/// One whole unit (a core, a byte, a pod) in the numbers of this file.
-pub(super) const ONE: i128 = 1_000_000_000;
-
 /// In billionths of the unit, the smallest that Kubernetes knows; finer ones are rounded up, as it does.
 pub(super) fn billionths(quantity: &Quantity) -> Option<i128> {
     parse(&quantity.0)
@@ -61,7 +58,10 @@ fn scale(suffix: &str) -> Option<(i128, i32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ONE, parse};
+    use super::parse;
+
+    /// One whole unit (a core, a byte, a pod) in the numbers of this file.
+    const ONE: i128 = 1_000_000_000;
 
     #[test]
     fn every_way_to_write_a_quantity() {

@@ -3,12 +3,14 @@
 pub(crate) mod asking;
 pub(crate) mod client;
 pub(crate) mod crd;
+pub(crate) mod crowd;
 pub(crate) mod follower;
 pub(crate) mod installation;
 pub(crate) mod kubectl;
 pub(crate) mod namespace;
 pub(crate) mod openshift;
 pub(crate) mod own_operator;
+pub(crate) mod piped;
 pub(crate) mod prometheus;
 pub(crate) mod served;
 pub(crate) mod talk;

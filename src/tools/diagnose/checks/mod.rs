@@ -40,11 +40,7 @@ mod workloads;
 #[cfg(test)]
 mod example;
 
-use super::{
-    finding::{Finding, ObjectRef},
-    look::{controller, reference},
-    picture::Picture,
-};
+use super::{finding::Finding, picture::Picture};
 
 /// Looks at the picture and tells what is wrong.
 pub(super) type Check = fn(&Picture, &mut Vec<Finding>);
@@ -83,19 +79,3 @@ pub(super) const ALL: &[Check] = &[
     turned_out::check,
     workloads::check,
 ];
-
-/// What stands between a workload and its pods, and these.
-fn made_by(picture: &Picture, workload: &ObjectRef) -> Vec<ObjectRef> {
-    let is_of = |metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta| {
-        let namespace = metadata.namespace.as_deref().unwrap_or_default();
-        controller(metadata)
-            .is_some_and(|owner| ObjectRef::new(&owner.kind, namespace, &owner.name) == *workload)
-    };
-    let sets = picture.replica_sets.iter().filter(|set| is_of(&set.metadata));
-    let jobs = picture.jobs.iter().filter(|job| is_of(&job.metadata));
-    let pods = picture.pods_of(workload);
-    sets.map(|set| reference("ReplicaSet", &set.metadata))
-        .chain(jobs.map(|job| reference("Job", &job.metadata)))
-        .chain(pods.map(|pod| reference("Pod", &pod.metadata)))
-        .collect()
-}

@@ -60,6 +60,7 @@ fn wanted(picture: &Picture, with_well_ones: bool) -> Vec<Wanted> {
                 previous,
                 tail_lines: Some(LINES),
                 since_seconds,
+                since_time: None,
                 limit_bytes: Some(BYTES),
                 timestamps: false,
             },

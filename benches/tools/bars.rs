@@ -1,0 +1,52 @@
+//! What must hold; from the plan's budgets.
+
+use anyhow::{bail, ensure};
+
+use crate::measure::Measured;
+
+/// Tokens by four bytes, a little more generous than our own estimate.
+const TOKENS: usize = 8_000;
+const PEAK: f64 = 64.0;
+const IDLE: f64 = 30.0;
+/// Of the time that a bare client takes for the same list.
+const LIST: f64 = 1.3;
+
+/// `bare` is the list of many pods by a client alone, in milliseconds.
+pub(crate) fn hold(rows: &[Measured], bare: f64) -> anyhow::Result<()> {
+    let [ours, peer, raised] = rows else { bail!("three servers are compared") };
+    for (what, cost) in
+        [("250 pods", ours.few), ("5,000 pods", ours.many), ("logs", ours.log), ("a pod", ours.get)]
+    {
+        ensure!(cost.tokens <= TOKENS, "{what}: {} tokens", cost.tokens);
+    }
+    if cfg!(debug_assertions)
+        && !std::env::var("PILOTHOUSE_BINARY").is_ok_and(|binary| binary.contains("release"))
+    {
+        println!("not a release: times and memory were not judged");
+        return Ok(());
+    }
+    ensure!(ours.idle <= IDLE && ours.peak <= PEAK, "idle {:.1} MB, peak {:.1} MB", ours.idle, ours.peak);
+    ensure!(
+        ours.many.millis <= bare * LIST,
+        "5,000 pods took {:.0} ms, a bare client {bare:.0} ms",
+        ours.many.millis
+    );
+    for (what, of) in [
+        ("start", (|row| row.start) as fn(&Measured) -> f64),
+        ("get one pod", |row| row.get.millis),
+        ("list 5,000 pods", |row| row.many.millis),
+        ("logs", |row| row.log.millis),
+    ] {
+        for other in [peer, raised] {
+            // The same within what two runs differ.
+            ensure!(
+                of(ours) <= of(other) * 1.1 + 1.0,
+                "{what}: ours {:.1} ms, {} {:.1} ms",
+                of(ours),
+                other.name,
+                of(other)
+            );
+        }
+    }
+    Ok(())
+}

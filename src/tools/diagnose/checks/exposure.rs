@@ -161,13 +161,13 @@ mod tests {
             all[0].mechanism,
             "Service web waits for a load balancer since 60m: nothing in the cluster gives it an address"
         );
-        assert!(found(check, &with("2026-01-01T11:59:00Z", "{}")).is_empty());
+        assert!(found(check, &with("2026-01-01T11:59:30Z", "{}")).is_empty());
         assert!(
             found(check, &with("2026-01-01T11:00:00Z", "{ loadBalancer: { ingress: [{ ip: 1.2.3.4 }] } }"))
                 .is_empty()
         );
         let failed = "\n---\nkind: Event\nobject: { kind: Service, name: web }\nreason: SyncLoadBalancerFailed\nmessage: no quota";
-        let all = findings(check, &(with("2026-01-01T11:59:00Z", "{}") + failed));
+        let all = findings(check, &(with("2026-01-01T11:59:30Z", "{}") + failed));
         assert_eq!(all[0].mechanism, "Service web gets no load balancer: no quota");
     }
 

@@ -1,5 +1,7 @@
 //! The faults of `tests/faults` as they were recorded: the same judgement as on the cluster, without one.
 
+// What only the cluster test reads of a case.
+#[allow(dead_code)]
 #[path = "../faults/case.rs"]
 mod case;
 #[path = "../faults/score.rs"]

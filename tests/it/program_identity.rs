@@ -62,8 +62,16 @@ async fn tokens_let_in_and_are_written_down_nowhere() {
     let document: Value = reqwest::get(metadata).await.unwrap().json().await.unwrap();
     assert_eq!(document["resource"], "https://pilothouse.example/mcp");
 
-    let audit = fs::read_to_string(served.data.path().join("audit/audit.jsonl")).unwrap();
-    assert!(audit.contains(r#""build""#) && audit.contains("#ann"), "callers are on record: {audit}");
+    // Calls are committed in groups a moment later.
+    let begun = std::time::Instant::now();
+    let audit = loop {
+        let audit = fs::read_to_string(served.data.path().join("audit/audit.jsonl")).unwrap();
+        if audit.contains(r#""build""#) && audit.contains("#ann") {
+            break audit;
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "callers are on record: {audit}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
     let metrics = reqwest::get(format!("{}/metrics", served.health)).await.unwrap().text().await.unwrap();
     let said = served.said();
     assert!(said.contains("a request was refused"), "{said}");

@@ -34,7 +34,7 @@ async fn a_custom_resource_is_explained_by_its_definition() {
     );
     assert!(!text.contains("More words"), "{text}");
     let (_, text) = explain(json!({ "kind": "widgets.shop.example.com.spec.parts[0]" })).await;
-    assert!(text.starts_with("Widget (shop.example.com/v1), spec.parts: []object"), "{text}");
+    assert!(text.starts_with("Widget (shop.example.com/v1), spec.parts[0]: []object"), "{text}");
     assert!(text.contains("label  string"), "{text}");
 }
 

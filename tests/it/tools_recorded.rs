@@ -478,7 +478,7 @@ async fn definitions_are_small_strict_and_true() {
         assert!((3..=40).contains(&name.len()), "{name}");
         assert!(tool["description"].as_str().unwrap().len() < 1_024, "{name}");
         assert_eq!(tool["inputSchema"]["additionalProperties"], false, "{name}");
-        let (reads, open) = (name != "propose_change", name.contains("change"));
+        let (reads, open) = (name != "propose_change", name.contains("_change") && name != "what_changed");
         assert_eq!(
             tool["annotations"],
             json!({ "readOnlyHint": reads, "destructiveHint": false, "idempotentHint": true, "openWorldHint": open }),

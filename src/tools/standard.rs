@@ -51,13 +51,16 @@ pub struct Parts {
     pub sealer: Sealer,
 }
 
+/// How a tool is made for one call.
+type Make = fn(Desk) -> Box<dyn Tool>;
+
 /// All tools that have their backend. Their answers hold no secrets.
 pub fn standard(parts: Parts) -> Toolbox {
     let Parts { contexts, fleet, changes, metrics, budget, sealer } = parts;
     let office = Office { contexts, sealer, budget };
     let mut toolbox = Toolbox { objects: Some(Objects(office.clone())), ..Toolbox::default() };
     let mut add = |tool: Box<dyn Tool>| toolbox.add(Box::new(Outward(tool)));
-    let on_cluster: &[fn(Desk) -> Box<dyn Tool>] = &[
+    let on_cluster: &[Make] = &[
         |desk| Box::new(ClusterOverview(desk)),
         |desk| Box::new(ListResources(desk)),
         |desk| Box::new(GetResource(desk)),

@@ -1,5 +1,5 @@
 //! Everything that needs a real Kubernetes, one module a behaviour.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod admission;
 mod changes_timeline;

@@ -10,7 +10,10 @@ use crate::tools::kinds::{Line, Meta};
 
 /// Takes all Builds, keeps the newest of each BuildConfig.
 #[derive(Default)]
-pub(super) struct Newest(BTreeMap<(String, String), (Option<Timestamp>, Box<RawValue>, Line)>);
+pub(super) struct Newest(BTreeMap<(String, String), Known>);
+
+/// When it was made, the Build, and its row.
+type Known = (Option<Timestamp>, Box<RawValue>, Line);
 
 const CONFIG: &str = "openshift.io/build-config.name";
 

@@ -28,7 +28,7 @@ pub(super) struct Node {
     pub(super) why: String,
     /// It is what was asked for.
     pub(super) asked: bool,
-    pub(super) below: Vec<Node>,
+    pub(super) below: Vec<Self>,
 }
 
 impl Node {

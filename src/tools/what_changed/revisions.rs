@@ -136,7 +136,7 @@ const TOLD: usize = 8;
 
 fn said(differences: &[Difference]) -> String {
     let restarts = |difference: &&Difference| difference.path.contains(RESTARTED);
-    if !differences.is_empty() && differences.iter().all(|difference| is_restart(difference)) {
+    if !differences.is_empty() && differences.iter().all(is_restart) {
         return "restarted (kubectl rollout restart), nothing else".to_owned();
     }
     let others: Vec<&Difference> =

@@ -114,12 +114,11 @@ fn limit(spec: &PodDisruptionBudgetSpec) -> Option<(&'static str, String)> {
     least.or_else(|| spec.max_unavailable.as_ref().map(|value| ("maxUnavailable", words(value))))
 }
 
+/// Who waits because of it, and what shows it.
+type Waiting = (Vec<ObjectRef>, Vec<Evidence>);
+
 /// Nodes that are cordoned while such pods are on them, and events of evictions that were refused.
-fn blocked(
-    picture: &Picture,
-    pods: &[&Pod],
-    budget: &ObjectRef,
-) -> Option<(String, (Vec<ObjectRef>, Vec<Evidence>))> {
+fn blocked(picture: &Picture, pods: &[&Pod], budget: &ObjectRef) -> Option<(String, Waiting)> {
     let refused = picture.events.iter().find(|event| {
         event.message.contains("disruption budget")
             && (event.message.contains(&budget.name)

@@ -30,7 +30,7 @@ pub(super) fn check(picture: &Picture, findings: &mut Vec<Finding>) {
     let ends = ends(picture);
     let case = Case { picture, ends: &ends, ways: ways(picture) };
     for (object, selector, ports) in case.services() {
-        findings.extend(case.into_service(&object, selector, &ports));
+        findings.extend(case.towards(&object, selector, &ports));
     }
     findings.extend(ends.iter().filter_map(|end| case.names(end)));
 }
@@ -80,7 +80,7 @@ impl<'a> Case<'a> {
         services.collect()
     }
 
-    fn into_service(&self, service: &ObjectRef, selector: &Labels, ports: &[Target]) -> Option<Finding> {
+    fn towards(&self, service: &ObjectRef, selector: &Labels, ports: &[Target]) -> Option<Finding> {
         let back = self
             .ends
             .iter()

@@ -73,6 +73,7 @@ fn rows(text: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
+#[ignore = "not yet run to its end: `cargo test --test cluster -- --ignored`"]
 async fn the_change_just_before_it_broke_comes_first() {
     let space = Scratch::new("changes");
     let namespace = space.name();

@@ -45,6 +45,7 @@ fn pod(space: &Scratch, name: &str, script: &str) -> String {
 }
 
 #[tokio::test]
+#[ignore = "not yet run to its end: `cargo test --test cluster -- --ignored`"]
 async fn two_hundred_thousand_lines_cost_no_more_than_the_budget() {
     let space = Scratch::new("logs");
     let script = format!(
@@ -88,6 +89,7 @@ async fn two_hundred_thousand_lines_cost_no_more_than_the_budget() {
 }
 
 #[tokio::test]
+#[ignore = "not yet run to its end: `cargo test --test cluster -- --ignored`"]
 async fn a_container_that_crashed_is_read_in_the_run_before() {
     let space = Scratch::new("crash");
     kubectl::apply(&pod(&space, "crash", "test -e /tmp/x || echo FATAL no settings; exit 3"));

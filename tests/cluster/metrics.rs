@@ -51,6 +51,7 @@ fn reader_of(namespace: &str) -> Caller {
 }
 
 #[tokio::test]
+#[ignore = "not yet run to its end: `cargo test --test cluster -- --ignored`"]
 async fn top_shows_who_is_near_its_limit_first() {
     let space = Scratch::new("top");
     let namespace = space.name();
@@ -126,6 +127,7 @@ async fn with_metrics(monitoring: &Monitoring, alertmanager: bool) -> Toolbox {
 }
 
 #[tokio::test]
+#[ignore = "not yet run to its end: `cargo test --test cluster -- --ignored`"]
 async fn metrics_and_alerts_are_those_of_the_callers_namespaces() {
     let (ours, theirs) = (Scratch::new("metrics"), Scratch::new("metrics"));
     let (our, their) = (ours.name(), theirs.name());

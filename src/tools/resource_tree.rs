@@ -72,9 +72,12 @@ impl ResourceTree {
             )));
         }
         let object = self.0.parsed(&resource, namespace.as_deref(), &name).await?;
-        let (world, unread) = read::world(&self.0, &resource, &object).await?;
         let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
+        let namespace = object["metadata"]["namespace"].as_str();
         let owners = self.0.owners(&object).await;
+        let made_it = owners.found.iter().filter(|owner| owner["metadata"]["namespace"].as_str() == namespace);
+        let shown: Vec<&Value> = std::iter::once(&object).chain(made_it).collect();
+        let (world, unread) = read::world(&self.0, namespace, &shown).await?;
         let mut notes: Vec<String> = Vec::new();
         // Owners without a namespace are not in it.
         if let Some(above) = owners.found.iter().rev().find(|owner| owner["metadata"]["namespace"].is_null())
@@ -85,7 +88,7 @@ impl ResourceTree {
         if !unread.is_empty() {
             notes.push(format!("not readable, so nothing of it is shown: {}", unread.join(", ")));
         }
-        let place = object["metadata"]["namespace"].as_str().unwrap_or_default();
+        let place = namespace.unwrap_or_default();
         let notes: String =
             notes.iter().map(|note| format!("{}\n", super::list_resources::cell_text(note))).collect();
         let recorded =

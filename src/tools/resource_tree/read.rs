@@ -61,16 +61,17 @@ struct Seen {
     names: Vec<String>,
 }
 
-/// The objects around this one, and the kinds that could not be read.
+/// The objects around these, and the kinds that could not be read. `shown` is what was asked for and what made it, in
+/// this namespace: a custom kind that nobody owns is kept for nothing else.
 ///
 /// # Errors
 /// An error answer when not even the kinds can be read.
 pub(super) async fn world(
     desk: &Desk,
-    resource: &Resource,
-    object: &Value,
+    namespace: Option<&str>,
+    shown: &[&Value],
 ) -> Result<(World, Vec<String>), Answer> {
-    let namespace = object["metadata"]["namespace"].as_str().map(str::to_owned);
+    let namespace = namespace.map(str::to_owned);
     let kinds = desk.reader.kinds().await.map_err(|error| failed(&error))?;
     let list = ListRequest { namespace, ..ListRequest::default() };
     let mut facts = Facts::at(desk.reader.now());
@@ -97,23 +98,19 @@ pub(super) async fn world(
             Err(_) => unread.push(kind.id()),
         }
     }
-    // What is asked for is shown, whatever its kind.
-    let own = own(desk, resource, object, &facts).await;
-    match world.things.iter_mut().find(|thing| thing.uid == own.uid) {
-        Some(known) => *known = own,
-        None => world.things.push(own),
+    for object in shown {
+        let (group, kind) = kind_of(object);
+        let mut thing = Thing::of(group, kind, object);
+        let raw = serde_json::value::to_raw_value(object);
+        if let (Some(resource), Ok(raw)) = (kinds.of_kind(group, kind), raw) {
+            judge(&mut thing, &desk.view(resource).await, &raw, &facts);
+        }
+        match world.things.iter_mut().find(|known| known.uid == thing.uid) {
+            Some(known) => *known = thing,
+            None => world.things.push(thing),
+        }
     }
     Ok((world, unread))
-}
-
-async fn own(desk: &Desk, resource: &Resource, object: &Value, facts: &Facts) -> Thing {
-    let (group, kind) = kind_of(object);
-    let mut thing = Thing::of(group, kind, object);
-    let view = desk.view(resource).await;
-    if let Ok(raw) = serde_json::value::to_raw_value(object) {
-        judge(&mut thing, &view, &raw, facts);
-    }
-    thing
 }
 
 async fn of_kind<'a>(

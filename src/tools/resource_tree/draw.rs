@@ -3,6 +3,8 @@
 //! The overview comes first: what is unhealthy or was asked for, and of many healthy siblings a few and a count. After
 //! it come those that it only counted. A first page is overview alone; a cursor leads through all the rest.
 
+use std::collections::BTreeMap;
+
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::{grow::Node, thing::Relation};
@@ -11,6 +13,8 @@ use crate::{answer::Rank, tools::list_resources::shortened};
 /// How many healthy siblings of one kind the overview names, tried in this order until it fits.
 const NAMED: [usize; 3] = [3, 1, 0];
 const WHY_CHARS: usize = 200;
+/// How many states of siblings are told with their count.
+const STATES: usize = 3;
 
 /// All lines of a tree.
 pub(super) struct Drawing {
@@ -89,7 +93,7 @@ impl Drawing {
             let last = at.checked_sub(1).map(|last| lines[last].about);
             let begins = matches!(line.about, About::Counted(_)) && last != Some(line.about);
             let head = match (begins, at == from && from > 0) {
-                (true, _) => format!("below {}, nothing wrong:\n", line.under),
+                (true, _) => format!("below {}, the others:\n", line.under),
                 (false, true) => format!("below {}:\n", line.under),
                 (false, false) => String::new(),
             };
@@ -167,12 +171,8 @@ impl<'a> Pen<'a> {
         for Count { relation, kind, named, left } in counts.into_iter().filter(|count| !count.left.is_empty())
         {
             let others = if named > 0 { " more" } else { "" };
-            let text = format!(
-                "{}{}{others} {}, nothing wrong",
-                relation.words(),
-                left.len(),
-                of_kind(kind, left.len())
-            );
+            let (count, well) = (left.len(), wellness(&left));
+            let text = format!("{}{count}{others} {}, {well}", relation.words(), of_kind(kind, count));
             let key = format!("{} {}{kind}", depth + 1, relation.words());
             let count = self.lines.len();
             self.lines.push(Line { under: own.clone(), indent: depth + 1, text, key, about: About::Count });
@@ -213,6 +213,29 @@ fn sorted(node: &Node) -> Vec<&Node> {
         (node.worst().min(Rank::Neutral), !node.holds_asked(), *relation, kind.clone(), name.clone())
     });
     below
+}
+
+/// What is said of siblings that are only counted. Of some it is not known yet whether they will be well, such as pods
+/// that were just made: then it is said how they are.
+fn wellness(counted: &[&Node]) -> String {
+    fn is_open(node: &Node) -> bool {
+        node.rank == Some(Rank::Neutral) || node.below.iter().any(is_open)
+    }
+    if !counted.iter().any(|node| is_open(node)) {
+        return "nothing wrong".to_owned();
+    }
+    let mut states: BTreeMap<&str, usize> = BTreeMap::new();
+    for node in counted.iter().filter(|node| !node.state.is_empty()) {
+        *states.entry(node.state.as_str()).or_default() += 1;
+    }
+    let mut states: Vec<(&str, usize)> = states.into_iter().collect();
+    states.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let named =
+        states.iter().take(STATES).map(|(state, count)| format!("{count} {}", shortened(state, WHY_CHARS)));
+    let named = named.collect::<Vec<_>>().join(", ");
+    let more = if states.len() > STATES { ", ..." } else { "" };
+    let states = if named.is_empty() { named } else { format!(" ({named}{more})") };
+    format!("nothing known to be wrong{states}")
 }
 
 fn of_kind(kind: &str, count: usize) -> String {

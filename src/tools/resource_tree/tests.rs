@@ -196,3 +196,17 @@ fn another_tree_has_another_digest() {
     assert_ne!(before.digest(5), drawn(&world).digest(5));
     assert_eq!(before.digest(1), drawn(&world).digest(1), "what comes later may change");
 }
+
+#[test]
+fn of_pods_that_were_just_made_it_is_said_how_they_are() {
+    let mut world = shop();
+    world.things.extend((10..20).map(|at| {
+        let state = if at < 18 { "ready 0/1" } else { "ready 1/1" };
+        Thing { state: state.into(), ..pod(&format!("cart-a-{at}"), "cart-a", Rank::Neutral) }
+    }));
+    let text = first(&grow(&world, "cart").unwrap(), 4_000);
+    assert!(
+        text.contains("owns 13 more Pods, nothing known to be wrong (6 ready 0/1, 2 ready 1/1)\n"),
+        "{text}"
+    );
+}

@@ -230,11 +230,18 @@ async fn two_accounts_see_and_get_what_is_theirs_and_a_third_nothing() {
     let ahoy = json!({ "message": "ahoy" });
     assert!(call(&served, &bob, &echo, ahoy.clone()).await.contains("ahoy"));
     assert!(call(&served, &ann, &format!("{of_red}_echo"), ahoy.clone()).await.contains("ahoy"));
-    for (who, hidden) in [(&ann, echo.clone()), (&bob, format!("{of_red}_echo")), (&carl, echo.clone())] {
+    for (who, hidden, foreign) in [
+        (&ann, echo.clone(), of_blue),
+        (&bob, format!("{of_red}_echo"), of_red),
+        (&carl, echo.clone(), of_blue),
+    ] {
         let there = call(&served, who, &hidden, ahoy.clone()).await.replace(&hidden, "TOOL");
         let not = call(&served, who, "nothing_echo", ahoy.clone()).await.replace("nothing_echo", "TOOL");
-        assert_eq!(there, not, "{}", who.user);
-        assert!(!there.contains("ahoy"), "{there}");
+        // What follows names the nearest of the caller's own tools.
+        let said = |text: &str| text.split_once(": ").map(|(said, _)| said.to_owned());
+        assert_eq!(said(&there), Some("there is no tool `TOOL`".to_owned()), "{}", who.user);
+        assert_eq!(said(&there), said(&not), "{}", who.user);
+        assert!(!there.contains("ahoy") && !there.contains(foreign.as_str()), "{there}");
     }
 
     // Objects: one tool, two answers; another's namespace is like none.

@@ -22,6 +22,11 @@ pub(super) fn texts<const ENTRIES: u32, const LENGTH: u32>(_: &mut SchemaGenerat
     })
 }
 
+/// A number, or a text of at most `LENGTH`, such as a quantity or a percentage.
+pub(super) fn number_or_text<const LENGTH: u32>(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "x-kubernetes-int-or-string": true, "maxLength": LENGTH })
+}
+
 fn shorten(value: &mut Value) {
     match value {
         Value::Object(object) => {

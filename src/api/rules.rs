@@ -105,7 +105,7 @@ pub(super) fn environment_name(field: &str) -> Rule {
 /// A number of bytes as Kubernetes writes it.
 pub(super) fn quantity(field: &str, example: &str) -> Rule {
     rule(
-        "self.matches('^[1-9][0-9]*([.][0-9]+)?([kMGTPE]|[KMGTPE]i)?$')",
+        "type(self) == int ? self > 0 : string(self).matches('^[1-9][0-9]*([.][0-9]+)?([kMGTPE]|[KMGTPE]i)?$')",
         format!("{field} must be a number of bytes: write it like {example}"),
     )
 }

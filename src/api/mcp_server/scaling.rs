@@ -70,13 +70,13 @@ impl ScaleToZero {
 pub struct DisruptionBudget {
     /// Pods that stay: a number or a percentage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "embedded::brief::<Option<IntOrString>>")]
+    #[schemars(schema_with = "embedded::number_or_text::<4>")]
     #[x_kube(validation = pods_or_percentage("spec.disruptionBudget.minAvailable"))]
     pub min_available: Option<IntOrString>,
 
     /// Pods that may be missing: a number or a percentage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "embedded::brief::<Option<IntOrString>>")]
+    #[schemars(schema_with = "embedded::number_or_text::<4>")]
     #[x_kube(validation = pods_or_percentage("spec.disruptionBudget.maxUnavailable"))]
     pub max_unavailable: Option<IntOrString>,
 }

@@ -35,7 +35,7 @@ pub struct StorageMount {
     /// Size of a PersistentVolumeClaim that is made for it, such as `10Gi`. It goes with the MCPServer, and not
     /// before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "embedded::brief::<Option<Quantity>>", length(max = 32))]
+    #[schemars(schema_with = "embedded::number_or_text::<32>")]
     #[x_kube(validation = rules::quantity("spec.storage[].size", "10Gi"))]
     pub size: Option<Quantity>,
 
@@ -66,7 +66,7 @@ pub struct StorageMount {
 pub struct EmptyDir {
     /// How much it may hold, such as `1Gi`; a pod that writes more is evicted. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "embedded::brief::<Option<Quantity>>", length(max = 32))]
+    #[schemars(schema_with = "embedded::number_or_text::<32>")]
     #[x_kube(validation = rules::quantity("spec.storage[].emptyDir.sizeLimit", "1Gi"))]
     pub size_limit: Option<Quantity>,
 

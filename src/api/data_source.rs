@@ -33,9 +33,13 @@ use super::{External, SecretKeyRef, Span, rules};
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new(
-        "!has(self.spec.engine) || !(self.spec.engine == 'http') || self.spec.endpoint.matches('^https?://')"
+        "!has(self.spec.engine) || self.spec.engine == 'tcp' || (self.spec.engine == 'http') == self.spec.endpoint.matches('^https?://')"
     )
-    .message("spec.engine http needs an endpoint that begins with http:// or https://: correct one of them"),
+    .message("spec.engine http goes with an endpoint that begins with http:// or https://, and no other engine does: correct one of them"),
+    validation = Rule::new(
+        "self.spec.endpoint.matches('^(postgres|postgresql|redis|rediss|http|https)://') || self.spec.endpoint.matches('^[^/]*//[^/?#]*:[0-9]+([/?#]|$)')"
+    )
+    .message("spec.endpoint needs a port, since its scheme has none of its own: write it like tcp://store:9000"),
     validation = Rule::new("!has(self.spec.tls) || !self.spec.endpoint.startsWith('http://')")
         .message("spec.tls has no meaning with an http endpoint: write spec.endpoint with https://, or remove spec.tls"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$')")

@@ -48,9 +48,9 @@ pub(super) fn url_path(field: &str, example: &str) -> Rule {
 /// A file or folder in the container. `:` and `..` are refused by the kubelet.
 pub(super) fn file_path(field: &str, example: &str) -> Rule {
     rule(
-        r"self.matches('^(/[^/:\\s]+)+$') && !self.matches('(^|/)[.][.]?(/|$)')",
+        r"self.matches('^(/[^/:\\s]+)+$') && !self.matches('/[.][.]?(/|$)|^/(proc|sys|dev|bridge-bin)(/|$)')",
         format!(
-            "{field} must be an absolute path without `:`, spaces, `.` or `..` and with no / at its end: write it like {example}"
+            "{field} must be an absolute path without `:`, spaces, `.` or `..`, with no / at its end and outside /proc, /sys, /dev and /bridge-bin: write it like {example}"
         ),
     )
 }
@@ -115,5 +115,15 @@ pub(super) fn namespaces(field: &str) -> Rule {
     rule(
         "self.all(name, name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$'))",
         format!("{field} must hold names of namespaces: write them like team-a"),
+    )
+}
+
+/// Labels: Kubernetes would refuse the object that they are put on.
+pub(super) fn labels(field: &str) -> Rule {
+    rule(
+        "self.all(key, key.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$') && self[key].matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$'))",
+        format!(
+            "{field} must be labels, at most 63 letters, digits, dashes, dots and underscores on each side, beginning and ending with a letter or digit: write them like team: search"
+        ),
     )
 }

@@ -17,7 +17,10 @@ pub struct DataSources {
     /// Labels that a source has, all of them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "embedded::texts::<16, 63>")]
-    #[x_kube(validation = Rule::new("size(self) > 0").message("spec.dataSources.matchLabels is empty: name a label, or remove it"))]
+    #[x_kube(
+        validation = Rule::new("size(self) > 0").message("spec.dataSources.matchLabels is empty: name a label, or remove it"),
+        validation = rules::labels("spec.dataSources.matchLabels"),
+    )]
     pub match_labels: BTreeMap<String, String>,
 
     /// Names that a source may have.

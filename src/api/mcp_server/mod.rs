@@ -49,7 +49,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{embedded, omit};
+use crate::api::{embedded, omit, rules};
 
 const DEFAULT_PORT: i32 = 8080;
 const DEFAULT_REPLICAS: i32 = 1;
@@ -109,6 +109,14 @@ const DEFAULT_REPLICAS: i32 = 1;
         "!(has(self.spec.config) && has(self.spec.storage)) || self.spec.storage.all(mount, mount.mountPath != self.spec.config.mountPath)"
     )
     .message("spec.config.mountPath is also the mountPath of a spec.storage entry: choose another for one of them"),
+    validation = Rule::new(
+        "!(has(self.spec.config) && has(self.spec.secrets)) || self.spec.secrets.all(one, !has(one.file) || !one.file.startsWith(self.spec.config.mountPath + '/'))"
+    )
+    .message("spec.secrets[].file is inside spec.config.mountPath, whose files come from the ConfigMap alone: choose another folder"),
+    validation = Rule::new(
+        "!(has(self.spec.config) && has(self.spec.dataSources) && has(self.spec.dataSources.template)) || !self.spec.dataSources.template.mountPath.startsWith(self.spec.config.mountPath + '/')"
+    )
+    .message("spec.dataSources.template.mountPath is inside spec.config.mountPath, whose files come from the ConfigMap alone: choose another folder"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$')")
         .message("metadata.name must be a lowercase letter followed by at most 62 lowercase letters, digits or dashes, because a Service gets this name: rename the MCPServer"),
 )]
@@ -203,6 +211,7 @@ pub struct MCPServerSpec {
     /// Labels of the nodes that pods may run on, as in a pod.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "embedded::texts::<32, 63>")]
+    #[x_kube(validation = rules::labels("spec.nodeSelector"))]
     pub node_selector: BTreeMap<String, String>,
 
     /// Taints that pods tolerate, as in a pod.
@@ -228,6 +237,7 @@ pub struct MCPServerSpec {
     /// Further labels of the pods. Those of the MCPServer are passed on anyway.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "embedded::texts::<64, 63>")]
+    #[x_kube(validation = rules::labels("spec.podLabels"))]
     #[x_kube(validation = Rule::new("self.all(key, !key.matches('^(app[.]kubernetes[.]io|([^/]+[.])?pilothouse[.]dev)/'))").message("spec.podLabels must not begin with app.kubernetes.io/ or pilothouse.dev/, which pilothouse sets itself: remove them"))]
     pub pod_labels: BTreeMap<String, String>,
 

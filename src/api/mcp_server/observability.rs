@@ -62,6 +62,7 @@ pub struct ServiceMonitorSpec {
     /// Further labels, by which a Prometheus selects it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "embedded::texts::<64, 63>")]
+    #[x_kube(validation = rules::labels("spec.observability.metrics.serviceMonitor.labels"))]
     pub labels: BTreeMap<String, String>,
 
     /// Its namespace. Default: that of the MCPServer. In another one it has no owner reference and is removed by

@@ -89,16 +89,13 @@ impl Medium {
     }
 }
 
-/// How a claim may be mounted.
+/// How a claim may be mounted. Not by one pod alone: its successor would wait for it for ever; not only to read:
+/// a claim that is made is empty.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AccessMode {
     /// By the pods of one node.
     #[default]
     ReadWriteOnce,
-    /// By one pod.
-    ReadWriteOncePod,
-    /// By any pod, to read.
-    ReadOnlyMany,
     /// By any pod.
     ReadWriteMany,
 }
@@ -107,8 +104,6 @@ impl AccessMode {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ReadWriteOnce => "ReadWriteOnce",
-            Self::ReadWriteOncePod => "ReadWriteOncePod",
-            Self::ReadOnlyMany => "ReadOnlyMany",
             Self::ReadWriteMany => "ReadWriteMany",
         }
     }

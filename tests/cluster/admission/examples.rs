@@ -1,0 +1,79 @@
+//! Examples of what the API server accepts and refuses, asked of it without storing anything.
+
+use kube::{
+    Api, Client, Error,
+    api::{ApiResource, DynamicObject, PostParams},
+    core::GroupVersionKind,
+};
+use pilothouse::api::GROUP;
+use serde_json::{Value, json};
+
+use crate::support::{client, crd};
+
+/// Examples of one kind. Each is what is added to `base`, written as inside YAML's braces.
+pub(super) struct Examples {
+    pub kind: &'static str,
+    pub base: &'static str,
+    pub accepted: &'static [&'static str],
+    /// With all that the API server says of it.
+    pub refused: &'static [(&'static str, &'static str)],
+}
+
+impl Examples {
+    /// Asks for all of them, then fails with every one that came out otherwise.
+    pub(super) async fn hold(&self) {
+        crd::established();
+        let client = client::admin().await;
+        let mut wrong = Vec::new();
+        for added in self.accepted {
+            let said = ask(&client, self.kind, "demo", self.spec(added)).await;
+            if !said.is_empty() {
+                wrong.push(format!("`{added}` was refused: {}", said.join(" | ")));
+            }
+        }
+        for (added, expected) in self.refused {
+            let said = ask(&client, self.kind, "demo", self.spec(added)).await;
+            if said != [*expected] {
+                wrong
+                    .push(format!("`{added}`\n    expected: {expected}\n    said:     {}", said.join(" | ")));
+            }
+        }
+        assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), self.kind, wrong.join("\n"));
+    }
+
+    fn spec(&self, added: &str) -> Value {
+        let parse = |text: &str| serde_saphyr::from_str::<Value>(&format!("{{{text}}}")).unwrap();
+        let (mut spec, added) = (parse(self.base), parse(added));
+        spec.as_object_mut().unwrap().extend(added.as_object().unwrap().clone());
+        spec
+    }
+}
+
+/// What the API server says against this object; nothing when it would store it.
+pub(super) async fn ask(client: &Client, kind: &str, name: &str, spec: Value) -> Vec<String> {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1alpha1", kind));
+    let objects = Api::<DynamicObject>::namespaced_with(client.clone(), "default", &resource);
+    let object = DynamicObject::new(name, &resource).data(json!({ "spec": spec }));
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    match objects.create(&dry_run, &object).await {
+        Ok(_) => Vec::new(),
+        Err(Error::Api(status)) => {
+            let causes = status.details.iter().flat_map(|details| &details.causes);
+            causes.filter_map(|cause| without_value(&cause.message)).map(ToOwned::to_owned).collect()
+        }
+        Err(other) => panic!("{kind} {name}: {other}"),
+    }
+}
+
+/// The API server puts the value it refuses before the rule's message, and says of every refusal that the status
+/// could not be checked.
+pub(super) fn without_value(message: &str) -> Option<&str> {
+    if message.starts_with("some validation rules were not checked") {
+        return None;
+    }
+    let rule = ["spec.", "metadata.", "secretKeyRef.", "external."]
+        .iter()
+        .filter_map(|start| message.find(&format!(": {start}")))
+        .min();
+    Some(rule.map_or(message, |at| &message[at + 2..]))
+}

@@ -41,7 +41,7 @@ pub(super) const SOURCE: Examples = Examples {
         ("image: a, port: 0", "spec.port must be from 1 to 65535: set the port the server listens on"),
         ("image: a, port: 65536", "spec.port must be from 1 to 65535: set the port the server listens on"),
         ("image: a, path: mcp", "spec.path must begin with / and hold no space, ? or #: write it like /mcp"),
-        ("image: a, replicas: -1", "spec.replicas must be from 0 to 1000: set 0 to stop the server"),
+        ("image: a, replicas: 1001", "spec.replicas must be from 0 to 1000: set 0 to stop the server"),
         (
             "image: 'a b'",
             "spec.image must name an image without spaces, such as docker.io/mcp/everything:1: correct it",

@@ -68,7 +68,7 @@ pub(super) async fn ask(client: &Client, kind: &str, name: &str, spec: Value) ->
 /// The API server puts the value it refuses before the rule's message, and says of every refusal that the status
 /// could not be checked.
 pub(super) fn without_value(message: &str) -> Option<&str> {
-    if message.starts_with("some validation rules were not checked") {
+    if message.contains("some validation rules were not checked") {
         return None;
     }
     let rule = ["spec.", "metadata.", "secretKeyRef.", "external."]

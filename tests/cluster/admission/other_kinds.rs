@@ -6,7 +6,7 @@ pub(super) const POOL: Examples = Examples {
     kind: "MCPPool",
     base: "selector: {matchLabels: {pool: search}}",
     accepted: &[
-        "gateway: {prefix: search, maxConcurrentCalls: 10}",
+        "gateway: {prefix: docs, maxConcurrentCalls: 10}",
         "selector: {matchExpressions: [{key: pool, operator: In, values: [a, b]}]}",
     ],
     refused: &[

@@ -142,6 +142,14 @@ pub(super) const PLACEMENT: Examples = Examples {
             "spec.nodeSelector must be labels, at most 63 letters, digits, dashes, dots and underscores on each side, beginning and ending with a letter or digit: write them like team: search",
         ),
         (
+            "tolerations: [{key: gpu, operator: exists}]",
+            "spec.tolerations must have the operator Exists or Equal and the effect NoSchedule, PreferNoSchedule or NoExecute: correct them",
+        ),
+        (
+            "topologySpreadConstraints: [{maxSkew: 0, topologyKey: zone, whenUnsatisfiable: DoNotSchedule}]",
+            "spec.topologySpreadConstraints must have a maxSkew of at least 1 and whenUnsatisfiable DoNotSchedule or ScheduleAnyway: correct them",
+        ),
+        (
             "podLabels: {-team: a}",
             "spec.podLabels must be labels, at most 63 letters, digits, dashes, dots and underscores on each side, beginning and ending with a letter or digit: write them like team: search",
         ),

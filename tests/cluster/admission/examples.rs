@@ -5,7 +5,8 @@ use kube::{
     api::{ApiResource, DynamicObject, PostParams},
     core::GroupVersionKind,
 };
-use pilothouse::api::GROUP;
+use pilothouse::api::{DataSourceSpec, GROUP, MCPPoolSpec, MCPServerSpec};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::support::{client, crd};
@@ -26,9 +27,15 @@ impl Examples {
         let client = client::admin().await;
         let mut wrong = Vec::new();
         for added in self.accepted {
-            let said = ask(&client, self.kind, "demo", self.spec(added)).await;
-            if !said.is_empty() {
-                wrong.push(format!("`{added}` was refused: {}", said.join(" | ")));
+            let spec = self.spec(added);
+            match create(&client, self.kind, "demo", spec.clone()).await {
+                Ok(stored) => {
+                    let read = (read(self.kind, &spec), read(self.kind, &stored.data["spec"]));
+                    if read.0.is_err() || read.0 != read.1 {
+                        wrong.push(format!("`{added}` is not read as it was written: {read:?}"));
+                    }
+                }
+                Err(said) => wrong.push(format!("`{added}` was refused: {}", said.join(" | "))),
             }
         }
         for (added, expected) in self.refused {
@@ -49,17 +56,38 @@ impl Examples {
     }
 }
 
+/// What our own types make of a spec.
+fn read(kind: &str, spec: &Value) -> Result<Value, String> {
+    fn through<T: DeserializeOwned + Serialize>(spec: &Value) -> Result<Value, String> {
+        let spec: T = serde_json::from_value(spec.clone()).map_err(|error| error.to_string())?;
+        serde_json::to_value(&spec).map_err(|error| error.to_string())
+    }
+    match kind {
+        "MCPServer" => through::<MCPServerSpec>(spec),
+        "MCPPool" => through::<MCPPoolSpec>(spec),
+        "DataSource" => through::<DataSourceSpec>(spec),
+        other => panic!("{other} is no kind of ours"),
+    }
+}
+
 /// What the API server says against this object; nothing when it would store it.
 pub(super) async fn ask(client: &Client, kind: &str, name: &str, spec: Value) -> Vec<String> {
+    create(client, kind, name, spec).await.err().unwrap_or_default()
+}
+
+/// What the API server would store, with its defaults, or all that it says against it.
+async fn create(client: &Client, kind: &str, name: &str, spec: Value) -> Result<DynamicObject, Vec<String>> {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1alpha1", kind));
     let objects = Api::<DynamicObject>::namespaced_with(client.clone(), "default", &resource);
     let object = DynamicObject::new(name, &resource).data(json!({ "spec": spec }));
     let dry_run = PostParams { dry_run: true, ..PostParams::default() };
     match objects.create(&dry_run, &object).await {
-        Ok(_) => Vec::new(),
+        Ok(stored) => Ok(stored),
         Err(Error::Api(status)) => {
             let causes = status.details.iter().flat_map(|details| &details.causes);
-            causes.filter_map(|cause| without_value(&cause.message)).map(ToOwned::to_owned).collect()
+            let said: Vec<_> =
+                causes.filter_map(|cause| without_value(&cause.message)).map(ToOwned::to_owned).collect();
+            Err(if said.is_empty() { vec![status.message.clone()] } else { said })
         }
         Err(other) => panic!("{kind} {name}: {other}"),
     }

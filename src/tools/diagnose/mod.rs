@@ -11,7 +11,6 @@ mod owning;
 mod picture;
 mod pods;
 mod ports;
-mod quantity;
 mod rank;
 mod reach;
 mod references;

@@ -69,7 +69,7 @@ impl Nodes {
         let Allocatable { amounts, pods } = status.allocatable;
         let known = self.nodes.entry(metadata.name).or_default();
         known.allocatable = amounts.amounts();
-        known.pods_at_most = quantity::parse(&pods).unwrap_or_default();
+        known.pods_at_most = quantity::amount(&pods).unwrap_or_default();
         known.unschedulable = spec.unschedulable;
     }
 

@@ -31,7 +31,7 @@ pub(super) struct Quantities {
 
 impl Quantities {
     pub(super) fn amounts(&self) -> Amounts {
-        let read = |text: &Option<String>| text.as_deref().and_then(quantity::parse).unwrap_or_default();
+        let read = |text: &Option<String>| text.as_deref().and_then(quantity::amount).unwrap_or_default();
         Amounts { cpu: read(&self.cpu), memory: read(&self.memory) }
     }
 }

@@ -214,14 +214,13 @@ impl ClusterOverview {
 
     /// The newest warnings, which may name what no status shows.
     async fn events(&self, namespace: Option<String>) -> String {
-        let filter = Filter { namespace, ..Filter::default() };
-        let Ok((mut groups, _)) = list_events::read(&self.0, &filter, None).await else {
+        let filter = Filter { namespace, warnings_only: true, ..Filter::default() };
+        let Ok((groups, _)) = list_events::read(&self.0, &filter, None).await else {
             return String::new();
         };
-        groups.retain(|group| group.is_warning);
         let now = self.0.reader.now();
         let newest: Vec<String> =
-            groups.iter().take(EVENTS).map(|group| group.line_with_object(now)).collect();
+            groups.newest(EVENTS).iter().map(|group| group.line_with_object(now)).collect();
         lines(&newest, "Newest warnings")
     }
 }

@@ -12,7 +12,7 @@ use self::{
     problems::{Problem, Problems},
 };
 use super::{
-    Tool,
+    Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, max_tokens, text},
     desk::{Desk, failed},
@@ -79,7 +79,7 @@ impl Tool for ClusterOverview {
     }
 
     fn call<'a>(&'a self, _caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.look(arguments).await.unwrap_or_else(|error| error) })
+        answered(self.look(arguments))
     }
 }
 

@@ -13,10 +13,10 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    Tool,
+    Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, flag, max_tokens, number, text},
-    desk::{Desk, What, failed},
+    desk::{Desk, What, failed, in_namespace},
     kinds::Event,
     list_resources::cell_text,
     target::is_missing,
@@ -66,7 +66,7 @@ impl Tool for ListEvents {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.list(caller, arguments).await.unwrap_or_else(|error| error) })
+        answered(self.list(caller, arguments))
     }
 }
 
@@ -104,7 +104,7 @@ impl ListEvents {
             columns.insert(3, "NAMESPACE");
         }
         let page = rows.page(columns, paging.budget(), cell_text);
-        let place = filter.namespace.map_or_else(String::new, |namespace| format!(" in {namespace}"));
+        let place = in_namespace(filter.namespace.as_deref());
         let what = What::of("group of events", "groups of events", format!("{place}{}", paging.recorded()));
         let text = paging.text(page, &what, "normal", &version);
         Ok(Answer::text(format!("{text}{}", further(groups.further()))))

@@ -13,7 +13,7 @@ use serde_json::{Value, json, value::RawValue};
 
 use self::{draw::draw, grow::grow};
 use super::{
-    Tool,
+    Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, max_tokens, text},
     desk::Desk,
@@ -55,7 +55,7 @@ impl Tool for ResourceTree {
     }
 
     fn call<'a>(&'a self, _caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.show(arguments).await.unwrap_or_else(|error| error) })
+        answered(self.show(arguments))
     }
 }
 

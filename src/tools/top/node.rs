@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Sort, key,
-    share::{Amounts, Quantities, Spec, percent},
+    share::{Amounts, Pod, Quantities, percent},
 };
 use crate::{
     answer::{Rank, Row},
@@ -87,19 +87,7 @@ impl Nodes {
     }
 
     pub(super) fn add_pod(&mut self, pod: &RawValue) {
-        #[derive(Deserialize)]
-        struct Seen {
-            #[serde(default)]
-            spec: Spec,
-            #[serde(default)]
-            status: Phase,
-        }
-        #[derive(Default, Deserialize)]
-        #[serde(default)]
-        struct Phase {
-            phase: String,
-        }
-        let Ok(Seen { spec, status }) = serde_json::from_str(pod.get()) else { return };
+        let Ok(Pod { metadata: _, spec, status }) = serde_json::from_str(pod.get()) else { return };
         // What has ended holds nothing.
         if ["Succeeded", "Failed"].contains(&status.phase.as_str()) {
             return;

@@ -51,6 +51,7 @@ mod program_objects;
 mod recorded_shop;
 mod release;
 mod stage;
+mod tools_bad_input;
 mod tools_connect;
 mod tools_diagnose;
 mod tools_explain_kind;

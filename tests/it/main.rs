@@ -36,6 +36,7 @@ mod gateway_parts;
 mod gateway_processes;
 mod gateway_support;
 mod identity_issuer;
+mod identity_tls;
 mod made_cluster;
 mod metrics_backend;
 mod operator_manifests;

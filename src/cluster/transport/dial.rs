@@ -42,9 +42,7 @@ impl Dial {
             Some("socks5") => over(SocksV5::new(proxy.clone(), tcp), config),
             Some("http") => over(tunnel(proxy, tcp), config),
             // What is said to the proxy itself is HTTP/1.1.
-            Some("https") => {
-                over(tunnel(proxy, config.rustls_https_connector_with_connector(tcp)?), config)
-            }
+            Some("https") => over(tunnel(proxy, config.rustls_https_connector_with_connector(tcp)?), config),
             _ => Err(kube::Error::ProxyProtocolUnsupported { proxy_url: Box::new(proxy.clone()) }),
         }
     }
@@ -93,7 +91,8 @@ where
 
 /// kube's own [`ConfigExt::rustls_https_connector_with_connector`], but HTTP/2 is offered too.
 fn secured<C>(connector: C, config: &Config) -> Result<HttpsConnector<C>, kube::Error> {
-    let builder = HttpsConnectorBuilder::new().with_tls_config(config.rustls_client_config()?).https_or_http();
+    let builder =
+        HttpsConnectorBuilder::new().with_tls_config(config.rustls_client_config()?).https_or_http();
     let builder = match &config.tls_server_name {
         None => builder,
         Some(name) => {
@@ -180,7 +179,10 @@ mod tests {
     fn what_is_escaped_in_the_address_of_a_proxy_is_not_in_its_header() {
         let of = |address: &'static str| credentials(&http::Uri::from_static(address));
         // user:p@ss%
-        assert_eq!(of("http://user:p%40ss%25@proxy:3128"), Some("Basic dXNlcjpwQHNzJQ==".parse().expect("a value")));
+        assert_eq!(
+            of("http://user:p%40ss%25@proxy:3128"),
+            Some("Basic dXNlcjpwQHNzJQ==".parse().expect("a value"))
+        );
         assert_eq!(of("http://proxy:3128"), None);
     }
 }

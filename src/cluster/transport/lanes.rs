@@ -141,8 +141,7 @@ impl Lane {
 
     /// Waits until a request has its connection, and remembers what that one speaks.
     async fn entered(&self, mut connection: CaptureConnection) {
-        let is_h2 =
-            connection.wait_for_connection_metadata().await.as_ref().map(Connected::is_negotiated_h2);
+        let is_h2 = connection.wait_for_connection_metadata().await.as_ref().map(Connected::is_negotiated_h2);
         match is_h2 {
             Some(is_h2) => self.is_single.store(!is_h2, Ordering::Relaxed),
             // There is none, and the request says why.

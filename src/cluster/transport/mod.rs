@@ -22,7 +22,8 @@ use lanes::{Lanes, Tuning};
 /// Carries requests to one cluster. Clones share connections.
 ///
 /// Only for requests that store nothing: one whose connection broke is sent a second time.
-pub(super) type Transport = BoxCloneSyncService<Request<Body>, Response<UnsyncBoxBody<Bytes, BoxError>>, BoxError>;
+pub(super) type Transport =
+    BoxCloneSyncService<Request<Body>, Response<UnsyncBoxBody<Bytes, BoxError>>, BoxError>;
 
 /// What a request is; an extension of it. Without, it is a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,154 @@
+//! An API server on a loopback port that says little but speaks what a test wants, and writes down who asked how.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use futures::stream;
+use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{
+    body::{Frame, Incoming},
+    rt::{Read, Write},
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::{JoinHandle, JoinSet},
+};
+use tokio_rustls::TlsAcceptor;
+
+/// What the certificate is for; the address is not in it.
+pub(crate) const NAME: &str = "kubernetes.test";
+/// Of `CN=loopback test authority`, whose key nobody has any more; good until 2126, as is the server's.
+const AUTHORITY: &[u8] = include_bytes!("ca.crt");
+/// Requests that it lets onto one connection at once.
+const STREAMS: u32 = 100;
+/// Bytes of each line of its logs, which never end.
+pub(crate) const LINE: usize = 4_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// No TLS.
+    Plain,
+    Http1,
+    Http1AndHttp2,
+}
+
+/// One request as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// Counted from 0.
+    pub(crate) connection: usize,
+    pub(crate) version: Version,
+    pub(crate) headers: HeaderMap,
+}
+
+pub(crate) struct ApiServer {
+    pub(crate) address: SocketAddr,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    task: JoinHandle<()>,
+}
+
+impl ApiServer {
+    pub(crate) async fn start(speaks: Speaks) -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::<Mutex<Vec<Asked>>>::default();
+        let task = tokio::spawn({
+            let asked = asked.clone();
+            async move {
+                let tls = tls(speaks);
+                let mut open = JoinSet::new();
+                for connection in 0.. {
+                    let (stream, _) = listener.accept().await.unwrap();
+                    open.spawn(talk(stream, tls.clone(), connection, asked.clone()));
+                }
+            }
+        });
+        Self { address, asked, task }
+    }
+
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+impl Drop for ApiServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The `cluster` of a kubeconfig, as far as trust is concerned.
+pub(crate) fn trusted() -> String {
+    format!("certificate-authority-data: {}, tls-server-name: {NAME}", BASE64_STANDARD.encode(AUTHORITY))
+}
+
+fn tls(speaks: Speaks) -> Option<TlsAcceptor> {
+    let chain = vec![CertificateDer::from_pem_slice(include_bytes!("server.crt")).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("server.key")).unwrap();
+    let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
+    config.alpn_protocols = match speaks {
+        Speaks::Plain => return None,
+        Speaks::Http1 => vec![b"http/1.1".to_vec()],
+        Speaks::Http1AndHttp2 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+    };
+    Some(TlsAcceptor::from(Arc::new(config)))
+}
+
+async fn talk(stream: TcpStream, tls: Option<TlsAcceptor>, connection: usize, asked: Arc<Mutex<Vec<Asked>>>) {
+    stream.set_nodelay(true).unwrap();
+    let Some(tls) = tls else { return serve(TokioIo::new(stream), false, connection, asked).await };
+    // Who does not trust the certificate ends the handshake.
+    let Ok(stream) = tls.accept(stream).await else { return };
+    let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    serve(TokioIo::new(stream), is_h2, connection, asked).await;
+}
+
+async fn serve(
+    io: impl Read + Write + Send + Unpin + 'static,
+    is_h2: bool,
+    connection: usize,
+    asked: Arc<Mutex<Vec<Asked>>>,
+) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (version, headers) = (request.version(), request.headers().clone());
+        asked.lock().unwrap().push(Asked { connection, version, headers });
+        let answer = answer(request.uri().path());
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    // How a connection ends is the client's affair.
+    if is_h2 {
+        let http = http2::Builder::new(TokioExecutor::new()).max_concurrent_streams(STREAMS).to_owned();
+        let _ = http.serve_connection(io, service).await;
+    } else {
+        let _ = http1::Builder::new().serve_connection(io, service).await;
+    }
+}
+
+fn answer(path: &str) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+    if path.ends_with("/log") {
+        let line = Bytes::from([b"x".repeat(LINE - 1), b"\n".to_vec()].concat());
+        let endless = stream::repeat_with(move || Ok(Frame::data(line.clone())));
+        return Response::new(StreamBody::new(endless).boxed_unsync());
+    }
+    let (status, text) = match path {
+        "/version" => (StatusCode::OK, r#"{"gitVersion":"v1.34.0"}"#),
+        _ => (StatusCode::NOT_FOUND, "{}"),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(text)).boxed_unsync());
+    *response.status_mut() = status;
+    response
+}

@@ -132,39 +132,38 @@ async fn how_long_reads_take_with_and_without_http_2() {
         .collect();
     kubectl::apply(&manifests);
     let config = Config::from_kubeconfig(&KubeConfigOptions::default()).await.expect("a kubeconfig");
-    let own = Reader::new(Client::try_from(config).expect("a client"), "kube");
-    let ours = connect(&ConnectOptions::default()).await.expect("a kubeconfig").reader;
+    let own = async || Reader::new(Client::try_from(config.clone()).expect("a client"), "kube");
+    let ours = async || connect(&ConnectOptions::default()).await.expect("a kubeconfig").reader;
     let one = json!({ "kind": "configmaps", "namespace": space.name(), "name": "map-250" });
     let all = json!({ "kind": "configmaps", "namespace": space.name() });
     let (kind, request) =
         (config_maps(), ListRequest { namespace: Some(space.name().to_owned()), ..ListRequest::default() });
-    for _round in 0..3 {
-        for (name, reader) in [("kube http/1.1", &own), ("ours http/2  ", &ours)] {
-            let tools = tools(reader);
-            let call = async |tool: &str, arguments: &Value| {
-                let arguments = to_raw_value(arguments).expect("JSON");
-                let answer =
-                    tools.get(tool).expect("a tool").call(&Caller::process(), Some(&arguments)).await;
-                assert!(!answer.is_error, "{}", answer.text);
-            };
-            let get = async || drop(reader.get(&kind, Some(space.name()), "map-250").await.expect("one"));
-            get().await;
-            let got = median(300, get).await;
-            let listed = median(40, async || {
-                reader.list(&kind, &request, |_| ()).await.expect("a list");
-            })
-            .await;
-            let burst = median(40, async || {
-                try_join_all((0..20).map(|_| reader.get(&kind, Some(space.name()), "map-250")))
-                    .await
-                    .expect("all");
-            })
-            .await;
-            let get_resource = median(60, async || call("get_resource", &one).await).await;
-            let list_resources = median(20, async || call("list_resources", &all).await).await;
-            println!(
-                "{name}: get {got:?}, list of 500 {listed:?}, 20 gets at once {burst:?}; tools: get_resource {get_resource:?}, list_resources {list_resources:?}"
-            );
-        }
+    for round in 0..6 {
+        let is_ours = round % 2 == 1;
+        let fresh = async || if is_ours { ours().await } else { own().await };
+        let reader = fresh().await;
+        let tools = tools(&reader);
+        let call = async |tool: &str, arguments: &Value| {
+            let arguments = to_raw_value(arguments).expect("JSON");
+            let answer = tools.get(tool).expect("a tool").call(&Caller::process(), Some(&arguments)).await;
+            assert!(!answer.is_error, "{}", answer.text);
+        };
+        let get = async || drop(reader.get(&kind, Some(space.name()), "map-250").await.expect("one"));
+        let gets = async |reader: &Reader| {
+            let gets = (0..20).map(|_| reader.get(&kind, Some(space.name()), "map-250"));
+            try_join_all(gets).await.expect("all");
+        };
+        let list = async || drop(reader.list(&kind, &request, |_| ()).await.expect("a list"));
+        get().await;
+        println!(
+            "{}: get {:?}, list of 500 {:?}, 20 gets at once {:?}, the same with nothing connected {:?}; tools: get_resource {:?}, list_resources {:?}",
+            if is_ours { "ours, HTTP/2  " } else { "kube, HTTP/1.1" },
+            median(300, get).await,
+            median(40, list).await,
+            median(40, async || gets(&reader).await).await,
+            median(10, async || gets(&fresh().await).await).await,
+            median(60, async || call("get_resource", &one).await).await,
+            median(20, async || call("list_resources", &all).await).await,
+        );
     }
 }

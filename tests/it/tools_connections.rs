@@ -6,11 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::future::{join_all, try_join_all};
+use futures::future::{self, join_all, try_join_all};
 use http::Version;
 use pilothouse::{
     caller::{Caller, Proof},
-    cluster::{ConnectOptions, Connection, LogRequest, LogStream, ReadError, Reader, connect},
+    cluster::{ConnectOptions, Connection, LogRequest, LogStream, ReadError, Reader, Resource, connect},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use crate::{
-    loopback::{ApiServer, Asked, LINE, Speaks, trusted},
+    loopback::{ApiServer, Asked, LATE, LINE, Speaks, trusted},
     relay::Relay,
 };
 
@@ -185,6 +185,18 @@ async fn a_connection_that_breaks_fails_no_call() {
             callers(&reader, 3).await;
             relay.cut();
         }
+        let pods =
+            Resource { version: "v1".into(), plural: "pods".into(), namespaced: true, ..Resource::default() };
+        let waits_for_its_answer = async {
+            while !server.asked().iter().any(|asked| asked.path == LATE) {
+                tokio::task::yield_now().await;
+            }
+            relay.cut();
+        };
+        let late = reader.get(&pods, Some("shop"), "late");
+        let (late, ()) =
+            timeout(AT_ONCE, future::join(late, waits_for_its_answer)).await.expect("asked again");
+        late.unwrap();
         // A log that was begun cannot be begun again unseen.
         let mut log = unread_logs(&reader, 1).await.remove(0);
         relay.cut();

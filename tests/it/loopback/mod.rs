@@ -34,6 +34,8 @@ pub(crate) const NAME: &str = "kubernetes.test";
 const AUTHORITY: &[u8] = include_bytes!("ca.crt");
 /// Requests that it lets onto one connection at once.
 const STREAMS: u32 = 100;
+/// Is not answered when it is asked for the first time.
+pub(crate) const LATE: &str = "/api/v1/namespaces/shop/pods/late";
 /// Bytes of each line of its logs, which never end.
 pub(crate) const LINE: usize = 4_000;
 
@@ -50,6 +52,7 @@ pub(crate) enum Speaks {
 pub(crate) struct Asked {
     /// Counted from 0.
     pub(crate) connection: usize,
+    pub(crate) path: String,
     pub(crate) version: Version,
     pub(crate) headers: HeaderMap,
 }
@@ -125,9 +128,16 @@ async fn serve(
 ) {
     let service = service_fn(move |request: Request<Incoming>| {
         let (version, headers) = (request.version(), request.headers().clone());
-        asked.lock().unwrap().push(Asked { connection, version, headers });
-        let answer = answer(request.uri().path());
-        async move { Ok::<_, Infallible>(answer) }
+        let path = request.uri().path().to_owned();
+        let mut asked = asked.lock().unwrap();
+        let is_first = !asked.iter().any(|asked| asked.path == path);
+        asked.push(Asked { connection, path: path.clone(), version, headers });
+        async move {
+            if is_first && path == LATE {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, Infallible>(answer(&path))
+        }
     });
     // How a connection ends is the client's affair.
     if is_h2 {
@@ -145,6 +155,7 @@ fn answer(path: &str) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
         return Response::new(StreamBody::new(endless).boxed_unsync());
     }
     let (status, text) = match path {
+        LATE => (StatusCode::OK, "{}"),
         "/version" => (StatusCode::OK, r#"{"gitVersion":"v1.34.0"}"#),
         _ => (StatusCode::NOT_FOUND, "{}"),
     };

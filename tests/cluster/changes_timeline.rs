@@ -73,7 +73,6 @@ fn rows(text: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
-#[ignore = "not yet run to its end: `cargo test --test cluster -- --ignored`"]
 async fn the_change_just_before_it_broke_comes_first() {
     let space = Scratch::new("changes");
     let namespace = space.name();
@@ -126,10 +125,10 @@ async fn the_change_just_before_it_broke_comes_first() {
             .unwrap_or_else(|| panic!("`{needle}` is not in\n{text}"))
     };
     let (config, scaled, release) =
-        (at("changed data.LEVEL"), at("scaled from 1 to 2"), at("HelmRelease store"));
+        (at("changed data.LEVEL"), at("scaled from 1 to 2"), at("revision 2 deployed"));
     assert!(config <= 2 && config < scaled, "{text}");
     assert!(found[config].contains("ConfigMap web-settings") && found[config].contains("anna"), "{text}");
-    assert!(found[release].contains("revision 2 deployed"), "{text}");
+    assert!(found[release].contains("HelmRelease store"), "{text}");
     at("revision 1 deployed, superseded since");
     at("warning Failed");
     for noise in ["Lease", "kube-root-ca", "EndpointSlice"] {

@@ -51,7 +51,6 @@ status: {{ ingress: [{{ host: {name}.example, routerName: default, conditions: [
 }
 
 #[tokio::test]
-#[ignore = "the row of one kind is not as expected yet: `cargo test --test cluster -- --ignored`"]
 async fn openshifts_kinds_are_listed_and_shown_with_their_health() {
     established();
     let space = Scratch::new("openshift");
@@ -71,7 +70,7 @@ async fn openshifts_kinds_are_listed_and_shown_with_their_health() {
         (
             "builds.build.openshift.io",
             "api-2",
-            "DURATION",
+            "STATUS",
             "DockerBuildFailed: Dockerfile build strategy has failed",
         ),
         ("bc", "api", "LATEST", ""),

@@ -14,7 +14,6 @@ const TOKENS: usize = 8_000;
 const MEGABYTES: f64 = 64.0;
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not yet run to its end: `cargo test --test cluster -- --ignored`"]
 async fn five_thousand_pods_cost_no_more_than_the_budget() {
     let crowd = Crowd::gather(client::admin().await, PODS).await.expect("the pods run");
     let namespace = crowd.namespace.clone();

@@ -28,7 +28,6 @@ spec:
 }
 
 #[tokio::test]
-#[ignore = "not yet run to its end: `cargo test --test cluster -- --ignored`"]
 async fn what_a_rollout_changed_is_said_for_each_kind_of_workload() {
     let space = Scratch::new("rollouts");
     let name = space.name();
@@ -65,7 +64,6 @@ async fn what_a_rollout_changed_is_said_for_each_kind_of_workload() {
 }
 
 #[tokio::test]
-#[ignore = "not yet run to its end: `cargo test --test cluster -- --ignored`"]
 async fn a_tree_shows_what_a_running_deployment_hangs_together_with() {
     let space = Scratch::new("trees");
     let name = space.name();
@@ -132,7 +130,6 @@ spec: {{ maxUnavailable: 1, selector: {{ matchLabels: {{ app: web-deployment }} 
 }
 
 #[tokio::test]
-#[ignore = "not yet run to its end: `cargo test --test cluster -- --ignored`"]
 async fn fields_of_built_in_kinds_definitions_and_wrong_paths_are_explained() {
     let tools = toolbox().await;
     let explain = async |arguments: Value| call(&tools, "explain_kind", arguments).await;
@@ -154,7 +151,6 @@ async fn fields_of_built_in_kinds_definitions_and_wrong_paths_are_explained() {
 }
 
 #[tokio::test]
-#[ignore = "not yet run to its end: `cargo test --test cluster -- --ignored`"]
 async fn a_real_helm_release_is_listed_and_compared() {
     let helm =
         std::env::var("PARTS_HELM").expect("PARTS_HELM names helm: tests/cluster/harness/parts prints it");

@@ -1,11 +1,13 @@
 //! What one object tells of itself, whatever its kind: created, being deleted, written by whom. Pure.
 
+use jiff::Timestamp;
+
 use super::{
     entry::{Entry, Managed, Meta, Sort, Span},
     fields,
 };
 
-/// Writes this soon after the creation belong to it.
+/// Writes of whoever made it, this soon after the creation, belong to it.
 const WITH_CREATION_SECONDS: i64 = 3;
 
 /// What every namespace is given at its birth.
@@ -19,12 +21,12 @@ pub(super) fn entries(kind: &str, meta: &Meta, replicas: Option<i64>, span: Span
         entries.push(Entry { at, thing: thing.clone(), sort, by: by.to_owned(), what });
     };
     let created = meta.creation_timestamp;
+    let maker = maker(meta);
     if let Some(at) = created.filter(|at| span.has(*at)) {
         let is_born_with =
             ["ConfigMap", "ServiceAccount"].contains(&kind) && BORN_WITH.contains(&meta.name.as_str());
         if !is_born_with {
-            let first = meta.managed_fields.iter().find(|managed| with_creation(managed, meta));
-            add(at, Sort::Created, first.map_or("", |managed| &managed.manager), "created".to_owned());
+            add(at, Sort::Created, maker.unwrap_or_default(), "created".to_owned());
         }
     }
     if let Some(at) = meta.deletion_timestamp.filter(|at| span.has(*at)) {
@@ -36,7 +38,7 @@ pub(super) fn entries(kind: &str, meta: &Meta, replicas: Option<i64>, span: Span
         };
         if !span.has(*at)
             || subresource == "status"
-            || with_creation(managed, meta)
+            || with_creation(managed, created, maker)
             || is_routine(kind, manager)
         {
             continue;
@@ -55,9 +57,22 @@ pub(super) fn entries(kind: &str, meta: &Meta, replicas: Option<i64>, span: Span
     entries
 }
 
-fn with_creation(managed: &Managed, meta: &Meta) -> bool {
-    let Some((at, created)) = managed.time.zip(meta.creation_timestamp) else { return false };
-    managed.subresource.is_empty() && at.as_second() - created.as_second() <= WITH_CREATION_SECONDS
+/// Whose write is the oldest that came with the creation.
+fn maker(meta: &Meta) -> Option<&str> {
+    let soon = |managed: &&Managed| since_creation(managed, meta.creation_timestamp).is_some();
+    let first = meta.managed_fields.iter().filter(soon).min_by_key(|managed| managed.time);
+    first.map(|managed| managed.manager.as_str())
+}
+
+fn with_creation(managed: &Managed, created: Option<Timestamp>, maker: Option<&str>) -> bool {
+    since_creation(managed, created)
+        .is_some_and(|seconds| seconds <= 0 || maker == Some(managed.manager.as_str()))
+}
+
+/// Seconds, of a write to the object itself that came soon after its creation.
+fn since_creation(managed: &Managed, created: Option<Timestamp>) -> Option<i64> {
+    let seconds = managed.time?.as_second() - created?.as_second();
+    (managed.subresource.is_empty() && seconds <= WITH_CREATION_SECONDS).then_some(seconds)
 }
 
 /// Of what these write to an object beside its status, nothing is a change that a person or tool made.
@@ -126,10 +141,13 @@ mod tests {
         let told = told(
             "Deployment",
             json!({ "name": "web", "creationTimestamp": "2026-01-01T10:00:05Z",
-            "managedFields": [{ "manager": "helm", "operation": "Update", "time": "2026-01-01T10:00:05Z",
-                                "fieldsV1": { "f:spec": { "f:replicas": {} } } }] }),
+            "managedFields": [{ "manager": "helm", "operation": "Update", "time": "2026-01-01T10:00:06Z",
+                                "fieldsV1": { "f:spec": { "f:replicas": {} } } },
+                              { "manager": "anna", "operation": "Update", "time": "2026-01-01T10:00:07Z",
+                                "fieldsV1": { "f:spec": { "f:paused": {} } } }] }),
         );
-        assert_eq!(told, [(Sort::Created, "helm".to_owned(), "created".to_owned())]);
+        let anna = (Sort::Written, "anna".to_owned(), "changed spec.paused".to_owned());
+        assert_eq!(told, [(Sort::Created, "helm".to_owned(), "created".to_owned()), anna]);
         let born = json!({ "name": "kube-root-ca.crt", "creationTimestamp": "2026-01-01T10:00:05Z" });
         assert!(self::told("ConfigMap", born).is_empty());
     }

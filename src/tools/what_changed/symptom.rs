@@ -21,7 +21,9 @@ pub(super) struct Symptoms {
 
 #[derive(Debug)]
 struct Found {
-    since: Timestamp,
+    /// Of the first thing that turned bad; the creation, where nothing tells.
+    since: Option<Timestamp>,
+    created: Timestamp,
     why: String,
     rank: Rank,
     pods: usize,
@@ -98,11 +100,13 @@ impl Symptoms {
         if line.health.rank > Rank::Warning {
             return;
         }
-        let Some(since) = since(metadata, status) else { return };
+        let Some(created) = metadata.creation_timestamp else { return };
+        let since = since(status);
         let rank = line.health.rank;
-        let found = || Found { since, why: line.health.why.clone(), rank, pods: 0 };
+        let found = || Found { since, created, why: line.health.why.clone(), rank, pods: 0 };
         let known = self.found.entry(workload.clone()).or_insert_with(found);
-        known.since = known.since.min(since);
+        known.since = earlier(known.since, since);
+        known.created = known.created.min(created);
         // What a pod says is nearer to the cause than what its workload says.
         if kind == "Pod" {
             if known.pods == 0 || rank < known.rank {
@@ -132,7 +136,8 @@ impl Symptoms {
             match self.found.get_mut(&thing) {
                 None => drop(self.found.insert(thing, new)),
                 Some(known) => {
-                    known.since = known.since.min(new.since);
+                    known.since = earlier(known.since, new.since);
+                    known.created = known.created.min(new.created);
                     known.rank = known.rank.min(new.rank);
                     if new.pods > 0 {
                         known.why = new.why;
@@ -149,8 +154,8 @@ impl Symptoms {
         let mut found: Vec<(Rank, Symptom)> = self
             .found
             .into_iter()
-            .map(|(thing, Found { since, why, rank, pods })| {
-                let since = first_warning.get(&thing).map_or(since, |warned| since.min(*warned));
+            .map(|(thing, Found { since, created, why, rank, pods })| {
+                let since = earlier(since, first_warning.get(&thing).copied()).unwrap_or(created);
                 let pods = if pods > 1 { format!(" ({pods} pods)") } else { String::new() };
                 (rank, Symptom { thing, since, why: format!("{why}{pods}") })
             })
@@ -203,8 +208,12 @@ fn workload(kind: &str, object: &RawValue, metadata: &Meta) -> Thing {
     }
 }
 
-/// When a condition turned bad; when a container ended that is well again; the creation, of what never was well.
-fn since(metadata: &Meta, status: &Status) -> Option<Timestamp> {
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
+}
+
+/// When a condition turned bad; when a container ended that is well again.
+fn since(status: &Status) -> Option<Timestamp> {
     let bad = |condition: &&Condition| {
         let Condition { kind, status, .. } = condition;
         match kind.as_str() {
@@ -221,7 +230,7 @@ fn since(metadata: &Meta, status: &Status) -> Option<Timestamp> {
         .flat_map(|container| [&container.state, &container.last_state])
         .filter_map(|state| state.terminated.as_ref()?.finished_at)
         .min();
-    turned.into_iter().chain(ended).min().or(metadata.creation_timestamp)
+    earlier(turned, ended)
 }
 
 #[cfg(test)]

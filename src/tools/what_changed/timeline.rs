@@ -17,6 +17,8 @@ use crate::{
 const BROUGHT_SECONDS: i64 = 5;
 /// An old template is taken up again step by step.
 const TAKEN_UP_SECONDS: i64 = 120;
+/// A rollout moves its pods for about this long.
+const ROLLOUT_SECONDS: i64 = 600;
 /// More creations by one manager within this time are told as one.
 const TOGETHER_SECONDS: i64 = 10;
 const TOGETHER: usize = 3;
@@ -39,19 +41,7 @@ fn name_who_rolled_out(entries: &mut Vec<Entry>) {
         .filter(|(_, entry)| entry.sort == Sort::Written)
         .map(|(at, entry)| (at, entry.thing.clone(), entry.at, entry.by.clone()))
         .collect();
-    let created: BTreeMap<Thing, Timestamp> = entries
-        .iter()
-        .filter(|entry| entry.sort == Sort::Created)
-        .map(|entry| (entry.thing.clone(), entry.at))
-        .collect();
-    for (at, entry) in entries.iter_mut().enumerate().filter(|(_, entry)| entry.sort == Sort::RolledOut) {
-        if created
-            .get(&entry.thing)
-            .is_some_and(|made| entry.at.as_second() - made.as_second() <= BROUGHT_SECONDS)
-        {
-            told.insert(at);
-            continue;
-        }
+    for entry in entries.iter_mut().filter(|entry| entry.sort == Sort::RolledOut) {
         let within = if entry.what.starts_with("went back") { TAKEN_UP_SECONDS } else { BROUGHT_SECONDS };
         let write = writes
             .iter()
@@ -89,8 +79,13 @@ fn tell_how_far_scaled(entries: &mut Vec<Entry>, scalings: &BTreeMap<Thing, Vec<
                 }
                 continue;
             }
-            let rolls = |entry: &&mut Entry| {
-                [Sort::RolledOut, Sort::Created, Sort::Written].contains(&entry.sort) && near(entry, 600)
+            // A new revision grows from nothing; what has pods already grows in a rollout that began before.
+            let grows_new = words.starts_with("from 0 ");
+            let rolls = |entry: &&mut Entry| match entry.sort {
+                Sort::Created => grows_new && near(entry, ROLLOUT_SECONDS),
+                Sort::RolledOut | Sort::Written if grows_new => near(entry, ROLLOUT_SECONDS),
+                Sort::RolledOut | Sort::Written => entry.at <= *at && near(entry, ROLLOUT_SECONDS),
+                _ => false,
             };
             if entries.iter_mut().find(rolls).is_none() {
                 let what = format!("scaled {words}");
@@ -205,7 +200,6 @@ mod tests {
             entry(101, "web", Sort::RolledOut, "", "rolled out revision 2"),
             entry(50, "web", Sort::Written, "kubectl-edit", "changed spec.paused"),
             entry(10, "db", Sort::Created, "helm", "created"),
-            entry(11, "db", Sort::RolledOut, "", "rolled out revision 1"),
         ];
         let told: Vec<(i64, String, String)> = joined(entries, &BTreeMap::new())
             .into_iter()

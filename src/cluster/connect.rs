@@ -143,13 +143,13 @@ fn in_cluster() -> Result<Connection, ConnectError> {
 
 /// What a reader reads with: connections that all requests share.
 pub(super) fn shared(config: Config) -> Client {
-    lazily(config, |config| transport(&config))
+    lazily(config, transport)
 }
 
 /// kube's own, for what writes, and for port forwarding.
 fn own(config: Config) -> Client {
     lazily(config, |config| {
-        let client = Client::try_from(config)?;
+        let client = Client::try_from(config.clone())?;
         Ok(service_fn(move |request: Request<Body>| {
             let client = client.clone();
             async move { client.send(request).await }
@@ -159,7 +159,7 @@ fn own(config: Config) -> Client {
 
 /// A client that is built with its first request: reading trust roots and running a credential plugin take
 /// time that the start of the process must not wait for.
-fn lazily<S, B>(config: Config, build: fn(Config) -> Result<S, kube::Error>) -> Client
+fn lazily<S, B>(config: Config, build: fn(&Config) -> Result<S, kube::Error>) -> Client
 where
     S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
         + Clone
@@ -169,11 +169,11 @@ where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let namespace = config.default_namespace.clone();
-    let base: Arc<OnceCell<S>> = Arc::default();
+    let (base, config) = (Arc::<OnceCell<S>>::default(), Arc::new(config));
     let service = service_fn(move |request: Request<Body>| {
         let (base, config) = (base.clone(), config.clone());
         async move {
-            let built = base.get_or_try_init(|| aside(move || build(config))).await?.clone();
+            let built = base.get_or_try_init(|| aside(move || build(&config))).await?.clone();
             built.oneshot(request).await.map_err(Into::into)
         }
     });

@@ -177,12 +177,12 @@ mod tests {
 
     #[test]
     fn what_is_escaped_in_the_address_of_a_proxy_is_not_in_its_header() {
-        let of = |address: &'static str| credentials(&http::Uri::from_static(address));
+        let of = |address: &'static str| {
+            let header = credentials(&http::Uri::from_static(address))?;
+            Some(header.to_str().ok()?.to_owned())
+        };
         // user:p@ss%
-        assert_eq!(
-            of("http://user:p%40ss%25@proxy:3128"),
-            Some("Basic dXNlcjpwQHNzJQ==".parse().expect("a value"))
-        );
+        assert_eq!(of("http://user:p%40ss%25@proxy:3128").as_deref(), Some("Basic dXNlcjpwQHNzJQ=="));
         assert_eq!(of("http://proxy:3128"), None);
     }
 }

@@ -13,6 +13,8 @@ pub enum Place {
     Row(Rank, String),
     /// The next page begins at this byte of the text.
     Byte(usize),
+    /// The next page begins with this one of a sequence, counted from nought.
+    Item(usize),
     /// The next page ends before these lines, one of each log.
     Lines(Vec<Mark>),
 }

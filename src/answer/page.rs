@@ -52,7 +52,7 @@ impl Selection {
     pub fn new(after: Option<&Place>, budget: Budget) -> Self {
         let after = match after {
             Some(Place::Row(rank, key)) => Some((*rank, key.clone())),
-            Some(Place::Byte(_) | Place::Lines(_)) | None => None,
+            Some(Place::Byte(_) | Place::Item(_) | Place::Lines(_)) | None => None,
         };
         Self {
             after,

@@ -1,13 +1,6 @@
 //! What a caller sees and may do through pilothouse is what the cluster's own access rules let this caller do.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::{BufRead, BufReader},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
 
 use pilothouse::{
     app::{App, Configuration, Sources},
@@ -17,7 +10,7 @@ use pilothouse::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{installation, kubectl, namespace::Scratch, talk::Talk, wait::until};
+use crate::support::{audit_log, installation, kubectl, namespace::Scratch, talk::Talk, wait::until};
 
 const SOON: Duration = Duration::from_secs(20);
 const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
@@ -297,20 +290,10 @@ async fn who_may_and_why_not_is_answered_as_far_as_the_caller_may_know() {
     assert!(no.contains("create rolebinding NAME --clusterrole="), "{no}");
 }
 
-/// Every line of the API server's record that holds one of these words, as it stands. The record is large: it is read
-/// line by line.
-fn audit_log(words: &[&str]) -> Option<Vec<Value>> {
-    let kubeconfig = PathBuf::from(std::env::var_os("KUBECONFIG")?);
-    let lines = BufReader::new(fs::File::open(kubeconfig.parent()?.join("audit.log")).ok()?).lines();
-    let held = lines.map_while(Result::ok).filter(|line| words.iter().any(|word| line.contains(word)));
-    // The last line may not be written to its end.
-    Some(held.filter_map(|line| serde_json::from_str(&line).ok()).collect())
-}
-
 #[tokio::test]
 async fn the_audit_log_names_the_caller() {
     installation::permissions();
-    if audit_log(&["no such word"]).is_none() {
+    if audit_log::events(&[]).is_none() {
         return;
     }
     let space = Scratch::new("rights-audit");
@@ -320,7 +303,7 @@ async fn the_audit_log_names_the_caller() {
     let mut talk = House::at(space.name()).await.talk(&ann).await;
     talk.call("list_resources", json!({ "kind": "configmaps", "namespace": space.name() })).await;
     let event = until("the event is recorded", SOON, || async {
-        audit_log(&[space.name()])?.into_iter().find(|event| {
+        audit_log::events(&[space.name()])?.into_iter().find(|event| {
             event["objectRef"]["resource"] == "configmaps"
                 && event["objectRef"]["namespace"] == space.name()
                 && event["userAgent"].as_str().is_some_and(|agent| agent.starts_with("pilothouse-reader/"))
@@ -352,39 +335,4 @@ async fn extras_arrive_as_they_were() {
     for key in odd {
         assert_eq!(user["extra"][key], json!(["Ü+ %20 /", "2"]), "{key}: {user}");
     }
-}
-
-/// Of the whole life of this cluster: whatever a tool sent, nothing was stored.
-#[test]
-fn no_request_of_a_tool_has_stored_anything() {
-    let Some(events) = audit_log(&["pilothouse-reader/", "pilothouse.dev/via"]) else { return };
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let of_tools: Vec<&Value> = events
-        .iter()
-        .filter(|event| {
-            text(&event["userAgent"]).starts_with("pilothouse-reader/")
-                || !event["impersonatedUser"]["extra"]["pilothouse.dev/via"].is_null()
-        })
-        .collect();
-    let stored: Vec<&&Value> = of_tools
-        .iter()
-        .filter(|event| {
-            let reads = ["get", "list", "watch"].contains(&text(&event["verb"]).as_str());
-            let object = &event["objectRef"];
-            let reviews = ["authorization.k8s.io", "authentication.k8s.io"]
-                .contains(&text(&object["apiGroup"]).as_str())
-                && text(&object["resource"]).ends_with("reviews");
-            let done = event["responseStatus"]["code"].as_u64().is_some_and(|code| code < 400);
-            // What the admission policy refuses is sent by the tests of that policy.
-            !reads && !reviews && done && !text(&event["requestURI"]).contains("dryRun=All")
-        })
-        .collect();
-    assert!(stored.is_empty(), "{stored:#?}");
-    let posts: Vec<&&Value> = of_tools
-        .iter()
-        .filter(|event| text(&event["userAgent"]).starts_with("pilothouse-reader/"))
-        .filter(|event| !["get", "list"].contains(&text(&event["verb"]).as_str()))
-        .filter(|event| !text(&event["objectRef"]["resource"]).ends_with("reviews"))
-        .collect();
-    assert!(posts.is_empty(), "a reader sent what is neither a read nor a review: {posts:#?}");
 }

@@ -1,8 +1,12 @@
 //! An issuer of tokens on a loopback port: discovery document, keys, and a hand that signs.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use aws_lc_rs::{
@@ -13,14 +17,15 @@ use aws_lc_rs::{
         ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
     },
 };
-use axum::{Router, extract::State, routing::get};
+use axum::{Router, extract::State, routing::get, serve::Listener};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::StatusCode;
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
 use pilothouse::mcp::listener;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 
 /// The audience of all tokens that are meant for us here.
@@ -41,8 +46,14 @@ struct Published {
 
 impl TestIssuer {
     pub(crate) async fn start(keys: &[&SigningKey]) -> Self {
+        Self::start_over(keys, None).await
+    }
+
+    /// Over TLS, if this says with which certificate.
+    pub(crate) async fn start_over(keys: &[&SigningKey], tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let published = Arc::new(Published {
             url: url.clone(),
             keys: Mutex::default(),
@@ -54,7 +65,15 @@ impl TestIssuer {
             .route("/keys", get(set))
             .with_state(published.clone());
         let stop = CancellationToken::new();
-        tokio::spawn(listener::serve(listener, router, stop.clone()));
+        match tls {
+            None => drop(tokio::spawn(listener::serve(listener, router, stop.clone()))),
+            Some(tls) => {
+                let listener = OverTls { listener, tls };
+                let served =
+                    axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+                tokio::spawn(served.into_future());
+            }
+        }
         let issuer = Self { url, published, stop };
         issuer.publish(keys);
         issuer
@@ -95,6 +114,30 @@ impl TestIssuer {
 impl Drop for TestIssuer {
     fn drop(&mut self) {
         self.stop.cancel();
+    }
+}
+
+/// Connections whose client trusts the certificate.
+struct OverTls {
+    listener: TcpListener,
+    tls: TlsAcceptor,
+}
+
+impl Listener for OverTls {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = self.listener.accept().await.unwrap();
+            if let Ok(stream) = self.tls.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.listener.local_addr()
     }
 }
 

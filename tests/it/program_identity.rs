@@ -13,8 +13,12 @@ use crate::{
 
 const MAPPED: &str = "mapped-7f3c9a51e2d84b60";
 
-/// Asks a tool that no cluster answers, so that whoever comes in gets the same.
 async fn call(served: &Served, token: &str) -> StatusCode {
+    answer(served, token).await.0
+}
+
+/// Asks a tool that no cluster answers, so that whoever comes in gets the same. Status and body.
+pub(crate) async fn answer(served: &Served, token: &str) -> (StatusCode, String) {
     let name = "cluster_overview";
     let request = reqwest::Client::new()
         .post(format!("{}/mcp", served.origin))
@@ -28,7 +32,7 @@ async fn call(served: &Served, token: &str) -> StatusCode {
     let status = answer.status();
     let text = answer.text().await.unwrap();
     assert!(!text.contains(token), "the answer repeats the token: {text}");
-    status
+    (status, text)
 }
 
 #[tokio::test]

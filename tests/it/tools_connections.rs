@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use crate::{
-    loopback::{ApiServer, Asked, LATE, LINE, Speaks, trusted},
+    loopback::{ApiServer, Asked, LATE, LINE, Speaks},
     relay::Relay,
 };
 
@@ -45,8 +45,9 @@ users: [{{ name: u, user: {{ token: hunter22hunter22 }} }}]
     connect(&ConnectOptions { kubeconfig: Some(path), context: None }).await.unwrap()
 }
 
-async fn reader(address: SocketAddr) -> Reader {
-    connection("https", address, &trusted()).await.reader
+/// Over a relay before the server.
+async fn reader(server: &ApiServer, relay: &Relay) -> Reader {
+    connection("https", relay.address, &server.trust().join(", ")).await.reader
 }
 
 fn caller(number: usize) -> Caller {
@@ -77,7 +78,7 @@ fn connections(asked: &[Asked]) -> BTreeSet<usize> {
 async fn callers_share_one_connection() {
     let server = ApiServer::start(Speaks::Http1AndHttp2).await;
     let relay = Relay::to(server.address).await;
-    let reader = reader(relay.address).await;
+    let reader = reader(&server, &relay).await;
     callers(&reader, 60).await;
     callers(&reader, 60).await;
     assert_eq!(relay.accepted(), 1, "also the first ones, who all came before there was a connection");
@@ -97,7 +98,7 @@ async fn callers_share_one_connection() {
 async fn a_server_of_http_1_alone_is_read_as_well() {
     for (speaks, scheme) in [(Speaks::Http1, "https"), (Speaks::Plain, "http")] {
         let server = ApiServer::start(speaks).await;
-        let cluster = if speaks == Speaks::Plain { String::new() } else { trusted() };
+        let cluster = if speaks == Speaks::Plain { String::new() } else { server.trust().join(", ") };
         let reader = connection(scheme, server.address, &cluster).await.reader;
         callers(&reader, 20).await;
         callers(&reader, 20).await;
@@ -113,7 +114,7 @@ async fn a_server_of_http_1_alone_is_read_as_well() {
 #[tokio::test]
 async fn a_certificate_for_another_name_is_refused_unless_the_kubeconfig_says_otherwise() {
     let server = ApiServer::start(Speaks::Http1AndHttp2).await;
-    let (authority, _) = trusted().split_once(',').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let [authority, _name] = server.trust();
     let refused = connection("https", server.address, &authority).await.reader;
     let error = refused.version().await.unwrap_err();
     assert!(
@@ -129,7 +130,7 @@ async fn a_certificate_for_another_name_is_refused_unless_the_kubeconfig_says_ot
 async fn logs_that_nobody_reads_hold_up_nobody() {
     let server = ApiServer::start(Speaks::Http1AndHttp2).await;
     let relay = Relay::to(server.address).await;
-    let reader = reader(relay.address).await;
+    let reader = reader(&server, &relay).await;
     let mut logs = unread_logs(&reader, 60).await;
     let mut another = unread_logs(&reader, 1).await.remove(0);
     // The server sends to all in turn: then the others have got what may lie unread.
@@ -150,7 +151,7 @@ async fn logs_that_nobody_reads_hold_up_nobody() {
 async fn more_streams_than_a_server_lets_onto_a_connection_open_another() {
     let server = ApiServer::start(Speaks::Http1AndHttp2).await;
     let relay = Relay::to(server.address).await;
-    let reader = reader(relay.address).await;
+    let reader = reader(&server, &relay).await;
     let logs = unread_logs(&reader, 250).await;
     assert_eq!(relay.accepted(), 4, "80 on each");
     timeout(AT_ONCE, callers(&reader, 20)).await.expect("calls go on");
@@ -165,7 +166,7 @@ async fn more_streams_than_a_server_lets_onto_a_connection_open_another() {
 async fn a_connection_that_leads_nowhere_is_left_before_a_call_is_given_up() {
     let server = ApiServer::start(Speaks::Http1AndHttp2).await;
     let relay = Relay::to(server.address).await;
-    let reader = reader(relay.address).await;
+    let reader = reader(&server, &relay).await;
     callers(&reader, 3).await;
     relay.silence();
     let began = Instant::now();
@@ -180,7 +181,7 @@ async fn a_connection_that_breaks_fails_no_call() {
     for speaks in [Speaks::Http1, Speaks::Http1AndHttp2] {
         let server = ApiServer::start(speaks).await;
         let relay = Relay::to(server.address).await;
-        let reader = reader(relay.address).await;
+        let reader = reader(&server, &relay).await;
         for _ in 0..20 {
             callers(&reader, 3).await;
             relay.cut();
@@ -258,20 +259,20 @@ async fn socks() -> SocketAddr {
 async fn a_proxy_leads_to_the_same_connection() {
     let server = ApiServer::start(Speaks::Http1AndHttp2).await;
     let (address, told) = proxy().await;
-    let cluster = format!("{}, proxy-url: \"http://ann:p%40ss@{address}\"", trusted());
+    let cluster = format!("{}, proxy-url: \"http://ann:p%40ss@{address}\"", server.trust().join(", "));
     callers(&connection("https", server.address, &cluster).await.reader, 10).await;
     let head = told.await.unwrap();
     assert!(head.starts_with(&format!("CONNECT {} HTTP/1.1\r\n", server.address)), "{head}");
     // ann:p@ss
     assert!(head.to_lowercase().contains("proxy-authorization: basic yw5uonbac3m=\r\n"), "{head}");
 
-    let cluster = format!("{}, proxy-url: \"socks5://{}\"", trusted(), socks().await);
+    let cluster = format!("{}, proxy-url: \"socks5://{}\"", server.trust().join(", "), socks().await);
     callers(&connection("https", server.address, &cluster).await.reader, 10).await;
     let asked = server.asked();
     assert!(asked.iter().all(|asked| asked.version == Version::HTTP_2));
     assert_eq!(connections(&asked).len(), 2);
 
-    let cluster = format!("{}, proxy-url: \"ftp://127.0.0.1:1\"", trusted());
+    let cluster = format!("{}, proxy-url: \"ftp://127.0.0.1:1\"", server.trust().join(", "));
     let error = connection("https", server.address, &cluster).await.reader.version().await.unwrap_err();
     assert!(error.to_string().contains("ftp://127.0.0.1:1"), "{error}");
 }
@@ -279,7 +280,7 @@ async fn a_proxy_leads_to_the_same_connection() {
 #[tokio::test]
 async fn a_first_burst_that_finds_no_server_is_told_so_at_once() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let reader = reader(free).await;
+    let reader = connection("https", free, "insecure-skip-tls-verify: true").await.reader;
     let all = timeout(AT_ONCE, join_all((0..30).map(async |_| reader.version().await))).await.expect("told");
     for error in all {
         assert!(matches!(error, Err(ReadError::Unreachable { .. })), "{error:?}");

@@ -141,7 +141,7 @@ fn answer(picture: &Picture, ranked: Vec<Ranked>, hints: bool, paging: &Paging<'
     let shown: Vec<Ranked> = ranked.into_iter().filter(|ranked| hints || !is_hint(ranked)).collect();
     let before = match paging.place() {
         Some(Place::Row(_, last)) => shown.iter().take_while(|ranked| ranked.place() <= *last).count(),
-        Some(Place::Byte(_) | Place::Lines(_)) | None => 0,
+        Some(Place::Byte(_) | Place::Item(_) | Place::Lines(_)) | None => 0,
     };
     let place = scope::words(&picture.scope);
     let tail = tail(picture, paging);

@@ -146,7 +146,7 @@ impl GetLogs {
         let paging = self.0.page(caller, &request, cursor.as_deref(), max_tokens)?;
         let marks: Option<&[Mark]> = match paging.place() {
             Some(Place::Lines(marks)) => Some(marks),
-            Some(Place::Row(..) | Place::Byte(_)) | None => None,
+            Some(Place::Row(..) | Place::Byte(_) | Place::Item(_)) | None => None,
         };
         let writer = Writer::named(name, kind, labels).map_err(Answer::error)?;
         let wanted = Wanted {

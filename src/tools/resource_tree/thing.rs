@@ -13,7 +13,7 @@ pub(super) struct Thing {
     pub(super) kind: String,
     pub(super) name: String,
     pub(super) uid: String,
-    /// Uids of its owners.
+    /// Uids of its owners, the one that controls it first.
     pub(super) owners: Vec<String>,
     /// A few words such as `ready 1/2`; empty when there is nothing to say.
     pub(super) state: String,
@@ -126,7 +126,8 @@ impl Thing {
     /// Without its health, which its kind's view tells.
     pub(super) fn of(group: &str, kind: &str, object: &Value) -> Self {
         let meta = &object["metadata"];
-        let owners = meta["ownerReferences"].as_array().into_iter().flatten();
+        let mut owners: Vec<&Value> = meta["ownerReferences"].as_array().into_iter().flatten().collect();
+        owners.sort_by_key(|owner| owner["controller"] != true);
         let spec = &object["spec"];
         let template = match (group, kind) {
             ("", "Pod") => Some(object),
@@ -139,7 +140,7 @@ impl Thing {
             kind: kind.to_owned(),
             name: text(meta, "name"),
             uid: text(meta, "uid"),
-            owners: owners.filter_map(|owner| Some(owner["uid"].as_str()?.to_owned())).collect(),
+            owners: owners.iter().filter_map(|owner| Some(owner["uid"].as_str()?.to_owned())).collect(),
             pod_labels: pod.map(|pod| strings(&pod["metadata"]["labels"])),
             // Volumes of a StatefulSet's own templates are claims that its pods name.
             uses: pod.map(|pod| uses(&pod["spec"])).unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! What the cluster tests share.
 
 pub(crate) mod asking;
+pub(crate) mod audit_log;
 pub(crate) mod client;
 pub(crate) mod crd;
 pub(crate) mod crowd;

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
 /// Longest that a start or an answer may take.
@@ -83,7 +84,14 @@ impl Served {
     }
 
     /// The answer to a request of the newest revision, sent with that bearer token. `params` is an object.
-    pub(crate) async fn ask(&self, token: Option<&str>, method: &str, mut params: Value) -> Value {
+    pub(crate) async fn ask(&self, token: Option<&str>, method: &str, params: Value) -> Value {
+        let request = self.request(token, method, params).timeout(DEADLINE);
+        let answer = request.send().await.expect("an answer").text().await.expect("an answer");
+        serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{method}: {error}: {answer}"))
+    }
+
+    /// As [`Self::ask`], not sent yet: its answer may be a stream.
+    pub(crate) fn request(&self, token: Option<&str>, method: &str, mut params: Value) -> RequestBuilder {
         params["_meta"] = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientCapabilities": {},
@@ -91,7 +99,6 @@ impl Served {
         });
         let mut request = reqwest::Client::new()
             .post(self.mcp())
-            .timeout(DEADLINE)
             .header("accept", "application/json, text/event-stream")
             .header("content-type", "application/json")
             .header("mcp-protocol-version", "2026-07-28")
@@ -103,8 +110,7 @@ impl Served {
             request = request.bearer_auth(token);
         }
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
-        let answer = request.body(body).send().await.expect("an answer").text().await.expect("an answer");
-        serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{method}: {error}: {answer}"))
+        request.body(body)
     }
 }
 

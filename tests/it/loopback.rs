@@ -18,20 +18,16 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::{
-    ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::{JoinHandle, JoinSet},
 };
 use tokio_rustls::TlsAcceptor;
 
+use crate::authority::Authority;
+
 /// What the certificate is for; the address is not in it.
-pub(crate) const NAME: &str = "kubernetes.test";
-/// Of `CN=loopback test authority`, whose key nobody has any more; good until 2126, as is the server's.
-const AUTHORITY: &[u8] = include_bytes!("ca.crt");
+const NAME: &str = "kubernetes.test";
 /// Requests that it lets onto one connection at once.
 const STREAMS: u32 = 100;
 /// Is not answered when it is asked for the first time.
@@ -59,20 +55,25 @@ pub(crate) struct Asked {
 
 pub(crate) struct ApiServer {
     pub(crate) address: SocketAddr,
+    authority: Authority,
     asked: Arc<Mutex<Vec<Asked>>>,
     task: JoinHandle<()>,
 }
 
 impl ApiServer {
     pub(crate) async fn start(speaks: Speaks) -> Self {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let authority = Authority::new();
+        let tls = match speaks {
+            Speaks::Plain => None,
+            Speaks::Http1 => Some(authority.acceptor(NAME, &["http/1.1"])),
+            Speaks::Http1AndHttp2 => Some(authority.acceptor(NAME, &["h2", "http/1.1"])),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::<Mutex<Vec<Asked>>>::default();
         let task = tokio::spawn({
             let asked = asked.clone();
             async move {
-                let tls = tls(speaks);
                 let mut open = JoinSet::new();
                 for connection in 0.. {
                     let (stream, _) = listener.accept().await.unwrap();
@@ -80,7 +81,13 @@ impl ApiServer {
                 }
             }
         });
-        Self { address, asked, task }
+        Self { address, authority, asked, task }
+    }
+
+    /// The `cluster` of a kubeconfig, as far as trust is concerned: who signed, and for which name.
+    pub(crate) fn trust(&self) -> [String; 2] {
+        let authority = BASE64_STANDARD.encode(&self.authority.pem);
+        [format!("certificate-authority-data: {authority}"), format!("tls-server-name: {NAME}")]
     }
 
     pub(crate) fn asked(&self) -> Vec<Asked> {
@@ -92,23 +99,6 @@ impl Drop for ApiServer {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-/// The `cluster` of a kubeconfig, as far as trust is concerned.
-pub(crate) fn trusted() -> String {
-    format!("certificate-authority-data: {}, tls-server-name: {NAME}", BASE64_STANDARD.encode(AUTHORITY))
-}
-
-fn tls(speaks: Speaks) -> Option<TlsAcceptor> {
-    let chain = vec![CertificateDer::from_pem_slice(include_bytes!("server.crt")).unwrap()];
-    let key = PrivateKeyDer::from_pem_slice(include_bytes!("server.key")).unwrap();
-    let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
-    config.alpn_protocols = match speaks {
-        Speaks::Plain => return None,
-        Speaks::Http1 => vec![b"http/1.1".to_vec()],
-        Speaks::Http1AndHttp2 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-    };
-    Some(TlsAcceptor::from(Arc::new(config)))
 }
 
 async fn talk(stream: TcpStream, tls: Option<TlsAcceptor>, connection: usize, asked: Arc<Mutex<Vec<Asked>>>) {

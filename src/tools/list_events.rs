@@ -26,7 +26,10 @@ use crate::{
     caller::Caller,
     cluster::{ListRequest, ReadError},
 };
-use groups::{Groups, Id, id_of};
+use groups::{Id, id_of};
+
+/// Also shown with one object.
+pub(super) use groups::Groups;
 
 pub(super) struct ListEvents(pub(super) Desk);
 

@@ -55,6 +55,8 @@ mod recorded_shop;
 #[path = "../cluster/support/relay.rs"]
 mod relay;
 mod release;
+mod sources_checks;
+mod sources_servers;
 mod stage;
 mod tools_bad_input;
 mod tools_connect;

@@ -11,8 +11,8 @@ use k8s_openapi::{
     },
 };
 use kube::{
-    Api, Client, Resource,
-    api::{DeleteParams, ObjectMeta, PostParams, Preconditions},
+    Api, Client, Resource, ResourceExt,
+    api::{ApiResource, DynamicObject, DeleteParams, ObjectMeta, PostParams, Preconditions},
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -65,25 +65,58 @@ impl Writer {
         Self { client, leadership, recorder }
     }
 
-    /// POST: fails as outdated when the object exists already.
-    pub(super) async fn create<K: Stored>(&self, object: &K) -> Result<K, WriteError> {
-        let what = what("create", object);
-        let api = self.api::<K>(object);
-        self.guarded(what, api.create(&params(false), object)).await
+    /// POST: fails as outdated when the object exists already. None: its kind or namespace is not there any more.
+    pub(super) async fn create_child(
+        &self,
+        resource: &ApiResource,
+        object: &DynamicObject,
+    ) -> Result<Option<DynamicObject>, WriteError> {
+        let what = what_child("create", resource, object);
+        let api = self.children(resource, object);
+        let create = async {
+            match api.create(&params(false), object).await {
+                Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+                created => created.map(Some),
+            }
+        };
+        self.guarded(what, create).await
     }
 
     /// PUT: the object carries uid and resourceVersion of the one that was read.
-    pub(super) async fn replace<K: Stored>(&self, object: &K) -> Result<K, WriteError> {
-        let what = what("update", object);
-        let api = self.api::<K>(object);
-        self.guarded(what, api.replace(name(object), &params(false), object)).await
+    pub(super) async fn replace_child(
+        &self,
+        resource: &ApiResource,
+        object: &DynamicObject,
+    ) -> Result<DynamicObject, WriteError> {
+        let what = what_child("update", resource, object);
+        let api = self.children(resource, object);
+        self.guarded(what, api.replace(&object.name_any(), &params(false), object)).await
     }
 
-    /// What [`Self::replace`] would leave behind; nothing is stored.
-    pub(super) async fn rehearse<K: Stored>(&self, object: &K) -> Result<K, WriteError> {
-        let what = what("rehearse the update of", object);
-        let api = self.api::<K>(object);
-        self.guarded(what, api.replace(name(object), &params(true), object)).await
+    /// What [`Self::replace_child`] would leave behind; nothing is stored.
+    pub(super) async fn rehearse_child(
+        &self,
+        resource: &ApiResource,
+        object: &DynamicObject,
+    ) -> Result<DynamicObject, WriteError> {
+        let what = what_child("rehearse the update of", resource, object);
+        let api = self.children(resource, object);
+        self.guarded(what, api.replace(&object.name_any(), &params(true), object)).await
+    }
+
+    /// Deletes exactly the object that was read.
+    pub(super) async fn delete_child(
+        &self,
+        resource: &ApiResource,
+        object: &DynamicObject,
+    ) -> Result<(), WriteError> {
+        let what = what_child("delete", resource, object);
+        let api = self.children(resource, object);
+        let exactly = DeleteParams::background().preconditions(Preconditions {
+            uid: object.metadata.uid.clone(),
+            resource_version: object.metadata.resource_version.clone(),
+        });
+        self.guarded(what, api.delete(&object.name_any(), &exactly)).await.map(drop)
     }
 
     /// Sets the replicas of the workload as it was read.
@@ -111,17 +144,6 @@ impl Writer {
         self.guarded(what, api.replace_status(name(object), &params(false), object)).await.map(drop)
     }
 
-    /// Deletes exactly the object that was read.
-    pub(super) async fn delete<K: Stored>(&self, object: &K) -> Result<(), WriteError> {
-        let what = what("delete", object);
-        let api = self.api::<K>(object);
-        let exactly = DeleteParams::background().preconditions(Preconditions {
-            uid: object.meta().uid.clone(),
-            resource_version: object.meta().resource_version.clone(),
-        });
-        self.guarded(what, api.delete(name(object), &exactly)).await.map(drop)
-    }
-
     /// A Warning event about an object; equal ones are counted, not repeated.
     pub(super) async fn warn(
         &self,
@@ -138,6 +160,11 @@ impl Writer {
         };
         let what = format!("record an event about {}", about.name.as_deref().unwrap_or_default());
         self.guarded(what, self.recorder.publish(&event, about)).await
+    }
+
+    fn children(&self, resource: &ApiResource, object: &DynamicObject) -> Api<DynamicObject> {
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        Api::namespaced_with(self.client.clone(), namespace, resource)
     }
 
     fn api<K: Stored>(&self, object: &K) -> Api<K> {
@@ -175,6 +202,11 @@ fn params(dry_run: bool) -> PostParams {
 
 fn name<K: Stored>(object: &K) -> &str {
     object.meta().name.as_deref().unwrap_or_default()
+}
+
+fn what_child(verb: &str, resource: &ApiResource, object: &DynamicObject) -> String {
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    format!("cannot {verb} {} {namespace}/{}", resource.kind, object.name_any())
 }
 
 fn what<K: Stored>(verb: &str, object: &K) -> String {

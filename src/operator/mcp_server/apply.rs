@@ -263,7 +263,7 @@ impl Applier<'_> {
             Some(meant) => live.annotations_mut().insert(REFERENCES.to_owned(), meant.clone()),
             None => live.annotations_mut().remove(REFERENCES),
         };
-        Ok(self.writer.replace_child(resource, &live).await?)
+        Ok(self.writer.note_child(resource, &live).await?)
     }
 
     async fn read(

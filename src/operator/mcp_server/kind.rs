@@ -90,11 +90,6 @@ impl Kind {
         self == Self::Claim
     }
 
-    /// Without it no pod starts.
-    pub(super) fn is_needed_by_pods(self) -> bool {
-        self < Self::Deployment
-    }
-
     /// Fields that others set without it being drift, and that an update carries over.
     pub(super) fn set_by_others(self) -> &'static [&'static [&'static str]] {
         match self {

@@ -6,9 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use kube::ResourceExt;
+use k8s_openapi::{api::apps::v1::Deployment, jiff::Timestamp};
+use kube::{ResourceExt, core::DynamicObject};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{build::fingerprint, child::REFERENCES};
 
@@ -41,6 +42,8 @@ pub(super) enum Sight {
     },
 }
 
+/// Seconds.
+const JUST: i64 = 10;
 const ABSENT: &str = "absent";
 const QUIET: &str = "quiet";
 
@@ -55,11 +58,22 @@ impl Told {
     ///
     /// # Errors
     /// When it cannot be written as JSON, which its type does not allow.
-    pub(super) fn note(&self) -> Result<Option<String>, serde_json::Error> {
+    fn note(&self) -> Result<Option<String>, serde_json::Error> {
         if *self == Self::default() {
             return Ok(None);
         }
         serde_json::to_string(self).map(Some)
+    }
+
+    /// Writes it on the Deployment that is meant.
+    ///
+    /// # Errors
+    /// As [`Self::note`].
+    pub(super) fn note_on(&self, deployment: &mut Deployment) -> Result<(), serde_json::Error> {
+        if let Some(note) = self.note()? {
+            deployment.annotations_mut().insert(REFERENCES.to_owned(), note);
+        }
+        Ok(())
     }
 
     /// What the pods must be told now.
@@ -87,6 +101,14 @@ impl Told {
         let rotation = if changed { Some(fingerprint(&seen)?) } else { self.rotation.clone() };
         Ok(Self { rotation, seen })
     }
+}
+
+/// Whether an ExternalSecret has asked its store in the last seconds: the event that says that another value came
+/// is written at the same time, and may be seen later.
+pub(super) fn is_just_refreshed(external: &DynamicObject, now: Timestamp) -> bool {
+    let time = external.data.pointer("/status/refreshTime").and_then(Value::as_str);
+    let time = time.and_then(|time| time.parse::<Timestamp>().ok());
+    time.is_some_and(|time| (0..JUST).contains(&now.duration_since(time).as_secs()))
 }
 
 #[cfg(test)]

@@ -222,4 +222,6 @@ pub(super) fn metrics_url(owner: &Owner, workload: &Workload) -> Option<String> 
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod whole;
+#[cfg(test)]
 pub(super) use tests::children_of;

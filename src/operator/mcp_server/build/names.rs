@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn names_are_readable_and_distinct() {
-        assert_eq!(distinct("demo", "/data/cache"), "demo-data-cache-88cc");
+        assert_eq!(distinct("demo", "/data/cache"), "demo-data-cache-ba11");
         assert_ne!(distinct("demo", "API_TOKEN"), distinct("demo", "api-token"));
         let long = distinct("demo", &"x".repeat(500));
         assert!(long.len() < 63, "{long}");

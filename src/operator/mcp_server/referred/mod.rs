@@ -25,7 +25,6 @@ use super::{
     rotation::Sight,
 };
 use crate::fleet::ServerName;
-use index::Index;
 use watching::{Place, Shared, Store};
 
 /// What ExternalSecrets say when they wrote another value; an equal one they do not write.

@@ -8,7 +8,7 @@ use k8s_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::{Evidence, FailedProbe, Situation, assess};
+use super::{Extras, Evidence, FailedProbe, Situation, assess};
 use crate::{
     api::{MCPServer, MCPServerStatus, mcp_server::Phase},
     fleet::{Observation, ServerInfo, State, ToolSummary},
@@ -92,7 +92,14 @@ fn status_with(
         Runs::Workload(workload) => {
             let deployment = Some(deployment);
             let situation =
-                Situation::Workload { owner: &validated.owner, workload, deployment, pods, evidence };
+                Situation::Workload {
+                owner: &validated.owner,
+                workload,
+                deployment,
+                pods,
+                evidence,
+                extras: &Extras::default(),
+            };
             assess(server, &situation, None, seen, now)
         }
     }

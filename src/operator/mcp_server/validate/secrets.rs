@@ -13,6 +13,12 @@ pub(in crate::operator::mcp_server) struct SecretUse {
     pub source: Source,
 }
 
+impl SecretUse {
+    pub(in crate::operator::mcp_server) fn is_external(&self) -> bool {
+        matches!(self.source, Source::External { .. })
+    }
+}
+
 /// Where the server finds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(in crate::operator::mcp_server) enum Place {

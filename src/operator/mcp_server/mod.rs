@@ -273,8 +273,7 @@ async fn look(
             let looks = context.referred.look(name, &references::of(owner, workload)).await?;
             // build (no client required)
             let told = Told::of(live.deployment.as_ref()).now(&looks.sights)?;
-            let around =
-                Around { own_namespace: &context.own_namespace, rotation: told.rotation.as_deref() };
+            let around = Around { own_namespace: &context.own_namespace, rotation: told.rotation.as_deref() };
             let mut children = build::build(owner, workload, &around)?;
             told.note_on(&mut children.deployment)?;
             let children = children.list()?;

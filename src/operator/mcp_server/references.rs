@@ -135,10 +135,18 @@ mod tests {
             })
             .collect();
         let brought = said.last().unwrap();
-        assert!(brought.starts_with("ExternalSecret/demo-e-") && brought.ends_with(" all false"), "{brought}");
+        assert!(
+            brought.starts_with("ExternalSecret/demo-e-") && brought.ends_with(" all false"),
+            "{brought}"
+        );
         assert_eq!(
             said[..4],
-            ["ConfigMap/all all false", "ConfigMap/settings a+b false", "Secret/keys all true", "Secret/other d false"]
+            [
+                "ConfigMap/all all false",
+                "ConfigMap/settings a+b false",
+                "Secret/keys all true",
+                "Secret/other d false"
+            ]
         );
     }
 }

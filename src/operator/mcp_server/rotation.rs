@@ -29,9 +29,7 @@ pub(super) enum Sight {
     /// It cannot be read: what was told stands.
     Hidden,
     /// It does not exist. Pods that need it wait for it by themselves.
-    Absent {
-        optional: bool,
-    },
+    Absent { optional: bool },
     /// It may be read only by what it reports, and it has reported no change: what was told stands, and the first
     /// report will be one.
     Quiet,

@@ -91,7 +91,9 @@ async fn look(client: &Client, kind: Kind) -> Result<Option<ApiResource>, kube::
             Ok((resource, _)) => return Ok(Some(resource)),
             Err(kube::Error::Api(status)) if status.code == 404 => {}
             Err(kube::Error::Discovery(
-                DiscoveryError::MissingKind(_) | DiscoveryError::MissingResource(_) | DiscoveryError::EmptyApiGroup(_),
+                DiscoveryError::MissingKind(_)
+                | DiscoveryError::MissingResource(_)
+                | DiscoveryError::EmptyApiGroup(_),
             )) => {}
             Err(error) => return Err(error),
         }

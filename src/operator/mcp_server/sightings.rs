@@ -150,7 +150,10 @@ mod tests {
 
     fn versions(sightings: &Sightings) -> Vec<String> {
         let of_demo = sightings.of(&demo());
-        of_demo.iter().map(|(child, seen)| format!("{} {} {}", child.kind, child.name, seen.version)).collect()
+        of_demo
+            .iter()
+            .map(|(child, seen)| format!("{} {} {}", child.kind, child.name, seen.version))
+            .collect()
     }
 
     #[test]

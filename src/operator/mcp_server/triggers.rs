@@ -49,9 +49,7 @@ pub(super) fn all(
     let named = select_all([named, context.referred.wakes().boxed()]);
     let only_in = namespace.map(str::to_owned);
     let named = named
-        .filter(move |server| {
-            ready(only_in.as_ref().is_none_or(|namespace| *namespace == server.namespace))
-        })
+        .filter(move |server| ready(only_in.as_ref().is_none_or(|namespace| *namespace == server.namespace)))
         .map(|server| Ok(reference(&server)));
     let mut all =
         vec![servers(api(client, namespace), writer).boxed(), pods(client, namespace).boxed(), named.boxed()];
@@ -87,11 +85,7 @@ fn what_counts(server: &Guarded) -> Option<u64> {
 }
 
 /// Children of a kind, as soon as the cluster has it and as long as it does.
-fn children(
-    context: Arc<Context>,
-    namespace: Option<String>,
-    kind: Kind,
-) -> BoxStream<'static, Trigger> {
+fn children(context: Arc<Context>, namespace: Option<String>, kind: Kind) -> BoxStream<'static, Trigger> {
     versions(context.served.changes(), kind)
         .flat_map(move |resource| match resource {
             Some(resource) => {

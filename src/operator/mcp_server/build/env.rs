@@ -41,9 +41,7 @@ fn secret(owner: &Owner, one: &SecretUse) -> Option<EnvVar> {
 pub(super) fn kept(owner: &Owner, one: &SecretUse) -> (String, String) {
     match &one.source {
         Source::Secret(reference) => (reference.name.clone(), reference.key.clone()),
-        Source::External { .. } => {
-            (names::external(owner, &one.place), external_secrets::KEY.to_owned())
-        }
+        Source::External { .. } => (names::external(owner, &one.place), external_secrets::KEY.to_owned()),
     }
 }
 

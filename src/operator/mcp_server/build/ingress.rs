@@ -26,7 +26,10 @@ pub(super) fn build(owner: &Owner, declared: &Declared, child_labels: &BTreeMap<
         resource: None,
     };
     Ingress {
-        metadata: ObjectMeta { annotations: Some(listed(annotations)), ..labels::metadata(owner, child_labels) },
+        metadata: ObjectMeta {
+            annotations: Some(listed(annotations)),
+            ..labels::metadata(owner, child_labels)
+        },
         spec: Some(IngressSpec {
             ingress_class_name: class_name.clone(),
             rules: Some(vec![IngressRule {

@@ -99,7 +99,8 @@ pub(super) fn build(
     };
     // Each of the others is written only when its own part of the spec changed.
     let noted = Noted { owner, labels: &labels };
-    let config_map = workload.config.as_ref().map(|config| (config_map::build(owner, config, &labels), config));
+    let config_map =
+        workload.config.as_ref().map(|config| (config_map::build(owner, config, &labels), config));
     let network_policy = network_policy::build(owner, workload, around, &labels);
     let of_network = (
         &workload.network_policy,

@@ -21,8 +21,13 @@ use crate::operator::mcp_server::validate::{Measured, Owner, Workload};
 /// Every namespace has it since Kubernetes 1.22.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// Where monitoring usually runs; elsewhere it is known by the label of its pods.
-const MONITORING: [&str; 5] =
-    ["monitoring", "observability", "openshift-monitoring", "openshift-user-workload-monitoring", "prometheus"];
+const MONITORING: [&str; 5] = [
+    "monitoring",
+    "observability",
+    "openshift-monitoring",
+    "openshift-user-workload-monitoring",
+    "prometheus",
+];
 /// OpenShift's DNS pods listen on the second.
 const DNS: [i32; 2] = [53, 5353];
 
@@ -40,8 +45,7 @@ pub(super) fn build(
     } else {
         Some([vec![pilothouse(around.own_namespace)], listed.ingress_from.clone()].concat())
     };
-    let mut ingress =
-        vec![NetworkPolicyIngressRule { from: callers, ports: Some(vec![on("TCP", port)]) }];
+    let mut ingress = vec![NetworkPolicyIngressRule { from: callers, ports: Some(vec![on("TCP", port)]) }];
     ingress.extend(workload.metrics.as_ref().map(|metrics| monitoring(metrics, workload.port)));
     let mut egress = vec![NetworkPolicyEgressRule {
         to: None,

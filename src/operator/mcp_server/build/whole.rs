@@ -54,7 +54,12 @@ fn each_field_reaches_its_child() {
         ("port: 3001", Service, "/spec/ports/0/port".to_owned(), json!(3001)),
         ("port: 3001", Deployment, at(CONTAINER, "/ports/0/containerPort"), json!(3001)),
         ("replicas: 3", Deployment, "/spec/replicas".to_owned(), json!(3)),
-        ("env: [{name: A, value: b}]", Deployment, at(CONTAINER, "/env/0"), json!({"name": "A", "value": "b"})),
+        (
+            "env: [{name: A, value: b}]",
+            Deployment,
+            at(CONTAINER, "/env/0"),
+            json!({"name": "A", "value": "b"}),
+        ),
         (
             "envFrom: [{configMapRef: {name: s}}]",
             Deployment,
@@ -115,16 +120,21 @@ fn each_field_reaches_its_child() {
             json!({"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}},
                 "storageClassName": "fast"}),
         ),
-        ("storage: [{mountPath: /data, size: 1Gi}]", Deployment, "/spec/strategy/type".to_owned(), json!("Recreate")),
-        ("storage: [{mountPath: /data, size: 1Gi}]", Deployment, at(POD, "/securityContext/fsGroup"), json!(65532)),
+        (
+            "storage: [{mountPath: /data, size: 1Gi}]",
+            Deployment,
+            "/spec/strategy/type".to_owned(),
+            json!("Recreate"),
+        ),
+        (
+            "storage: [{mountPath: /data, size: 1Gi}]",
+            Deployment,
+            at(POD, "/securityContext/fsGroup"),
+            json!(65532),
+        ),
         ("nodeSelector: {disk: ssd}", Deployment, at(POD, "/nodeSelector"), json!({"disk": "ssd"})),
         ("tolerations: [{key: gpu}]", Deployment, at(POD, "/tolerations/0/key"), json!("gpu")),
-        (
-            "affinity: {nodeAffinity: {}}",
-            Deployment,
-            at(POD, "/affinity"),
-            json!({"nodeAffinity": {}}),
-        ),
+        ("affinity: {nodeAffinity: {}}", Deployment, at(POD, "/affinity"), json!({"nodeAffinity": {}})),
         (
             "podAntiAffinity: required",
             Deployment,
@@ -144,7 +154,12 @@ fn each_field_reaches_its_child() {
             json!("demo"),
         ),
         ("podLabels: {tier: a}", Deployment, "/spec/template/metadata/labels/tier".to_owned(), json!("a")),
-        ("podAnnotations: {a/b: c}", Deployment, "/spec/template/metadata/annotations/a~1b".to_owned(), json!("c")),
+        (
+            "podAnnotations: {a/b: c}",
+            Deployment,
+            "/spec/template/metadata/annotations/a~1b".to_owned(),
+            json!("c"),
+        ),
         ("security: {runAsUser: 1000}", Deployment, at(POD, "/securityContext/runAsUser"), json!(1000)),
         ("security: {runAsGroup: 1001}", Deployment, at(POD, "/securityContext/runAsGroup"), json!(1001)),
         ("security: {fsGroup: 1002}", Deployment, at(POD, "/securityContext/fsGroup"), json!(1002)),
@@ -180,7 +195,12 @@ fn each_field_reaches_its_child() {
             "/metadata/annotations/eks.amazonaws.com~1role-arn".to_owned(),
             json!("r"),
         ),
-        ("config: {mountPath: /etc/x, files: {a.yaml: text}}", ConfigMap, "/data".to_owned(), json!({"a.yaml": "text"})),
+        (
+            "config: {mountPath: /etc/x, files: {a.yaml: text}}",
+            ConfigMap,
+            "/data".to_owned(),
+            json!({"a.yaml": "text"}),
+        ),
         (
             "config: {mountPath: /etc/x, files: {a.yaml: text}}",
             Deployment,
@@ -232,21 +252,60 @@ fn each_field_reaches_its_child() {
             at(CONTAINER, "/livenessProbe/tcpSocket/port"),
             json!("mcp"),
         ),
-        ("networkPolicy: {ingressFrom: [{ipBlock: {cidr: 10.0.0.0/8}}]}", NetworkPolicy, "/spec/ingress/0/from/1".to_owned(), json!({"ipBlock": {"cidr": "10.0.0.0/8"}})),
-        ("networkPolicy: {egress: [{ports: [{port: 443}]}]}", NetworkPolicy, "/spec/egress/1/ports/0/port".to_owned(), json!(443)),
-        ("ingress: {host: a.example.com, className: nginx}", Ingress, "/spec/ingressClassName".to_owned(), json!("nginx")),
+        (
+            "networkPolicy: {ingressFrom: [{ipBlock: {cidr: 10.0.0.0/8}}]}",
+            NetworkPolicy,
+            "/spec/ingress/0/from/1".to_owned(),
+            json!({"ipBlock": {"cidr": "10.0.0.0/8"}}),
+        ),
+        (
+            "networkPolicy: {egress: [{ports: [{port: 443}]}]}",
+            NetworkPolicy,
+            "/spec/egress/1/ports/0/port".to_owned(),
+            json!(443),
+        ),
+        (
+            "ingress: {host: a.example.com, className: nginx}",
+            Ingress,
+            "/spec/ingressClassName".to_owned(),
+            json!("nginx"),
+        ),
         (
             "ingress: {host: a.example.com, path: /x, tlsSecretName: t, annotations: {a/b: c}}",
             Ingress,
             "/spec/tls".to_owned(),
             json!([{"hosts": ["a.example.com"], "secretName": "t"}]),
         ),
-        ("ingress: {host: a.example.com, annotations: {a/b: c}}", Ingress, "/metadata/annotations/a~1b".to_owned(), json!("c")),
-        ("ingress: {host: a.example.com, path: /x}", Ingress, "/spec/rules/0/http/paths/0/path".to_owned(), json!("/x")),
-        ("observability: {metrics: {port: 9090}}", Service, "/spec/ports/1".to_owned(),
-            json!({"name": "metrics", "port": 9090, "targetPort": "metrics", "protocol": "TCP"})),
-        ("observability: {metrics: {port: 9090}}", Deployment, at(CONTAINER, "/ports/1/containerPort"), json!(9090)),
-        ("observability: {metrics: {port: 9090}}", NetworkPolicy, "/spec/ingress/1/ports/0/port".to_owned(), json!(9090)),
+        (
+            "ingress: {host: a.example.com, annotations: {a/b: c}}",
+            Ingress,
+            "/metadata/annotations/a~1b".to_owned(),
+            json!("c"),
+        ),
+        (
+            "ingress: {host: a.example.com, path: /x}",
+            Ingress,
+            "/spec/rules/0/http/paths/0/path".to_owned(),
+            json!("/x"),
+        ),
+        (
+            "observability: {metrics: {port: 9090}}",
+            Service,
+            "/spec/ports/1".to_owned(),
+            json!({"name": "metrics", "port": 9090, "targetPort": "metrics", "protocol": "TCP"}),
+        ),
+        (
+            "observability: {metrics: {port: 9090}}",
+            Deployment,
+            at(CONTAINER, "/ports/1/containerPort"),
+            json!(9090),
+        ),
+        (
+            "observability: {metrics: {port: 9090}}",
+            NetworkPolicy,
+            "/spec/ingress/1/ports/0/port".to_owned(),
+            json!(9090),
+        ),
         (
             "observability: {metrics: {path: /m, interval: 15s, serviceMonitor: {labels: {release: p}}}}",
             ServiceMonitor,
@@ -286,7 +345,8 @@ fn each_field_reaches_its_child() {
 
 #[test]
 fn what_is_not_declared_is_not_made() {
-    let none = |kind, spec: &str| assert_eq!(objects(kind, &format!("image: a\n{spec}")), [], "{kind}: {spec}");
+    let none =
+        |kind, spec: &str| assert_eq!(objects(kind, &format!("image: a\n{spec}")), [], "{kind}: {spec}");
     none(Kind::ServiceAccount, "serviceAccount: {name: kept}");
     none(Kind::ServiceAccount, "serviceAccount: {create: false}");
     none(Kind::NetworkPolicy, "networkPolicy: {enabled: false}");

@@ -35,7 +35,13 @@ impl Index {
     }
 
     pub(super) fn referring_to(&self, place: &Place, name: &str) -> Vec<ServerName> {
-        self.by_place.get(place).and_then(|objects| objects.get(name)).into_iter().flatten().cloned().collect()
+        self.by_place
+            .get(place)
+            .and_then(|objects| objects.get(name))
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
     }
 
     pub(super) fn referring_into(&self, place: &Place) -> BTreeSet<ServerName> {

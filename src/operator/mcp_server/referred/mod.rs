@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 
 use super::{
     build::fingerprint,
-    references::{Keys, Referent, References, Use, What},
+    references::{Keys, References, Referent, Use, What},
     rotation::Sight,
 };
 use crate::fleet::ServerName;
@@ -110,15 +110,15 @@ impl Referred {
         let object = match store {
             Store::ConfigMaps => {
                 let api = Api::<ConfigMap>::namespaced(self.client.clone(), &server.namespace);
-                api.get_opt(&referent.name).await.map(|found| {
-                    found.map(|it| (it.resource_version(), json!([it.data, it.binary_data])))
-                })
+                api.get_opt(&referent.name)
+                    .await
+                    .map(|found| found.map(|it| (it.resource_version(), json!([it.data, it.binary_data]))))
             }
             Store::Secrets => {
                 let api = Api::<Secret>::namespaced(self.client.clone(), &server.namespace);
-                api.get_opt(&referent.name).await.map(|found| {
-                    found.map(|it| (it.resource_version(), json!([it.data])))
-                })
+                api.get_opt(&referent.name)
+                    .await
+                    .map(|found| found.map(|it| (it.resource_version(), json!([it.data]))))
             }
         };
         let (version, content) = match object {
@@ -149,9 +149,7 @@ impl Referred {
 
     /// Without the right to read Secrets: the last event that says that another value was written.
     async fn written(&self, server: &ServerName, name: &str) -> Result<Sight, kube::Error> {
-        let about = format!(
-            "involvedObject.kind=ExternalSecret,involvedObject.name={name},reason={WRITTEN}"
-        );
+        let about = format!("involvedObject.kind=ExternalSecret,involvedObject.name={name},reason={WRITTEN}");
         let api = Api::<Event>::namespaced(self.client.clone(), &server.namespace);
         let events = api.list(&ListParams::default().fields(&about)).await?.items;
         let newest = events.into_iter().max_by_key(|event| {

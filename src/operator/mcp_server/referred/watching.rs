@@ -103,7 +103,9 @@ pub(super) async fn run(client: Client, shared: std::sync::Arc<Shared>, place: P
         tokio::time::sleep(ASK_AGAIN).await;
         match rights::may_watch(&client, &place).await {
             Ok(allowed) => readable = allowed,
-            Err(error) => tracing::debug!(%error, namespace = place.namespace, "not known whether it may be read"),
+            Err(error) => {
+                tracing::debug!(%error, namespace = place.namespace, "not known whether it may be read")
+            }
         }
         shared.now_readable(&place, readable);
     }

@@ -33,8 +33,9 @@ pub(super) fn synced(extras: &Extras) -> Option<Finding> {
     });
     if let Some((name, why)) = failed {
         let why = if why.is_empty() { "it says no reason" } else { why.trim_end_matches('.') };
-        let message =
-            format!("ExternalSecret {name} has no value: {why}; check its store and the key in spec.secrets.");
+        let message = format!(
+            "ExternalSecret {name} has no value: {why}; check its store and the key in spec.secrets."
+        );
         return found(Holds::No, "NotSynced", message);
     }
     match all.iter().find(|one| readiness(one).is_none_or(|(status, _)| status != "True")) {
@@ -130,7 +131,11 @@ mod tests {
         assert_eq!((found.holds, found.reason.as_str()), (Holds::Yes, "NotBound"));
         assert!(found.message.starts_with("Changes of the Secrets a, b are not seen and roll no pods: bind"));
         let one = not_readable(&Extras { hidden: vec!["a".to_owned()], ..Extras::default() }).unwrap();
-        assert!(one.message.starts_with("Changes of Secret a are not seen and roll no pods"), "{}", one.message);
+        assert!(
+            one.message.starts_with("Changes of Secret a are not seen and roll no pods"),
+            "{}",
+            one.message
+        );
         let seen = not_readable(&Extras { readable: 1, ..Extras::default() }).unwrap();
         assert_eq!((seen.holds, seen.reason.as_str()), (Holds::No, "Readable"));
     }

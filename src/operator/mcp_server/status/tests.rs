@@ -8,7 +8,7 @@ use k8s_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::{Extras, Evidence, FailedProbe, Situation, assess};
+use super::{Evidence, Extras, FailedProbe, Situation, assess};
 use crate::{
     api::{MCPServer, MCPServerStatus, mcp_server::Phase},
     fleet::{Observation, ServerInfo, State, ToolSummary},
@@ -91,8 +91,7 @@ fn status_with(
         Runs::Remote(url) => assess(server, &Situation::Remote(url), None, seen, now),
         Runs::Workload(workload) => {
             let deployment = Some(deployment);
-            let situation =
-                Situation::Workload {
+            let situation = Situation::Workload {
                 owner: &validated.owner,
                 workload,
                 deployment,

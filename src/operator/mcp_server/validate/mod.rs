@@ -30,7 +30,8 @@ use crate::{
     api::{
         MCPServer,
         mcp_server::{
-            Config, ImagePullPolicy, IngressSpec, NetworkPolicySpec, Observability, Probes, Security, Transport,
+            Config, ImagePullPolicy, IngressSpec, NetworkPolicySpec, Observability, Probes, Security,
+            Transport,
         },
     },
     fleet::{Prefix, ServerName},

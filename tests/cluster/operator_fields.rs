@@ -32,7 +32,7 @@ impl Disk {
     fn new(namespace: &str) -> Self {
         let name = format!("disk-{namespace}");
         kubectl::apply(&format!(
-            "{{apiVersion: v1, kind: PersistentVolume, metadata: {{name: {name}}}, spec: {{\
+            "---\n{{apiVersion: v1, kind: PersistentVolume, metadata: {{name: {name}}}, spec: {{\
              capacity: {{storage: 1Gi}}, accessModes: [ReadWriteMany], storageClassName: {name}, \
              hostPath: {{path: '/tmp/{name}', type: DirectoryOrCreate}}}}}}"
         ));

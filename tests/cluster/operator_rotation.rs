@@ -18,7 +18,7 @@ fn map(namespace: &str, value: &str) {
     kubectl::apply_in(
         namespace,
         &format!(
-            "{{apiVersion: v1, kind: ConfigMap, metadata: {{name: settings}}, data: {{used: {value}, other: x}}}}"
+            "---\n{{apiVersion: v1, kind: ConfigMap, metadata: {{name: settings}}, data: {{used: {value}, other: x}}}}"
         ),
     );
 }
@@ -27,7 +27,7 @@ fn secret(namespace: &str, name: &str, value: &str) {
     kubectl::apply_in(
         namespace,
         &format!(
-            "{{apiVersion: v1, kind: Secret, metadata: {{name: {name}}}, stringData: {{value: {value}}}}}"
+            "---\n{{apiVersion: v1, kind: Secret, metadata: {{name: {name}}}, stringData: {{value: {value}}}}}"
         ),
     );
 }
@@ -149,7 +149,7 @@ async fn an_external_secret_that_was_written_anew_rolls_the_pods() {
     kubectl::apply_in(
         scratch.name(),
         &format!(
-            "{{apiVersion: v1, kind: Event, metadata: {{name: {external}.1}}, reason: Updated, type: Normal, \
+            "---\n{{apiVersion: v1, kind: Event, metadata: {{name: {external}.1}}, reason: Updated, type: Normal, \
              message: Secret was updated, involvedObject: {{apiVersion: external-secrets.io/v1, kind: ExternalSecret, \
              name: {external}, namespace: {ns}}}, source: {{component: external-secrets}}, count: 1, \
              lastTimestamp: '{now}'}}",

@@ -88,7 +88,7 @@ fn of_deployment(deployment: &Deployment, wanted: i32, trouble: Option<Trouble>)
     } else {
         let holds = if ready >= wanted { Holds::Yes } else { Holds::No };
         match trouble {
-            Some(Trouble { reason, message, hope }) => {
+            Some(Trouble { reason, message, hope, exit_code: _ }) => {
                 let progress = match hope {
                     Hope::Good => Progress::Troubled,
                     Hope::Some => Progress::Unanswering,

@@ -13,7 +13,9 @@ mod traces;
 
 pub(super) use extras::Extras;
 pub(super) use happenings::happenings;
-pub(super) use traces::{Crash, Evidence, FailedProbe, Probing, crash, last_line, probe_failure, probing};
+pub(super) use traces::{
+    Crash, Evidence, FailedProbe, Probe, Probing, crash, last_line, probe_failure, probing,
+};
 
 use k8s_openapi::{api::apps::v1::Deployment, api::core::v1::Pod, jiff::Timestamp};
 use url::Url;

@@ -3,16 +3,22 @@
 //! Every replica may run it; the one that holds the Lease reconciles and writes, the others wait for the Lease.
 //! `README.md` beside this file says how children are applied, and why so.
 
+mod backoff;
 mod data_source;
+mod deeds;
+mod events;
 mod lease;
 mod manifests;
 mod mcp_server;
+mod metrics;
 mod settings;
+mod versions;
 mod writer;
 
 pub use data_source::check_source;
 pub use lease::{Leadership, Timing};
-pub use manifests::manifests;
+pub use manifests::{ManifestsError, manifests, namespaced_manifests};
+pub use metrics::Metrics;
 pub use settings::{LEASE, OperatorSettings};
 
 use std::{pin::pin, sync::Arc, time::Duration};
@@ -38,6 +44,7 @@ pub struct Operator {
     observations: watch::Receiver<Observations>,
     keeper: Keeper,
     leadership: watch::Receiver<Leadership>,
+    metrics: Metrics,
 }
 
 impl Operator {
@@ -51,7 +58,15 @@ impl Operator {
         let OperatorSettings { lease_namespace, identity, lease_timing, .. } = &settings;
         let keeper = Keeper::new(client.clone(), lease_namespace, LEASE, identity, *lease_timing);
         let leadership = keeper.leadership();
-        Self { client, settings, observations, keeper, leadership }
+        let metrics = Metrics::default();
+        // So that its metrics are there, as 0, also where this process never leads.
+        metrics.meter(mcp_server::KIND);
+        Self { client, settings, observations, keeper, leadership, metrics }
+    }
+
+    /// What it counts, to be registered before it runs.
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.clone()
     }
 
     /// Whether this process writes at this moment.
@@ -61,19 +76,23 @@ impl Operator {
 
     /// Waits for the Lease, reconciles while it is held, and gives it back after `cancel`.
     pub async fn run(self, cancel: CancellationToken) {
-        let Self { client, settings, observations, keeper, mut leadership } = self;
+        let Self { client, settings, observations, keeper, mut leadership, metrics } = self;
         // The Lease outlives the reconciling: nothing is under way any more when it is given back.
         let keeping = CancellationToken::new();
         // A set, so that the keeper ends with this future when it is dropped.
         let mut kept = JoinSet::new();
         kept.spawn(keeper.run(keeping.clone()));
+        let mut saying = JoinSet::new();
+        saying.spawn(versions::say(client.clone(), cancel.clone()));
         while leads(&mut leadership, &cancel).await {
-            let writer = Writer::new(client.clone(), leadership.clone(), &settings.identity);
-            let own_image = settings.own_image.clone();
-            let context = Context::new(client.clone(), writer, observations.clone(), own_image);
+            metrics.term_begins();
+            let writer = Writer::new(client.clone(), leadership.clone(), &settings.identity, metrics.clone());
+            let context = Context::new(client.clone(), writer, observations.clone(), &settings, &metrics);
             let term = cancel.child_token();
             let servers = reconcile(Arc::new(context), &settings, &term);
-            let sources = check_sources(client.clone(), leadership.clone(), &settings, &term);
+            let sources_writer =
+                Writer::new(client.clone(), leadership.clone(), &settings.identity, metrics.clone());
+            let sources = check_sources(client.clone(), sources_writer, &settings, &term);
             let mut reconciling = pin!(join(servers, sources));
             let has_ended = tokio::select! {
                 _ = &mut reconciling => true,
@@ -84,6 +103,7 @@ impl Operator {
             if !has_ended && timeout(DRAIN, reconciling).await.is_err() {
                 tracing::warn!("reconciling did not end within {DRAIN:?} and is given up");
             }
+            metrics.term_ends();
         }
         keeping.cancel();
         if let Some(Err(error)) = kept.join_next().await {
@@ -113,7 +133,7 @@ async fn reconcile(context: Arc<Context>, settings: &OperatorSettings, term: &Ca
 /// Checks the DataSources. Where names cannot be resolved at all they are not checked, and the rest goes on.
 async fn check_sources(
     client: Client,
-    leadership: watch::Receiver<Leadership>,
+    writer: Writer,
     settings: &OperatorSettings,
     term: &CancellationToken,
 ) {
@@ -125,7 +145,6 @@ async fn check_sources(
             return term.cancelled().await;
         }
     };
-    let writer = Writer::new(client.clone(), leadership, &settings.identity);
     let context = Arc::new(data_source::Context::new(client, writer, dial, term.clone()));
     let run = |namespace| data_source::run(context.clone(), namespace);
     if settings.namespaces.is_empty() {

@@ -1,19 +1,26 @@
 //! The only client that stores anything. Every write first looks whether this replica still leads, and is given
 //! up at the moment from which another replica may lead.
 
-use std::{fmt::Debug, future::Future};
+use std::{
+    fmt::Debug,
+    future::Future,
+    sync::{Mutex, PoisonError},
+};
 
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         autoscaling::v1::{Scale, ScaleSpec},
         core::v1::ObjectReference,
+        events::v1::Event,
     },
+    jiff::Timestamp,
 };
 use kube::{
-    Api, Client, Resource,
-    api::{DeleteParams, ObjectMeta, PostParams, Preconditions},
-    runtime::events::{Event, EventType, Recorder, Reporter},
+    Api, Client, Resource, ResourceExt,
+    api::{
+        ApiResource, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams, Preconditions,
+    },
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
@@ -21,7 +28,12 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::lease::Leadership;
+use super::{
+    deeds::{Deed, Deeds, Verb},
+    events::{Happening, Ledger, Telling},
+    lease::Leadership,
+    metrics::Metrics,
+};
 
 /// Name under which the API server records our fields, and events name us.
 pub(super) const FIELD_MANAGER: &str = "pilothouse";
@@ -55,35 +67,93 @@ impl<K> Stored for K where
 pub(super) struct Writer {
     client: Client,
     leadership: watch::Receiver<Leadership>,
-    recorder: Recorder,
+    /// Who tells events: this process.
+    identity: String,
+    events: Mutex<Ledger>,
+    deeds: Mutex<Deeds>,
+    metrics: Metrics,
 }
 
 impl Writer {
-    pub(super) fn new(client: Client, leadership: watch::Receiver<Leadership>, identity: &str) -> Self {
-        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(identity.to_owned()) };
-        let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, leadership, recorder }
+    pub(super) fn new(
+        client: Client,
+        leadership: watch::Receiver<Leadership>,
+        identity: &str,
+        metrics: Metrics,
+    ) -> Self {
+        let identity = identity.to_owned();
+        Self { client, leadership, identity, events: Mutex::default(), deeds: Mutex::default(), metrics }
     }
 
-    /// POST: fails as outdated when the object exists already.
-    pub(super) async fn create<K: Stored>(&self, object: &K) -> Result<K, WriteError> {
-        let what = what("create", object);
-        let api = self.api::<K>(object);
-        self.guarded(what, api.create(&params(false), object)).await
+    /// POST: fails as outdated when the object exists already. None: its kind or namespace is not there any more.
+    pub(super) async fn create_child(
+        &self,
+        resource: &ApiResource,
+        object: &DynamicObject,
+    ) -> Result<Option<DynamicObject>, WriteError> {
+        let what = what_child("create", resource, object);
+        let api = self.children(resource, object);
+        let create = async {
+            match api.create(&params(false), object).await {
+                Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+                created => created.map(Some),
+            }
+        };
+        let created = self.guarded(what, create).await?;
+        if created.is_some() {
+            self.done(&resource.kind, object.meta(), Verb::Create);
+        }
+        Ok(created)
     }
 
     /// PUT: the object carries uid and resourceVersion of the one that was read.
-    pub(super) async fn replace<K: Stored>(&self, object: &K) -> Result<K, WriteError> {
-        let what = what("update", object);
-        let api = self.api::<K>(object);
-        self.guarded(what, api.replace(name(object), &params(false), object)).await
+    pub(super) async fn replace_child(
+        &self,
+        resource: &ApiResource,
+        object: &DynamicObject,
+    ) -> Result<DynamicObject, WriteError> {
+        let replaced = self.note_child(resource, object).await?;
+        self.done(&resource.kind, object.meta(), Verb::Replace);
+        Ok(replaced)
     }
 
-    /// What [`Self::replace`] would leave behind; nothing is stored.
-    pub(super) async fn rehearse<K: Stored>(&self, object: &K) -> Result<K, WriteError> {
-        let what = what("rehearse the update of", object);
-        let api = self.api::<K>(object);
-        self.guarded(what, api.replace(name(object), &params(true), object)).await
+    /// As [`Self::replace_child`], for an object on which only a note of ours changed: it is no event.
+    pub(super) async fn note_child(
+        &self,
+        resource: &ApiResource,
+        object: &DynamicObject,
+    ) -> Result<DynamicObject, WriteError> {
+        let what = what_child("update", resource, object);
+        let api = self.children(resource, object);
+        self.guarded(what, api.replace(&object.name_any(), &params(false), object)).await
+    }
+
+    /// What [`Self::replace_child`] would leave behind; nothing is stored.
+    pub(super) async fn rehearse_child(
+        &self,
+        resource: &ApiResource,
+        object: &DynamicObject,
+    ) -> Result<DynamicObject, WriteError> {
+        let what = what_child("rehearse the update of", resource, object);
+        let api = self.children(resource, object);
+        self.guarded(what, api.replace(&object.name_any(), &params(true), object)).await
+    }
+
+    /// Deletes exactly the object that was read.
+    pub(super) async fn delete_child(
+        &self,
+        resource: &ApiResource,
+        object: &DynamicObject,
+    ) -> Result<(), WriteError> {
+        let what = what_child("delete", resource, object);
+        let api = self.children(resource, object);
+        let exactly = DeleteParams::background().preconditions(Preconditions {
+            uid: object.metadata.uid.clone(),
+            resource_version: object.metadata.resource_version.clone(),
+        });
+        self.guarded(what, api.delete(&object.name_any(), &exactly)).await?;
+        self.done(&resource.kind, object.meta(), Verb::Delete);
+        Ok(())
     }
 
     /// Sets the replicas of the workload as it was read.
@@ -101,7 +171,9 @@ impl Writer {
             spec: Some(ScaleSpec { replicas: Some(replicas) }),
             status: None,
         };
-        self.guarded(what, api.replace_scale(name(object), &params(false), &scale)).await.map(drop)
+        self.guarded(what, api.replace_scale(name(object), &params(false), &scale)).await?;
+        self.done(&K::kind(&()), object.meta(), Verb::Scale { replicas });
+        Ok(())
     }
 
     /// Stores the status of the object as it was read.
@@ -111,33 +183,59 @@ impl Writer {
         self.guarded(what, api.replace_status(name(object), &params(false), object)).await.map(drop)
     }
 
-    /// Deletes exactly the object that was read.
-    pub(super) async fn delete<K: Stored>(&self, object: &K) -> Result<(), WriteError> {
-        let what = what("delete", object);
-        let api = self.api::<K>(object);
-        let exactly = DeleteParams::background().preconditions(Preconditions {
-            uid: object.meta().uid.clone(),
-            resource_version: object.meta().resource_version.clone(),
-        });
-        self.guarded(what, api.delete(name(object), &exactly)).await.map(drop)
+    /// What was written to the children of the object with this uid since it was last asked.
+    pub(super) fn take_deeds(&self, owner: &str) -> Vec<Deed> {
+        self.deeds.lock().unwrap_or_else(PoisonError::into_inner).take(owner)
     }
 
-    /// A Warning event about an object; equal ones are counted, not repeated.
-    pub(super) async fn warn(
+    fn done(&self, kind: &str, object: &ObjectMeta, verb: Verb) {
+        let kind = kind.to_owned();
+        self.metrics.wrote(verb, &kind);
+        let owners = object.owner_references.iter().flatten();
+        if let Some(owner) = owners.into_iter().find(|owner| owner.controller == Some(true)) {
+            let mut deeds = self.deeds.lock().unwrap_or_else(PoisonError::into_inner);
+            deeds.apply(&owner.uid, Deed { verb, kind });
+        }
+    }
+
+    /// An event about an object; equal ones are counted, not repeated.
+    pub(super) async fn tell(
         &self,
         about: &ObjectReference,
-        reason: &str,
-        note: &str,
+        happening: &Happening,
     ) -> Result<(), WriteError> {
-        let event = Event {
-            type_: EventType::Warning,
-            reason: reason.to_owned(),
-            note: Some(note.chars().take(1000).collect()),
-            action: "Reconcile".to_owned(),
-            secondary: None,
-        };
         let what = format!("record an event about {}", about.name.as_deref().unwrap_or_default());
-        self.guarded(what, self.recorder.publish(&event, about)).await
+        let namespace = about.namespace.as_deref().unwrap_or_default();
+        let api = Api::<Event>::namespaced(self.client.clone(), namespace);
+        // Told anew when the event that was to be counted up has expired meanwhile.
+        loop {
+            match self.ledger(|ledger| ledger.apply(about, happening, &self.identity, Timestamp::now())) {
+                Telling::Counted => return Ok(()),
+                Telling::New(event) => {
+                    let written = self.guarded(what, api.create(&params(false), &event)).await;
+                    if written.is_err() {
+                        self.ledger(|ledger| ledger.forget(about, happening));
+                    }
+                    return written.map(drop);
+                }
+                Telling::Again { name, patch } => {
+                    let (patch, params) = (Patch::Merge(patch), PatchParams::default());
+                    match self.guarded(what.clone(), api.patch(&name, &params, &patch)).await {
+                        Err(WriteError::Outdated(_)) => self.ledger(|ledger| ledger.forget(about, happening)),
+                        written => return written.map(drop),
+                    }
+                }
+            }
+        }
+    }
+
+    fn ledger<T>(&self, work: impl FnOnce(&mut Ledger) -> T) -> T {
+        work(&mut self.events.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn children(&self, resource: &ApiResource, object: &DynamicObject) -> Api<DynamicObject> {
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        Api::namespaced_with(self.client.clone(), namespace, resource)
     }
 
     fn api<K: Stored>(&self, object: &K) -> Api<K> {
@@ -175,6 +273,11 @@ fn params(dry_run: bool) -> PostParams {
 
 fn name<K: Stored>(object: &K) -> &str {
     object.meta().name.as_deref().unwrap_or_default()
+}
+
+fn what_child(verb: &str, resource: &ApiResource, object: &DynamicObject) -> String {
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    format!("cannot {verb} {} {namespace}/{}", resource.kind, object.name_any())
 }
 
 fn what<K: Stored>(verb: &str, object: &K) -> String {

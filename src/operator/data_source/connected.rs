@@ -71,6 +71,18 @@ pub(crate) struct ConnectedSources {
     pub hash: String,
 }
 
+impl ConnectedSources {
+    /// Variables that the kubelet fills from Secrets that are not ours: their change rolls the pods.
+    pub(crate) fn read_by_kubelet(&self, server: &ServerName) -> Vec<EnvVar> {
+        let copy = object_name(&server.name);
+        let is_theirs = |variable: &EnvVar| {
+            let from = variable.value_from.as_ref().and_then(|from| from.secret_key_ref.as_ref());
+            from.is_some_and(|from| from.name != copy)
+        };
+        env_of(self).into_iter().filter(is_theirs).collect()
+    }
+}
+
 /// Name of the ConfigMap and of the Secret.
 pub(crate) fn object_name(server: &str) -> String {
     format!("{server}-sources")

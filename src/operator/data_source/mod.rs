@@ -37,9 +37,16 @@ use kube::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::writer::{WriteError, Writer};
+use super::{
+    events::Happening,
+    writer::{WriteError, Writer},
+};
 use crate::api::{DataSource, DataSourceStatus, data_source::DataSourcePhase};
 pub(super) use check::{Dial, Loopback};
+pub(super) use connected::{ConnectError, ConnectedSources, FILL_CONTAINER, connect, object_name};
+pub(super) use gather::{Gathered, gather};
+pub(super) use select::namespaces;
+
 use credentials::Credentials;
 use outcome::{Outcome, Reason};
 use phase::Course;
@@ -159,7 +166,8 @@ async fn reconcile(guard: Arc<Guarded>, context: Arc<Context>) -> Result<Action,
                 "The DataSource cannot be read and is not checked: {}; correct its spec and apply it again",
                 invalid.error
             );
-            context.writer.warn(&about, "SpecNotParsed", &note).await.map_err(Error::Event)?;
+            let happening = Happening::warning("SpecNotParsed", note);
+            context.writer.tell(&about, &happening).await.map_err(Error::Event)?;
             return Ok(Action::await_change());
         }
     };

@@ -6,7 +6,18 @@ mod build;
 mod child;
 mod decide;
 mod dereference;
+mod elsewhere;
+mod evidence;
+mod kind;
 mod memory;
+mod owned;
+mod references;
+mod referred;
+mod report;
+mod rotation;
+mod served;
+mod sightings;
+mod sources;
 mod status;
 mod triggers;
 mod unparsable;
@@ -15,12 +26,16 @@ mod validate;
 #[cfg(test)]
 mod fixture;
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::jiff::Timestamp;
 use kube::{
-    Client, ResourceExt,
+    Client,
     core::DeserializeGuard,
     runtime::{
         applier,
@@ -28,28 +43,34 @@ use kube::{
         reflector::{self, ObjectRef},
     },
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::writer::{WriteError, Writer};
+use super::{
+    OperatorSettings,
+    backoff::{Backoff, Cause},
+    metrics::{Ending, Failing, Meter, Metrics, Step},
+    writer::{WriteError, Writer},
+};
 use crate::{
-    api::MCPServer,
+    api::{MCPServer, mcp_server::Phase},
     fleet::{Observations, ServerName},
 };
-use apply::{Applied, Applier, ApplyError};
+use apply::{Applied, Applier, ApplyError, Outcome};
+use build::Around;
 use dereference::Dereferenced;
+use evidence::LastWords;
+use kind::Kind;
 use memory::Memory;
-use status::Situation;
-use validate::{Runs, ValidatedServer};
+use referred::Referred;
+use rotation::Told;
+use served::Served;
+use sightings::Sightings;
+use status::{Extras, Situation};
+use validate::{InvalidSpec, Runs, ValidatedServer};
 
-/// Someone wrote meanwhile: our own view is up to date in a moment.
-const RETRY_OUTDATED: Duration = Duration::from_millis(500);
-/// The API server does not answer.
-const RETRY_FAILED: Duration = Duration::from_secs(5);
-/// The API server refuses a child, such as for a quota that may be raised.
-const RETRY_REFUSED: Duration = Duration::from_secs(30);
-/// Garbage collection has to come by.
-const RETRY_WAITING: Duration = Duration::from_secs(1);
+/// What its metrics are called by.
+pub(super) const KIND: &str = "MCPServer";
 /// Events that come together are one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(20);
 
@@ -60,7 +81,15 @@ pub(super) struct Context {
     pub(super) observations: watch::Receiver<Observations>,
     /// See [`super::OperatorSettings::own_image`].
     pub(super) own_image: Option<String>,
+    /// The namespace pilothouse runs in.
+    own_namespace: String,
+    served: Served,
+    sightings: Sightings,
+    referred: Referred,
     memory: Memory,
+    last_words: LastWords,
+    backoff: Mutex<Backoff<ServerName>>,
+    meter: Meter,
 }
 
 impl Context {
@@ -68,10 +97,51 @@ impl Context {
         client: Client,
         writer: Writer,
         observations: watch::Receiver<Observations>,
-        own_image: Option<String>,
+        settings: &OperatorSettings,
+        metrics: &Metrics,
     ) -> Self {
-        Self { client, writer, observations, own_image, memory: Memory::default() }
+        Self {
+            own_image: settings.own_image.clone(),
+            own_namespace: settings.lease_namespace.clone(),
+            served: Served::new(client.clone()),
+            sightings: Sightings::default(),
+            referred: Referred::new(client.clone()),
+            client,
+            writer,
+            observations,
+            memory: Memory::default(),
+            last_words: LastWords::default(),
+            backoff: Mutex::default(),
+            meter: metrics.meter(KIND),
+        }
     }
+
+    /// It is looked at again after a while, the later the more often it was.
+    fn again(&self, name: &ServerName, cause: Cause) -> Action {
+        let mut backoff = self.backoff.lock().unwrap_or_else(PoisonError::into_inner);
+        Action::requeue(backoff.apply(name.clone(), cause, Instant::now()))
+    }
+
+    /// It is looked at again when something changes.
+    fn settled(&self, name: &ServerName) -> Action {
+        self.backoff.lock().unwrap_or_else(PoisonError::into_inner).forget(name);
+        Action::await_change()
+    }
+
+    fn forget(&self, name: &ServerName) {
+        self.memory.forget(name);
+        self.last_words.forget(name);
+        self.referred.forget(name);
+        self.meter.forget(name);
+        self.settled(name);
+    }
+}
+
+/// What is left to do after a reconcile that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    Again(Cause),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -96,33 +166,45 @@ pub(super) async fn run(
     cancel: CancellationToken,
 ) {
     let (store, writer) = reflector::store();
-    let triggers = triggers::all(&context.client, namespace, writer, context.observations.clone());
+    for kind in Kind::ALL {
+        // Otherwise it is found when a server wants it.
+        if let Err(error) = context.served.find(kind).await {
+            tracing::warn!(%error, %kind, "not known whether the cluster has this kind, it is asked again");
+        }
+    }
+    let triggers = triggers::all(&context, namespace, writer, store.clone());
     let config = Config::default().concurrency(concurrency.max(1)).debounce(DEBOUNCE);
     let outcomes = applier(
         |guard, context| Box::pin(reconcile(guard, context)),
-        |guard, error, _| again(&guard, error),
+        |guard, error, context| again(&guard, error, &context),
         context.clone(),
         store,
-        triggers.take_until(cancel.cancelled_owned()),
+        triggers.take_until(cancel.cancelled_owned()).inspect_ok(|server| {
+            context.meter.queued(named(server));
+        }),
         config,
     );
     let mut outcomes = pin!(outcomes);
     while let Some(outcome) = outcomes.next().await {
-        note(&context, outcome);
+        note(&context, outcome).await;
     }
 }
 
-type Outcome = Result<
+type Ended = Result<
     (ObjectRef<DeserializeGuard<MCPServer>>, Action),
     ControllerError<Error, kube::runtime::watcher::Error>,
 >;
 
-fn note(context: &Context, outcome: Outcome) {
+async fn note(context: &Context, outcome: Ended) {
     match outcome {
         Ok((server, _)) => tracing::debug!(%server, "reconciled"),
         Err(ControllerError::ObjectNotFound(gone)) => {
             let namespace = gone.namespace.clone().unwrap_or_default();
-            context.memory.forget(&ServerName { namespace, name: gone.name.clone() });
+            let name = ServerName { namespace, name: gone.name.clone() };
+            context.forget(&name);
+            if let Err(error) = elsewhere::sweep(context, &name).await {
+                tracing::warn!(server = %name, %error, "what it left in another namespace is still there");
+            }
         }
         // Logged with its server where it happened.
         Err(ControllerError::ReconcilerFailed(..)) => {}
@@ -134,53 +216,142 @@ fn note(context: &Context, outcome: Outcome) {
 }
 
 async fn reconcile(guard: Arc<DeserializeGuard<MCPServer>>, context: Arc<Context>) -> Result<Action, Error> {
+    let name = named(&ObjectRef::from_obj(&*guard));
+    context.meter.begun(&name);
+    let left = context.meter.timed(Step::All, look(&guard, &name, &context)).await?;
+    Ok(match left {
+        Left::Nothing => {
+            context.meter.ended(Ending::Settled);
+            context.settled(&name)
+        }
+        Left::Again(cause) => {
+            context.meter.ended(Ending::Again);
+            context.again(&name, cause)
+        }
+    })
+}
+
+async fn look(
+    guard: &DeserializeGuard<MCPServer>,
+    name: &ServerName,
+    context: &Context,
+) -> Result<Left, Error> {
     let server = match &guard.0 {
         Ok(server) => server,
-        Err(invalid) => return unparsable::report(&context.writer, invalid).await.map_err(Error::Event),
+        Err(invalid) => {
+            unparsable::report(&context.writer, invalid).await.map_err(Error::Event)?;
+            return Ok(Left::Nothing);
+        }
     };
-    let Some(name) = name(server) else { return Ok(Action::await_change()) };
     if server.metadata.deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
+        return Ok(Left::Nothing);
     }
     // dereference (client required)
     let observations = context.observations.borrow().clone();
-    let live = dereference::dereference(&context.client, &name, &observations).await?;
+    let reading = dereference::dereference(&context.client, name, &observations);
+    let live = context.meter.timed(Step::Dereference, reading).await?;
+    let evidence = evidence::gather(&context.client, name, &live.pods, &context.last_words).await;
     // validate (no client required)
     let bridge_image = live.bridge_image().or(context.own_image.as_deref());
     let validated = match validate::validate(server, bridge_image) {
         Ok(validated) => validated,
         Err(why) => {
-            write_status(&context, server, &Situation::Invalid(&why), &live).await?;
-            return Ok(Action::await_change());
+            report::report(context, server, &Situation::Invalid(&why), &live).await?;
+            return Ok(Left::Nothing);
         }
     };
-    // build (no client required), apply (writer required), status (writer required)
     let ValidatedServer { owner, runs } = &validated;
-    let applier = Applier { writer: &context.writer, memory: &context.memory, owner };
+    let Context { client, writer, served, sightings, memory, .. } = context;
+    let applier = Applier { client, writer, served, sightings, memory, owner };
     match runs {
         Runs::Remote(url) => {
-            applier.remove(&live).await.map_err(Error::Apply)?;
-            write_status(&context, server, &Situation::Remote(url), &live).await?;
-            Ok(Action::await_change())
+            context.referred.forget(name);
+            applier.remove(live.stored_deployment.as_ref()).await.map_err(Error::Apply)?;
+            report::report(context, server, &Situation::Remote(url), &live).await?;
+            Ok(Left::Nothing)
         }
         Runs::Workload(workload) => {
-            let children = build::build(owner, workload)?;
-            let applied = applier.apply(&live, &children, workload.replicas).await;
-            let in_place = |deployment| Situation::Workload { owner, workload, deployment, pods: &live.pods };
-            let (situation, action) = match &applied {
-                Ok(Applied::InPlace(deployment)) => (in_place(Some(deployment)), Action::await_change()),
-                Ok(Applied::Waits) => (in_place(None), Action::requeue(RETRY_WAITING)),
-                Ok(Applied::NamesTaken(names)) => {
-                    (Situation::NamesTaken(names.clone()), Action::requeue(RETRY_REFUSED))
-                }
+            // dereference what the pods refer to (client required)
+            let sources = match sources::find(context, name, server, &live).await? {
+                Ok(sources) => sources,
+                Err(why) => return unusable(context, server, &why, &live).await,
+            };
+            let mut refers = references::of(owner, workload);
+            if let Some(sources) = &sources {
+                references::add_environment(&mut refers, &sources.connected.read_by_kubelet(name));
+            }
+            let looks = context.referred.look(name, &refers).await?;
+            // build (no client required)
+            let told = Told::of(live.deployment.as_ref()).now(&looks.sights)?;
+            let around = Around {
+                own_namespace: &context.own_namespace,
+                rotation: told.rotation.as_deref(),
+                sources: sources.as_ref().map(|sources| &sources.connected),
+            };
+            let mut children = build::build(owner, workload, &around)?;
+            told.note_on(&mut children.deployment)?;
+            // apply (writer required)
+            let copy = children.sources_copy.as_ref();
+            let kept = sources::keep_copy(context, owner, copy, live.deployment.as_ref()).await;
+            if let Err(why) = kept.map_err(Error::Apply)? {
+                return unusable(context, server, &why, &live).await;
+            }
+            let has_copy = copy.is_some();
+            let has_trouble = sources.as_ref().is_some_and(|sources| !sources.troubles.is_empty());
+            let children = children.list()?;
+            let applying = applier.apply(&children, live.stored_deployment.as_ref(), workload.replicas);
+            let applied = context.meter.timed(Step::Apply, applying).await;
+            // status (writer required)
+            let (pods, evidence) = (&live.pods, &evidence);
+            let extras = applied.as_ref().map(|applied| Extras::of(workload, &looks, applied, sources));
+            let extras = &extras.unwrap_or_default();
+            let in_place =
+                |deployment| Situation::Workload { owner, workload, deployment, pods, evidence, extras };
+            let (situation, left) = match &applied {
+                Ok(applied) => match &applied.outcome {
+                    Outcome::InPlace(deployment) => (in_place(Some(deployment.as_ref())), after(applied)),
+                    Outcome::Waits => (in_place(None), Left::Again(Cause::Deleting)),
+                    Outcome::NamesTaken(names) => {
+                        (Situation::NamesTaken(names.clone()), Left::Again(Cause::Refused))
+                    }
+                },
                 Err(error) => match refusal(error) {
-                    Some(said) => (Situation::Refused(said), Action::requeue(RETRY_REFUSED)),
+                    Some(said) => (Situation::Refused(said), Left::Again(Cause::Refused)),
                     None => return Err(Error::Apply(applied.err().unwrap_or(WriteError::NotLeading.into()))),
                 },
             };
-            write_status(&context, server, &situation, &live).await?;
-            Ok(action)
+            let phase = report::report(context, server, &situation, &live).await?;
+            // What its probes find is told by events of its pods, which wake nobody.
+            let is_starting = matches!(phase, Some(Phase::Deploying | Phase::Degraded)) && !pods.is_empty();
+            Ok(match left {
+                Left::Nothing if is_starting => Left::Again(Cause::Starting),
+                // A role may be bound, a Secret of another namespace change: neither wakes anybody.
+                Left::Nothing if has_trouble || has_copy => Left::Again(Cause::Copied),
+                left => left,
+            })
         }
+    }
+}
+
+/// The pods that exist stay as they are until somebody corrects it, here or in another namespace.
+async fn unusable(
+    context: &Context,
+    server: &MCPServer,
+    why: &InvalidSpec,
+    live: &Dereferenced,
+) -> Result<Left, Error> {
+    report::report(context, server, &Situation::Invalid(why), live).await?;
+    Ok(Left::Again(Cause::Refused))
+}
+
+/// What may come without waking anybody, where every child that can be made is in place.
+fn after(applied: &Applied) -> Left {
+    if !applied.missing.is_empty() {
+        Left::Again(Cause::KindMissing)
+    } else if applied.external_secrets.iter().any(|one| rotation::is_just_refreshed(one, Timestamp::now())) {
+        Left::Again(Cause::Refreshed)
+    } else {
+        Left::Nothing
     }
 }
 
@@ -195,47 +366,43 @@ fn refusal(error: &ApplyError) -> Option<String> {
             }
             _ => None,
         },
-        ApplyError::Write(WriteError::NotLeading | WriteError::Outdated(_)) | ApplyError::Json(_) => None,
+        ApplyError::Write(WriteError::NotLeading | WriteError::Outdated(_))
+        | ApplyError::Read(_)
+        | ApplyError::Json(_) => None,
     }
 }
 
-async fn write_status(
-    context: &Context,
-    server: &MCPServer,
-    situation: &Situation<'_>,
-    live: &Dereferenced,
-) -> Result<(), Error> {
-    let uid = server.metadata.uid.as_deref();
-    let earlier = live.deployment.as_ref().filter(|deployment| {
-        deployment.owner_references().iter().any(|owner| Some(owner.uid.as_str()) == uid)
-    });
-    let status = status::assess(server, situation, earlier, live.observation.as_ref(), Timestamp::now());
-    if server.status.as_ref() == Some(&status) {
-        return Ok(());
-    }
-    let mut update = server.clone();
-    update.status = Some(status);
-    context.writer.status(&update).await.map_err(Error::Status)
-}
-
-fn again(guard: &DeserializeGuard<MCPServer>, error: &Error) -> Action {
+fn again(guard: &DeserializeGuard<MCPServer>, error: &Error, context: &Context) -> Action {
     let server = ObjectRef::from_obj(guard);
-    match error {
-        Error::Apply(ApplyError::Write(WriteError::Outdated(what)))
-        | Error::Status(WriteError::Outdated(what)) => {
-            tracing::debug!(%server, what, "read again");
-            Action::requeue(RETRY_OUTDATED)
+    let failing = failing(error);
+    context.meter.ended(Ending::Failed(failing));
+    let cause = match failing {
+        Failing::Conflict => {
+            tracing::debug!(%server, %error, "read again");
+            Cause::Conflict
         }
-        Error::Apply(ApplyError::Write(WriteError::NotLeading))
-        | Error::Status(WriteError::NotLeading)
-        | Error::Event(WriteError::NotLeading) => Action::await_change(),
-        error => {
+        // Its term is over.
+        Failing::NotLeading => return Action::await_change(),
+        Failing::Unanswered | Failing::Internal => {
             tracing::warn!(%server, %error, "an MCPServer could not be reconciled, trying again");
-            Action::requeue(RETRY_FAILED)
+            Cause::Unanswered
         }
+    };
+    context.again(&named(&server), cause)
+}
+
+fn failing(error: &Error) -> Failing {
+    match error {
+        Error::Apply(ApplyError::Write(error)) | Error::Status(error) | Error::Event(error) => match error {
+            WriteError::Outdated(_) => Failing::Conflict,
+            WriteError::NotLeading => Failing::NotLeading,
+            WriteError::Refused { .. } => Failing::Unanswered,
+        },
+        Error::Dereference(_) | Error::Apply(ApplyError::Read(_)) => Failing::Unanswered,
+        Error::Build(_) | Error::Apply(ApplyError::Json(_)) => Failing::Internal,
     }
 }
 
-fn name(server: &MCPServer) -> Option<ServerName> {
-    Some(ServerName { namespace: server.metadata.namespace.clone()?, name: server.metadata.name.clone()? })
+fn named(server: &ObjectRef<DeserializeGuard<MCPServer>>) -> ServerName {
+    ServerName { namespace: server.namespace.clone().unwrap_or_default(), name: server.name.clone() }
 }

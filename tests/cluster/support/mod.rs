@@ -9,11 +9,14 @@ pub(crate) mod follower;
 pub(crate) mod installation;
 pub(crate) mod kubectl;
 pub(crate) mod namespace;
+pub(crate) mod one_server;
 pub(crate) mod openshift;
+pub(crate) mod operator_crds;
 pub(crate) mod own_operator;
 pub(crate) mod piped;
 pub(crate) mod prometheus;
 pub(crate) mod relay;
+pub(crate) mod replica;
 
 pub(crate) mod served;
 pub(crate) mod talk;

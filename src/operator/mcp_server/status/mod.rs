@@ -2,15 +2,27 @@
 
 mod available;
 mod conditions;
+mod extras;
+mod happenings;
+mod monitor;
 mod phase;
 mod pods;
 mod registered;
+mod secrets;
+mod sources;
+mod traces;
+
+pub(super) use extras::Extras;
+pub(super) use happenings::happenings;
+pub(super) use traces::{
+    Crash, Evidence, FailedProbe, Probe, Probing, crash, last_line, probe_failure, probing,
+};
 
 use k8s_openapi::{api::apps::v1::Deployment, api::core::v1::Pod, jiff::Timestamp};
 use url::Url;
 
 use super::{
-    build::{selector, service_url},
+    build::{external_url, metrics_url, selector, service_url},
     validate::{InvalidSpec, Owner, Workload},
 };
 use crate::{
@@ -40,6 +52,9 @@ pub(super) enum Situation<'a> {
         /// None while children of a former MCPServer of this name are being deleted.
         deployment: Option<&'a Deployment>,
         pods: &'a [Pod],
+        /// What those pods left behind besides their status.
+        evidence: &'a Evidence,
+        extras: &'a Extras,
     },
 }
 
@@ -78,6 +93,7 @@ pub(super) fn assess(
     let findings: Vec<Finding> = [Some(accepted), Some(availability.finding.clone()), verified, registered]
         .into_iter()
         .flatten()
+        .chain(extras::findings(situation))
         .collect();
     MCPServerStatus {
         observed_generation: server.metadata.generation,
@@ -89,7 +105,7 @@ pub(super) fn assess(
         server: observation.and_then(server_info).or_else(|| before.server.clone()),
         tools,
         tool_count,
-        connected_sources: before.connected_sources,
+        connected_sources: extras::connected_sources(situation, before.connected_sources),
         conditions: conditions::merge(&before.conditions, findings, server.metadata.generation, now),
     }
 }
@@ -121,12 +137,15 @@ fn accepted(situation: &Situation<'_>) -> Finding {
 }
 
 fn endpoints(situation: &Situation<'_>) -> Option<Endpoints> {
-    let service = match situation {
-        Situation::Remote(url) => url.to_string(),
-        Situation::Workload { owner, workload, .. } => service_url(owner, workload),
-        Situation::Invalid(_) | Situation::Refused(_) | Situation::NamesTaken(_) => return None,
-    };
-    Some(Endpoints { service: Some(service), ..Endpoints::default() })
+    match situation {
+        Situation::Remote(url) => Some(Endpoints { service: Some(url.to_string()), ..Endpoints::default() }),
+        Situation::Workload { owner, workload, .. } => Some(Endpoints {
+            service: Some(service_url(owner, workload)),
+            external: external_url(workload),
+            metrics: metrics_url(owner, workload),
+        }),
+        Situation::Invalid(_) | Situation::Refused(_) | Situation::NamesTaken(_) => None,
+    }
 }
 
 fn server_info(observation: &Observation) -> Option<ServerInfo> {

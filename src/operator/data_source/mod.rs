@@ -286,6 +286,8 @@ fn again(guard: &Guarded, error: &Error) -> Action {
 }
 
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 

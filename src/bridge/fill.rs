@@ -31,8 +31,13 @@ pub fn fill(template: &Path, into: &Path) -> Result<(), FillError> {
         Err(env::VarError::NotPresent) => Ok(None),
         Err(env::VarError::NotUnicode(_)) => Err(FillError::NotText(name.to_owned())),
     })?;
-    let written =
-        fs::write(into, filled).and_then(|()| fs::set_permissions(into, fs::Permissions::from_mode(0o444)));
+    // In one step, since it runs again when the pod is started again, over a file that nobody may write to.
+    let mut temporary = into.as_os_str().to_owned();
+    temporary.push(format!(".{}.tmp", std::process::id()));
+    let temporary = PathBuf::from(temporary);
+    let written = fs::write(&temporary, filled)
+        .and_then(|()| fs::set_permissions(&temporary, fs::Permissions::from_mode(0o444)))
+        .and_then(|()| fs::rename(&temporary, into));
     written.map_err(|reason| FillError::Write { file: into.to_owned(), reason })
 }
 

@@ -7,6 +7,7 @@ mod arrows;
 mod audit_full_disk;
 mod audit_record;
 mod authority;
+mod bridge_fill;
 mod bridge_limits;
 mod bridge_process;
 mod bridge_serving;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpListener},
     os::unix::{
         fs::{PermissionsExt, chown},
         process::CommandExt,
@@ -19,6 +19,9 @@ use crate::{authority::Authority, parts};
 
 /// Neither server runs as root.
 const NOBODY: u32 = 65534;
+
+/// What both write into their logs, whatever the case.
+const READY: &str = "ready to accept connections";
 
 pub(crate) const PASSWORD: &str = "hunter2-and-more";
 
@@ -148,17 +151,18 @@ impl Server {
         Self::start(server, port, folder)
     }
 
+    /// Listening is not enough: PostgreSQL first says that it starts.
     fn start(mut server: Command, port: u16, folder: TempDir) -> Self {
         let log = folder.path().join("log");
         let to = fs::File::create(&log).unwrap();
         server.stdout(to.try_clone().unwrap()).stderr(to);
         let mut child = server.spawn().unwrap();
         let started = Instant::now();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+        while !fs::read_to_string(&log).unwrap_or_default().to_lowercase().contains(READY) {
             let ended = child.try_wait().unwrap();
             let said = || fs::read_to_string(&log).unwrap_or_default();
             assert!(ended.is_none(), "the server ended: {}", said());
-            assert!(started.elapsed() < Duration::from_secs(20), "the server does not listen: {}", said());
+            assert!(started.elapsed() < Duration::from_secs(20), "the server is not ready: {}", said());
             sleep(Duration::from_millis(50));
         }
         Self { port, child, _folder: folder }

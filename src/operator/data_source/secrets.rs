@@ -63,8 +63,9 @@ fn take(
         let SecretKeyRef { name, key } = place(source, credential);
         let Some(secret) = secrets.get(&name).and_then(Option::as_ref) else {
             return Keys::Missing(match credential.external {
+                // None is made for DataSources yet.
                 Some(_) => format!(
-                    "The external store has not brought `{}` yet: see SecretsSynced.",
+                    "Secret {namespace}/{name} with the external value `{}` does not exist: make an ExternalSecret that fills its key `{key}`.",
                     credential.name
                 ),
                 None => format!(
@@ -130,6 +131,6 @@ mod tests {
         assert!(said(&[("login", None)]).starts_with("Secret shop/login does not exist: create it"));
         assert!(said(&[("login", Some(secret(&[])))]).contains("shop/login has no key `user`"));
         assert!(said(&[("login", Some(secret(&[("user", b"\xff")])))]).contains("not UTF-8"));
-        assert!(said(&[("login", login())]).contains("SecretsSynced"));
+        assert!(said(&[("login", login())]).contains("make an ExternalSecret that fills its key `password`"));
     }
 }

@@ -9,6 +9,8 @@ use crate::redact;
 /// Shorter values stand in too many words to be found in a text.
 const SHORTEST: usize = 4;
 
+const USERNAME: &str = "username";
+
 /// What a server says is shown up to here.
 const SHOWN: usize = 240;
 
@@ -40,13 +42,15 @@ impl Credentials {
 
     /// `text`, which may be what a server said, without any of the values in it, shortened.
     pub(crate) fn scrub(&self, text: &str) -> String {
-        // A value that is too short to be found: then nothing foreign is shown at all.
-        if self.0.values().any(|value| (1..SHORTEST).contains(&value.len())) {
+        // A value that is too short to be found: then nothing foreign is shown at all. A user's name is replaced
+        // where it stands as a word.
+        let is_short = |value: &str| (1..SHORTEST).contains(&value.len());
+        if self.0.iter().any(|(name, value)| name != USERNAME && is_short(value)) {
             return "what it said is not shown, since a credential is too short to be found in it".to_owned();
         }
         let mut forms: Vec<(String, String)> =
             self.0.iter().flat_map(|(name, value)| forms(name, value)).collect();
-        if let (Some(user), Some(password)) = (self.get("username"), self.get("password")) {
+        if let (Some(user), Some(password)) = (self.get(USERNAME), self.get("password")) {
             let basic = STANDARD.encode(format!("{user}:{password}"));
             forms.push((basic, "<username and password>".to_owned()));
         }
@@ -56,8 +60,27 @@ impl Credentials {
         for (form, placeholder) in forms.iter().filter(|(form, _)| form.len() >= SHORTEST) {
             text = text.replace(form, placeholder);
         }
+        if let Some(user) = self.get(USERNAME).filter(|user| is_short(user)) {
+            text = without_word(&text, user);
+        }
         redact::shown(&text).chars().take(SHOWN).collect()
     }
+}
+
+fn without_word(text: &str, word: &str) -> String {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let mut without = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(word) {
+        let (before, after) = (&rest[..at], &rest[at + word.len()..]);
+        let is_inside = before.ends_with(is_part)
+            || after.starts_with(is_part)
+            || (before.is_empty() && without.ends_with(is_part));
+        without.push_str(before);
+        without.push_str(if is_inside { word } else { "<username>" });
+        rest = after;
+    }
+    without + rest
 }
 
 /// How a value may come back.
@@ -96,6 +119,8 @@ mod tests {
     fn short_values_hide_the_whole_text() {
         let said = credentials(&[("password", "abc")]).scrub("the password abc is wrong");
         assert!(!said.contains("abc"), "{said}");
+        let known = credentials(&[("username", "md5"), ("password", "hunter22")]);
+        assert_eq!(known.scrub("user \"md5\" of md5sum, xmd5"), "user \"<username>\" of md5sum, xmd5");
     }
 
     #[test]

@@ -83,6 +83,8 @@ pub(super) struct Context {
     pub(super) own_image: Option<String>,
     /// The namespace pilothouse runs in.
     own_namespace: String,
+    /// Where DataSources are watched; empty: everywhere.
+    namespaces: Vec<String>,
     served: Served,
     sightings: Sightings,
     referred: Referred,
@@ -103,6 +105,7 @@ impl Context {
         Self {
             own_image: settings.own_image.clone(),
             own_namespace: settings.lease_namespace.clone(),
+            namespaces: settings.namespaces.clone(),
             served: Served::new(client.clone()),
             sightings: Sightings::default(),
             referred: Referred::new(client.clone()),

@@ -56,7 +56,13 @@ pub(super) fn all(
         .map(|server| Ok(reference(&server)));
     let mut all =
         vec![servers(api(client, namespace), writer).boxed(), pods(client, namespace).boxed(), named.boxed()];
-    all.push(data_sources::connected(client, namespace, store).boxed());
+    // Also those of other namespaces: a server may be connected to them.
+    if namespace.is_none() {
+        all.push(data_sources::connected(client, None, store.clone()).boxed());
+    } else {
+        let each = context.namespaces.iter().map(|namespace| Some(namespace.as_str()));
+        all.extend(each.map(|namespace| data_sources::connected(client, namespace, store.clone()).boxed()));
+    }
     all.extend(Kind::ALL.map(|kind| children(context.clone(), namespace.map(str::to_owned), kind)));
     select_all(all).boxed()
 }

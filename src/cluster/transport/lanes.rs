@@ -45,7 +45,7 @@ pub(super) struct Tuning {
 }
 
 impl Tuning {
-    pub(super) const CALLS: Self = Self { window: 2 << 20, ping: Duration::from_secs(2) };
+    pub(super) const CALLS: Self = Self { window: 512 << 10, ping: Duration::from_secs(2) };
     /// These lie unread when whoever asked is slow, many at once.
     pub(super) const STREAMS: Self = Self { window: 512 << 10, ping: Duration::from_secs(4) };
 

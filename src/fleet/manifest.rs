@@ -66,7 +66,17 @@ pub(super) fn local(server: &MCPServer, directory: &Path) -> Result<Downstream, 
 }
 
 fn common(server: &MCPServer, transport: Transport, target: Target) -> Result<Downstream, String> {
-    let GatewaySpec { prefix, tools, host_header: _, call_timeout } = &server.spec.gateway;
+    let GatewaySpec {
+        prefix,
+        tools,
+        host_header: _,
+        call_timeout,
+        access: _,
+        max_concurrent_calls: _,
+        stateless: _,
+        redact: _,
+        pinning: _,
+    } = &server.spec.gateway;
     let name = name(server);
     let prefix = match prefix {
         Some(prefix) => Prefix::parse(prefix).map_err(|reason| format!("spec.gateway.prefix: {reason}"))?,

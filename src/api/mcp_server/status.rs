@@ -6,6 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::api::data_source::DataSourcePhase;
+
 /// What the operator found.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -47,8 +49,14 @@ pub struct MCPServerStatus {
     #[serde(default)]
     pub tool_count: i32,
 
+    /// The DataSources it is connected to, sorted, at most 200.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200), extend("x-kubernetes-list-type" = "atomic"))]
+    pub connected_sources: Vec<ConnectedSource>,
+
     /// Accepted: the spec can be acted on. Available: enough pods are ready. Verified: an MCP handshake
-    /// succeeded. Registered: its tools are offered to clients.
+    /// succeeded. Registered: its tools are offered to clients. Where used: SecretsSynced, SecretsNotReadable,
+    /// ServiceMonitorReady, DataSourcesConnected, RolloutHeld, LiteLLMRegistered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -116,13 +124,38 @@ pub struct ToolStatus {
     pub tokens: i64,
 }
 
-/// The conditions an MCPServer has.
+/// A DataSource that the server is connected to.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectedSource {
+    /// Its namespace.
+    pub namespace: String,
+
+    /// Its name.
+    pub name: String,
+
+    /// What its own check last found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<DataSourcePhase>,
+}
+
+/// The conditions an MCPServer has. The first four always, the others where their feature is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConditionType {
     Accepted,
     Available,
     Verified,
     Registered,
+    /// Every ExternalSecret has its value.
+    SecretsSynced,
+    /// True: changes of referenced Secrets are not seen, since `pilothouse-secrets` is not bound here.
+    SecretsNotReadable,
+    ServiceMonitorReady,
+    /// Every selected DataSource may be used and is in the rendered template.
+    DataSourcesConnected,
+    /// True: `rollout.gate` holds a new revision back; the message is the difference.
+    RolloutHeld,
+    LiteLLMRegistered,
 }
 
 impl ConditionType {
@@ -132,6 +165,12 @@ impl ConditionType {
             Self::Available => "Available",
             Self::Verified => "Verified",
             Self::Registered => "Registered",
+            Self::SecretsSynced => "SecretsSynced",
+            Self::SecretsNotReadable => "SecretsNotReadable",
+            Self::ServiceMonitorReady => "ServiceMonitorReady",
+            Self::DataSourcesConnected => "DataSourcesConnected",
+            Self::RolloutHeld => "RolloutHeld",
+            Self::LiteLLMRegistered => "LiteLLMRegistered",
         }
     }
 }

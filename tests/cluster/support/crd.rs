@@ -2,15 +2,19 @@
 
 use std::{path::Path, sync::OnceLock};
 
+use pilothouse::api::GROUP;
+
 use super::kubectl;
 
 /// Applies `crds/` and waits until the API server serves them.
 pub(crate) fn established() {
     static DONE: OnceLock<()> = OnceLock::new();
     DONE.get_or_init(|| {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds/mcpservers.pilothouse.dev.yaml");
-        kubectl::run(&["apply", "-f", &file.to_string_lossy()]);
-        let crd = "crd/mcpservers.pilothouse.dev";
-        kubectl::run(&["wait", crd, "--for=condition=Established", "--timeout=30s"]);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+        kubectl::run(&["apply", "-f", &folder.to_string_lossy()]);
+        let names = ["mcpservers", "mcppools", "datasources"].map(|plural| format!("crd/{plural}.{GROUP}"));
+        let mut wait = vec!["wait", "--for=condition=Established", "--timeout=30s"];
+        wait.extend(names.iter().map(String::as_str));
+        kubectl::run(&wait);
     });
 }

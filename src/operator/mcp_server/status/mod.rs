@@ -89,6 +89,7 @@ pub(super) fn assess(
         server: observation.and_then(server_info).or_else(|| before.server.clone()),
         tools,
         tool_count,
+        connected_sources: before.connected_sources,
         conditions: conditions::merge(&before.conditions, findings, server.metadata.generation, now),
     }
 }

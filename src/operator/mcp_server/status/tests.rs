@@ -8,7 +8,7 @@ use k8s_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::{Evidence, FailedProbe, Probe, Situation, assess};
+use super::{Evidence, FailedProbe, Situation, assess, traces::Probe};
 use crate::{
     api::{MCPServer, MCPServerStatus, mcp_server::Phase},
     fleet::{Observation, ServerInfo, State, ToolSummary},
@@ -243,6 +243,28 @@ fn a_container_that_its_probe_ends_is_told_by_the_probe() {
         Evidence { probe: failing(Probe::Readiness, "its readiness probe fails: timeout"), ..found };
     let (_, said) = with_evidence(&unready(), ended(143), &unready_before);
     assert!(said.contains("ContainerExits"), "a readiness probe ends nothing: {said}");
+}
+
+#[test]
+fn a_cause_that_was_told_once_stays_while_the_kubelet_waits() {
+    let pulling = |reason: &str, message: &str| {
+        pod(
+            json!({"containerStatuses": [{"name": "server", "ready": false, "restartCount": 0, "image": "a:1",
+            "imageID": "", "state": {"waiting": {"reason": reason, "message": message}}}]}),
+        )
+    };
+    let mut server = server("image: a");
+    let at =
+        |server: &MCPServer, pod: Pod| status_at(server, &unready(), &[pod], None, "2026-11-21T12:00:00Z");
+    let told = at(&server, pulling("ErrImagePull", "failed to resolve reference \"a:1\": a:1: not found"));
+    assert!(condition(&told, "Available").contains("the registry has no such image or tag"), "{told:?}");
+    server.status = Some(told.clone());
+    let waits = pulling("ImagePullBackOff", "Back-off pulling image \"a:1\"");
+    assert_eq!(at(&server, waits.clone()), told, "older kubelets do not repeat the cause");
+    let refused = at(&server, pulling("ErrImagePull", "pull access denied, 401 Unauthorized"));
+    assert!(condition(&refused, "Available").contains("spec.imagePullSecrets"), "{refused:?}");
+    server.status = None;
+    assert!(condition(&at(&server, waits), "Available").contains("check its name"), "nothing is known yet");
 }
 
 #[test]

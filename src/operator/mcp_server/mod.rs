@@ -280,8 +280,11 @@ fn again(guard: &DeserializeGuard<MCPServer>, error: &Error, context: &Context) 
             tracing::debug!(%server, %error, "read again");
             Cause::Conflict
         }
-        // Its term is over.
-        Failing::NotLeading => return Action::await_change(),
+        // A renewal that came late leaves the term as it is; where the term is over, so is this queue.
+        Failing::NotLeading => {
+            tracing::debug!(%server, %error, "looked at again in a moment");
+            Cause::Unanswered
+        }
         Failing::Unanswered | Failing::Internal => {
             tracing::warn!(%server, %error, "an MCPServer could not be reconciled, trying again");
             Cause::Unanswered

@@ -2,9 +2,15 @@
 
 mod available;
 mod conditions;
+mod happenings;
+mod images;
 mod phase;
 mod pods;
 mod registered;
+mod traces;
+
+pub(super) use happenings::happenings;
+pub(super) use traces::{Crash, Evidence, FailedProbe, Probing, crash, last_line, probe_failure, probing};
 
 use k8s_openapi::{api::apps::v1::Deployment, api::core::v1::Pod, jiff::Timestamp};
 use url::Url;
@@ -40,6 +46,8 @@ pub(super) enum Situation<'a> {
         /// None while children of a former MCPServer of this name are being deleted.
         deployment: Option<&'a Deployment>,
         pods: &'a [Pod],
+        /// What those pods left behind besides their status.
+        evidence: &'a Evidence,
     },
 }
 
@@ -54,7 +62,8 @@ pub(super) fn assess(
 ) -> MCPServerStatus {
     let before = server.status.clone().unwrap_or_default();
     let accepted = accepted(situation);
-    let availability = available::availability(situation, earlier);
+    let mut availability = available::availability(situation, earlier);
+    availability.finding = conditions::with_known_cause(&before, availability.finding, images::CAUSE_UNKNOWN);
     // A replica that has just become the leader has not tried yet: what the one before it found still holds.
     let is_known = observation.is_some_and(|seen| seen.state != State::Connecting);
     let carries_on = !is_known && availability.serves && conditions::holds(&before, ConditionType::Verified);

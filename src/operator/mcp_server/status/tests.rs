@@ -8,7 +8,7 @@ use k8s_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::{Situation, assess};
+use super::{Evidence, FailedProbe, Situation, assess, traces::Probe};
 use crate::{
     api::{MCPServer, MCPServerStatus, mcp_server::Phase},
     fleet::{Observation, ServerInfo, State, ToolSummary},
@@ -74,13 +74,25 @@ fn status_at(
     seen: Option<&Observation>,
     now: &str,
 ) -> MCPServerStatus {
+    status_with(server, deployment, pods, &Evidence::default(), seen, now)
+}
+
+fn status_with(
+    server: &MCPServer,
+    deployment: &Deployment,
+    pods: &[Pod],
+    evidence: &Evidence,
+    seen: Option<&Observation>,
+    now: &str,
+) -> MCPServerStatus {
     let validated = validate(server, None).unwrap();
     let now: Timestamp = now.parse().unwrap();
     match &validated.runs {
         Runs::Remote(url) => assess(server, &Situation::Remote(url), None, seen, now),
         Runs::Workload(workload) => {
             let deployment = Some(deployment);
-            let situation = Situation::Workload { owner: &validated.owner, workload, deployment, pods };
+            let situation =
+                Situation::Workload { owner: &validated.owner, workload, deployment, pods, evidence };
             assess(server, &situation, None, seen, now)
         }
     }
@@ -157,6 +169,102 @@ fn why_a_pod_is_not_ready_is_said() {
         lost.contains("Unschedulable: 0 of 1 pods are ready: pod demo-x finds no node: 0/1 nodes"),
         "{lost}"
     );
+}
+
+fn failing(probe: Probe, said: &str) -> Option<FailedProbe> {
+    Some(FailedProbe { probe, said: said.to_owned() })
+}
+
+/// The phase and the condition Available, of a server with that pod.
+fn with_evidence(deployment: &Deployment, pod: Pod, evidence: &Evidence) -> (Option<Phase>, String) {
+    let server = server("image: a");
+    let status = status_with(&server, deployment, &[pod], evidence, None, "2026-11-21T12:00:00Z");
+    (status.phase, condition(&status, "Available"))
+}
+
+#[test]
+fn a_crash_is_told_with_its_last_words_and_without_secrets() {
+    let words = Evidence {
+        last_words: Some("FATAL: cannot log in with password=hunter22".to_owned()),
+        probe: failing(Probe::Liveness, "its liveness probe fails: timeout"),
+    };
+    let crash = exited(3, json!({"waiting": {"reason": "CrashLoopBackOff"}}));
+    let (phase, said) = with_evidence(&unready(), crash, &words);
+    assert_eq!(phase, Some(Phase::Failed));
+    assert!(said.contains("ends with exit code 2, its last words: FATAL: cannot log in"), "{said}");
+    assert!(!said.contains("hunter22"), "{said}");
+}
+
+#[test]
+fn a_probe_that_fails_is_told_with_what_it_found() {
+    let found = Evidence {
+        last_words: None,
+        probe: failing(Probe::Readiness, "its readiness probe fails: HTTP 500"),
+    };
+    let (phase, said) = with_evidence(&unready(), exited(0, json!({"running": {}})), &Evidence::default());
+    assert!(said.contains("ContainerExits"), "{phase:?} {said}");
+    let mut running = pod(json!({"containerStatuses": [{"name": "server", "ready": false, "restartCount": 0,
+        "image": "a:1", "imageID": "", "state": {"running": {}}}]}));
+    running.metadata.uid = Some("1".to_owned());
+    let (phase, said) = with_evidence(&unready(), running.clone(), &found);
+    assert_eq!(phase, Some(Phase::Degraded), "it runs and does not answer");
+    assert_eq!(
+        said,
+        "False ProbeFails: 0 of 1 pods are ready: container server of pod demo-x runs, and its readiness probe fails: HTTP 500."
+    );
+    let late = deployment(json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1,
+        "conditions": [{"type": "Progressing", "status": "False"}]}));
+    let (phase, said) = with_evidence(&late, running, &found);
+    assert!(phase == Some(Phase::Failed) && said.contains("ProbeFails"), "{phase:?} {said}");
+}
+
+#[test]
+fn a_container_that_its_probe_ends_is_told_by_the_probe() {
+    let words = Some("listening on 8080".to_owned());
+    let found =
+        Evidence { last_words: words, probe: failing(Probe::Liveness, "its liveness probe fails: timeout") };
+    let ended = |exit_code: i32| {
+        let mut pod = pod(json!({"containerStatuses": [{"name": "server", "ready": false, "restartCount": 4,
+            "image": "a:1", "imageID": "", "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": {"terminated": {"exitCode": exit_code, "reason": "Error"}}}]}));
+        pod.metadata.uid = Some("1".to_owned());
+        pod
+    };
+    let (phase, said) = with_evidence(&unready(), ended(137), &found);
+    assert_eq!(phase, Some(Phase::Failed));
+    assert!(
+        said.contains("False ProbeFails")
+            && said.contains("ended again and again, since its liveness probe fails"),
+        "{said}"
+    );
+    let (_, said) = with_evidence(&unready(), ended(2), &found);
+    assert!(said.contains("ContainerExits") && said.contains("exit code 2"), "it ended by itself: {said}");
+    let unready_before =
+        Evidence { probe: failing(Probe::Readiness, "its readiness probe fails: timeout"), ..found };
+    let (_, said) = with_evidence(&unready(), ended(143), &unready_before);
+    assert!(said.contains("ContainerExits"), "a readiness probe ends nothing: {said}");
+}
+
+#[test]
+fn a_cause_that_was_told_once_stays_while_the_kubelet_waits() {
+    let pulling = |reason: &str, message: &str| {
+        pod(
+            json!({"containerStatuses": [{"name": "server", "ready": false, "restartCount": 0, "image": "a:1",
+            "imageID": "", "state": {"waiting": {"reason": reason, "message": message}}}]}),
+        )
+    };
+    let mut server = server("image: a");
+    let at =
+        |server: &MCPServer, pod: Pod| status_at(server, &unready(), &[pod], None, "2026-11-21T12:00:00Z");
+    let told = at(&server, pulling("ErrImagePull", "failed to resolve reference \"a:1\": a:1: not found"));
+    assert!(condition(&told, "Available").contains("the registry has no such image or tag"), "{told:?}");
+    server.status = Some(told.clone());
+    let waits = pulling("ImagePullBackOff", "Back-off pulling image \"a:1\"");
+    assert_eq!(at(&server, waits.clone()), told, "older kubelets do not repeat the cause");
+    let refused = at(&server, pulling("ErrImagePull", "pull access denied, 401 Unauthorized"));
+    assert!(condition(&refused, "Available").contains("spec.imagePullSecrets"), "{refused:?}");
+    server.status = None;
+    assert!(condition(&at(&server, waits), "Available").contains("check its name"), "nothing is known yet");
 }
 
 #[test]

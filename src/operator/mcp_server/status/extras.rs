@@ -10,7 +10,12 @@ use super::{
     monitor,
     secrets::{not_readable, synced},
 };
-use crate::operator::mcp_server::{apply::Applied, kind::Kind, referred::Looks, validate::Workload};
+use crate::operator::mcp_server::{
+    apply::Applied,
+    kind::Kind,
+    referred::Looks,
+    validate::{SecretUse, Workload},
+};
 
 #[derive(Debug, Default)]
 pub(in crate::operator::mcp_server) struct Extras {
@@ -30,7 +35,7 @@ impl Extras {
         Self {
             hidden: looks.hidden.clone(),
             readable: looks.readable,
-            external_secrets_declared: workload.secrets.iter().any(|one| one.is_external()),
+            external_secrets_declared: workload.secrets.iter().any(SecretUse::is_external),
             external_secrets: applied.external_secrets.clone(),
             monitor_declared: workload.metrics.as_ref().is_some_and(|metrics| metrics.monitor.is_some()),
             missing: applied.missing.clone(),

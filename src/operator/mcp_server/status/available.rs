@@ -53,7 +53,8 @@ pub(super) fn availability(situation: &Situation<'_>, earlier: Option<&Deploymen
             Progress::NotStarted,
         ),
         Situation::Workload { workload, deployment: Some(deployment), pods, evidence, .. } => {
-            of_deployment(deployment, workload.replicas, trouble(deployment, pods, evidence))
+            let now = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+            of_deployment(deployment, workload.replicas.wanted(now), trouble(deployment, pods, evidence))
         }
     }
 }

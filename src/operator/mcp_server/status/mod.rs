@@ -2,13 +2,17 @@
 
 mod available;
 mod conditions;
+mod extras;
 mod happenings;
 mod images;
+mod monitor;
 mod phase;
 mod pods;
 mod registered;
+mod secrets;
 mod traces;
 
+pub(super) use extras::Extras;
 pub(super) use happenings::happenings;
 pub(super) use traces::{Crash, Evidence, FailedProbe, Probing, crash, last_line, probe_failure, probing};
 
@@ -16,7 +20,7 @@ use k8s_openapi::{api::apps::v1::Deployment, api::core::v1::Pod, jiff::Timestamp
 use url::Url;
 
 use super::{
-    build::{selector, service_url},
+    build::{external_url, metrics_url, selector, service_url},
     validate::{InvalidSpec, Owner, Workload},
 };
 use crate::{
@@ -48,6 +52,7 @@ pub(super) enum Situation<'a> {
         pods: &'a [Pod],
         /// What those pods left behind besides their status.
         evidence: &'a Evidence,
+        extras: &'a Extras,
     },
 }
 
@@ -87,6 +92,7 @@ pub(super) fn assess(
     let findings: Vec<Finding> = [Some(accepted), Some(availability.finding.clone()), verified, registered]
         .into_iter()
         .flatten()
+        .chain(extras::findings(situation))
         .collect();
     MCPServerStatus {
         observed_generation: server.metadata.generation,
@@ -130,12 +136,15 @@ fn accepted(situation: &Situation<'_>) -> Finding {
 }
 
 fn endpoints(situation: &Situation<'_>) -> Option<Endpoints> {
-    let service = match situation {
-        Situation::Remote(url) => url.to_string(),
-        Situation::Workload { owner, workload, .. } => service_url(owner, workload),
-        Situation::Invalid(_) | Situation::Refused(_) | Situation::NamesTaken(_) => return None,
-    };
-    Some(Endpoints { service: Some(service), ..Endpoints::default() })
+    match situation {
+        Situation::Remote(url) => Some(Endpoints { service: Some(url.to_string()), ..Endpoints::default() }),
+        Situation::Workload { owner, workload, .. } => Some(Endpoints {
+            service: Some(service_url(owner, workload)),
+            external: external_url(workload),
+            metrics: metrics_url(owner, workload),
+        }),
+        Situation::Invalid(_) | Situation::Refused(_) | Situation::NamesTaken(_) => None,
+    }
 }
 
 fn server_info(observation: &Observation) -> Option<ServerInfo> {

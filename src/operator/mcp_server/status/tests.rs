@@ -8,7 +8,7 @@ use k8s_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::{Evidence, FailedProbe, Situation, assess, traces::Probe};
+use super::{Evidence, Extras, FailedProbe, Situation, assess, traces::Probe};
 use crate::{
     api::{MCPServer, MCPServerStatus, mcp_server::Phase},
     fleet::{Observation, ServerInfo, State, ToolSummary},
@@ -91,8 +91,14 @@ fn status_with(
         Runs::Remote(url) => assess(server, &Situation::Remote(url), None, seen, now),
         Runs::Workload(workload) => {
             let deployment = Some(deployment);
-            let situation =
-                Situation::Workload { owner: &validated.owner, workload, deployment, pods, evidence };
+            let situation = Situation::Workload {
+                owner: &validated.owner,
+                workload,
+                deployment,
+                pods,
+                evidence,
+                extras: &Extras::default(),
+            };
             assess(server, &situation, None, seen, now)
         }
     }

@@ -45,6 +45,8 @@ pub struct Selection {
 const HEALTHY_LISTED: usize = 20;
 /// No row is shorter: bounds how many can fit.
 const LEAST_ROW_BYTES: usize = 12;
+/// Nothing that is cut, or redacted, is shorter.
+const LEAST_CELL_BYTES: usize = 16;
 /// Folded rows are counted for this many groups by name.
 const GROUPS_NAMED: usize = 12;
 
@@ -102,13 +104,14 @@ impl Selection {
         self.counts.get(&rank).copied().unwrap_or_default()
     }
 
-    /// The rows that the page can show at most: for cells that are too dear to be read for every row.
+    /// The rows that the page can show at most: for cells that are too dear to be read for every row. What
+    /// `finish` does to a cell may leave no more of it than [`LEAST_CELL_BYTES`].
     pub fn showable(&mut self, budget: Budget) -> impl Iterator<Item = &mut Row> {
         let (fold, mut left) = (self.folds(), budget.bytes());
         let rows = self.kept.values_mut().filter(move |row| !(fold && row.rank == Rank::Healthy));
         rows.take_while(move |row| {
             let fits = left > 0;
-            left = left.saturating_sub(row.cells.iter().map(String::len).sum());
+            left = left.saturating_sub(row.cells.iter().map(|cell| cell.len().min(LEAST_CELL_BYTES)).sum());
             fits
         })
     }

@@ -16,6 +16,7 @@ use super::{
     parts::{App, Running, Sources},
 };
 use crate::{
+    caller::Caller,
     cli::{DoorArgs, Operator, ServeArgs},
     cluster::{self, ConnectOptions, Connection},
     mcp::{self, HttpSettings},
@@ -38,7 +39,7 @@ async fn over_stdio(arguments: ServeArgs) -> anyhow::Result<()> {
     let running = app.start();
     let stop = told_to_stop()?;
     let stdin = mcp::stdio::stdin().context("stdin cannot be read")?;
-    let served = mcp::stdio::serve(face, stdin, tokio::io::stdout(), stop).await;
+    let served = mcp::stdio::serve(Caller::process(), face, stdin, tokio::io::stdout(), stop).await;
     running.shutdown().await?;
     served.context("the client on stdin did not get through its handshake")
 }

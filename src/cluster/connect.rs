@@ -2,16 +2,17 @@
 
 use std::{convert::Infallible, fmt, path::PathBuf, sync::Arc};
 
-use http::Request;
+use bytes::Bytes;
+use http::{Request, Response};
 use kube::{
     Client, Config,
     client::Body,
     config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use tokio::sync::OnceCell;
-use tower::service_fn;
+use tower::{BoxError, Service, ServiceExt, service_fn};
 
-use super::{Contexts, Reader, identity::Identity};
+use super::{Contexts, Reader, identity::Identity, transport::transport};
 
 /// What the command line says of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,8 +117,7 @@ async fn from_kubeconfig(path: PathBuf, context: Option<&str>) -> Result<Connect
         .await
         .map_err(|error| unusable(&error))?;
     let (server, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
-    let client = lazily(config);
-    let reader = Reader::new(client.clone(), &server);
+    let (reader, client) = (Reader::new(shared(config.clone()), &server), own(config));
     let current = context.map(str::to_owned).or(kubeconfig.current_context.clone()).unwrap_or_default();
     let contexts = Contexts::of_kubeconfig(current, reader.clone(), kubeconfig);
     Ok(Connection { reader, contexts, client, in_cluster: false, namespace, server })
@@ -135,46 +135,68 @@ fn in_cluster() -> Result<Connection, ConnectError> {
     let (server, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
     let viewer = std::env::var(VIEWER).ok().filter(|name| !name.is_empty());
     let viewer = viewer.unwrap_or_else(|| DEFAULT_VIEWER.to_owned());
-    let client = lazily(config);
     let identity = Identity::service_account(&namespace, &viewer).map_err(ConnectError::Viewer)?;
-    let reader = Reader::acting(client.clone(), identity, &server);
+    let (reader, client) = (Reader::acting(shared(config.clone()), identity, &server), own(config));
     let contexts = Contexts::one(reader.clone());
     Ok(Connection { reader, contexts, client, in_cluster: true, namespace, server })
 }
 
+/// What a reader reads with: connections that all requests share.
+pub(super) fn shared(config: Config) -> Client {
+    lazily(config, transport)
+}
+
+/// kube's own, for what writes, and for port forwarding.
+fn own(config: Config) -> Client {
+    lazily(config, |config| {
+        let client = Client::try_from(config.clone())?;
+        Ok(service_fn(move |request: Request<Body>| {
+            let client = client.clone();
+            async move { client.send(request).await }
+        }))
+    })
+}
+
 /// A client that is built with its first request: reading trust roots and running a credential plugin take
 /// time that the start of the process must not wait for.
-pub(super) fn lazily(config: Config) -> Client {
+fn lazily<S, B>(config: Config, build: fn(&Config) -> Result<S, kube::Error>) -> Client
+where
+    S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
     let namespace = config.default_namespace.clone();
-    let base: Arc<OnceCell<Client>> = Arc::default();
+    let (base, config) = (Arc::<OnceCell<S>>::default(), Arc::new(config));
     let service = service_fn(move |request: Request<Body>| {
         let (base, config) = (base.clone(), config.clone());
         async move {
-            let client = base.get_or_try_init(|| build(config)).await?;
-            client.send(request).await
+            let built = base.get_or_try_init(|| aside(move || build(&config))).await?.clone();
+            built.oneshot(request).await.map_err(Into::into)
         }
     });
     Client::new(service, namespace)
 }
 
-async fn build(config: Config) -> Result<Client, kube::Error> {
-    // A credential plugin is run while building: not on a thread that answers others.
+/// A credential plugin is run while building: not on a thread that answers others.
+async fn aside<S: Send + 'static>(
+    build: impl FnOnce() -> Result<S, kube::Error> + Send + 'static,
+) -> Result<S, BoxError> {
     let runtime = tokio::runtime::Handle::current();
     let built = tokio::task::spawn_blocking(move || {
         let _inside = runtime.enter();
-        Client::try_from(config)
+        build()
     });
-    match built.await {
-        Ok(client) => client,
-        Err(error) => Err(kube::Error::Service(Box::new(error))),
-    }
+    Ok(built.await??)
 }
 
 /// A client over a service that answers without a network.
 pub(super) fn over<F, Fut>(answer: F) -> Client
 where
     F: Fn(Request<Body>) -> Fut + Send + 'static,
-    Fut: Future<Output = http::Response<Body>> + Send + 'static,
+    Fut: Future<Output = Response<Body>> + Send + 'static,
 {
     let service = service_fn(move |request| {
         let answer = answer(request);

@@ -11,7 +11,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 
-use super::{ReadError, Reader, connect::lazily};
+use super::{ReadError, Reader, connect::shared};
 
 /// All clusters that a call may name. Cheap to clone; each is connected to with its first read and kept.
 #[derive(Clone)]
@@ -75,7 +75,7 @@ impl Contexts {
             ReadError::NoCluster(format!("the context `{asked}` of the kubeconfig cannot be used: {error}"))
         })?;
         let server = config.cluster_url.to_string();
-        let opened_now = Reader::new(lazily(config), &server);
+        let opened_now = Reader::new(shared(config), &server);
         let mut opened = opened.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(opened.entry(asked.to_owned()).or_insert(opened_now).clone())
     }

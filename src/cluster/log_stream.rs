@@ -2,7 +2,6 @@
 
 use std::{pin::Pin, time::Duration};
 
-use http::Method;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use kube::client::Body;
@@ -50,7 +49,7 @@ impl Reader {
         request: &LogRequest,
     ) -> Result<LogStream, ReadError> {
         let path = log_path(namespace, pod, request)?;
-        let response = self.open(Method::GET, &path, "*/*", Vec::new()).await?;
+        let response = self.open_stream(&path, "*/*").await?;
         Ok(LogStream::new(response.into_body(), request.timestamps, self.server()))
     }
 }

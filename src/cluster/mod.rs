@@ -19,6 +19,7 @@ mod resource;
 mod schema;
 mod selector;
 mod snapshot;
+mod transport;
 mod watch;
 
 pub use connect::{ConnectError, ConnectOptions, Connection, connect};

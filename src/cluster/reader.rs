@@ -23,6 +23,7 @@ use super::{
     guard,
     identity::Identity,
     schema::{Schemas, schemas},
+    transport::Traffic,
 };
 use crate::caller::Caller;
 
@@ -275,7 +276,7 @@ impl Reader {
     ) -> Result<Bytes, ReadError> {
         let server = &self.inner.server;
         let answer = async {
-            let response = self.open(method, uri, accept, body).await?;
+            let response = self.open(Traffic::Call, method, uri, accept, body).await?;
             let body = http_body_util::Limited::new(response.into_body(), largest).collect().await;
             let body = body.map_err(|error| {
                 if error.is::<http_body_util::LengthLimitError>() {
@@ -294,10 +295,19 @@ impl Reader {
             .map_err(|_| ReadError::Timeout { server: server.clone(), seconds: DEADLINE.as_secs() })?
     }
 
-    /// The one door: whatever is not a read stops here. The answer's body is still to be read, in the caller's own
-    /// time.
-    pub(super) async fn open(
+    /// A watch or a log. Its body is still to be read, in the caller's own time.
+    pub(super) async fn open_stream(
         &self,
+        uri: &str,
+        accept: &str,
+    ) -> Result<http::Response<Body>, ReadError> {
+        self.open(Traffic::Stream, Method::GET, uri, accept, Vec::new()).await
+    }
+
+    /// The one door: whatever is not a read stops here.
+    async fn open(
+        &self,
+        traffic: Traffic,
         method: Method,
         uri: &str,
         accept: &str,
@@ -309,7 +319,7 @@ impl Reader {
             return Err(ReadError::NotARead(format!("{method} {path}")));
         }
         let mut request = Request::builder().method(method).uri(uri).header(header::ACCEPT, accept);
-        request = request.header(header::USER_AGENT, USER_AGENT);
+        request = request.header(header::USER_AGENT, USER_AGENT).extension(traffic);
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }

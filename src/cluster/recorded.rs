@@ -316,8 +316,9 @@ fn list(
     namespace: Option<&str>,
     query: &BTreeMap<String, String>,
 ) -> Reply {
-    let selector = |key: &str| Selector::parse(query.get(key).map_or("", String::as_str));
-    let (labels, fields) = match (selector("labelSelector"), selector("fieldSelector")) {
+    let selector = |key: &str| query.get(key).map_or("", String::as_str);
+    let labels = Selector::parse(selector("labelSelector"));
+    let (labels, fields) = match (labels, Selector::of_fields(selector("fieldSelector"))) {
         (Ok(labels), Ok(fields)) => (labels, fields),
         (Err(message), _) | (_, Err(message)) => return Reply::bad(message),
     };

@@ -15,7 +15,7 @@ enum Term {
 pub(super) struct Selector(Vec<Term>);
 
 impl Selector {
-    /// `a=b,c!=d,e in (f,g),h notin (i),j,!k`; field selectors use the first two forms.
+    /// `a=b,c!=d,e in (f,g),h notin (i),j,!k`.
     ///
     /// # Errors
     /// One sentence naming the part that cannot be read.
@@ -26,6 +26,18 @@ impl Selector {
             .map(term)
             .collect::<Result<_, _>>()
             .map(Self)
+    }
+
+    /// `a=b,c!=d`: fields are selected by nothing else.
+    ///
+    /// # Errors
+    /// As [`Selector::parse`].
+    pub(super) fn of_fields(text: &str) -> Result<Self, String> {
+        let is_odd = |part: &&str| !part.trim().is_empty() && !part.contains('=');
+        match split(text).into_iter().find(is_odd) {
+            Some(part) => Err(format!("`{}` is not a field selector: use a=b or a!=b", part.trim())),
+            None => Self::parse(text),
+        }
     }
 
     /// What the requirements are about.
@@ -88,24 +100,30 @@ fn term(part: &str) -> Result<Term, String> {
     };
     let wrong =
         || format!("`{part}` is not a selector requirement: use a=b, a!=b, a in (b,c), a notin (b), a or !a");
-    if let Some((key, rest)) = part.split_once(" notin ") {
-        return Ok(Term::NotIn(key.trim().to_owned(), set(rest).ok_or_else(wrong)?));
+    let key = |key: &str| {
+        let key = key.trim();
+        let fits = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+        if fits { Ok(key.to_owned()) } else { Err(wrong()) }
+    };
+    let value = |value: &str| {
+        let value = value.trim();
+        if value.contains([' ', '=', '!', '(', ')']) { Err(wrong()) } else { Ok(vec![value.to_owned()]) }
+    };
+    if let Some((name, rest)) = part.split_once(" notin ") {
+        return Ok(Term::NotIn(key(name)?, set(rest).ok_or_else(wrong)?));
     }
-    if let Some((key, rest)) = part.split_once(" in ") {
-        return Ok(Term::In(key.trim().to_owned(), set(rest).ok_or_else(wrong)?));
+    if let Some((name, rest)) = part.split_once(" in ") {
+        return Ok(Term::In(key(name)?, set(rest).ok_or_else(wrong)?));
     }
-    if let Some((key, value)) = part.split_once("!=") {
-        return Ok(Term::NotIn(key.trim().to_owned(), vec![value.trim().to_owned()]));
+    if let Some((name, is)) = part.split_once("!=") {
+        return Ok(Term::NotIn(key(name)?, value(is)?));
     }
-    if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
-        return Ok(Term::In(key.trim().to_owned(), vec![value.trim().to_owned()]));
-    }
-    if part.contains([' ', '(', ')']) {
-        return Err(wrong());
+    if let Some((name, is)) = part.split_once("==").or_else(|| part.split_once('=')) {
+        return Ok(Term::In(key(name)?, value(is)?));
     }
     Ok(match part.strip_prefix('!') {
-        Some(key) => Term::Missing(key.to_owned()),
-        None => Term::Exists(part.to_owned()),
+        Some(name) => Term::Missing(key(name)?),
+        None => Term::Exists(key(part)?),
     })
 }
 
@@ -134,13 +152,25 @@ mod tests {
                 "{selector}"
             );
         }
-        assert!(Selector::parse("app in web").is_err());
+    }
+
+    #[test]
+    fn what_the_api_server_refuses_is_refused() {
+        for selector in ["app in web", "=web", "!", "app=web=x", "a b", "app=web,!=x", "app in (web", "a=(b)"]
+        {
+            let refused = Selector::parse(selector);
+            assert!(refused.is_err_and(|told| told.contains("is not a selector requirement")), "{selector}");
+        }
+        for selector in ["spec.nodeName", "!spec.nodeName", "spec.nodeName in (a)"] {
+            let refused = Selector::of_fields(selector);
+            assert!(refused.is_err_and(|told| told.contains("use a=b or a!=b")), "{selector}");
+        }
     }
 
     #[test]
     fn field_selectors_walk_the_object() {
         let object = json!({ "metadata": { "name": "a" }, "spec": {} });
-        assert!(Selector::parse("metadata.name=a,spec.nodeName=").unwrap().matches_fields(&object));
-        assert!(!Selector::parse("metadata.name!=a").unwrap().matches_fields(&object));
+        assert!(Selector::of_fields("metadata.name=a,spec.nodeName=").unwrap().matches_fields(&object));
+        assert!(!Selector::of_fields("metadata.name!=a").unwrap().matches_fields(&object));
     }
 }

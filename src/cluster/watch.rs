@@ -5,7 +5,6 @@ use futures::{
     StreamExt, TryStreamExt,
     stream::{self, BoxStream},
 };
-use http::Method;
 use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -53,7 +52,7 @@ impl Reader {
             ("fieldSelector", Some(format!("metadata.name={name}"))),
         ]);
         let uri = format!("{path}?{query}");
-        let response = self.open(Method::GET, &uri, "application/json", Vec::new()).await?;
+        let response = self.open_stream(&uri, "application/json").await?;
         let server = self.server().to_owned();
         let pieces = response.into_body().into_data_stream().map_err(move |error| ReadError::Unreachable {
             server: server.clone(),

@@ -57,29 +57,12 @@ pub fn stdin() -> io::Result<impl AsyncRead + Send + Unpin + 'static> {
     Ok(StreamReader::new(ReceiverStream::new(read)))
 }
 
-/// Serves the one client at the other end of the pipes until it closes them or `cancel` is cancelled; what it
-/// asked before is answered first, for at most 5 s.
+/// Serves the one client at the other end of the pipes, who is `caller`, until it closes them or `cancel` is
+/// cancelled; what it asked before is answered first, for at most 5 s.
 ///
 /// # Errors
 /// When the client did not get through its handshake: one sentence.
 pub async fn serve<R, W>(
-    face: Arc<Face>,
-    stdin: R,
-    stdout: W,
-    cancel: CancellationToken,
-) -> Result<(), ServerInitializeError>
-where
-    R: AsyncRead + Send + Unpin + 'static,
-    W: AsyncWrite + Send + Unpin + 'static,
-{
-    serve_as(Caller::process(), face, stdin, stdout, cancel).await
-}
-
-/// Like [`serve`], for a client that is somebody else than the one who started this process.
-///
-/// # Errors
-/// When the client did not get through its handshake: one sentence.
-pub async fn serve_as<R, W>(
     caller: Caller,
     face: Arc<Face>,
     stdin: R,

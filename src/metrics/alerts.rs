@@ -8,38 +8,46 @@ use serde::Deserialize;
 use super::prometheus;
 use crate::tools::{Alert, AlertState, MetricsError};
 
-type Words = BTreeMap<String, String>;
+/// What both tell alike, and what each tells in its own way.
+#[derive(Deserialize)]
+struct One<Own> {
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+    #[serde(flatten)]
+    own: Own,
+}
+
+impl<Own> One<Own> {
+    fn alert(self, state_and_since: impl FnOnce(Own) -> (AlertState, Option<Timestamp>)) -> Alert {
+        let Self { labels, annotations, own } = self;
+        let (state, since) = state_and_since(own);
+        Alert { labels, annotations, state, since }
+    }
+}
 
 pub(super) fn of_prometheus(body: &[u8], server: &str) -> Result<Vec<Alert>, MetricsError> {
     #[derive(Deserialize)]
     struct Alerts {
-        alerts: Vec<One>,
+        alerts: Vec<One<Own>>,
     }
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct One {
-        labels: Words,
-        #[serde(default)]
-        annotations: Words,
+    struct Own {
         state: String,
         active_at: Option<Timestamp>,
     }
     let Alerts { alerts } = prometheus::data(body, server)?;
-    let alert = |one: One| {
-        let One { labels, annotations, state, active_at } = one;
-        let state = if state == "firing" { AlertState::Firing } else { AlertState::Pending };
-        Alert { labels, annotations, state, since: active_at }
+    let own = |Own { state, active_at }| {
+        (if state == "firing" { AlertState::Firing } else { AlertState::Pending }, active_at)
     };
-    Ok(alerts.into_iter().map(alert).collect())
+    Ok(alerts.into_iter().map(|one| one.alert(own)).collect())
 }
 
 pub(super) fn of_alertmanager(body: &[u8], server: &str) -> Result<Vec<Alert>, MetricsError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct One {
-        labels: Words,
-        #[serde(default)]
-        annotations: Words,
+    struct Own {
         starts_at: Option<Timestamp>,
         status: Status,
     }
@@ -47,14 +55,13 @@ pub(super) fn of_alertmanager(body: &[u8], server: &str) -> Result<Vec<Alert>, M
     struct Status {
         state: String,
     }
-    let alerts: Vec<One> = serde_json::from_slice(body)
+    let alerts: Vec<One<Own>> = serde_json::from_slice(body)
         .map_err(|error| MetricsError::Garbled { server: server.to_owned(), reason: error.to_string() })?;
-    let alert = |one: One| {
-        let One { labels, annotations, starts_at, status } = one;
-        let state = if status.state == "suppressed" { AlertState::Silenced } else { AlertState::Firing };
-        Alert { labels, annotations, state, since: starts_at }
+    let own = |Own { starts_at, status }| {
+        let is_silenced = status.state == "suppressed";
+        (if is_silenced { AlertState::Silenced } else { AlertState::Firing }, starts_at)
     };
-    Ok(alerts.into_iter().map(alert).collect())
+    Ok(alerts.into_iter().map(|one| one.alert(own)).collect())
 }
 
 #[cfg(test)]

@@ -32,15 +32,13 @@ fn chosen(values: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(chosen),
         Value::Object(fields) => {
             for (key, field) in fields {
-                // Charts name a Secret that is there already so.
-                let secret = name::of_secret(key) && !key.starts_with("existing");
                 match field {
-                    Value::String(_) | Value::Number(_) if secret => hide(field),
-                    Value::Array(items) if secret => {
-                        items
-                            .iter_mut()
-                            .for_each(|item| if item.is_string() { hide(item) } else { chosen(item) });
-                    }
+                    Value::String(text) if name::holds_secret(key, text) => hide(field),
+                    Value::Number(_) if name::of_secret(key) => hide(field),
+                    Value::Array(items) => items.iter_mut().for_each(|item| match item {
+                        Value::String(text) if name::holds_secret(key, text) => hide(item),
+                        item => chosen(item),
+                    }),
                     field => chosen(field),
                 }
             }
@@ -70,7 +68,9 @@ fn list(items: &mut [Value]) {
 fn object(fields: &mut Map<String, Value>) {
     let kind = fields.get("kind").and_then(Value::as_str).unwrap_or_default();
     let (secret, secrets) = (kind == "Secret", kind == "SecretList");
-    let named_secret = fields.get("name").and_then(Value::as_str).is_some_and(name::of_secret);
+    let beside = fields.get("value").and_then(Value::as_str).unwrap_or_default();
+    let named_secret =
+        fields.get("name").and_then(Value::as_str).is_some_and(|name| name::holds_secret(name, beside));
     if secrets && let Some(Value::Array(items)) = fields.get_mut("items") {
         items.iter_mut().for_each(secret_data);
     }
@@ -112,7 +112,7 @@ fn is_free_text(key: &str) -> bool {
 
 fn entry((key, field): (&String, &mut Value)) {
     match field {
-        Value::String(text) if key == LAST_APPLIED || name::of_secret(key) => *text = token(text),
+        Value::String(text) if key == LAST_APPLIED || name::holds_secret(key, text) => *text = token(text),
         field => value(field),
     }
 }

@@ -4,9 +4,9 @@ use std::{borrow::Cow, sync::LazyLock};
 
 use regex::{Captures, Regex};
 
-use super::token;
+use super::{name, token};
 
-/// ASCII classes and boundaries only: Unicode ones would take the regexes off their fast path. The group `v` of each is the secret; the whole match without one.
+/// ASCII classes and boundaries only: Unicode ones would take the regexes off their fast path. The group `v` (or `w`, `x`) of each is the secret; the whole match without one. The group `n` is the name beside it.
 const SHAPES: [&str; 9] = [
     // A private key in PEM, whole or cut off, with real or escaped line ends.
     r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)",
@@ -25,7 +25,7 @@ const SHAPES: [&str; 9] = [
     // A flag and its value.
     r"(?i)--?[A-Za-z0-9_-]*(?:password|passwd|secret|token|api-?key|access-?key)[ \t]+\\?[\x22']?(?<v>[^\s\x22'\\-][^\s\x22'\\]{2,})",
     // A name and its value, the name ending in a word for secrets and not being the end of a path.
-    r"(?i)(?:^|[^/A-Za-z0-9_.-])[A-Za-z0-9_.-]*(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key|client-key-data)[0-9]*\\?[\x22']?[ \t]*(?::=|=>|[=:])[ \t]*(?:\\?\x22(?<v>[^\x22\\]+)|\\?'(?<w>[^'\\]+)|(?<x>[^\s\x22'\\,;&|<>{}\[\]][^\s\x22'\\,;&]+))",
+    r"(?i)(?:^|[^/A-Za-z0-9_.-])(?<n>[A-Za-z0-9_.-]*(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key|client-key-data)[0-9]*)\\?[\x22']?[ \t]*(?::=|=>|[=:])[ \t]*(?:\\?\x22(?<v>[^\x22\\]+)|\\?'(?<w>[^'\\]+)|(?<x>[^\s\x22'\\,;&|<>{}\[\]][^\s\x22'\\,;&]+))",
 ];
 
 static REGEXES: LazyLock<Vec<Regex>> =
@@ -49,6 +49,13 @@ pub(super) fn replace(text: &str) -> Cow<'_, str> {
 fn one(found: &Captures<'_>) -> String {
     let whole = found.get_match();
     let secret = ["v", "w", "x"].iter().find_map(|group| found.name(group)).unwrap_or(whole);
+    // What closes the brace around a name and its value is not of the value.
+    let value = secret.as_str().trim_end_matches(['}', ']', ')']);
+    let is_name =
+        |name: regex::Match<'_>| name::is_for_the_name_of_one(name.as_str()) && name::is_object_name(value);
+    if found.name("n").is_some_and(is_name) {
+        return whole.as_str().to_owned();
+    }
     let (from, to) = (secret.start() - whole.start(), secret.end() - whole.start());
     format!("{}{}{}", &whole.as_str()[..from], token(secret.as_str()), &whole.as_str()[to..])
 }

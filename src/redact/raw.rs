@@ -51,6 +51,9 @@ fn replaced(literal: &str, is_secret: bool) -> String {
         return literal.to_owned();
     }
     let Ok(text) = serde_json::from_str::<String>(literal) else { return literal.to_owned() };
-    let text = if is_secret { token(&text) } else { pattern::replace(&text).into_owned() };
-    serde_json::to_string(&text).unwrap_or_else(|_| "\"<redacted>\"".to_owned())
+    let safe = if is_secret { token(&text) } else { pattern::replace(&text).into_owned() };
+    if safe == text {
+        return literal.to_owned();
+    }
+    serde_json::to_string(&safe).unwrap_or_else(|_| "\"<redacted>\"".to_owned())
 }

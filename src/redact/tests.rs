@@ -3,7 +3,7 @@
 use proptest::{prop_assert_eq, proptest};
 use serde_json::{json, value::RawValue};
 
-use super::{raw, shown, text, value};
+use super::{raw, shown, text, value, values};
 
 const JWT: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.eyJzdWIiOiJzeXN0ZW06c2EifQ.c2lnbmF0dXJlLXBhcnQ";
 
@@ -24,6 +24,12 @@ fn secrets_in_text_are_found() {
         ("{\\\"api_key\\\":\\\"{}\\\"}", "abcdef"),
         ("mysql --password {} -h db", "hunter2"),
         ("login --token={}", "qwertyuiop"),
+        ("existingSecret: {}", "7f3a9c2e1b8d4f6a"),
+        ("existingSecret: {}", "Correct-Horse"),
+        ("existingSecretKey: {}", "ghp_0123456789abcdefghijABCDEFGHIJ012345"),
+        ("existingSecret: {}", "sk-abcdefghijklmnopqrstuvwx"),
+        ("existingSecret: {}", JWT),
+        ("existingPassword: {}", "web-db"),
         ("aws_secret_access_key = {}", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
         ("key {} used", "AKIAIOSFODNN7EXAMPLE"),
         ("{}", "ghp_0123456789abcdefghijABCDEFGHIJ012345"),
@@ -48,6 +54,10 @@ fn what_is_no_secret_stays() {
     for line in [
         "secretName: web-tls",
         "imagePullSecrets:\n- name: regcred",
+        "auth:\n  existingSecret: web-db\n  existingSecretKey: root-password",
+        "helm upgrade web --set auth.existingSecret=web-db",
+        "{existingSecret: web-db}",
+        "{\"existingSecret\":\"web-db\"}",
         "bearer authentication is required",
         "basic authentication failed",
         "tokenExpirationSeconds: 3607",
@@ -121,6 +131,28 @@ fn objects_lose_secrets_by_place_and_name() {
 }
 
 #[test]
+fn values_of_a_chart_keep_the_names_of_secrets() {
+    let kept = json!({ "auth": { "existingSecret": "web-db", "existingSecretKey": "root-password" },
+        "tls": { "secretName": "web-tls" }, "image": { "pullSecrets": ["regcred"], "pullSecret": "regcred" },
+        "config": { "existingSecret": "web-db" },
+        "env": [{ "name": "EXISTING_SECRET", "value": "web-db" }] });
+    let mut out = kept.clone();
+    values(&mut out);
+    assert_eq!(out, kept);
+
+    for secret in ["7f3a9c2e1b8d4f6a", "AKIAIOSFODNN7EXAMPLE", JWT, "Tr0ub4dor&3", "xoxb-1234567890-abc"] {
+        let mut out = json!({ "auth": { "existingSecret": secret, "existingSecretKey": secret },
+            "image": { "pullSecret": secret }, "config": { "existingSecret": secret },
+            "env": [{ "name": "EXISTING_SECRET", "value": secret }] });
+        values(&mut out);
+        assert!(!out.to_string().contains(secret), "{out}");
+    }
+    let mut out = json!({ "existingPassword": "web-db", "rootPassword": ["web-db"] });
+    values(&mut out);
+    assert!(!out.to_string().contains("web-db"), "{out}");
+}
+
+#[test]
 fn raw_json_changes_only_where_a_secret_was() {
     let json = r#"{"b":2.50, "text":"DB_PASSWORD=hunter2\nnext","a":1e3,"a":18446744073709551617,"password":"x y z","password_hint":"dog"}"#;
     let out = raw(RawValue::from_string(json.into()).unwrap());
@@ -129,6 +161,8 @@ fn raw_json_changes_only_where_a_secret_was() {
     assert!(out.starts_with(r#"{"b":2.50, "text":"DB_PASSWORD=<redacted:"#), "{out}");
     assert!(out.contains(r#"\nnext","a":1e3,"a":18446744073709551617,"password":"<redacted:"#), "{out}");
     assert!(out.ends_with(r#""password_hint":"dog"}"#), "{out}");
+    let json = r#"{"values":"existingSecret: web-db \/x\u0041\nexistingSecret: web-db"}"#;
+    assert_eq!(raw(RawValue::from_string(json.into()).unwrap()).get(), json);
 }
 
 #[test]

@@ -42,6 +42,23 @@ pub(super) fn parse<T: DeserializeOwned>(
     Ok(Parsed { arguments, request })
 }
 
+/// One object is named by `kind` and `name`, none by neither.
+///
+/// # Errors
+/// An error answer when only one of them is given.
+pub(super) fn kind_and_name(
+    kind: Option<String>,
+    name: Option<String>,
+) -> Result<Option<(String, String)>, Answer> {
+    match (kind, name) {
+        (Some(kind), Some(name)) => Ok(Some((kind, name))),
+        (None, None) => Ok(None),
+        (Some(_), None) | (None, Some(_)) => {
+            Err(Answer::error("give `kind` and `name` together, or neither"))
+        }
+    }
+}
+
 fn check(tool: &str, schema: &Value, given: &Map<String, Value>) -> Result<(), String> {
     let none = Map::new();
     let properties = schema["properties"].as_object().unwrap_or(&none);

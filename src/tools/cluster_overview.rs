@@ -12,7 +12,7 @@ use self::{
     problems::{Problem, Problems},
 };
 use super::{
-    Tool,
+    Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, max_tokens, text},
     desk::{Desk, failed},
@@ -79,7 +79,7 @@ impl Tool for ClusterOverview {
     }
 
     fn call<'a>(&'a self, _caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.look(arguments).await.unwrap_or_else(|error| error) })
+        answered(self.look(arguments))
     }
 }
 
@@ -214,14 +214,13 @@ impl ClusterOverview {
 
     /// The newest warnings, which may name what no status shows.
     async fn events(&self, namespace: Option<String>) -> String {
-        let filter = Filter { namespace, ..Filter::default() };
-        let Ok((mut groups, _)) = list_events::read(&self.0, &filter, None).await else {
+        let filter = Filter { namespace, warnings_only: true, ..Filter::default() };
+        let Ok((groups, _)) = list_events::read(&self.0, &filter, None).await else {
             return String::new();
         };
-        groups.retain(|group| group.is_warning);
         let now = self.0.reader.now();
         let newest: Vec<String> =
-            groups.iter().take(EVENTS).map(|group| group.line_with_object(now)).collect();
+            groups.newest(EVENTS).iter().map(|group| group.line_with_object(now)).collect();
         lines(&newest, "Newest warnings")
     }
 }

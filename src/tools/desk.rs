@@ -93,6 +93,11 @@ impl What {
     }
 }
 
+/// Where, as a sentence goes on: ` in shop`, and nothing for all namespaces.
+pub(super) fn in_namespace(namespace: Option<&str>) -> String {
+    namespace.map_or_else(String::new, |namespace| format!(" in {namespace}"))
+}
+
 /// One page of an answer.
 pub(super) struct Paging<'a> {
     desk: &'a Desk,

@@ -10,7 +10,7 @@ use serde_json::{Value, json, value::RawValue};
 
 use self::field::{Field, Walked, about, fields, limits, walk};
 use super::{
-    Tool,
+    Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, max_tokens, text},
     desk::{Desk, What, failed},
@@ -54,7 +54,7 @@ impl Tool for ExplainKind {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.explain(caller, arguments).await.unwrap_or_else(|error| error) })
+        answered(self.explain(caller, arguments))
     }
 }
 

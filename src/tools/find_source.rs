@@ -15,7 +15,7 @@ use self::{
     origin::{Origin, Source, listed, of_application, of_flux_release, of_kustomization, source_of},
 };
 use super::{
-    Tool,
+    Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, text},
     desk::Desk,
@@ -61,7 +61,7 @@ impl Tool for FindSource {
     }
 
     fn call<'a>(&'a self, _caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.find(arguments).await.unwrap_or_else(|error| error) })
+        answered(self.find(arguments))
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    Tool,
+    Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, max_tokens, number, text},
     desk::Desk,
@@ -67,7 +67,7 @@ impl Tool for GetHelmRelease {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.get(caller, arguments).await.unwrap_or_else(|error| error) })
+        answered(self.get(caller, arguments))
     }
 }
 

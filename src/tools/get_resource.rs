@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    Tool,
+    Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, max_tokens, text},
     desk::{Desk, Paging},
@@ -59,7 +59,7 @@ impl Tool for GetResource {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.get(caller, arguments).await.unwrap_or_else(|error| error) })
+        answered(self.get(caller, arguments))
     }
 }
 
@@ -149,13 +149,13 @@ impl GetResource {
         let room = paging.budget().bytes() / 2;
         let conditions = shown_conditions(object, now);
         let all = if are_short(&conditions) { usize::MAX } else { room };
-        lines(&mut head, "Conditions", &conditions, "below", all);
+        lines(&mut head, "Conditions", &conditions, conditions.len(), "below", all);
         let (kind, name) = (Some(resource.kind.clone()), Some(name.to_owned()));
-        let filter = Filter { namespace, kind, name, and_made: false };
+        let filter = Filter { namespace, kind, name, and_made: false, warnings_only: false };
         match list_events::read(&self.0, &filter, None).await {
             Ok((groups, _)) => {
-                let events: Vec<String> = groups.iter().map(|group| group.line(now)).collect();
-                lines(&mut head, "Events", &events, "list_events", room);
+                let events: Vec<String> = groups.newest(LINES).iter().map(|group| group.line(now)).collect();
+                lines(&mut head, "Events", &events, groups.len(), "list_events", room);
             }
             Err(error) => head.push_str(&format!("Events cannot be read: {error}\n")),
         }
@@ -177,18 +177,22 @@ impl GetResource {
     }
 }
 
-/// As many of `all` under a heading as leave `head` below `room` bytes, and where the rest is.
-fn lines(head: &mut String, heading: &str, all: &[String], rest: &str, room: usize) {
-    if all.is_empty() {
+/// As many of the `first` lines of `total` under a heading as leave `head` below `room` bytes, and where the rest is.
+fn lines(head: &mut String, heading: &str, first: &[String], total: usize, rest: &str, room: usize) {
+    if total == 0 {
         return;
     }
     head.push_str(&format!("{heading}:\n"));
-    for (at, line) in all.iter().enumerate() {
-        if at == LINES || head.len() + line.len() > room {
-            head.push_str(&format!("  and {} more: {rest}\n", all.len() - at));
-            return;
+    let mut shown = 0;
+    for line in first.iter().take(LINES) {
+        if head.len() + line.len() > room {
+            break;
         }
         head.push_str(&format!("  {line}\n"));
+        shown += 1;
+    }
+    if shown < total {
+        head.push_str(&format!("  and {} more: {rest}\n", total - shown));
     }
 }
 

@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    Tool,
+    Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, max_tokens, text},
-    desk::{Desk, What},
+    desk::{Desk, What, in_namespace},
     helm::{Release, Stored},
     kinds::age,
     list_resources::cell_text,
@@ -55,7 +55,7 @@ impl Tool for ListHelmReleases {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.list(caller, arguments).await.unwrap_or_else(|error| error) })
+        answered(self.list(caller, arguments))
     }
 }
 
@@ -90,7 +90,7 @@ impl ListHelmReleases {
         }
         let columns = LABELLED.into_iter().chain(["CHART", "APP-VERSION", "UPDATED", "WHY"]);
         let page = rows.page(columns, paging.budget(), cell_text);
-        let place = namespace.map_or_else(String::new, |namespace| format!(" in {namespace}"));
+        let place = in_namespace(namespace.as_deref());
         let what = What::of("Helm release", "Helm releases", place);
         Ok(Answer::text(paging.text(page, &what, "deployed", &version)))
     }

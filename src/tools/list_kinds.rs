@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    Tool,
+    Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, max_tokens, text},
     desk::{Desk, What, failed},
@@ -45,7 +45,7 @@ impl Tool for ListKinds {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.list(caller, arguments).await.unwrap_or_else(|error| error) })
+        answered(self.list(caller, arguments))
     }
 }
 

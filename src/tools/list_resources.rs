@@ -5,10 +5,10 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    Tool,
+    Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, max_tokens, text},
-    desk::{Desk, What, failed},
+    desk::{Desk, What, failed, in_namespace},
     kinds::{Endpoints, Facts, Health, Line, Pods, View},
 };
 use crate::{
@@ -59,7 +59,7 @@ impl Tool for ListResources {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.list(caller, arguments).await.unwrap_or_else(|error| error) })
+        answered(self.list(caller, arguments))
     }
 }
 
@@ -94,7 +94,7 @@ impl ListResources {
             record[name] = rows.count(rank).into();
         }
         let page = rows.page(columns.iter().map(String::as_str), budget, cell_text);
-        let place = namespace.as_deref().map_or_else(String::new, |namespace| format!(" in {namespace}"));
+        let place = in_namespace(namespace.as_deref());
         if total == 0 {
             if resource.namespaced {
                 desk.known_namespace(namespace.as_deref()).await?;

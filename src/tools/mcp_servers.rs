@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    FleetView, ServerRow, Tool,
+    FleetView, ServerRow, Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, max_tokens, text},
     desk::{Desk, What, failed},
@@ -24,11 +24,14 @@ use crate::{
     cluster::access::{Age, question_of},
 };
 
-/// `list_mcp_servers`.
-pub(super) struct ListMcpServers {
+/// What both tools work with during one call.
+pub(super) struct FleetDesk {
     pub(super) desk: Desk,
     pub(super) fleet: Arc<dyn FleetView>,
 }
+
+/// `list_mcp_servers`.
+pub(super) struct ListMcpServers(pub(super) FleetDesk);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,7 +64,7 @@ impl Tool for ListMcpServers {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.list(caller, arguments).await.unwrap_or_else(|error| error) })
+        answered(self.list(caller, arguments))
     }
 }
 
@@ -70,48 +73,51 @@ const SEEN: &[Need] = &[Need { verb: "get", group: "pilothouse.dev", resource: "
 /// How old what is known of a caller's rights may be.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// The servers that this caller may see.
-///
-/// # Errors
-/// An error answer when that cannot be found out.
-async fn visible(desk: &Desk, fleet: &dyn FleetView, caller: &Caller) -> Result<Vec<ServerRow>, Answer> {
-    let mut servers = fleet.servers();
-    if !caller.is_impersonated() {
-        return Ok(servers);
-    }
-    if !desk.context.is_empty() {
-        return Err(Answer::error("the MCP servers are those of one cluster only: leave `context` out"));
-    }
-    let namespaces: BTreeSet<String> = servers.iter().map(|row| row.namespace.clone()).collect();
-    let asked = namespaces.into_iter().map(|namespace| async move {
-        let reviewed = desk.reader.rights(&namespace, FRESH).await.map_err(|error| failed(&error))?;
-        let mut yes = SEEN.iter().all(|need| reviewed.rights.meet(*need));
-        if !yes && !reviewed.complete {
-            yes = true;
-            for need in SEEN {
-                let question = question_of(*need, &namespace);
-                let answer = desk.reader.may(&question, Age::Shown(FRESH)).await;
-                yes &= answer.map_err(|error| failed(&error))?;
-            }
+impl FleetDesk {
+    /// The servers that this caller may see.
+    ///
+    /// # Errors
+    /// An error answer when that cannot be found out.
+    async fn visible(&self, caller: &Caller) -> Result<Vec<ServerRow>, Answer> {
+        let Self { desk, fleet } = self;
+        let mut servers = fleet.servers();
+        if !caller.is_impersonated() {
+            return Ok(servers);
         }
-        Ok::<_, Answer>((namespace, yes))
-    });
-    let seen: BTreeMap<String, bool> = stream::iter(asked).buffer_unordered(16).try_collect().await?;
-    servers.retain(|row| seen.get(&row.namespace) == Some(&true));
-    // The reason names the other server, which may be another team's.
-    for row in servers.iter_mut().filter(|row| row.state == "PrefixTaken") {
-        row.reason = format!("an older server has the prefix {}", row.prefix);
+        if !desk.context.is_empty() {
+            return Err(Answer::error("the MCP servers are those of one cluster only: leave `context` out"));
+        }
+        let namespaces: BTreeSet<String> = servers.iter().map(|row| row.namespace.clone()).collect();
+        let asked = namespaces.into_iter().map(|namespace| async move {
+            let reviewed = desk.reader.rights(&namespace, FRESH).await.map_err(|error| failed(&error))?;
+            let mut yes = SEEN.iter().all(|need| reviewed.rights.meet(*need));
+            if !yes && !reviewed.complete {
+                yes = true;
+                for need in SEEN {
+                    let question = question_of(*need, &namespace);
+                    let answer = desk.reader.may(&question, Age::Shown(FRESH)).await;
+                    yes &= answer.map_err(|error| failed(&error))?;
+                }
+            }
+            Ok::<_, Answer>((namespace, yes))
+        });
+        let seen: BTreeMap<String, bool> = stream::iter(asked).buffer_unordered(16).try_collect().await?;
+        servers.retain(|row| seen.get(&row.namespace) == Some(&true));
+        // The reason names the other server, which may be another team's.
+        for row in servers.iter_mut().filter(|row| row.state == "PrefixTaken") {
+            row.reason = format!("an older server has the prefix {}", row.prefix);
+        }
+        Ok(servers)
     }
-    Ok(servers)
 }
 
 impl ListMcpServers {
     async fn list(&self, caller: &Caller, raw: Option<&RawValue>) -> Result<Answer, Answer> {
         let Parsed { arguments, request } = arguments::parse(&self.definition(), raw)?;
         let ListArguments { namespace, cursor, max_tokens } = arguments;
-        let paging = self.desk.page(caller, &request, cursor.as_deref(), max_tokens)?;
+        let paging = self.0.desk.page(caller, &request, cursor.as_deref(), max_tokens)?;
         let mut rows = Selection::new(paging.place(), paging.budget());
-        let servers = visible(&self.desk, &*self.fleet, caller).await?;
+        let servers = self.0.visible(caller).await?;
         let wanted =
             servers.iter().filter(|row| namespace.as_ref().is_none_or(|wanted| row.namespace == *wanted));
         wanted.for_each(|server| rows.offer(row(server)));
@@ -191,10 +197,7 @@ fn row(row: &ServerRow) -> Row {
 }
 
 /// `get_mcp_server`.
-pub(super) struct GetMcpServer {
-    pub(super) desk: Desk,
-    pub(super) fleet: Arc<dyn FleetView>,
-}
+pub(super) struct GetMcpServer(pub(super) FleetDesk);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -230,7 +233,7 @@ impl Tool for GetMcpServer {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.get(caller, arguments).await.unwrap_or_else(|error| error) })
+        answered(self.get(caller, arguments))
     }
 }
 
@@ -238,13 +241,13 @@ impl GetMcpServer {
     async fn get(&self, caller: &Caller, raw: Option<&RawValue>) -> Result<Answer, Answer> {
         let Parsed { arguments, request: _ } = arguments::parse(&self.definition(), raw)?;
         let GetArguments { name, namespace, max_tokens } = arguments;
-        let servers = visible(&self.desk, &*self.fleet, caller).await?;
+        let servers = self.0.visible(caller).await?;
         let in_namespace =
             |row: &&ServerRow| namespace.as_ref().is_none_or(|wanted| row.namespace == *wanted);
         let found: Vec<&ServerRow> =
             servers.iter().filter(|row| row.name == name).filter(in_namespace).collect();
         match found.as_slice() {
-            [server] => Ok(described(server, max_tokens.map_or(self.desk.budget, Budget::of))),
+            [server] => Ok(described(server, max_tokens.map_or(self.0.desk.budget, Budget::of))),
             [] => {
                 let place =
                     namespace.map_or_else(String::new, |namespace| format!(" in namespace {namespace}"));

@@ -67,6 +67,11 @@ pub trait Tool: Send + Sync {
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer>;
 }
 
+/// A call's answer, whether it came to one or to an error.
+fn answered<'a>(asked: impl Future<Output = Result<Answer, Answer>> + Send + 'a) -> BoxFuture<'a, Answer> {
+    Box::pin(async move { asked.await.unwrap_or_else(|error| error) })
+}
+
 /// All tools of ours that have their backend, by name, and the cluster's objects.
 #[derive(Default)]
 pub struct Toolbox {

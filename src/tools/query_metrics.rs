@@ -1,18 +1,15 @@
 //! PromQL, answered as a small table; over a range, as lines of blocks.
 
-use std::sync::Arc;
-
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    Metrics, MetricsError, Tool,
+    Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, max_tokens, text},
-    desk::Desk,
-    metrics::{self, Confined, Reach, confined},
+    metrics::{self, Confined, MetricsDesk, Reach, confined, told},
     window::Window,
 };
 use crate::{
@@ -21,10 +18,7 @@ use crate::{
     redact,
 };
 
-pub(super) struct QueryMetrics {
-    pub(super) desk: Desk,
-    pub(super) metrics: Arc<dyn Metrics>,
-}
+pub(super) struct QueryMetrics(pub(super) MetricsDesk);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,11 +59,11 @@ impl Tool for QueryMetrics {
     }
 
     fn needs(&self) -> &'static [Need] {
-        &[Need { verb: "get", group: "", resource: "pods" }]
+        metrics::NEEDS
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.query(caller, arguments).await.unwrap_or_else(|error| error) })
+        answered(self.query(caller, arguments))
     }
 }
 
@@ -110,7 +104,7 @@ impl QueryMetrics {
     async fn query(&self, caller: &Caller, raw: Option<&RawValue>) -> Result<Answer, Answer> {
         let Parsed { arguments, request: _ } = arguments::parse(&self.definition(), raw)?;
         let Arguments { query, namespace, range, step, at, max_tokens } = arguments;
-        let budget = max_tokens.map_or(self.desk.budget, Budget::of);
+        let budget = max_tokens.map_or(self.0.desk.budget, Budget::of);
         let at = match at {
             None => Timestamp::now(),
             Some(at) => at.parse().map_err(|_| {
@@ -132,7 +126,7 @@ impl QueryMetrics {
             if sent == query { String::new() } else { format!("asked: {}\n", redact::shown(&sent)) };
         let (head, body) = match course {
             None => {
-                let series = self.metrics.instant(&sent, at).await.map_err(told)?;
+                let series = self.0.metrics.instant(&sent, at).await.map_err(told)?;
                 let head = format!("{confined_to}at {at:.0}\n");
                 let room = budget.after(&head);
                 (head, metrics::instant(series, keep_order, room))
@@ -141,7 +135,7 @@ impl QueryMetrics {
                 let Course { from, to, step } = course;
                 let moment = |seconds: i64| Timestamp::from_second(seconds).unwrap_or(at);
                 let (first, last) = (moment(from), moment(to));
-                let series = self.metrics.range(&sent, first, last, step).await.map_err(told)?;
+                let series = self.0.metrics.range(&sent, first, last, step).await.map_err(told)?;
                 let head = format!("{confined_to}{first:.0} to {last:.0}, every {step}s\n");
                 let room = budget.after(&head);
                 (head, metrics::range(series, keep_order, (from, step, course.steps()), room))
@@ -152,7 +146,7 @@ impl QueryMetrics {
 
     /// The query that this caller may have answered: as it is, or confined to one namespace.
     async fn allowed(&self, caller: &Caller, query: &str, namespace: Option<&str>) -> Result<String, Answer> {
-        let reach = Reach::of(&self.desk, caller).await?;
+        let reach = Reach::of(&self.0.desk, caller).await?;
         let Some(namespace) = namespace else {
             return match reach {
                 Reach::Cluster => Ok(query.to_owned()),
@@ -161,11 +155,11 @@ impl QueryMetrics {
                 )),
             };
         };
-        reach.namespace(&self.desk, namespace).await?;
-        match confined(query, self.metrics.namespace_label(), namespace) {
+        reach.namespace(&self.0.desk, namespace).await?;
+        match confined(query, self.0.metrics.namespace_label(), namespace) {
             Confined::Query(query) => Ok(query),
             Confined::NotParsed(why) => {
-                self.metrics.check(query).await.map_err(told)?;
+                self.0.metrics.check(query).await.map_err(told)?;
                 let why = redact::shown(why.lines().next().unwrap_or_default());
                 Err(Answer::error(format!(
                     "this query cannot be confined to namespace {namespace} ({why}): write it with plain selectors and functions"
@@ -173,10 +167,6 @@ impl QueryMetrics {
             }
         }
     }
-}
-
-fn told(error: MetricsError) -> Answer {
-    Answer::error(redact::shown(&error.to_string()))
 }
 
 #[cfg(test)]

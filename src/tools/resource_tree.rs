@@ -21,7 +21,7 @@ use self::{
     shown::Shown,
 };
 use super::{
-    Tool,
+    Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, max_tokens, text},
     desk::{Desk, Paging},
@@ -65,7 +65,7 @@ impl Tool for ResourceTree {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.show(caller, arguments).await.unwrap_or_else(|error| error) })
+        answered(self.show(caller, arguments))
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json, value::RawValue};
 
 use self::revision::{Keeper, Revision};
 use super::{
-    Tool,
+    Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, max_tokens, number, text},
     desk::{Desk, Paging, What, failed},
@@ -63,7 +63,7 @@ impl Tool for RolloutHistory {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.tell(caller, arguments).await.unwrap_or_else(|error| error) })
+        answered(self.tell(caller, arguments))
     }
 }
 

@@ -22,7 +22,8 @@ use super::{
     list_helm_releases::ListHelmReleases,
     list_kinds::ListKinds,
     list_resources::ListResources,
-    mcp_servers::{GetMcpServer, ListMcpServers},
+    mcp_servers::{FleetDesk, GetMcpServer, ListMcpServers},
+    metrics::MetricsDesk,
     on_cluster::OnCluster,
     query_metrics::QueryMetrics,
     resource_tree::ResourceTree,
@@ -83,15 +84,21 @@ pub fn standard(parts: Parts) -> Toolbox {
     }
     if let Some(metrics) = metrics {
         let (queried, alerting) = (metrics.clone(), metrics);
-        let query = move |desk| Box::new(QueryMetrics { desk, metrics: queried.clone() }) as Box<dyn Tool>;
-        let alerts = move |desk| Box::new(ListAlerts { desk, metrics: alerting.clone() }) as Box<dyn Tool>;
+        let query = move |desk| {
+            Box::new(QueryMetrics(MetricsDesk { desk, metrics: queried.clone() })) as Box<dyn Tool>
+        };
+        let alerts = move |desk| {
+            Box::new(ListAlerts(MetricsDesk { desk, metrics: alerting.clone() })) as Box<dyn Tool>
+        };
         add(Box::new(OnCluster { office: office.clone(), make: query }));
         add(Box::new(OnCluster { office: office.clone(), make: alerts }));
     }
     if let Some(fleet) = fleet {
         let (listed, shown) = (fleet.clone(), fleet);
-        let list = move |desk| Box::new(ListMcpServers { desk, fleet: listed.clone() }) as Box<dyn Tool>;
-        let get = move |desk| Box::new(GetMcpServer { desk, fleet: shown.clone() }) as Box<dyn Tool>;
+        let list =
+            move |desk| Box::new(ListMcpServers(FleetDesk { desk, fleet: listed.clone() })) as Box<dyn Tool>;
+        let get =
+            move |desk| Box::new(GetMcpServer(FleetDesk { desk, fleet: shown.clone() })) as Box<dyn Tool>;
         add(Box::new(OnCluster { office: office.clone(), make: list }));
         add(Box::new(OnCluster { office, make: get }));
     }

@@ -1,4 +1,4 @@
-//! How far back a caller wants to look. Pure.
+//! Spans of time as callers write them, and how far back they want to look. Pure.
 
 use serde::{Deserialize, Deserializer, de::Error};
 
@@ -13,11 +13,10 @@ const MOST_SECONDS: i64 = 90 * 86_400;
 
 impl Window {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let seconds =
-            seconds(text).filter(|seconds| (60..=MOST_SECONDS).contains(seconds)).ok_or_else(|| {
-                let shown = crate::redact::shown(text);
-                format!("`{shown}` is no span of time from 1m to 90d: write it as 30m, 6h, 2d or 1h30m")
-            })?;
+        let seconds = seconds(text)?;
+        if !(60..=MOST_SECONDS).contains(&seconds) {
+            return Err(refusal(text, " from 1m to 90d"));
+        }
         Ok(Self { seconds, text: text.trim().to_owned() })
     }
 
@@ -27,7 +26,20 @@ impl Window {
     }
 }
 
-fn seconds(text: &str) -> Option<i64> {
+/// The length of a span in seconds, at least one.
+///
+/// # Errors
+/// One sentence that says how a span is written.
+pub(super) fn seconds(text: &str) -> Result<i64, String> {
+    read(text).ok_or_else(|| refusal(text, ""))
+}
+
+fn refusal(text: &str, bounds: &str) -> String {
+    let shown = crate::redact::shown(&text.chars().take(40).collect::<String>());
+    format!("`{shown}` is no span of time{bounds}: write it as 30m, 6h, 2d or 1h30m")
+}
+
+fn read(text: &str) -> Option<i64> {
     let mut left = text.trim();
     let mut sum = 0_i64;
     while !left.is_empty() {
@@ -70,5 +82,6 @@ mod tests {
             let refused = Window::parse(text);
             assert!(refused.is_err_and(|sentence| sentence.contains("write it as 30m")), "{text}");
         }
+        assert!(Window::parse("1s").is_err_and(|sentence| sentence.contains("from 1m to 90d")));
     }
 }

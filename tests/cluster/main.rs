@@ -3,6 +3,7 @@
 
 mod admission;
 mod changes_timeline;
+mod connections;
 mod contexts;
 mod faults;
 mod fleet;

@@ -6,13 +6,13 @@ use futures::future::BoxFuture;
 use pilothouse::{
     audit::Audit,
     caller::Caller,
-    changes::{ChangeRequests, ChangesConfig, RepositoryConfig},
+    changes::{ChangeRequests, ChangesConfig},
     tools::{ChangeAccess, Changes, Proposal},
 };
 use serde_json::json;
 use std::sync::Arc;
 
-use crate::changes_git_server::GitServer;
+use crate::{changes_git_server::GitServer, changes_stage::repository};
 
 /// `ann` and `amy` work in shop, `lea` leads there, `bob` works elsewhere.
 struct Teams;
@@ -60,18 +60,8 @@ async fn ones_own_are_seen_and_others_by_whoever_leads_there() {
     let server = GitServer::start(&[("web.yaml", manifest)]).await;
     let data = tempfile::tempdir().unwrap();
     fs::write(server.folder.path().join("token"), &server.token).unwrap();
-    let repository = RepositoryConfig {
-        name: "deploy".into(),
-        url: server.url(),
-        branch: "main".into(),
-        path: ".".into(),
-        namespace: None,
-        token_file: Some(server.folder.path().join("token")),
-        username: "x-access-token".into(),
-        insecure_http: false,
-    };
     let audit = Audit::open(data.path()).unwrap();
-    let config = ChangesConfig { repositories: vec![repository] };
+    let config = ChangesConfig { repositories: vec![repository("deploy", server.url(), &server)] };
     let changes = ChangeRequests::guarded(config, data.path(), audit, Arc::new(Teams)).unwrap();
 
     // Bob learns neither what stands in the repository nor whether it does.

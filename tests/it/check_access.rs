@@ -1,14 +1,11 @@
 //! `check_access` on a recorded cluster: roles and bindings decide. No cluster is needed.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, process::Command};
 
-use pilothouse::{
-    answer::{Answer, Budget, Sealer},
-    caller::Caller,
-    cluster::{Contexts, recorded},
-    tools::{Parts, standard},
-};
-use serde_json::{Value, json, value::to_raw_value};
+use pilothouse::{answer::Answer, caller::Caller};
+use serde_json::{Value, json};
+
+use crate::recorded_shop::{call, folder, tools_on};
 
 /// The roles of a usual cluster, and who has them.
 const ROLES: &[(&str, &str)] = &[
@@ -32,24 +29,14 @@ const ROLES: &[(&str, &str)] = &[
 ];
 
 async fn ask(arguments: Value) -> Answer {
-    let shop = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/snapshots/broken-shop");
-    let folder = tempfile::tempdir().unwrap();
-    let dir = folder.path().join("shop");
-    assert!(Command::new("cp").arg("-R").arg(&shop).arg(&dir).status().unwrap().success());
+    let copy = tempfile::tempdir().unwrap();
+    let dir = copy.path().join("shop");
+    assert!(Command::new("cp").arg("-R").arg(folder()).arg(&dir).status().unwrap().success());
     for (plural, lines) in ROLES {
         let file = dir.join(format!("resources/{plural}.rbac.authorization.k8s.io.jsonl"));
         fs::write(&file, format!("{}{lines}", fs::read_to_string(&file).unwrap())).unwrap();
     }
-    let tools = standard(Parts {
-        contexts: Contexts::one(recorded::open(&dir).unwrap().reader),
-        fleet: None,
-        changes: None,
-        metrics: None,
-        budget: Budget::DEFAULT,
-        sealer: Sealer::random().unwrap(),
-    });
-    let arguments = to_raw_value(&arguments).unwrap();
-    tools.get("check_access").unwrap().call(&Caller::process(), Some(&arguments)).await
+    call(&tools_on(&dir), &Caller::process(), "check_access", arguments).await
 }
 
 #[tokio::test]

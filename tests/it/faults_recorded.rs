@@ -9,29 +9,15 @@ mod score;
 
 use std::time::Instant;
 
-use pilothouse::{
-    answer::{Budget, Sealer},
-    caller::Caller,
-    cluster::{Contexts, recorded},
-    tools::{Parts, standard},
-};
+use pilothouse::caller::Caller;
 use serde_json::value::to_raw_value;
 
+use crate::recorded_shop::tools_on;
 use score::{Score, Verdict};
 
 #[tokio::test]
 async fn recorded_faults_are_diagnosed_and_no_look_alike() {
-    let reader = recorded::open(&case::folder().join("recording")).unwrap().reader;
-    let sealer = Sealer::random().unwrap();
-    let contexts = Contexts::one(reader);
-    let tools = standard(Parts {
-        contexts,
-        fleet: None,
-        changes: None,
-        metrics: None,
-        budget: Budget::DEFAULT,
-        sealer,
-    });
+    let tools = tools_on(&case::folder().join("recording"));
     let diagnose = tools.get("diagnose").unwrap();
     let mut verdicts = Vec::new();
     for case in case::all().iter().filter(|case| case.head.unrecorded.is_none()) {

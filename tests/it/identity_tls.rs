@@ -1,50 +1,15 @@
 //! An issuer over TLS whose certificate the system does not know: `caFile` names who signed it.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use reqwest::StatusCode;
-use rustls::{ServerConfig, pki_types::PrivateKeyDer};
-use tokio_rustls::TlsAcceptor;
 
 use crate::{
+    authority::Authority,
     identity_issuer::{AUDIENCE, SigningKey, TestIssuer},
     program::{Served, command},
     program_identity::answer,
 };
-
-/// Signs certificates, as a company does for its own machines.
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { pem, issuer: Issuer::new(params, key) }
-    }
-
-    /// For a server of this name or address.
-    fn acceptor(&self, name: &str) -> TlsAcceptor {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let key = KeyPair::generate().unwrap();
-        let signed =
-            CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
-        let private = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-        let config = ServerConfig::builder().with_no_client_auth();
-        TlsAcceptor::from(Arc::new(config.with_single_cert(vec![signed.into()], private).unwrap()))
-    }
-
-    fn write(&self, folder: &Path, file: &str) -> String {
-        let file = folder.join(file);
-        fs::write(&file, &self.pem).unwrap();
-        file.display().to_string()
-    }
-}
 
 /// The program, which trusts this issuer; `more` are further fields of it.
 async fn trusting(folder: &Path, issuer: &TestIssuer, more: &str) -> Served {
@@ -63,8 +28,8 @@ async fn the_issuer_is_believed_over_tls_by_the_authority_that_is_named_and_no_o
     let both = folder.path().join("both");
     fs::write(&both, format!("{}{}", other.pem, ours.pem)).unwrap();
     let key = SigningKey::es256("key");
-    let issuer = TestIssuer::start_over(&[&key], Some(ours.acceptor("127.0.0.1"))).await;
-    let elsewhere = TestIssuer::start_over(&[&key], Some(ours.acceptor("login.example"))).await;
+    let issuer = TestIssuer::start_over(&[&key], Some(ours.acceptor("127.0.0.1", &[]))).await;
+    let elsewhere = TestIssuer::start_over(&[&key], Some(ours.acceptor("login.example", &[]))).await;
     for (what, issuer, ca, comes_in) in [
         ("its authority", &issuer, Some(our_file.clone()), true),
         ("a bundle", &issuer, Some(both.display().to_string()), true),

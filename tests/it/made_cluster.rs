@@ -1,22 +1,15 @@
 //! A recorded cluster made of a test's own objects, and our tools on it.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use pilothouse::{
-    answer::{Answer, Budget, Sealer},
-    caller::Caller,
-    cluster::{Contexts, recorded},
-    tools::{Parts, Toolbox, standard},
-};
-use serde_json::{Value, json, value::to_raw_value};
+use pilothouse::{answer::Answer, caller::Caller, tools::Toolbox};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::recorded_shop;
+
 /// Kinds that Kubernetes itself has not, as `(group, version, kind, plural, namespaced)`.
-const FOREIGN: [(&str, &str, &str, &str, bool); 9] = [
+const FOREIGN: [(&str, &str, &str, &str, bool); 11] = [
     ("argoproj.io", "v1alpha1", "Application", "applications", true),
     ("kustomize.toolkit.fluxcd.io", "v1", "Kustomization", "kustomizations", true),
     ("helm.toolkit.fluxcd.io", "v2", "HelmRelease", "helmreleases", true),
@@ -26,6 +19,9 @@ const FOREIGN: [(&str, &str, &str, &str, bool); 9] = [
     ("build.openshift.io", "v1", "Build", "builds", true),
     ("config.openshift.io", "v1", "ClusterOperator", "clusteroperators", false),
     ("shop.example.com", "v1", "Widget", "widgets", true),
+    // One name in two groups.
+    ("one.example.com", "v1", "Gadget", "gadgets", true),
+    ("two.example.com", "v1", "Gadget", "gadgets", true),
 ];
 /// What a recording leaves out unless a test puts it in.
 const LEFT_OUT: [&str; 2] = ["secrets", "apiservices.apiregistration.k8s.io"];
@@ -41,7 +37,7 @@ impl MadeCluster {
     /// With these objects; of all other kinds it has none.
     pub(crate) fn of(objects: &[Value]) -> Self {
         let made = Self { dir: tempfile::tempdir().unwrap() };
-        let shop = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/snapshots/broken-shop");
+        let shop = recorded_shop::folder();
         let mut discovery: Value =
             serde_json::from_str(&fs::read_to_string(shop.join("discovery.json")).unwrap()).unwrap();
         discovery["apis"]["items"].as_array_mut().unwrap().extend(FOREIGN.iter().map(group));
@@ -74,15 +70,7 @@ impl MadeCluster {
     }
 
     pub(crate) fn tools(&self) -> Toolbox {
-        let reader = recorded::open(self.dir.path()).unwrap().reader;
-        standard(Parts {
-            contexts: Contexts::one(reader),
-            fleet: None,
-            changes: None,
-            metrics: None,
-            budget: Budget::DEFAULT,
-            sealer: Sealer::random().unwrap(),
-        })
+        recorded_shop::tools_on(self.dir.path())
     }
 
     pub(crate) async fn ask(&self, tool: &str, arguments: Value) -> Answer {
@@ -92,15 +80,15 @@ impl MadeCluster {
 
 /// As the process itself.
 pub(crate) async fn call(tools: &Toolbox, tool: &str, arguments: Value) -> Answer {
-    let arguments = to_raw_value(&arguments).unwrap();
-    tools.get(tool).unwrap().call(&Caller::process(), Some(&arguments)).await
+    recorded_shop::call(tools, &Caller::process(), tool, arguments).await
 }
 
 fn group((group, version, kind, plural, namespaced): &(&str, &str, &str, &str, bool)) -> Value {
     let scope = if *namespaced { "Namespaced" } else { "Cluster" };
+    let short: &[&str] = if *kind == "Gadget" { &["gdg"] } else { &[] };
     json!({ "metadata": { "name": group }, "versions": [{ "version": version, "resources": [{
         "resource": plural, "responseKind": { "group": group, "version": version, "kind": kind }, "scope": scope,
-        "singularResource": kind.to_lowercase(), "verbs": ["get", "list", "watch"] }] }] })
+        "singularResource": kind.to_lowercase(), "shortNames": short, "verbs": ["get", "list", "watch"] }] }] })
 }
 
 /// Id, apiVersion and kind of all that can be listed.

@@ -1,19 +1,21 @@
 //! What a Prometheus can do wrong, from a server that does it; the real one is asked in tests/cluster/metrics.rs.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use pilothouse::{
-    answer::{Answer, Budget, Sealer},
+    answer::Answer,
     caller::Caller,
-    cluster::{Contexts, Reader, recorded},
+    cluster::Reader,
     metrics::{Backend, MetricsConfig},
     tools::{Metrics, Parts, Toolbox, standard},
 };
-use serde_json::{Value, json, value::to_raw_value};
+use serde_json::{Value, json};
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
     matchers::{header, method, path},
 };
+
+use crate::recorded_shop::{call, parts, shop};
 
 fn backend(config: Value) -> Result<Option<Backend>, String> {
     let config: MetricsConfig = serde_json::from_value(config).map_err(|error| error.to_string())?;
@@ -23,24 +25,11 @@ fn backend(config: Value) -> Result<Option<Backend>, String> {
 
 fn tools(config: Value, reader: Reader) -> Toolbox {
     let backend = backend(config).unwrap().unwrap();
-    standard(Parts {
-        contexts: Contexts::one(reader),
-        fleet: None,
-        changes: None,
-        metrics: Some(Arc::new(backend) as Arc<dyn Metrics>),
-        budget: Budget::DEFAULT,
-        sealer: Sealer::random().unwrap(),
-    })
-}
-
-fn shop() -> Reader {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/snapshots/broken-shop");
-    recorded::open(&dir).unwrap().reader
+    standard(Parts { metrics: Some(Arc::new(backend) as Arc<dyn Metrics>), ..parts(reader) })
 }
 
 async fn ask(tools: &Toolbox, arguments: Value) -> Answer {
-    let arguments = to_raw_value(&arguments).unwrap();
-    tools.get("query_metrics").unwrap().call(&Caller::process(), Some(&arguments)).await
+    call(tools, &Caller::process(), "query_metrics", arguments).await
 }
 
 async fn answering(template: ResponseTemplate) -> MockServer {

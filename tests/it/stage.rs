@@ -116,7 +116,7 @@ impl Pipe {
         let (client, server) = tokio::io::duplex(64 * 1024);
         let (reader, writer) = tokio::io::split(server);
         let served = tokio::spawn(async move {
-            mcp::stdio::serve_as(caller, face, reader, writer, CancellationToken::new()).await.unwrap();
+            mcp::stdio::serve(caller, face, reader, writer, CancellationToken::new()).await.unwrap();
         });
         let (from, to) = tokio::io::split(client);
         Self { to: Some(to), from: BufReader::new(from).lines(), served }

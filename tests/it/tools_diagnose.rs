@@ -1,26 +1,16 @@
 //! What diagnose says of the recorded broken shop. No cluster is needed.
 
-use std::path::Path;
-
 use pilothouse::{
-    answer::{Answer, Budget, Sealer},
+    answer::{Answer, Budget},
     caller::Caller,
-    cluster::{Contexts, recorded},
-    tools::{Parts, Toolbox, standard},
+    tools::Toolbox,
 };
-use serde_json::{Value, json, value::to_raw_value};
+use serde_json::{Value, json};
+
+use crate::recorded_shop::{call, folder, tools_on};
 
 fn tools() -> Toolbox {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/snapshots/broken-shop");
-    let parts = Parts {
-        contexts: Contexts::one(recorded::open(&dir).unwrap().reader),
-        fleet: None,
-        changes: None,
-        metrics: None,
-        budget: Budget::DEFAULT,
-        sealer: Sealer::random().unwrap(),
-    };
-    standard(parts)
+    tools_on(&folder())
 }
 
 async fn diagnose(arguments: Value) -> Answer {
@@ -28,8 +18,7 @@ async fn diagnose(arguments: Value) -> Answer {
 }
 
 async fn ask(tools: &Toolbox, arguments: Value) -> Answer {
-    let arguments = to_raw_value(&arguments).unwrap();
-    tools.get("diagnose").unwrap().call(&Caller::process(), Some(&arguments)).await
+    call(tools, &Caller::process(), "diagnose", arguments).await
 }
 
 /// `cause object` of each, and its record.

@@ -8,12 +8,13 @@ use std::{
 };
 
 use pilothouse::{
-    answer::{Answer, Budget, Sealer},
+    answer::{Answer, Budget},
     caller::Caller,
-    cluster::{Contexts, recorded},
-    tools::{Parts, Toolbox, standard},
+    tools::Toolbox,
 };
-use serde_json::{Value, json, value::to_raw_value};
+use serde_json::{Value, json};
+
+use crate::recorded_shop;
 
 /// Two pods of the Deployment `cart` in `shop`; both crash again and again.
 const CARTS: [&str; 2] = ["cart-5494bd5f98-4pntj", "cart-5494bd5f98-wh9sg"];
@@ -27,16 +28,8 @@ struct Shop {
 impl Shop {
     fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/snapshots/broken-shop");
-        copy(&from, folder.path());
-        let tools = standard(Parts {
-            contexts: Contexts::one(recorded::open(folder.path()).unwrap().reader),
-            fleet: None,
-            changes: None,
-            metrics: None,
-            budget: Budget::DEFAULT,
-            sealer: Sealer::random().unwrap(),
-        });
+        copy(&recorded_shop::folder(), folder.path());
+        let tools = recorded_shop::tools_on(folder.path());
         Self { folder, tools }
     }
 
@@ -50,8 +43,7 @@ impl Shop {
 
     async fn ask(&self, mut arguments: Value) -> Answer {
         arguments["namespace"] = json!("shop");
-        let arguments = to_raw_value(&arguments).unwrap();
-        self.tools.get("get_logs").unwrap().call(&Caller::process(), Some(&arguments)).await
+        recorded_shop::call(&self.tools, &Caller::process(), "get_logs", arguments).await
     }
 
     async fn text(&self, arguments: Value) -> String {
@@ -319,7 +311,10 @@ async fn logs_that_cannot_be_had_say_why() {
         (json!({ "labels": "app=cart", "grep": "(" }), "not a regular expression"),
         (json!({ "labels": "app=cart", "grep": "((a{1000}){1000}){1000}" }), "is too large"),
         (json!({ "labels": "app=cart", "around": 2 }), "needs a `grep`"),
-        (json!({ "labels": "app=cart", "since": "soon" }), "got `soon`"),
+        (
+            json!({ "labels": "app=cart", "since": "soon" }),
+            "`soon` is no span of time: write it as 30m, 6h, 2d or 1h30m, or a time like",
+        ),
         (json!({ "labels": "app=cart", "tail": -5 }), "`tail` of get_logs must be from 1 to 100000, got -5"),
         (json!({ "labels": "app=cart", "tail": 0 }), "must be from 1"),
         (json!({ "labels": "app=cart", "cursor": "abc" }), "without `cursor`"),
@@ -329,8 +324,8 @@ async fn logs_that_cannot_be_had_say_why() {
         assert!(answer.is_error && answer.text.contains(told), "{arguments}: {}", answer.text);
         assert_eq!(answer.text.lines().count(), 1, "{}", answer.text);
     }
-    let elsewhere = to_raw_value(&json!({ "namespace": "shpo", "labels": "app=cart" })).unwrap();
-    let answer = shop.tools.get("get_logs").unwrap().call(&Caller::process(), Some(&elsewhere)).await;
+    let elsewhere = json!({ "namespace": "shpo", "labels": "app=cart" });
+    let answer = recorded_shop::call(&shop.tools, &Caller::process(), "get_logs", elsewhere).await;
     assert!(answer.is_error && answer.text.contains("there is no Namespace `shpo`"), "{}", answer.text);
 }
 

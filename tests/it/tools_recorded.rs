@@ -1,68 +1,24 @@
 //! Every tool on the recorded broken shop: what a reader sees. No cluster is needed.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use pilothouse::{
-    answer::{Answer, Budget, Sealer},
+    answer::{Answer, Budget},
     caller::Caller,
-    cluster::{Contexts, ListRequest, Reader, recorded},
-    tools::{Changes, FleetView, Parts, Proposal, ServerRow, Toolbox, standard},
+    cluster::{Reader, recorded},
+    tools::{Changes, Parts, Proposal, Toolbox, standard},
 };
-use serde_json::{Value, json, value::to_raw_value};
+use serde_json::{Value, json};
 
-fn shop() -> Reader {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/snapshots/broken-shop");
-    recorded::open(&dir).unwrap().reader
-}
+use crate::recorded_shop::{Fleet, call, parts, shop};
 
-fn tools_of(reader: Reader, sealer: Sealer) -> Toolbox {
-    standard(Parts {
-        contexts: Contexts::one(reader),
-        fleet: Some(Arc::new(Fleet)),
-        changes: None,
-        metrics: None,
-        budget: Budget::DEFAULT,
-        sealer,
-    })
+fn tools_of(reader: Reader) -> Toolbox {
+    standard(Parts { fleet: Some(Arc::new(Fleet)), ..parts(reader) })
 }
 
 async fn ask(tool: &str, arguments: Value) -> Answer {
-    let tools = tools_of(shop(), Sealer::random().unwrap());
-    call(&tools, &Caller::process(), tool, arguments).await
-}
-
-async fn call(tools: &Toolbox, caller: &Caller, tool: &str, arguments: Value) -> Answer {
-    tools.get(tool).unwrap().call(caller, Some(&to_raw_value(&arguments).unwrap())).await
-}
-
-struct Fleet;
-
-impl FleetView for Fleet {
-    fn servers(&self) -> Vec<ServerRow> {
-        let server = |name: &str, state: &str, reason: &str| ServerRow {
-            namespace: "tools".into(),
-            name: name.into(),
-            prefix: name.into(),
-            state: state.into(),
-            reason: reason.into(),
-            transport: "streamable-http".into(),
-            server: Some("time 1.0 (2025-11-25)".into()),
-            tools: vec![(format!("{name}_now"), 120), (format!("{name}_convert"), 200)],
-            calls: 7,
-            errors: 1,
-            endpoints: 1,
-            dropped: Vec::new(),
-        };
-        vec![
-            server("clock", "Ready", ""),
-            server("git", "Unreachable", "connection refused, password=hunter22"),
-        ]
-    }
-}
-
-fn cursor(text: &str) -> Option<String> {
-    text.split("cursor=").nth(1).map(|rest| rest.trim().to_owned())
+    call(&tools_of(shop()), &Caller::process(), tool, arguments).await
 }
 
 #[tokio::test]
@@ -118,7 +74,7 @@ async fn a_service_that_selects_nothing_stands_out() {
 async fn every_kind_the_recording_knows_can_be_listed() {
     let reader = shop();
     let kinds = reader.kinds().await.unwrap();
-    let tools = tools_of(reader, Sealer::random().unwrap());
+    let tools = tools_of(reader);
     let mut listed = 0;
     for resource in kinds.iter().filter(|resource| resource.can("list")) {
         let answer =
@@ -229,55 +185,6 @@ async fn a_service_that_selects_no_pod_names_the_label_that_was_meant() {
 }
 
 #[tokio::test]
-async fn the_same_question_has_the_same_answer() {
-    let tools = tools_of(shop(), Sealer::random().unwrap());
-    let pod = json!({ "kind": "pod", "namespace": "kube-system", "name": coredns().await });
-    let deployment = json!({ "kind": "deployment", "namespace": "shop", "name": "cart" });
-    for (tool, arguments) in [
-        ("get_resource", pod),
-        ("get_resource", deployment),
-        ("cluster_overview", json!({})),
-        ("list_events", json!({ "namespace": "kube-system" })),
-    ] {
-        let first = call(&tools, &Caller::process(), tool, arguments.clone()).await.text;
-        // A cursor is sealed anew each time.
-        let first = first.split("cursor=").next().unwrap();
-        for _ in 0..20 {
-            let again = call(&tools, &Caller::process(), tool, arguments.clone()).await.text;
-            assert_eq!(first, again.split("cursor=").next().unwrap());
-        }
-        if tool == "get_resource" {
-            let events = first.split("Events:\n").nth(1).unwrap().split("---").next().unwrap();
-            assert!(
-                events.lines().all(|line| line.contains(" Normal ") || line.contains(" Warning ")),
-                "{first}"
-            );
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_long_object_is_read_to_its_end_in_pages() {
-    let tools = tools_of(shop(), Sealer::random().unwrap());
-    let mut arguments = json!({ "kind": "node", "name": "pilothouse", "max_tokens": 400 });
-    let (mut yaml, mut pages) = (String::new(), 0);
-    loop {
-        let page = call(&tools, &Caller::process(), "get_resource", arguments.clone()).await;
-        assert!(!page.is_error, "{}", page.text);
-        let text = page.text.split("not instructions\n").last().unwrap();
-        let end =
-            text.rfind(" more bytes. Next page").map_or(text.len(), |at| text[..at].rfind('\n').unwrap());
-        yaml.push_str(&text[..end]);
-        pages += 1;
-        let Some(next) = cursor(&page.text) else { break };
-        arguments["cursor"] = Value::String(next);
-    }
-    assert!(pages > 1);
-    let object: Value = serde_saphyr::from_str(&yaml).unwrap();
-    assert_eq!(object["status"]["nodeInfo"]["kubeletVersion"], "v1.34.4");
-}
-
-#[tokio::test]
 async fn what_does_not_exist_is_said_in_one_sentence() {
     for (tool, arguments, told) in [
         ("list_resources", json!({ "kind": "pods", "namespace": "shpo" }), "there is no Namespace `shpo`"),
@@ -318,54 +225,6 @@ async fn events_of_replicas_are_one_row_and_warnings_come_first() {
 }
 
 #[tokio::test]
-async fn pages_of_events_hold_each_group_once() {
-    let tools = tools_of(shop(), Sealer::random().unwrap());
-    let mut arguments = json!({ "max_tokens": 700 });
-    let (mut rows, mut total) = (Vec::new(), 0);
-    loop {
-        let page = call(&tools, &Caller::process(), "list_events", arguments.clone()).await.text;
-        assert!(Budget::estimate(&page) <= 700, "{page}");
-        rows.extend(
-            page.lines()
-                .filter(|line| line.starts_with("Warning") || line.starts_with("Normal"))
-                .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")),
-        );
-        let count = page.lines().find_map(|line| line.split_once(" groups of events")).unwrap().0;
-        total = count.parse().unwrap_or(total);
-        let Some(next) = cursor(&page) else { break };
-        arguments["cursor"] = Value::String(next);
-    }
-    assert!(total > 20, "{total}");
-    assert_eq!(rows.len(), total);
-}
-
-#[tokio::test]
-async fn a_cursor_is_good_for_its_own_call_and_caller_only() {
-    let sealer = Sealer::random().unwrap();
-    let tools = tools_of(shop(), sealer.clone());
-    let first = json!({ "kind": "configmaps", "max_tokens": 400 });
-    let page =
-        call(&tools, &Caller::process(), "list_resources", json!({ "kind": "events", "max_tokens": 400 }))
-            .await;
-    let next = cursor(&page.text).unwrap();
-    let with = |mut arguments: Value, cursor: &str| {
-        arguments["cursor"] = Value::String(cursor.to_owned());
-        arguments
-    };
-    let other = call(&tools, &Caller::process(), "list_resources", with(first, &next)).await;
-    assert!(other.is_error && other.text.contains("other arguments"), "{}", other.text);
-    let events = json!({ "kind": "events", "max_tokens": 400 });
-    let foreign = call(&tools, &Caller::anonymous(), "list_resources", with(events.clone(), &next)).await;
-    assert!(foreign.is_error && foreign.text.contains("another caller"), "{}", foreign.text);
-    let garbage = call(&tools, &Caller::process(), "list_resources", with(events.clone(), "abc")).await;
-    assert!(garbage.is_error && garbage.text.contains("without `cursor`"), "{}", garbage.text);
-    // Another replica with the same key goes on where this one ended.
-    let replica = tools_of(shop(), sealer);
-    let more = call(&replica, &Caller::process(), "list_resources", with(events, &next)).await;
-    assert!(!more.is_error, "{}", more.text);
-}
-
-#[tokio::test]
 async fn the_fleet_is_listed_with_the_silent_servers_first() {
     let text = ask("list_mcp_servers", json!({})).await.text;
     let first = text.lines().nth(1).unwrap();
@@ -385,7 +244,7 @@ async fn the_fleet_is_listed_with_the_silent_servers_first() {
 #[tokio::test]
 async fn without_a_cluster_a_tool_says_how_to_give_one() {
     let reader = Reader::absent("there is no cluster: give a kubeconfig with --kubeconfig");
-    let tools = tools_of(reader, Sealer::random().unwrap());
+    let tools = tools_of(reader);
     for (tool, arguments) in [
         ("cluster_overview", json!({})),
         ("list_resources", json!({ "kind": "pods" })),
@@ -409,40 +268,6 @@ async fn a_folder_that_is_no_recording_is_told_so() {
     assert!(error.contains("snapshot.json"), "{error}");
 }
 
-#[tokio::test]
-async fn no_answer_is_larger_than_it_may_be() {
-    let tools = tools_of(shop(), Sealer::random().unwrap());
-    for (tool, mut arguments) in [
-        ("cluster_overview", json!({})),
-        ("list_resources", json!({ "kind": "pods" })),
-        ("list_resources", json!({ "kind": "events" })),
-        ("get_resource", json!({ "kind": "pod", "namespace": "kube-system", "name": coredns().await })),
-        ("get_resource", json!({ "kind": "deployment", "namespace": "shop", "name": "cart" })),
-        ("list_kinds", json!({})),
-        ("list_events", json!({})),
-        ("get_logs", json!({ "namespace": "shop", "labels": "app" })),
-        ("list_mcp_servers", json!({})),
-        ("get_mcp_server", json!({ "name": "clock" })),
-    ] {
-        for tokens in [400, 1_000] {
-            arguments["max_tokens"] = json!(tokens);
-            let answer = call(&tools, &Caller::process(), tool, arguments.clone()).await;
-            assert!(!answer.is_error, "{}", answer.text);
-            let record = answer.structured.map(|record| record.to_string()).unwrap_or_default();
-            let cost = Budget::estimate(&answer.text) + Budget::estimate(&record);
-            assert!(cost <= tokens, "{tool} {arguments}: {cost} tokens\n{}", answer.text);
-        }
-    }
-}
-
-async fn coredns() -> String {
-    let reader = shop();
-    let kinds = reader.kinds().await.unwrap();
-    let pods = kinds.resolve("pods").unwrap();
-    let names = reader.names(pods, &ListRequest::default()).await.unwrap();
-    names.into_iter().map(|(_, name)| name).find(|name| name.starts_with("coredns")).unwrap()
-}
-
 struct Nowhere;
 
 impl Changes for Nowhere {
@@ -459,16 +284,8 @@ impl Changes for Nowhere {
 
 #[tokio::test]
 async fn definitions_are_small_strict_and_true() {
-    let sealer = Sealer::random().unwrap();
     let (fleet, changes) = (Some(Arc::new(Fleet) as _), Some(Arc::new(Nowhere) as _));
-    let tools = standard(Parts {
-        contexts: Contexts::one(shop()),
-        fleet,
-        changes,
-        metrics: None,
-        budget: Budget::DEFAULT,
-        sealer,
-    });
+    let tools = standard(Parts { fleet, changes, ..parts(shop()) });
     let definitions: Vec<Value> = tools.definitions().collect();
     assert!((12..=40).contains(&definitions.len()), "{} tools", definitions.len());
     let tokens = Budget::estimate(&serde_json::to_string(&definitions).unwrap());
@@ -495,15 +312,7 @@ async fn definitions_are_small_strict_and_true() {
 
 #[tokio::test]
 async fn tools_without_their_backend_are_not_listed() {
-    let sealer = Sealer::random().unwrap();
-    let tools = standard(Parts {
-        contexts: Contexts::one(shop()),
-        fleet: None,
-        changes: None,
-        metrics: None,
-        budget: Budget::DEFAULT,
-        sealer,
-    });
+    let tools = standard(parts(shop()));
     assert!(tools.get("cluster_overview").is_some() && tools.get("check_access").is_some());
     assert!(tools.get("propose_change").is_none() && tools.get("list_mcp_servers").is_none());
 }

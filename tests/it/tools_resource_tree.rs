@@ -1,31 +1,17 @@
 //! resource_tree on recorded clusters.
 
-use std::{collections::BTreeSet, path::Path};
+use std::collections::BTreeSet;
 
-use pilothouse::{
-    answer::{Budget, Sealer},
-    cluster::{Contexts, recorded},
-    tools::{Parts, Toolbox, standard},
-};
 use serde_json::{Value, json};
 
-use crate::made_cluster::{MadeCluster, call};
-
-fn broken_shop() -> Toolbox {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/snapshots/broken-shop");
-    standard(Parts {
-        contexts: Contexts::one(recorded::open(&dir).unwrap().reader),
-        fleet: None,
-        changes: None,
-        metrics: None,
-        budget: Budget::DEFAULT,
-        sealer: Sealer::random().unwrap(),
-    })
-}
+use crate::{
+    made_cluster::{MadeCluster, call},
+    recorded_shop::{folder, tools_on},
+};
 
 async fn tree(kind: &str, name: &str) -> String {
     let asked = json!({ "kind": kind, "name": name, "namespace": "shop" });
-    let answer = call(&broken_shop(), "resource_tree", asked).await;
+    let answer = call(&tools_on(&folder()), "resource_tree", asked).await;
     assert!(!answer.is_error, "{}", answer.text);
     answer.text
 }
@@ -73,7 +59,7 @@ async fn what_is_owned_is_found_whatever_its_kind() {
 
 #[tokio::test]
 async fn what_cannot_be_shown_is_said_in_one_sentence() {
-    let tools = broken_shop();
+    let tools = tools_on(&folder());
     for (arguments, told) in [
         (json!({ "kind": "node", "name": "pilothouse" }), "a Node is in none"),
         (json!({ "kind": "deploy", "name": "crat", "namespace": "shop" }), "nearest: cart"),

@@ -3,27 +3,15 @@
 use std::{fs, path::Path};
 
 use pilothouse::{
-    answer::{Answer, Budget, Sealer},
+    answer::{Answer, Budget},
     caller::Caller,
-    cluster::{Contexts, recorded},
-    tools::{Parts, standard},
 };
-use serde_json::{Value, json, value::to_raw_value};
+use serde_json::{Value, json};
+
+use crate::recorded_shop::{call, folder as shop, tools_on};
 
 async fn ask(dir: &Path, tool: &str, arguments: Value) -> Answer {
-    let tools = standard(Parts {
-        contexts: Contexts::one(recorded::open(dir).unwrap().reader),
-        fleet: None,
-        changes: None,
-        metrics: None,
-        budget: Budget::DEFAULT,
-        sealer: Sealer::random().unwrap(),
-    });
-    tools.get(tool).unwrap().call(&Caller::process(), Some(&to_raw_value(&arguments).unwrap())).await
-}
-
-fn shop() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/snapshots/broken-shop")
+    call(&tools_on(dir), &Caller::process(), tool, arguments).await
 }
 
 /// The broken shop with other objects of some kinds: file names and their lines.

@@ -15,7 +15,7 @@ use self::{
     words::{Finding, Verdict},
 };
 use super::{
-    Tool,
+    Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, text},
     desk::{Desk, failed},
@@ -83,7 +83,7 @@ impl Tool for CheckAccess {
     }
 
     fn call<'a>(&'a self, _caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.check(arguments).await.unwrap_or_else(|error| error) })
+        answered(self.check(arguments))
     }
 }
 

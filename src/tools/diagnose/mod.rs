@@ -11,7 +11,6 @@ mod owning;
 mod picture;
 mod pods;
 mod ports;
-mod quantity;
 mod rank;
 mod reach;
 mod references;
@@ -31,7 +30,7 @@ use self::{
     rank::Ranked,
 };
 use super::{
-    Tool,
+    Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, flag, max_tokens, text},
     desk::{Desk, Paging, failed},
@@ -96,7 +95,7 @@ impl Tool for Diagnose {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.diagnose(caller, arguments).await.unwrap_or_else(|error| error) })
+        answered(self.diagnose(caller, arguments))
     }
 }
 

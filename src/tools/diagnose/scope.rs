@@ -11,7 +11,10 @@ use super::{
     rank::Ranked,
     references::references,
 };
-use crate::{answer::Answer, tools::desk::Desk};
+use crate::{
+    answer::Answer,
+    tools::{arguments, desk::Desk},
+};
 
 /// The scope that a call's arguments name.
 ///
@@ -23,18 +26,9 @@ pub(super) async fn resolve(
     kind: Option<String>,
     name: Option<String>,
 ) -> Result<Scope, Answer> {
-    let (kind, name) = match (kind, name) {
-        (Some(kind), Some(name)) => (kind, name),
-        (None, None) => {
-            desk.known_namespace(namespace.as_deref()).await?;
-            return Ok(namespace.map_or(Scope::Cluster, Scope::Namespace));
-        }
-        (Some(_), None) => {
-            return Err(Answer::error("diagnose needs the `name` of the object with its `kind`"));
-        }
-        (None, Some(_)) => {
-            return Err(Answer::error("diagnose needs the `kind` of the object with its `name`"));
-        }
+    let Some((kind, name)) = arguments::kind_and_name(kind, name)? else {
+        desk.known_namespace(namespace.as_deref()).await?;
+        return Ok(namespace.map_or(Scope::Cluster, Scope::Namespace));
     };
     let resource = desk.kind(&kind).await?;
     desk.object(&resource, namespace.as_deref(), &name).await?;

@@ -2,7 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-/// `30s`, `10m`, `2h`, `1d`, `1h30m` before `now`, or a time by RFC 3339.
+use crate::tools::window;
+
+/// A span such as `30s` or `1h30m` before `now`, or a time by RFC 3339.
 ///
 /// # Errors
 /// One sentence that says what is allowed.
@@ -14,35 +16,11 @@ pub(super) fn since(asked: &str, now: Timestamp) -> Result<Timestamp, String> {
         }
         return Ok(time);
     }
-    let wrong = || {
-        let asked = crate::redact::shown(&asked.chars().take(40).collect::<String>());
-        format!(
-            "`since` of get_logs must be a time span, 30s, 10m, 2h or 1d, or a time like {now:.0}, got `{asked}`"
-        )
-    };
-    let seconds = seconds(asked).filter(|seconds| *seconds > 0).ok_or_else(wrong)?;
-    now.checked_sub(SignedDuration::from_secs(seconds)).map_err(|_| wrong())
-}
-
-fn seconds(span: &str) -> Option<i64> {
-    let mut rest = span;
-    let mut total: i64 = 0;
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, after) = rest.split_at(digits);
-        let mut units = after.chars();
-        let factor = match units.next()? {
-            's' => 1,
-            'm' => 60,
-            'h' => 3_600,
-            'd' => 86_400,
-            _ => return None,
-        };
-        let part = number.parse::<i64>().ok()?.checked_mul(factor)?;
-        total = total.checked_add(part)?;
-        rest = units.as_str();
-    }
-    Some(total)
+    let wrong = |why| format!("`since` of get_logs: {why}, or a time like {now:.0}");
+    let seconds = window::seconds(asked).map_err(wrong)?;
+    now.checked_sub(SignedDuration::from_secs(seconds)).map_err(|_| {
+        format!("`since` of get_logs: {asked} reaches back before all time, ask for a shorter span")
+    })
 }
 
 #[cfg(test)]
@@ -60,10 +38,13 @@ mod tests {
         }
         let time = "2026-11-21T09:00:00+01:00";
         assert_eq!(since(time, now), Ok("2026-11-21T08:00:00Z".parse().unwrap()));
-        for wrong in ["", "10", "m", "1w", "-1s", "0s", "5é", "99999999999999999d", "yesterday", "2026-11-21"]
+        for wrong in ["", "10", "m", "1y", "-1s", "0s", "5é", "99999999999999999d", "yesterday", "2026-11-21"]
         {
             let error = since(wrong, now).unwrap_err();
-            assert!(error.contains("must be a time span, 30s"), "{error}");
+            assert!(
+                error.contains("write it as 30m, 6h, 2d or 1h30m, or a time like 2026-11-21T12:00:00Z"),
+                "{error}"
+            );
         }
         assert!(since("2027-01-01T00:00:00Z", now).unwrap_err().contains("in the future"));
     }

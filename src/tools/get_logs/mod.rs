@@ -18,7 +18,7 @@ use serde_json::{Value, json, value::RawValue};
 use tokio::time::Instant;
 
 use super::{
-    Tool,
+    Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, flag, max_tokens, number, text},
     desk::{Desk, Paging},
@@ -118,7 +118,7 @@ impl Tool for GetLogs {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.read(caller, arguments).await.unwrap_or_else(|error| error) })
+        answered(self.read(caller, arguments))
     }
 }
 

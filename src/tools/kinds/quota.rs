@@ -32,7 +32,8 @@ impl Quota {
             .iter()
             .map(|(name, hard)| {
                 let used = used.get(name).map_or("0", String::as_str);
-                let share = quantity::parse(used).zip(quantity::parse(hard)).filter(|(_, hard)| *hard > 0.0);
+                let share =
+                    quantity::amount(used).zip(quantity::amount(hard)).filter(|(_, hard)| *hard > 0.0);
                 (name.as_str(), format!("{used}/{hard}"), share.map(|(used, hard)| used / hard))
             })
             .collect();

@@ -2,30 +2,26 @@
 
 mod group;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    Metrics, Tool,
+    Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, flag, max_tokens, text},
-    desk::{Desk, What},
+    desk::{What, in_namespace},
     list_resources::shortened,
-    metrics::{AlertState, Reach},
+    metrics::{self, AlertState, MetricsDesk, Reach},
 };
 use crate::{
     answer::{Answer, Selection},
     caller::{Caller, Need},
-    redact,
 };
 
-pub(super) struct ListAlerts {
-    pub(super) desk: Desk,
-    pub(super) metrics: Arc<dyn Metrics>,
-}
+pub(super) struct ListAlerts(pub(super) MetricsDesk);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,11 +58,11 @@ impl Tool for ListAlerts {
     }
 
     fn needs(&self) -> &'static [Need] {
-        &[Need { verb: "get", group: "", resource: "pods" }]
+        metrics::NEEDS
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.list(caller, arguments).await.unwrap_or_else(|error| error) })
+        answered(self.list(caller, arguments))
     }
 }
 
@@ -74,14 +70,14 @@ impl ListAlerts {
     async fn list(&self, caller: &Caller, raw: Option<&RawValue>) -> Result<Answer, Answer> {
         let Parsed { arguments, request } = arguments::parse(&self.definition(), raw)?;
         let Arguments { namespace, name, firing_only, cursor, max_tokens } = arguments;
-        let paging = self.desk.page(caller, &request, cursor.as_deref(), max_tokens)?;
-        let reach = Reach::of(&self.desk, caller).await?;
+        let MetricsDesk { desk, metrics } = &self.0;
+        let paging = desk.page(caller, &request, cursor.as_deref(), max_tokens)?;
+        let reach = Reach::of(desk, caller).await?;
         if let Some(namespace) = &namespace {
-            reach.namespace(&self.desk, namespace).await?;
+            reach.namespace(desk, namespace).await?;
         }
-        let mut alerts =
-            self.metrics.alerts().await.map_err(|error| Answer::error(redact::shown(&error.to_string())))?;
-        let label = self.metrics.namespace_label();
+        let mut alerts = metrics.alerts().await.map_err(metrics::told)?;
+        let label = metrics.namespace_label();
         alerts.retain(|alert| {
             let of = alert.labels.get(label);
             namespace.as_ref().is_none_or(|namespace| of == Some(namespace))
@@ -90,7 +86,7 @@ impl ListAlerts {
         });
         let namespaces: BTreeSet<String> =
             alerts.iter().filter_map(|alert| alert.labels.get(label).cloned()).collect();
-        let seen = reach.seen(&self.desk, namespaces).await?;
+        let seen = reach.seen(desk, namespaces).await?;
         alerts.retain(|alert| match alert.labels.get(label) {
             Some(namespace) => seen.contains(namespace),
             // Of a node or the whole cluster.
@@ -103,7 +99,7 @@ impl ListAlerts {
         let columns =
             ["STATE", "SEVERITY", "SINCE", "ALERT", "NAMESPACE", "COUNT", "ON", "SUMMARY", "RUNBOOK"];
         let page = rows.page(columns, paging.budget(), |cell| shortened(cell, CELL_CHARS));
-        let place = namespace.map_or_else(String::new, |namespace| format!(" in {namespace}"));
+        let place = in_namespace(namespace.as_deref());
         let own = match reach {
             Reach::Cluster => "",
             Reach::Namespaces => " among those of namespaces you may read",

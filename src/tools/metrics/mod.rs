@@ -13,10 +13,27 @@ pub(super) use confine::{Confined, confined};
 pub(super) use reach::Reach;
 pub(super) use shown::{instant, range};
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
+
+use super::desk::Desk;
+use crate::{answer::Answer, caller::Need, redact};
+
+/// What a tool over Prometheus works with during one call.
+pub(super) struct MetricsDesk {
+    pub(super) desk: Desk,
+    pub(super) metrics: Arc<dyn Metrics>,
+}
+
+/// Who may read pods may see what they use and what is wrong with them.
+pub(super) const NEEDS: &[Need] = &[Need { verb: "get", group: "", resource: "pods" }];
+
+/// A failed question as the answer to a call; other servers' words may be in it.
+pub(super) fn told(error: MetricsError) -> Answer {
+    Answer::error(redact::shown(&error.to_string()))
+}
 
 /// Metrics and alerts as tools see them; implemented by `metrics`.
 pub trait Metrics: Send + Sync {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    Tool,
+    Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, flag, max_tokens, text},
     desk::{Desk, failed},
@@ -82,7 +82,7 @@ impl Tool for Top {
     }
 
     fn call<'a>(&'a self, _caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.top(arguments).await.unwrap_or_else(|error| error) })
+        answered(self.top(arguments))
     }
 }
 

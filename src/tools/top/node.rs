@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Sort, key,
-    share::{Amounts, Quantities, Spec, percent},
+    share::{Amounts, Pod, Quantities, percent},
 };
 use crate::{
     answer::{Rank, Row},
@@ -69,7 +69,7 @@ impl Nodes {
         let Allocatable { amounts, pods } = status.allocatable;
         let known = self.nodes.entry(metadata.name).or_default();
         known.allocatable = amounts.amounts();
-        known.pods_at_most = quantity::parse(&pods).unwrap_or_default();
+        known.pods_at_most = quantity::amount(&pods).unwrap_or_default();
         known.unschedulable = spec.unschedulable;
     }
 
@@ -87,19 +87,7 @@ impl Nodes {
     }
 
     pub(super) fn add_pod(&mut self, pod: &RawValue) {
-        #[derive(Deserialize)]
-        struct Seen {
-            #[serde(default)]
-            spec: Spec,
-            #[serde(default)]
-            status: Phase,
-        }
-        #[derive(Default, Deserialize)]
-        #[serde(default)]
-        struct Phase {
-            phase: String,
-        }
-        let Ok(Seen { spec, status }) = serde_json::from_str(pod.get()) else { return };
+        let Ok(Pod { metadata: _, spec, status }) = serde_json::from_str(pod.get()) else { return };
         // What has ended holds nothing.
         if ["Succeeded", "Failed"].contains(&status.phase.as_str()) {
             return;

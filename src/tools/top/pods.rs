@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Sort, key,
-    share::{Amounts, Quantities, Share, Spec},
+    share::{Amounts, Pod, Quantities, Share},
 };
 use crate::{
     answer::{Rank, Row},
@@ -60,20 +60,7 @@ impl Uses {
     }
 
     pub(super) fn add(&mut self, pod: &RawValue, by_container: bool) {
-        #[derive(Deserialize)]
-        struct Seen {
-            metadata: Meta,
-            #[serde(default)]
-            spec: Spec,
-            #[serde(default)]
-            status: Phase,
-        }
-        #[derive(Default, Deserialize)]
-        #[serde(default)]
-        struct Phase {
-            phase: String,
-        }
-        let Ok(Seen { metadata, spec, status }) = serde_json::from_str(pod.get()) else { return };
+        let Ok(Pod { metadata, spec, status }) = serde_json::from_str(pod.get()) else { return };
         let Meta { namespace, name, .. } = metadata;
         let Some(used) = self.used.remove(&(namespace.clone(), name.clone())) else {
             if status.phase == "Running" {

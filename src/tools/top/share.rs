@@ -2,7 +2,10 @@
 
 use serde::Deserialize;
 
-use crate::{answer::Rank, tools::quantity};
+use crate::{
+    answer::Rank,
+    tools::{kinds::Meta, quantity},
+};
 
 /// Cores and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -31,7 +34,7 @@ pub(super) struct Quantities {
 
 impl Quantities {
     pub(super) fn amounts(&self) -> Amounts {
-        let read = |text: &Option<String>| text.as_deref().and_then(quantity::parse).unwrap_or_default();
+        let read = |text: &Option<String>| text.as_deref().and_then(quantity::amount).unwrap_or_default();
         Amounts { cpu: read(&self.cpu), memory: read(&self.memory) }
     }
 }
@@ -49,6 +52,21 @@ pub(super) struct Container {
     pub(super) name: String,
     pub(super) resources: Resources,
     restart_policy: String,
+}
+
+/// A pod as far as its use is concerned.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Pod {
+    pub(super) metadata: Meta,
+    pub(super) spec: Spec,
+    pub(super) status: Status,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Status {
+    pub(super) phase: String,
 }
 
 /// What of a pod's spec says how much it may use.

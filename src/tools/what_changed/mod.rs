@@ -22,10 +22,10 @@ use self::{
     related::Related,
 };
 use super::{
-    Tool,
+    Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, max_tokens, text},
-    desk::{Desk, What},
+    desk::{Desk, What, in_namespace},
     kinds::age,
     list_resources::{cell_text, shortened},
     window::Window,
@@ -80,7 +80,7 @@ impl Tool for WhatChanged {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.tell(caller, arguments).await.unwrap_or_else(|error| error) })
+        answered(self.tell(caller, arguments))
     }
 }
 
@@ -93,10 +93,10 @@ impl WhatChanged {
         let seconds = window.as_ref().map_or(DEFAULT_SECONDS, |window| window.seconds);
         let from = now.checked_sub(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::UNIX_EPOCH);
         let span = Span { from, to: now };
-        let related = match (&kind, &name) {
-            (None, None) => None,
-            (Some(kind), Some(name)) => Some(self.related(kind, namespace.as_deref(), name).await?),
-            _ => return Err(Answer::error("give `kind` and `name` together, or neither")),
+        let object = arguments::kind_and_name(kind, name)?;
+        let related = match &object {
+            None => None,
+            Some((kind, name)) => Some(self.related(kind, namespace.as_deref(), name).await?),
         };
         self.0.known_namespace(namespace.as_deref()).await?;
         let Looked { entries, symptoms, notes } =
@@ -110,11 +110,8 @@ impl WhatChanged {
         timeline::rows(entries, &symptoms, now, with_namespace).into_iter().for_each(|row| rows.offer(row));
         let columns = ["TIME", "AGO", "BEFORE IT BECAME UNHEALTHY", "OBJECT", "BY", "WHAT"];
         let page = rows.page(columns, room, |cell| shortened(cell, CELL_CHARS));
-        let of = match (&kind, &name) {
-            (Some(kind), Some(name)) => format!(" that bear on {kind} {name}"),
-            _ => String::new(),
-        };
-        let place = namespace.as_ref().map_or_else(String::new, |namespace| format!(" in {namespace}"));
+        let of = object.map_or_else(String::new, |(kind, name)| format!(" that bear on {kind} {name}"));
+        let place = in_namespace(namespace.as_deref());
         let since = window.as_ref().map_or("1h", Window::text);
         let where_ = format!("{of}{place} in the last {since}{}", paging.recorded());
         let body = paging.text(page, &What::of("change", "changes", where_), "routine", "");

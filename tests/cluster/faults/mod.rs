@@ -32,7 +32,6 @@ use self::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not yet run to its end: `cargo test --test cluster -- --ignored`"]
 async fn every_fault_is_diagnosed_and_no_look_alike() {
     let cases = case::all();
     let stage = Stage::new(&cases);

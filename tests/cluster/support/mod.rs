@@ -13,6 +13,8 @@ pub(crate) mod openshift;
 pub(crate) mod own_operator;
 pub(crate) mod piped;
 pub(crate) mod prometheus;
+pub(crate) mod relay;
+
 pub(crate) mod served;
 pub(crate) mod talk;
 pub(crate) mod tools;

@@ -26,7 +26,7 @@ impl Talk {
         let (client, server) = tokio::io::duplex(1 << 20);
         let (reader, writer) = tokio::io::split(server);
         tokio::spawn(async move {
-            mcp::stdio::serve_as(caller, face, reader, writer, CancellationToken::new()).await
+            mcp::stdio::serve(caller, face, reader, writer, CancellationToken::new()).await
         });
         let (from, to) = tokio::io::split(client);
         let mut talk = Self { to, from: BufReader::new(from).lines(), told: Vec::new(), next: 0 };

@@ -51,7 +51,18 @@ struct Hook<'a> {
     namespaces: Option<&'a LabelSelector>,
 }
 
-impl Hook<'_> {
+impl<'a> Hook<'a> {
+    fn of(
+        configuration: &ObjectRef,
+        name: &'a str,
+        client: &'a WebhookClientConfig,
+        failure_policy: Option<&str>,
+        namespaces: Option<&'a LabelSelector>,
+    ) -> Self {
+        let fails_closed = failure_policy.is_none_or(|policy| policy == "Fail");
+        Self { configuration: configuration.clone(), name, client, fails_closed, namespaces }
+    }
+
     fn service(&self) -> Option<ObjectRef> {
         let service = self.client.service.as_ref()?;
         Some(ObjectRef::new("Service", &service.namespace, &service.name))
@@ -74,25 +85,18 @@ impl Hook<'_> {
 }
 
 fn hooks(picture: &Picture) -> Vec<Hook<'_>> {
-    let closed = |policy: Option<&String>| policy.is_none_or(|policy| policy == "Fail");
-    let validating = picture.validating_webhooks.iter().flat_map(move |configuration| {
+    let validating = picture.validating_webhooks.iter().flat_map(|configuration| {
         let object = reference("ValidatingWebhookConfiguration", &configuration.metadata);
-        configuration.webhooks.iter().flatten().map(move |hook| Hook {
-            configuration: object.clone(),
-            name: &hook.name,
-            client: &hook.client_config,
-            fails_closed: closed(hook.failure_policy.as_ref()),
-            namespaces: hook.namespace_selector.as_ref(),
+        configuration.webhooks.iter().flatten().map(move |hook| {
+            let (policy, selector) = (hook.failure_policy.as_deref(), hook.namespace_selector.as_ref());
+            Hook::of(&object, &hook.name, &hook.client_config, policy, selector)
         })
     });
-    let mutating = picture.mutating_webhooks.iter().flat_map(move |configuration| {
+    let mutating = picture.mutating_webhooks.iter().flat_map(|configuration| {
         let object = reference("MutatingWebhookConfiguration", &configuration.metadata);
-        configuration.webhooks.iter().flatten().map(move |hook| Hook {
-            configuration: object.clone(),
-            name: &hook.name,
-            client: &hook.client_config,
-            fails_closed: closed(hook.failure_policy.as_ref()),
-            namespaces: hook.namespace_selector.as_ref(),
+        configuration.webhooks.iter().flatten().map(move |hook| {
+            let (policy, selector) = (hook.failure_policy.as_deref(), hook.namespace_selector.as_ref());
+            Hook::of(&object, &hook.name, &hook.client_config, policy, selector)
         })
     });
     validating.chain(mutating).collect()

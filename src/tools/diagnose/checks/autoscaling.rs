@@ -12,9 +12,9 @@ use crate::tools::{
         look::{reference, seconds_old},
         owning::{Workload, workloads},
         picture::Picture,
-        quantity::billionths,
         reach::has_all,
     },
+    quantity::billionths,
     target,
 };
 
@@ -247,7 +247,8 @@ fn over_target(target: &MetricTarget, seen: &MetricValueStatus) -> Option<String
         return (is > wanted).then(|| format!("is at {is}% of its requests, wanted {wanted}%"));
     }
     let (wanted, is) = (target.average_value.as_ref()?, seen.average_value.as_ref()?);
-    (billionths(is)? > billionths(wanted)?).then(|| format!("is at {} on average, wanted {}", is.0, wanted.0))
+    (billionths(&is.0)? > billionths(&wanted.0)?)
+        .then(|| format!("is at {} on average, wanted {}", is.0, wanted.0))
 }
 
 #[cfg(test)]

@@ -5,11 +5,13 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::refusals::{Refusal, refusals};
-use crate::tools::diagnose::{
-    cause::Cause,
-    finding::{Evidence, Finding, ObjectRef, Severity},
-    look::reference,
-    picture::Picture,
+use crate::tools::{
+    diagnose::{
+        cause::Cause,
+        finding::{Evidence, Finding, ObjectRef, Severity},
+        look::reference,
+        picture::Picture,
+    },
     quantity::billionths,
 };
 
@@ -97,7 +99,7 @@ fn full(picture: &Picture, known: &[Finding]) -> Vec<Finding> {
         let full: Vec<String> = hard
             .iter()
             .filter_map(|(name, hard)| {
-                let (most, now) = (billionths(hard)?, billionths(used.get(name)?)?);
+                let (most, now) = (billionths(&hard.0)?, billionths(&used.get(name)?.0)?);
                 // None at all may be what it is for.
                 (most > 0 && now >= most).then(|| format!("{name} {} of {}", used[name].0, hard.0))
             })

@@ -5,7 +5,7 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 
-use crate::tools::diagnose::quantity::billionths;
+use crate::tools::quantity::billionths;
 
 /// By nodeSelector and required node affinity.
 pub(super) fn is_selected(spec: &PodSpec, node: &Node) -> bool {
@@ -93,7 +93,10 @@ pub(super) fn requested(spec: &PodSpec, resource: &str) -> i128 {
     let of = |container: &k8s_openapi::api::core::v1::Container| {
         let resources = container.resources.as_ref();
         let requests = resources.and_then(|resources| resources.requests.as_ref());
-        requests.and_then(|requests| requests.get(resource)).and_then(billionths).unwrap_or(0)
+        requests
+            .and_then(|requests| requests.get(resource))
+            .and_then(|amount| billionths(&amount.0))
+            .unwrap_or(0)
     };
     let main: i128 = spec.containers.iter().map(of).sum();
     let (beside, before): (Vec<_>, Vec<_>) = spec
@@ -112,7 +115,7 @@ pub(super) fn largest<'a>(
 ) -> Option<(&'a Node, &'a Quantity, i128)> {
     let given = nodes.filter_map(|node| {
         let quantity = node.status.as_ref()?.allocatable.as_ref()?.get(resource)?;
-        Some((node, quantity, billionths(quantity)?))
+        Some((node, quantity, billionths(&quantity.0)?))
     });
     given.max_by_key(|(_, _, amount)| *amount)
 }

@@ -13,9 +13,9 @@ use crate::tools::{
         look::{reference, seconds_old},
         picture::Picture,
         pods::{START_SECONDS, TURN_SECONDS, phase},
-        quantity::billionths,
         reach::has_all,
     },
+    quantity::billionths,
     target::nearest,
 };
 
@@ -331,7 +331,7 @@ impl Case<'_> {
             self.spec.resources.as_ref().and_then(|resources| resources.requests.as_ref()?.get("storage"));
         let size = has.capacity.as_ref().and_then(|capacity| capacity.get("storage"));
         if let (Some(wanted), Some(size)) = (wanted, size)
-            && billionths(size) < billionths(wanted)
+            && billionths(&size.0) < billionths(&wanted.0)
         {
             return Some(format!("has {}, not the {} that is asked for", size.0, wanted.0));
         }

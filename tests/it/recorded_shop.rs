@@ -1,0 +1,71 @@
+//! The recorded broken shop, and our tools on a recorded cluster.
+
+use std::path::{Path, PathBuf};
+
+use pilothouse::{
+    answer::{Answer, Budget, Sealer},
+    caller::Caller,
+    cluster::{Contexts, Reader, recorded},
+    tools::{FleetView, Parts, ServerRow, Toolbox, standard},
+};
+use serde_json::{Value, value::to_raw_value};
+
+pub(crate) fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/snapshots/broken-shop")
+}
+
+pub(crate) fn shop() -> Reader {
+    recorded::open(&folder()).unwrap().reader
+}
+
+/// A cluster alone, with a key of its own for cursors.
+pub(crate) fn parts(reader: Reader) -> Parts {
+    Parts {
+        contexts: Contexts::one(reader),
+        fleet: None,
+        changes: None,
+        metrics: None,
+        budget: Budget::DEFAULT,
+        sealer: Sealer::random().unwrap(),
+    }
+}
+
+/// Our tools on the recording in this folder.
+pub(crate) fn tools_on(dir: &Path) -> Toolbox {
+    standard(parts(recorded::open(dir).unwrap().reader))
+}
+
+pub(crate) async fn call(tools: &Toolbox, caller: &Caller, tool: &str, arguments: Value) -> Answer {
+    tools.get(tool).unwrap().call(caller, Some(&to_raw_value(&arguments).unwrap())).await
+}
+
+/// The cursor that an answer ends with, if there is more.
+pub(crate) fn cursor(text: &str) -> Option<String> {
+    text.split("cursor=").nth(1).and_then(|rest| rest.split_whitespace().next()).map(str::to_owned)
+}
+
+/// Two downstream servers, one of them silent.
+pub(crate) struct Fleet;
+
+impl FleetView for Fleet {
+    fn servers(&self) -> Vec<ServerRow> {
+        let server = |name: &str, state: &str, reason: &str| ServerRow {
+            namespace: "tools".into(),
+            name: name.into(),
+            prefix: name.into(),
+            state: state.into(),
+            reason: reason.into(),
+            transport: "streamable-http".into(),
+            server: Some("time 1.0 (2025-11-25)".into()),
+            tools: vec![(format!("{name}_now"), 120), (format!("{name}_convert"), 200)],
+            calls: 7,
+            errors: 1,
+            endpoints: 1,
+            dropped: Vec::new(),
+        };
+        vec![
+            server("clock", "Ready", ""),
+            server("git", "Unreachable", "connection refused, password=hunter22"),
+        ]
+    }
+}

@@ -8,6 +8,7 @@ use kube::ResourceExt;
 use super::{
     manifest,
     roster::Change,
+    secrets::{Found, Known, SecretName},
     slices::{self, Slice},
 };
 use crate::{api::MCPServer, gateway::ServerName};
@@ -31,6 +32,7 @@ pub(super) struct Index {
     /// As declared; the reason when the object could not even be read.
     servers: BTreeMap<ServerName, Result<MCPServer, String>>,
     slices: BTreeMap<SliceName, Slice>,
+    secrets: Known,
     /// What was said last of each server.
     said: BTreeMap<ServerName, Change>,
 }
@@ -101,6 +103,27 @@ impl Index {
         gone.iter().flat_map(|name| self.delete_slice(name)).collect()
     }
 
+    /// The Secrets that the servers name for headers.
+    pub(super) fn wanted_secrets(&self) -> BTreeSet<SecretName> {
+        self.servers.iter().flat_map(|(name, server)| named_secrets(name, server)).collect()
+    }
+
+    pub(super) fn apply_secret(&mut self, secret: SecretName, found: Found) -> Vec<Change> {
+        if !self.secrets.apply(secret.clone(), found) {
+            return Vec::new();
+        }
+        let named_by = self.servers.iter().filter(|(name, server)| {
+            named_secrets(name, server).any(|named| named == secret)
+        });
+        let named_by: Vec<_> = named_by.map(|(name, _)| name.clone()).collect();
+        named_by.into_iter().flat_map(|name| self.say(name)).collect()
+    }
+
+    /// Those that nobody names any more leave memory.
+    pub(super) fn forget_secrets(&mut self, wanted: &BTreeSet<SecretName>) {
+        self.secrets.retain(wanted);
+    }
+
     /// What is to be said of a server now, if it differs from what was said last.
     fn say(&mut self, name: ServerName) -> Vec<Change> {
         let change = match self.servers.get(&name) {
@@ -109,7 +132,7 @@ impl Index {
             Some(Ok(server)) => {
                 // A server has few slices; finding them by a walk is only dear for fleets of thousands.
                 let own = self.slices.values().filter(|slice| slice.server == name);
-                match manifest::in_cluster(server, slices::pods(own)) {
+                match manifest::in_cluster(server, slices::pods(own), &self.secrets) {
                     Ok(downstream) => Change::Apply(Box::new(downstream)),
                     Err(reason) => Change::Refuse { name: name.clone(), reason },
                 }
@@ -133,8 +156,21 @@ impl Index {
 fn lean(mut server: MCPServer) -> MCPServer {
     server.status = None;
     server.metadata.managed_fields = None;
-    server.metadata.annotations = None;
+    if let Some(annotations) = &mut server.metadata.annotations {
+        annotations.retain(|key, _| key == manifest::APPROVED_TOOLS);
+    }
     server
+}
+
+fn named_secrets<'a>(
+    name: &'a ServerName,
+    server: &'a Result<MCPServer, String>,
+) -> impl Iterator<Item = SecretName> + 'a {
+    let remote = server.as_ref().ok().and_then(|server| server.spec.remote.as_ref());
+    remote.into_iter().flat_map(|remote| &remote.headers_from).map(|header| SecretName {
+        namespace: name.namespace.clone(),
+        name: header.secret_key_ref.name.clone(),
+    })
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ impl Outlook {
 
     async fn look_at(&self, catalogue: Arc<Catalogue>, caller: &Caller) -> Option<Fingerprint> {
         match self.access.sight(caller, &catalogue, Look::Listening).await {
-            Ok(sight) => Some(View::of(catalogue, sight).fingerprint()),
+            Ok(sight) => Some(View::of(catalogue, sight, caller).fingerprint()),
             Err(why) => {
                 tracing::warn!(caller = caller.user, why, "a listener is not told of changes for now");
                 None

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::{Reach, Registry};
 use crate::gateway::{
-    Downstream, Entry, Kind, Prefix, Program, Route, ServerName, State, Target, ToolPolicy, Transport,
+    Downstream, Entry, Kind, Prefix, Program, Route, ServerName, State, Target, Terms, ToolPolicy,
+    Transport,
     offer::Offer, wire::text::string,
 };
 
@@ -28,6 +29,7 @@ fn server(text: &str, prefix: &str, age: i64) -> Downstream {
         }),
         tools: ToolPolicy::default(),
         call_timeout: Duration::from_secs(60),
+        terms: Terms::default(),
     }
 }
 
@@ -39,7 +41,7 @@ fn offer(kind: Kind, entries: &str) -> Offer {
 
 fn own(name: &str) -> Arc<Entry> {
     let (raw, name) = (string(name), name.to_owned());
-    Arc::new(Entry { kind: Kind::Tool, name, raw, hash: String::new(), route: Route::Own })
+    Arc::new(Entry { kind: Kind::Tool, name, raw, hash: String::new(), route: Route::Own, exposure: Arc::default() })
 }
 
 fn names(registry: &Registry) -> Vec<String> {
@@ -97,7 +99,7 @@ fn servers_without_a_prefix_share_names_and_the_older_wins_one_by_one() {
 fn allow_and_deny_hide_tools_and_deny_wins() {
     let mut registry = Registry::default();
     let mut git = server("git", "git", 1);
-    git.tools = ToolPolicy { allow: vec!["a".to_owned(), "b".to_owned()], deny: vec!["b".to_owned()] };
+    git.tools = ToolPolicy { allow: vec!["a".to_owned(), "b".to_owned()], deny: vec!["b".to_owned()], ..ToolPolicy::default() };
     ready(&mut registry, &git, r#"[{"name":"a"},{"name":"b"},{"name":"c"}]"#);
     assert_eq!(names(&registry), ["git_a"]);
     git.tools = ToolPolicy::default();

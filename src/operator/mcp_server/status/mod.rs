@@ -69,7 +69,7 @@ pub(super) fn assess(
     };
     let answers = match (carries_on, seen.map(|seen| &seen.state)) {
         (true, _) => phase::Answers::Yes,
-        (false, Some(State::Ready)) => phase::Answers::Yes,
+        (false, Some(State::Ready | State::Asleep)) => phase::Answers::Yes,
         (false, Some(State::Unreachable { .. } | State::PrefixTaken { .. })) => phase::Answers::No,
         (false, Some(State::Connecting) | None) => phase::Answers::NotYet,
     };

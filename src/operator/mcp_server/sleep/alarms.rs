@@ -1,0 +1,54 @@
+//! When each server is to be looked at again. Pure: the time comes from outside.
+
+use std::collections::HashMap;
+
+use tokio::time::Instant;
+
+use crate::fleet::ServerName;
+
+#[derive(Debug, Default)]
+pub(super) struct Alarms(HashMap<ServerName, Instant>);
+
+impl Alarms {
+    pub(super) fn set(&mut self, name: &ServerName, at: Option<Instant>) {
+        match at {
+            Some(at) => drop(self.0.insert(name.clone(), at)),
+            None => drop(self.0.remove(name)),
+        }
+    }
+
+    /// Those whose time has come; each rings once.
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<ServerName> {
+        let due: Vec<ServerName> =
+            self.0.iter().filter(|(_, at)| **at <= now).map(|(name, _)| name.clone()).collect();
+        for name in &due {
+            self.0.remove(name);
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::Alarms;
+    use crate::fleet::ServerName;
+
+    #[tokio::test(start_paused = true)]
+    async fn each_rings_once_at_its_time() {
+        let name = ServerName { namespace: "a".to_owned(), name: "b".to_owned() };
+        let mut alarms = Alarms::default();
+        alarms.set(&name, Some(Instant::now() + Duration::from_secs(60)));
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert!(alarms.take_due(Instant::now()).is_empty());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(alarms.take_due(Instant::now()), [name.clone()]);
+        assert!(alarms.take_due(Instant::now()).is_empty());
+        alarms.set(&name, Some(Instant::now()));
+        alarms.set(&name, None);
+        assert!(alarms.take_due(Instant::now()).is_empty());
+    }
+}

@@ -39,7 +39,7 @@ pub enum Job {
     /// Print the custom resource definitions as YAML
     Crds,
     /// Print everything an installation in a cluster needs, as YAML for `kubectl apply`
-    Manifests,
+    Manifests(ManifestsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -54,6 +54,10 @@ pub struct ServeArgs {
     /// Whether this process reconciles MCPServer resources; auto: on inside a cluster, off with a laptop's kubeconfig
     #[arg(long, env = "PILOTHOUSE_OPERATOR", value_enum, default_value_t = Operator::Auto)]
     pub operator: Operator,
+
+    /// Seconds after which another replica takes over from one that fell silent
+    #[arg(long, env = "PILOTHOUSE_LEASE_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u8).range(3..=60))]
+    pub lease_seconds: u8,
 
     /// The kubeconfig to use; without it KUBECONFIG, ~/.kube/config, or in a pod its service account
     #[arg(long, env = "PILOTHOUSE_KUBECONFIG", value_name = "FILE", conflicts_with = "snapshot")]
@@ -81,6 +85,13 @@ pub struct ServeArgs {
 
     /// Use MCPServers of this namespace only (repeatable); without it those of all namespaces
     #[arg(long = "namespace", env = "PILOTHOUSE_NAMESPACE", value_name = "NS", value_delimiter = ',')]
+    pub namespaces: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ManifestsArgs {
+    /// Work in this namespace only, with a Role there instead of a ClusterRole (repeatable); without it everywhere
+    #[arg(long = "namespace", value_name = "NS", value_delimiter = ',')]
     pub namespaces: Vec<String>,
 }
 

@@ -28,6 +28,7 @@ pub(super) async fn demo(arguments: DemoArgs) -> anyhow::Result<()> {
         http: Some(http),
         door: DoorArgs::default(),
         operator: Operator::Off,
+        lease_seconds: 10,
         kubeconfig: None,
         context: None,
         snapshot: Some(snapshot.clone()),

@@ -11,11 +11,21 @@ use prometheus_client::{
 };
 use tokio::sync::watch;
 
-use crate::gateway::{Gateway, Kind, Observation, Observations, State};
+use crate::{
+    gateway::{Gateway, Kind, Observation, Observations, State},
+    operator::Operator,
+};
 
 /// Serves `/livez`, `/readyz` and `/metrics`. `ready` turns true once the fleet is known.
-pub(super) fn router(gateway: Arc<Gateway>, ready: watch::Receiver<bool>) -> Router {
+pub(super) fn router(
+    gateway: Arc<Gateway>,
+    ready: watch::Receiver<bool>,
+    operator: Option<&Operator>,
+) -> Router {
     let mut metrics = Registry::with_prefix("pilothouse");
+    if let Some(operator) = operator {
+        operator.metrics().register(&mut metrics, operator.leadership());
+    }
     metrics.register_collector(Box::new(GatewayMetrics { gateway, started: Instant::now() }));
     Router::new()
         .route("/livez", get(async || "ok\n"))

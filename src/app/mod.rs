@@ -20,7 +20,11 @@ use std::io::{ErrorKind, Write};
 
 use anyhow::Context;
 
-use crate::{api, cli::Job, operator};
+use crate::{
+    api,
+    cli::{Job, ManifestsArgs},
+    operator,
+};
 
 /// Does what the command line says; returns when it is done or was told to stop.
 ///
@@ -32,7 +36,10 @@ pub fn run(job: Job) -> anyhow::Result<()> {
         Job::Demo(arguments) => runtime()?.block_on(demo::demo(arguments)),
         Job::Snapshot(arguments) => runtime()?.block_on(snapshot::snapshot(arguments)),
         Job::Crds => print(&api::crds().context("the custom resource definitions cannot be written")?),
-        Job::Manifests => print(&operator::manifests().context("the manifests cannot be written")?),
+        Job::Manifests(ManifestsArgs { namespaces }) if namespaces.is_empty() => {
+            print(&operator::manifests().context("the manifests cannot be written")?)
+        }
+        Job::Manifests(ManifestsArgs { namespaces }) => print(&operator::namespaced_manifests(&namespaces)?),
     }
 }
 

@@ -129,7 +129,7 @@ impl App {
 
     /// `/livez`, `/readyz`, `/metrics`.
     pub fn health(&self) -> Router {
-        health::router(self.gateway.clone(), self.ready.clone())
+        health::router(self.gateway.clone(), self.ready.clone(), self.operator.as_ref())
     }
 
     /// For [`mcp::stdio::serve`].

@@ -20,7 +20,7 @@ use crate::{
     cli::{DoorArgs, Operator, ServeArgs},
     cluster::{self, ConnectOptions, Connection},
     mcp::{self, HttpSettings},
-    operator::OperatorSettings,
+    operator::{OperatorSettings, Timing},
 };
 
 /// Serves until the client leaves (stdio) or the process is told to stop.
@@ -115,6 +115,7 @@ async fn sources(arguments: ServeArgs, cursor_key: Option<[u8; 32]>) -> anyhow::
         http: _,
         door: _,
         operator,
+        lease_seconds,
         kubeconfig,
         context,
         snapshot,
@@ -141,7 +142,12 @@ async fn sources(arguments: ServeArgs, cursor_key: Option<[u8; 32]>) -> anyhow::
         }
     };
     let operator = reconciling(operator, live, cluster.as_ref().ok())?;
-    let operator = operator.map(|settings| OperatorSettings { namespaces: namespaces.clone(), ..settings });
+    let lease_timing = Timing::of_duration(Duration::from_secs(lease_seconds.into()));
+    let operator = operator.map(|settings| OperatorSettings {
+        namespaces: namespaces.clone(),
+        lease_timing,
+        ..settings
+    });
     Ok(Sources { cluster, live, namespaces, servers, operator, data, cursor_key })
 }
 

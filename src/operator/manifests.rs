@@ -1,7 +1,26 @@
 //! What installs pilothouse in a cluster, as one YAML stream.
 
+use serde_json::{Value, json};
+
 /// The plain manifests; the CRD comes from the types.
 const INSTALLATION: &str = include_str!("../../manifests/pilothouse.yaml");
+const SEPARATOR: &str = "\n---\n";
+/// How the pods of the installation are started.
+const ARGUMENTS: &str = "args: [serve, ";
+/// The rights of the operator.
+const OPERATOR: &str = "pilothouse-operator";
+/// What tools read with; cluster-wide these would show other namespaces.
+const VIEWERS: [&str; 2] = ["pilothouse-viewer", "pilothouse-viewer-view"];
+
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestsError {
+    #[error("the custom resource definitions cannot be written as YAML: {0}")]
+    Write(#[from] serde_saphyr::ser::Error),
+    #[error("manifests/pilothouse.yaml cannot be read: {0}")]
+    Read(String),
+    #[error("`{0}` is no name of a namespace: use small letters, digits and -, at most 63, such as team-a")]
+    Namespace(String),
+}
 
 /// Everything for one `kubectl apply -f`: the CRDs first, since nothing else needs to wait for them.
 ///
@@ -10,4 +29,68 @@ const INSTALLATION: &str = include_str!("../../manifests/pilothouse.yaml");
 pub fn manifests() -> Result<String, serde_saphyr::ser::Error> {
     let crds = crate::api::crds()?;
     Ok(format!("{crds}---\n{INSTALLATION}"))
+}
+
+/// As [`manifests`], for an installation that works in these namespaces only: the operator's rights are a Role in
+/// each instead of a ClusterRole, and tools see nothing else. The CRDs and the roles by which callers are known
+/// have no namespace and stay.
+///
+/// # Errors
+/// When a name is no namespace's, or our own manifests do not parse.
+pub fn namespaced_manifests(namespaces: &[String]) -> Result<String, ManifestsError> {
+    if let Some(wrong) = namespaces.iter().find(|name| !is_namespace(name)) {
+        return Err(ManifestsError::Namespace(wrong.clone()));
+    }
+    let mut documents = Vec::new();
+    for document in INSTALLATION.trim_end().split(SEPARATOR) {
+        documents.extend(narrowed(document, namespaces)?);
+    }
+    let crds = crate::api::crds()?;
+    Ok(format!("{crds}---\n{}\n", documents.join(SEPARATOR)))
+}
+
+fn is_namespace(name: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    (1..=63).contains(&name.len())
+        && name.chars().all(|c| is_word(c) || c == '-')
+        && name.starts_with(is_word)
+        && name.ends_with(is_word)
+}
+
+/// One document, or as many as there are namespaces.
+fn narrowed(document: &str, namespaces: &[String]) -> Result<Vec<String>, ManifestsError> {
+    let object: Value =
+        serde_saphyr::from_str(document).map_err(|error| ManifestsError::Read(error.to_string()))?;
+    let (kind, name) = (object["kind"].as_str(), object["metadata"]["name"].as_str());
+    match (kind, name) {
+        (Some("ClusterRole"), Some(OPERATOR)) => in_each(&object, "Role", namespaces),
+        (Some("ClusterRoleBinding"), Some(OPERATOR)) => {
+            let mut binding = object;
+            binding["roleRef"]["kind"] = json!("Role");
+            in_each(&binding, "RoleBinding", namespaces)
+        }
+        // A role for the whole cluster, bound in a namespace, gives its rights there.
+        (Some("ClusterRoleBinding"), Some(name)) if VIEWERS.contains(&name) => {
+            in_each(&object, "RoleBinding", namespaces)
+        }
+        (Some("StatefulSet"), Some("pilothouse")) => {
+            let only = format!("{ARGUMENTS}--namespace, \"{}\", ", namespaces.join(","));
+            let narrow = document.replace(ARGUMENTS, &only);
+            if narrow == document {
+                return Err(ManifestsError::Read(format!("the StatefulSet has no `{ARGUMENTS}`")));
+            }
+            Ok(vec![narrow])
+        }
+        _ => Ok(vec![document.to_owned()]),
+    }
+}
+
+fn in_each(object: &Value, kind: &str, namespaces: &[String]) -> Result<Vec<String>, ManifestsError> {
+    let of_namespace = |namespace: &String| {
+        let mut object = object.clone();
+        object["kind"] = json!(kind);
+        object["metadata"]["namespace"] = json!(namespace);
+        Ok(serde_saphyr::to_string(&object)?.trim_end().to_owned())
+    };
+    namespaces.iter().map(of_namespace).collect()
 }

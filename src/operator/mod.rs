@@ -3,14 +3,20 @@
 //! Every replica may run it; the one that holds the Lease reconciles and writes, the others wait for the Lease.
 //! `README.md` beside this file says how children are applied, and why so.
 
+mod backoff;
+mod deeds;
+mod events;
 mod lease;
 mod manifests;
 mod mcp_server;
+mod metrics;
 mod settings;
+mod versions;
 mod writer;
 
 pub use lease::{Leadership, Timing};
-pub use manifests::manifests;
+pub use manifests::{ManifestsError, manifests, namespaced_manifests};
+pub use metrics::Metrics;
 pub use settings::{LEASE, OperatorSettings};
 
 use std::{pin::pin, sync::Arc, time::Duration};
@@ -35,6 +41,7 @@ pub struct Operator {
     observations: watch::Receiver<Observations>,
     keeper: Keeper,
     leadership: watch::Receiver<Leadership>,
+    metrics: Metrics,
 }
 
 impl Operator {
@@ -48,7 +55,15 @@ impl Operator {
         let OperatorSettings { lease_namespace, identity, lease_timing, .. } = &settings;
         let keeper = Keeper::new(client.clone(), lease_namespace, LEASE, identity, *lease_timing);
         let leadership = keeper.leadership();
-        Self { client, settings, observations, keeper, leadership }
+        let metrics = Metrics::default();
+        // So that its metrics are there, as 0, also where this process never leads.
+        metrics.meter(mcp_server::KIND);
+        Self { client, settings, observations, keeper, leadership, metrics }
+    }
+
+    /// What it counts, to be registered before it runs.
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.clone()
     }
 
     /// Whether this process writes at this moment.
@@ -58,16 +73,19 @@ impl Operator {
 
     /// Waits for the Lease, reconciles while it is held, and gives it back after `cancel`.
     pub async fn run(self, cancel: CancellationToken) {
-        let Self { client, settings, observations, keeper, mut leadership } = self;
+        let Self { client, settings, observations, keeper, mut leadership, metrics } = self;
         // The Lease outlives the reconciling: nothing is under way any more when it is given back.
         let keeping = CancellationToken::new();
         // A set, so that the keeper ends with this future when it is dropped.
         let mut kept = JoinSet::new();
         kept.spawn(keeper.run(keeping.clone()));
+        let mut saying = JoinSet::new();
+        saying.spawn(versions::say(client.clone(), cancel.clone()));
         while leads(&mut leadership, &cancel).await {
-            let writer = Writer::new(client.clone(), leadership.clone(), &settings.identity);
+            metrics.term_begins();
+            let writer = Writer::new(client.clone(), leadership.clone(), &settings.identity, metrics.clone());
             let own_image = settings.own_image.clone();
-            let context = Context::new(client.clone(), writer, observations.clone(), own_image);
+            let context = Context::new(client.clone(), writer, observations.clone(), own_image, &metrics);
             let term = cancel.child_token();
             let mut reconciling = pin!(reconcile(Arc::new(context), &settings, &term));
             let has_ended = tokio::select! {
@@ -79,6 +97,7 @@ impl Operator {
             if !has_ended && timeout(DRAIN, reconciling).await.is_err() {
                 tracing::warn!("reconciling did not end within {DRAIN:?} and is given up");
             }
+            metrics.term_ends();
         }
         keeping.cancel();
         if let Some(Err(error)) = kept.join_next().await {

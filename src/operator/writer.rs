@@ -1,19 +1,24 @@
 //! The only client that stores anything. Every write first looks whether this replica still leads, and is given
 //! up at the moment from which another replica may lead.
 
-use std::{fmt::Debug, future::Future};
+use std::{
+    fmt::Debug,
+    future::Future,
+    sync::{Mutex, PoisonError},
+};
 
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         autoscaling::v1::{Scale, ScaleSpec},
         core::v1::ObjectReference,
+        events::v1::Event,
     },
+    jiff::Timestamp,
 };
 use kube::{
     Api, Client, Resource,
-    api::{DeleteParams, ObjectMeta, PostParams, Preconditions},
-    runtime::events::{Event, EventType, Recorder, Reporter},
+    api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
@@ -21,7 +26,12 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::lease::Leadership;
+use super::{
+    deeds::{Deed, Deeds, Verb},
+    events::{Happening, Ledger, Telling},
+    lease::Leadership,
+    metrics::Metrics,
+};
 
 /// Name under which the API server records our fields, and events name us.
 pub(super) const FIELD_MANAGER: &str = "pilothouse";
@@ -55,28 +65,40 @@ impl<K> Stored for K where
 pub(super) struct Writer {
     client: Client,
     leadership: watch::Receiver<Leadership>,
-    recorder: Recorder,
+    /// Who tells events: this process.
+    identity: String,
+    events: Mutex<Ledger>,
+    deeds: Mutex<Deeds>,
+    metrics: Metrics,
 }
 
 impl Writer {
-    pub(super) fn new(client: Client, leadership: watch::Receiver<Leadership>, identity: &str) -> Self {
-        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(identity.to_owned()) };
-        let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, leadership, recorder }
+    pub(super) fn new(
+        client: Client,
+        leadership: watch::Receiver<Leadership>,
+        identity: &str,
+        metrics: Metrics,
+    ) -> Self {
+        let identity = identity.to_owned();
+        Self { client, leadership, identity, events: Mutex::default(), deeds: Mutex::default(), metrics }
     }
 
     /// POST: fails as outdated when the object exists already.
     pub(super) async fn create<K: Stored>(&self, object: &K) -> Result<K, WriteError> {
         let what = what("create", object);
         let api = self.api::<K>(object);
-        self.guarded(what, api.create(&params(false), object)).await
+        let created = self.guarded(what, api.create(&params(false), object)).await?;
+        self.done(object, Verb::Create);
+        Ok(created)
     }
 
     /// PUT: the object carries uid and resourceVersion of the one that was read.
     pub(super) async fn replace<K: Stored>(&self, object: &K) -> Result<K, WriteError> {
         let what = what("update", object);
         let api = self.api::<K>(object);
-        self.guarded(what, api.replace(name(object), &params(false), object)).await
+        let replaced = self.guarded(what, api.replace(name(object), &params(false), object)).await?;
+        self.done(object, Verb::Replace);
+        Ok(replaced)
     }
 
     /// What [`Self::replace`] would leave behind; nothing is stored.
@@ -101,7 +123,9 @@ impl Writer {
             spec: Some(ScaleSpec { replicas: Some(replicas) }),
             status: None,
         };
-        self.guarded(what, api.replace_scale(name(object), &params(false), &scale)).await.map(drop)
+        self.guarded(what, api.replace_scale(name(object), &params(false), &scale)).await?;
+        self.done(object, Verb::Scale { replicas });
+        Ok(())
     }
 
     /// Stores the status of the object as it was read.
@@ -119,25 +143,59 @@ impl Writer {
             uid: object.meta().uid.clone(),
             resource_version: object.meta().resource_version.clone(),
         });
-        self.guarded(what, api.delete(name(object), &exactly)).await.map(drop)
+        self.guarded(what, api.delete(name(object), &exactly)).await?;
+        self.done(object, Verb::Delete);
+        Ok(())
     }
 
-    /// A Warning event about an object; equal ones are counted, not repeated.
-    pub(super) async fn warn(
+    /// What was written to the children of the object with this uid since it was last asked.
+    pub(super) fn take_deeds(&self, owner: &str) -> Vec<Deed> {
+        self.deeds.lock().unwrap_or_else(PoisonError::into_inner).take(owner)
+    }
+
+    fn done<K: Stored>(&self, object: &K, verb: Verb) {
+        let kind = K::kind(&()).into_owned();
+        self.metrics.wrote(verb, &kind);
+        let owners = object.meta().owner_references.iter().flatten();
+        if let Some(owner) = owners.into_iter().find(|owner| owner.controller == Some(true)) {
+            let mut deeds = self.deeds.lock().unwrap_or_else(PoisonError::into_inner);
+            deeds.apply(&owner.uid, Deed { verb, kind });
+        }
+    }
+
+    /// An event about an object; equal ones are counted, not repeated.
+    pub(super) async fn tell(
         &self,
         about: &ObjectReference,
-        reason: &str,
-        note: &str,
+        happening: &Happening,
     ) -> Result<(), WriteError> {
-        let event = Event {
-            type_: EventType::Warning,
-            reason: reason.to_owned(),
-            note: Some(note.chars().take(1000).collect()),
-            action: "Reconcile".to_owned(),
-            secondary: None,
-        };
         let what = format!("record an event about {}", about.name.as_deref().unwrap_or_default());
-        self.guarded(what, self.recorder.publish(&event, about)).await
+        let namespace = about.namespace.as_deref().unwrap_or_default();
+        let api = Api::<Event>::namespaced(self.client.clone(), namespace);
+        // Told anew when the event that was to be counted up has expired meanwhile.
+        loop {
+            match self.ledger(|ledger| ledger.apply(about, happening, &self.identity, Timestamp::now())) {
+                Telling::Counted => return Ok(()),
+                Telling::New(event) => {
+                    let written = self.guarded(what, api.create(&params(false), &event)).await;
+                    if written.is_err() {
+                        self.ledger(|ledger| ledger.forget(about, happening));
+                    }
+                    return written.map(drop);
+                }
+                Telling::Again { name, patch } => {
+                    let (patch, params) = (Patch::Merge(patch), PatchParams::default());
+                    match self.guarded(what.clone(), api.patch(&name, &params, &patch)).await {
+                        Err(WriteError::Outdated(_)) => self.ledger(|ledger| ledger.forget(about, happening)),
+                        written => return written.map(drop),
+                    }
+                }
+            }
+        }
+    }
+
+    fn ledger<T>(&self, work: impl FnOnce(&mut Ledger) -> T) -> T {
+        work(&mut self.events.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn api<K: Stored>(&self, object: &K) -> Api<K> {

@@ -43,6 +43,7 @@ mod identity_tls;
 mod loopback;
 mod made_cluster;
 mod metrics_backend;
+mod metrics_manifests;
 mod operator_manifests;
 mod parts;
 mod program;

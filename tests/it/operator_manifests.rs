@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 
 /// Every object, by kind and name.
 fn objects() -> BTreeMap<(String, String), Value> {
-    let text = operator::manifests().unwrap();
+    parsed(&operator::manifests().unwrap())
+}
+
+fn parsed(text: &str) -> BTreeMap<(String, String), Value> {
     let documents = text.split("\n---\n");
     documents
         .map(|document| {
@@ -151,4 +154,58 @@ fn each_level_holds_the_ones_before_it() {
     }
     assert!(!levels[0].contains(&"get_logs".to_owned()) && levels[1].contains(&"get_logs".to_owned()));
     assert!(tools_of("pilothouse-platform").is_empty(), "a rule without names gives all tools");
+}
+
+#[test]
+fn an_installation_for_some_namespaces_has_its_rights_there_only() {
+    let names = ["team-a", "team-b"].map(str::to_owned);
+    let text = operator::namespaced_manifests(&names).unwrap();
+    let everywhere = objects();
+    let mut rights = Vec::new();
+    for document in text.split("\n---\n") {
+        let object: Value = serde_saphyr::from_str(document).unwrap();
+        if ["Role", "RoleBinding"].contains(&object["kind"].as_str().unwrap()) {
+            let word =
+                |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+            rights.push(format!(
+                "{} {}/{} {}",
+                word("/kind"),
+                word("/metadata/namespace"),
+                word("/metadata/name"),
+                word("/roleRef/kind")
+            ));
+            if word("/metadata/name") == "pilothouse-operator" && word("/kind") == "Role" {
+                let role = &everywhere[&("ClusterRole".to_owned(), "pilothouse-operator".to_owned())];
+                assert_eq!(object["rules"], role["rules"], "the same rights, in fewer places");
+            }
+        }
+    }
+    rights.sort();
+    let expected = [
+        "Role pilothouse/pilothouse ",
+        "Role team-a/pilothouse-operator ",
+        "Role team-b/pilothouse-operator ",
+        "RoleBinding pilothouse/pilothouse Role",
+        "RoleBinding team-a/pilothouse-operator Role",
+        "RoleBinding team-a/pilothouse-viewer ClusterRole",
+        "RoleBinding team-a/pilothouse-viewer-view ClusterRole",
+        "RoleBinding team-b/pilothouse-operator Role",
+        "RoleBinding team-b/pilothouse-viewer ClusterRole",
+        "RoleBinding team-b/pilothouse-viewer-view ClusterRole",
+    ];
+    assert_eq!(rights, expected);
+    let narrow = parsed(&text);
+    let everything = ("ClusterRole".to_owned(), "pilothouse-operator".to_owned());
+    assert!(!narrow.contains_key(&everything), "no right to write everywhere is left");
+    let set = &narrow[&("StatefulSet".to_owned(), "pilothouse".to_owned())];
+    let arguments = words(&set["spec"]["template"]["spec"]["containers"][0], "args");
+    assert_eq!(arguments[..3], ["serve", "--namespace", "team-a,team-b"]);
+}
+
+#[test]
+fn a_name_that_no_namespace_has_is_refused() {
+    for wrong in ["", "Team", "a_b", "-a", "a,b"] {
+        let refused = operator::namespaced_manifests(&[wrong.to_owned()]).unwrap_err().to_string();
+        assert!(refused.contains(&format!("`{wrong}`")) && refused.contains("team-a"), "{refused}");
+    }
 }

@@ -98,7 +98,7 @@ impl Keeper {
         match evaluate(self.seen.as_ref(), &self.identity, Instant::now()) {
             Decision::WaitUntil(expires) => {
                 self.stop_leading("another replica holds the lease");
-                Ok(expires.min(started + self.timing.renew_every))
+                Ok(expires.min(started + self.timing.look_every))
             }
             Decision::Acquire | Decision::Renew => {
                 if self.write(Holder::Us).await? {

@@ -37,14 +37,25 @@ pub struct Timing {
     /// The holder stops writing when its last renewal is older than this; less than `duration`.
     pub deadline: Duration,
     pub renew_every: Duration,
+    /// Who waits looks this often, so that a Lease which was given back is taken at once.
+    pub look_every: Duration,
+}
+
+impl Timing {
+    /// From how long a silent holder is waited for. Another leads at the latest one look later.
+    pub fn of_duration(duration: Duration) -> Self {
+        Self {
+            duration,
+            deadline: duration * 7 / 10,
+            renew_every: duration / 5,
+            look_every: (duration / 10).min(Duration::from_secs(1)),
+        }
+    }
 }
 
 impl Default for Timing {
+    /// After a kill another leads within 12 seconds.
     fn default() -> Self {
-        Self {
-            duration: Duration::from_secs(15),
-            deadline: Duration::from_secs(10),
-            renew_every: Duration::from_secs(4),
-        }
+        Self::of_duration(Duration::from_secs(10))
     }
 }

@@ -6,7 +6,9 @@ mod build;
 mod child;
 mod decide;
 mod dereference;
+mod evidence;
 mod memory;
+mod report;
 mod status;
 mod triggers;
 mod unparsable;
@@ -15,12 +17,15 @@ mod validate;
 #[cfg(test)]
 mod fixture;
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use futures::StreamExt;
-use k8s_openapi::jiff::Timestamp;
+use futures::{StreamExt, TryStreamExt};
 use kube::{
-    Client, ResourceExt,
+    Client,
     core::DeserializeGuard,
     runtime::{
         applier,
@@ -28,28 +33,26 @@ use kube::{
         reflector::{self, ObjectRef},
     },
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::writer::{WriteError, Writer};
+use super::{
+    backoff::{Backoff, Cause},
+    metrics::{Ending, Failing, Meter, Metrics, Step},
+    writer::{WriteError, Writer},
+};
 use crate::{
-    api::MCPServer,
+    api::{MCPServer, mcp_server::Phase},
     fleet::{Observations, ServerName},
 };
 use apply::{Applied, Applier, ApplyError};
-use dereference::Dereferenced;
+use evidence::LastWords;
 use memory::Memory;
 use status::Situation;
 use validate::{Runs, ValidatedServer};
 
-/// Someone wrote meanwhile: our own view is up to date in a moment.
-const RETRY_OUTDATED: Duration = Duration::from_millis(500);
-/// The API server does not answer.
-const RETRY_FAILED: Duration = Duration::from_secs(5);
-/// The API server refuses a child, such as for a quota that may be raised.
-const RETRY_REFUSED: Duration = Duration::from_secs(30);
-/// Garbage collection has to come by.
-const RETRY_WAITING: Duration = Duration::from_secs(1);
+/// What its metrics are called by.
+pub(super) const KIND: &str = "MCPServer";
 /// Events that come together are one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(20);
 
@@ -61,6 +64,9 @@ pub(super) struct Context {
     /// See [`super::OperatorSettings::own_image`].
     pub(super) own_image: Option<String>,
     memory: Memory,
+    last_words: LastWords,
+    backoff: Mutex<Backoff<ServerName>>,
+    meter: Meter,
 }
 
 impl Context {
@@ -69,9 +75,45 @@ impl Context {
         writer: Writer,
         observations: watch::Receiver<Observations>,
         own_image: Option<String>,
+        metrics: &Metrics,
     ) -> Self {
-        Self { client, writer, observations, own_image, memory: Memory::default() }
+        Self {
+            client,
+            writer,
+            observations,
+            own_image,
+            memory: Memory::default(),
+            last_words: LastWords::default(),
+            backoff: Mutex::default(),
+            meter: metrics.meter(KIND),
+        }
     }
+
+    /// It is looked at again after a while, the later the more often it was.
+    fn again(&self, name: &ServerName, cause: Cause) -> Action {
+        let mut backoff = self.backoff.lock().unwrap_or_else(PoisonError::into_inner);
+        Action::requeue(backoff.apply(name.clone(), cause, Instant::now()))
+    }
+
+    /// It is looked at again when something changes.
+    fn settled(&self, name: &ServerName) -> Action {
+        self.backoff.lock().unwrap_or_else(PoisonError::into_inner).forget(name);
+        Action::await_change()
+    }
+
+    fn forget(&self, name: &ServerName) {
+        self.memory.forget(name);
+        self.last_words.forget(name);
+        self.meter.forget(name);
+        self.settled(name);
+    }
+}
+
+/// What is left to do after a reconcile that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    Again(Cause),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -100,10 +142,12 @@ pub(super) async fn run(
     let config = Config::default().concurrency(concurrency.max(1)).debounce(DEBOUNCE);
     let outcomes = applier(
         |guard, context| Box::pin(reconcile(guard, context)),
-        |guard, error, _| again(&guard, error),
+        |guard, error, context| again(&guard, error, &context),
         context.clone(),
         store,
-        triggers.take_until(cancel.cancelled_owned()),
+        triggers.take_until(cancel.cancelled_owned()).inspect_ok(|server| {
+            context.meter.queued(named(server));
+        }),
         config,
     );
     let mut outcomes = pin!(outcomes);
@@ -122,7 +166,7 @@ fn note(context: &Context, outcome: Outcome) {
         Ok((server, _)) => tracing::debug!(%server, "reconciled"),
         Err(ControllerError::ObjectNotFound(gone)) => {
             let namespace = gone.namespace.clone().unwrap_or_default();
-            context.memory.forget(&ServerName { namespace, name: gone.name.clone() });
+            context.forget(&ServerName { namespace, name: gone.name.clone() });
         }
         // Logged with its server where it happened.
         Err(ControllerError::ReconcilerFailed(..)) => {}
@@ -134,24 +178,48 @@ fn note(context: &Context, outcome: Outcome) {
 }
 
 async fn reconcile(guard: Arc<DeserializeGuard<MCPServer>>, context: Arc<Context>) -> Result<Action, Error> {
+    let name = named(&ObjectRef::from_obj(&*guard));
+    context.meter.begun(&name);
+    let left = context.meter.timed(Step::All, look(&guard, &name, &context)).await?;
+    Ok(match left {
+        Left::Nothing => {
+            context.meter.ended(Ending::Settled);
+            context.settled(&name)
+        }
+        Left::Again(cause) => {
+            context.meter.ended(Ending::Again);
+            context.again(&name, cause)
+        }
+    })
+}
+
+async fn look(
+    guard: &DeserializeGuard<MCPServer>,
+    name: &ServerName,
+    context: &Context,
+) -> Result<Left, Error> {
     let server = match &guard.0 {
         Ok(server) => server,
-        Err(invalid) => return unparsable::report(&context.writer, invalid).await.map_err(Error::Event),
+        Err(invalid) => {
+            unparsable::report(&context.writer, invalid).await.map_err(Error::Event)?;
+            return Ok(Left::Nothing);
+        }
     };
-    let Some(name) = name(server) else { return Ok(Action::await_change()) };
     if server.metadata.deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
+        return Ok(Left::Nothing);
     }
     // dereference (client required)
     let observations = context.observations.borrow().clone();
-    let live = dereference::dereference(&context.client, &name, &observations).await?;
+    let reading = dereference::dereference(&context.client, name, &observations);
+    let live = context.meter.timed(Step::Dereference, reading).await?;
+    let evidence = evidence::gather(&context.client, name, &live.pods, &context.last_words).await;
     // validate (no client required)
     let bridge_image = live.bridge_image().or(context.own_image.as_deref());
     let validated = match validate::validate(server, bridge_image) {
         Ok(validated) => validated,
         Err(why) => {
-            write_status(&context, server, &Situation::Invalid(&why), &live).await?;
-            return Ok(Action::await_change());
+            report::report(context, server, &Situation::Invalid(&why), &live).await?;
+            return Ok(Left::Nothing);
         }
     };
     // build (no client required), apply (writer required), status (writer required)
@@ -160,26 +228,30 @@ async fn reconcile(guard: Arc<DeserializeGuard<MCPServer>>, context: Arc<Context
     match runs {
         Runs::Remote(url) => {
             applier.remove(&live).await.map_err(Error::Apply)?;
-            write_status(&context, server, &Situation::Remote(url), &live).await?;
-            Ok(Action::await_change())
+            report::report(context, server, &Situation::Remote(url), &live).await?;
+            Ok(Left::Nothing)
         }
         Runs::Workload(workload) => {
             let children = build::build(owner, workload)?;
-            let applied = applier.apply(&live, &children, workload.replicas).await;
-            let in_place = |deployment| Situation::Workload { owner, workload, deployment, pods: &live.pods };
-            let (situation, action) = match &applied {
-                Ok(Applied::InPlace(deployment)) => (in_place(Some(deployment)), Action::await_change()),
-                Ok(Applied::Waits) => (in_place(None), Action::requeue(RETRY_WAITING)),
+            let applying = applier.apply(&live, &children, workload.replicas);
+            let applied = context.meter.timed(Step::Apply, applying).await;
+            let (pods, evidence) = (&live.pods, &evidence);
+            let in_place = |deployment| Situation::Workload { owner, workload, deployment, pods, evidence };
+            let (situation, left) = match &applied {
+                Ok(Applied::InPlace(deployment)) => (in_place(Some(deployment)), Left::Nothing),
+                Ok(Applied::Waits) => (in_place(None), Left::Again(Cause::Deleting)),
                 Ok(Applied::NamesTaken(names)) => {
-                    (Situation::NamesTaken(names.clone()), Action::requeue(RETRY_REFUSED))
+                    (Situation::NamesTaken(names.clone()), Left::Again(Cause::Refused))
                 }
                 Err(error) => match refusal(error) {
-                    Some(said) => (Situation::Refused(said), Action::requeue(RETRY_REFUSED)),
+                    Some(said) => (Situation::Refused(said), Left::Again(Cause::Refused)),
                     None => return Err(Error::Apply(applied.err().unwrap_or(WriteError::NotLeading.into()))),
                 },
             };
-            write_status(&context, server, &situation, &live).await?;
-            Ok(action)
+            let phase = report::report(context, server, &situation, &live).await?;
+            // What its probes find is told by events of its pods, which wake nobody.
+            let is_starting = matches!(phase, Some(Phase::Deploying | Phase::Degraded)) && !pods.is_empty();
+            Ok(if left == Left::Nothing && is_starting { Left::Again(Cause::Starting) } else { left })
         }
     }
 }
@@ -199,43 +271,37 @@ fn refusal(error: &ApplyError) -> Option<String> {
     }
 }
 
-async fn write_status(
-    context: &Context,
-    server: &MCPServer,
-    situation: &Situation<'_>,
-    live: &Dereferenced,
-) -> Result<(), Error> {
-    let uid = server.metadata.uid.as_deref();
-    let earlier = live.deployment.as_ref().filter(|deployment| {
-        deployment.owner_references().iter().any(|owner| Some(owner.uid.as_str()) == uid)
-    });
-    let status = status::assess(server, situation, earlier, live.observation.as_ref(), Timestamp::now());
-    if server.status.as_ref() == Some(&status) {
-        return Ok(());
-    }
-    let mut update = server.clone();
-    update.status = Some(status);
-    context.writer.status(&update).await.map_err(Error::Status)
-}
-
-fn again(guard: &DeserializeGuard<MCPServer>, error: &Error) -> Action {
+fn again(guard: &DeserializeGuard<MCPServer>, error: &Error, context: &Context) -> Action {
     let server = ObjectRef::from_obj(guard);
-    match error {
-        Error::Apply(ApplyError::Write(WriteError::Outdated(what)))
-        | Error::Status(WriteError::Outdated(what)) => {
-            tracing::debug!(%server, what, "read again");
-            Action::requeue(RETRY_OUTDATED)
+    let failing = failing(error);
+    context.meter.ended(Ending::Failed(failing));
+    let cause = match failing {
+        Failing::Conflict => {
+            tracing::debug!(%server, %error, "read again");
+            Cause::Conflict
         }
-        Error::Apply(ApplyError::Write(WriteError::NotLeading))
-        | Error::Status(WriteError::NotLeading)
-        | Error::Event(WriteError::NotLeading) => Action::await_change(),
-        error => {
+        // Its term is over.
+        Failing::NotLeading => return Action::await_change(),
+        Failing::Unanswered | Failing::Internal => {
             tracing::warn!(%server, %error, "an MCPServer could not be reconciled, trying again");
-            Action::requeue(RETRY_FAILED)
+            Cause::Unanswered
         }
+    };
+    context.again(&named(&server), cause)
+}
+
+fn failing(error: &Error) -> Failing {
+    match error {
+        Error::Apply(ApplyError::Write(error)) | Error::Status(error) | Error::Event(error) => match error {
+            WriteError::Outdated(_) => Failing::Conflict,
+            WriteError::NotLeading => Failing::NotLeading,
+            WriteError::Refused { .. } => Failing::Unanswered,
+        },
+        Error::Dereference(_) => Failing::Unanswered,
+        Error::Build(_) | Error::Apply(ApplyError::Json(_)) => Failing::Internal,
     }
 }
 
-fn name(server: &MCPServer) -> Option<ServerName> {
-    Some(ServerName { namespace: server.metadata.namespace.clone()?, name: server.metadata.name.clone()? })
+fn named(server: &ObjectRef<DeserializeGuard<MCPServer>>) -> ServerName {
+    ServerName { namespace: server.namespace.clone().unwrap_or_default(), name: server.name.clone() }
 }

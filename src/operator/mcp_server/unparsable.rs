@@ -4,12 +4,14 @@
 use kube::{
     Resource,
     core::{DeserializeGuard, error_boundary::InvalidObject},
-    runtime::controller::Action,
 };
 
 use crate::{
     api::MCPServer,
-    operator::writer::{WriteError, Writer},
+    operator::{
+        events::Happening,
+        writer::{WriteError, Writer},
+    },
 };
 
 /// Reason of the event.
@@ -17,7 +19,7 @@ const REASON: &str = "SpecNotParsed";
 
 /// # Errors
 /// When the event cannot be written.
-pub(super) async fn report(writer: &Writer, invalid: &InvalidObject) -> Result<Action, WriteError> {
+pub(super) async fn report(writer: &Writer, invalid: &InvalidObject) -> Result<(), WriteError> {
     let about = DeserializeGuard::<MCPServer>(Err(invalid.clone())).object_ref(&());
     let namespace = about.namespace.as_deref().unwrap_or_default();
     let name = about.name.as_deref().unwrap_or_default();
@@ -26,6 +28,5 @@ pub(super) async fn report(writer: &Writer, invalid: &InvalidObject) -> Result<A
         invalid.error
     );
     tracing::warn!(server = %format_args!("{namespace}/{name}"), error = %invalid.error, "an MCPServer cannot be read and is left as it is");
-    writer.warn(&about, REASON, &note).await?;
-    Ok(Action::await_change())
+    writer.tell(&about, &Happening::warning(REASON, note)).await
 }

@@ -14,6 +14,7 @@ pub(crate) mod own_operator;
 pub(crate) mod piped;
 pub(crate) mod prometheus;
 pub(crate) mod relay;
+pub(crate) mod replica;
 
 pub(crate) mod served;
 pub(crate) mod talk;

@@ -67,6 +67,7 @@ pub(crate) const TIMING: Timing = Timing {
     duration: Duration::from_secs(3),
     deadline: Duration::from_secs(2),
     renew_every: Duration::from_millis(500),
+    look_every: Duration::from_millis(250),
 };
 
 /// Runs until [`OwnOperator::stop`], or is given up when dropped.

@@ -5,7 +5,7 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 use super::{
     Situation,
     conditions::{Finding, Holds},
-    pods::{Trouble, trouble},
+    pods::{Hope, Trouble, trouble},
 };
 use crate::api::mcp_server::ConditionType;
 
@@ -30,6 +30,8 @@ pub(super) enum Progress {
     Done,
     /// A pod is not ready, and it may become so.
     Troubled,
+    /// A pod runs and does not answer its probe.
+    Unanswering,
     /// A pod is not ready, and will not be until somebody changes something.
     Stuck,
     Stopped,
@@ -50,8 +52,8 @@ pub(super) fn availability(situation: &Situation<'_>, earlier: Option<&Deploymen
             "Objects of a former MCPServer of this name are still being deleted.",
             Progress::NotStarted,
         ),
-        Situation::Workload { workload, deployment: Some(deployment), pods, .. } => {
-            of_deployment(deployment, workload.replicas, trouble(deployment, pods))
+        Situation::Workload { workload, deployment: Some(deployment), pods, evidence, .. } => {
+            of_deployment(deployment, workload.replicas, trouble(deployment, pods, evidence))
         }
     }
 }
@@ -85,8 +87,12 @@ fn of_deployment(deployment: &Deployment, wanted: i32, trouble: Option<Trouble>)
     } else {
         let holds = if ready >= wanted { Holds::Yes } else { Holds::No };
         match trouble {
-            Some(Trouble { reason, message, lasts }) => {
-                let progress = if lasts { Progress::Stuck } else { Progress::Troubled };
+            Some(Trouble { reason, message, hope }) => {
+                let progress = match hope {
+                    Hope::Good => Progress::Troubled,
+                    Hope::Some => Progress::Unanswering,
+                    Hope::None => Progress::Stuck,
+                };
                 (finding(holds, reason, format!("{counted}: {message}.")), progress)
             }
             None => {

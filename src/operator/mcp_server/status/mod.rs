@@ -2,9 +2,14 @@
 
 mod available;
 mod conditions;
+mod happenings;
 mod phase;
 mod pods;
 mod registered;
+mod traces;
+
+pub(super) use happenings::happenings;
+pub(super) use traces::{Crash, Evidence, FailedProbe, Probing, crash, last_line, probe_failure, probing};
 
 use k8s_openapi::{api::apps::v1::Deployment, api::core::v1::Pod, jiff::Timestamp};
 use url::Url;
@@ -40,6 +45,8 @@ pub(super) enum Situation<'a> {
         /// None while children of a former MCPServer of this name are being deleted.
         deployment: Option<&'a Deployment>,
         pods: &'a [Pod],
+        /// What those pods left behind besides their status.
+        evidence: &'a Evidence,
     },
 }
 

@@ -19,7 +19,7 @@ pub(super) fn phase(situation: &Situation<'_>, availability: &Availability, answ
     match (availability.progress, availability.serves) {
         (Progress::Stopped, _) => Phase::Stopped,
         (Progress::Stuck, false) => Phase::Failed,
-        (Progress::Stuck | Progress::Troubled, true) => Phase::Degraded,
+        (Progress::Stuck | Progress::Troubled, true) | (Progress::Unanswering, _) => Phase::Degraded,
         (Progress::NotStarted, _) => Phase::Pending,
         (Progress::UnderWay | Progress::Troubled, _) => Phase::Deploying,
         (Progress::Done, _) => match answers {

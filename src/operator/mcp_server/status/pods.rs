@@ -6,23 +6,65 @@ use k8s_openapi::api::{
     core::v1::{ContainerStateTerminated, ContainerStatus, Pod},
 };
 
+use super::traces::{Evidence, crash, probing};
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trouble {
     pub(super) reason: &'static str,
     /// Part of a sentence.
     pub(super) message: String,
-    /// It will not go away by itself.
-    pub(super) lasts: bool,
+    pub(super) hope: Hope,
+}
+
+/// Whether it will go away by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Hope {
+    /// It may.
+    Good,
+    /// The pod runs and may come to itself.
+    Some,
+    /// Not until somebody changes something.
+    None,
 }
 
 /// The worst of what keeps the pods from being ready; None while they are just starting.
-pub(super) fn trouble(deployment: &Deployment, pods: &[Pod]) -> Option<Trouble> {
-    let mut pods: Vec<&Pod> = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect();
-    pods.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
-    let of_pods = pods.iter().filter_map(|pod| of_pod(pod));
+pub(super) fn trouble(deployment: &Deployment, pods: &[Pod], evidence: &Evidence) -> Option<Trouble> {
+    let mut sorted: Vec<&Pod> = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect();
+    sorted.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+    let probe = probe(pods, evidence);
+    let last_words = last_words(pods, evidence);
+    let of_pods = sorted.iter().filter_map(|pod| of_pod(pod, last_words.as_ref()));
     // Of equal ones the first, so that the message does not change with the order of answers.
-    let worst = of_pods.reduce(|worst, other| if other.lasts && !worst.lasts { other } else { worst });
-    refused(deployment).or(worst).or_else(|| late(deployment))
+    let worst = of_pods.reduce(|worst, other| if other.hope > worst.hope { other } else { worst });
+    // A container that a probe ends over and over says less by its exit than the probe does.
+    let worst = match worst {
+        Some(Trouble { reason: EXITS, .. }) if last_words.is_none() => probe.or(worst),
+        worst => worst.or(probe),
+    };
+    let late = late(deployment);
+    let worst =
+        worst.map(|worst| Trouble { hope: if late.is_some() { Hope::None } else { worst.hope }, ..worst });
+    refused(deployment).or(worst).or(late)
+}
+
+/// Reason of a container that ended without having been asked for.
+const EXITS: &str = "ContainerExits";
+
+fn probe(pods: &[Pod], evidence: &Evidence) -> Option<Trouble> {
+    let (of, found) = probing(pods).zip(evidence.probe.as_ref())?;
+    Some(Trouble {
+        reason: "ProbeFails",
+        message: format!("container {} of pod {} runs, and {}", of.container, of.pod, found.said),
+        hope: if found.is_startup { Hope::Good } else { Hope::Some },
+    })
+}
+
+/// Pod and container, and what it said last.
+type LastWords<'a> = (String, String, &'a str);
+
+fn last_words<'a>(pods: &[Pod], evidence: &'a Evidence) -> Option<LastWords<'a>> {
+    let (crash, words) = crash(pods).zip(evidence.last_words.as_deref())?;
+    Some((crash.pod, crash.container, words))
 }
 
 /// A quota or an admission policy lets no pod be made.
@@ -32,7 +74,7 @@ fn refused(deployment: &Deployment) -> Option<Trouble> {
     Some(Trouble {
         reason,
         message: format!("no pod can be made: {}", message.trim_end_matches('.')),
-        lasts: true,
+        hope: Hope::None,
     })
 }
 
@@ -40,7 +82,7 @@ fn late(deployment: &Deployment) -> Option<Trouble> {
     condition(deployment, "Progressing", "False").map(|_| Trouble {
         reason: "ProgressDeadlineExceeded",
         message: "pods did not become ready in time, look at their logs".to_owned(),
-        lasts: true,
+        hope: Hope::None,
     })
 }
 
@@ -50,7 +92,7 @@ fn condition(deployment: &Deployment, type_: &str, status: &str) -> Option<Strin
     Some(condition.message.clone().unwrap_or_default())
 }
 
-fn of_pod(pod: &Pod) -> Option<Trouble> {
+fn of_pod(pod: &Pod, last_words: Option<&LastWords<'_>>) -> Option<Trouble> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let status = pod.status.as_ref()?;
     let unschedulable = status.conditions.iter().flatten().find(|condition| {
@@ -63,14 +105,19 @@ fn of_pod(pod: &Pod) -> Option<Trouble> {
         return Some(Trouble {
             reason: "Unschedulable",
             message: format!("pod {name} finds no node: {why}"),
-            lasts: false,
+            hope: Hope::Good,
         });
     }
     let containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
-    containers.filter(|container| !container.ready).find_map(|container| of_container(name, container))
+    containers.filter(|container| !container.ready).find_map(|container| {
+        let words = last_words
+            .filter(|(pod, of, _)| pod == name && *of == container.name)
+            .map(|(_, _, words)| *words);
+        of_container(name, container, words)
+    })
 }
 
-fn of_container(pod: &str, status: &ContainerStatus) -> Option<Trouble> {
+fn of_container(pod: &str, status: &ContainerStatus, last_words: Option<&str>) -> Option<Trouble> {
     let container = &status.name;
     let waiting = status.state.as_ref().and_then(|state| state.waiting.as_ref());
     let reason = waiting.and_then(|waiting| waiting.reason.as_deref()).unwrap_or_default();
@@ -86,7 +133,7 @@ fn of_container(pod: &str, status: &ContainerStatus) -> Option<Trouble> {
                     "pod {pod} cannot get image {} for container {container}, check its name, its tag and spec.imagePullSecrets",
                     status.image
                 ),
-                lasts: true,
+                hope: Hope::None,
             });
         }
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
@@ -94,7 +141,7 @@ fn of_container(pod: &str, status: &ContainerStatus) -> Option<Trouble> {
             return Some(Trouble {
                 reason: "ContainerNotCreated",
                 message: format!("container {container} of pod {pod} cannot be made: {}", one_line(why)),
-                lasts: true,
+                hope: Hope::None,
             });
         }
         _ => {}
@@ -102,13 +149,14 @@ fn of_container(pod: &str, status: &ContainerStatus) -> Option<Trouble> {
     let now = status.state.as_ref().and_then(|state| state.terminated.as_ref());
     let before = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
     let ended = now.filter(|ended| ended.exit_code != 0).or(before)?;
-    Some(Trouble { reason: "ContainerExits", message: exit(pod, container, ended), lasts: true })
+    Some(Trouble { reason: EXITS, message: exit(pod, container, ended, last_words), hope: Hope::None })
 }
 
-fn exit(pod: &str, container: &str, ended: &ContainerStateTerminated) -> String {
+fn exit(pod: &str, container: &str, ended: &ContainerStateTerminated, last_words: Option<&str>) -> String {
     let code = ended.exit_code;
-    let told = match ended.message.as_deref().map(one_line) {
-        Some(told) if !told.is_empty() => format!(", it said: {told}"),
+    let told = match (ended.message.as_deref().map(one_line), last_words) {
+        (Some(told), _) if !told.is_empty() => format!(", it said: {told}"),
+        (_, Some(words)) => format!(", its last words: {words}"),
         _ => ", look at its logs".to_owned(),
     };
     match ended.reason.as_deref() {

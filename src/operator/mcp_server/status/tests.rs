@@ -8,7 +8,7 @@ use k8s_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::{Situation, assess};
+use super::{Evidence, FailedProbe, Situation, assess};
 use crate::{
     api::{MCPServer, MCPServerStatus, mcp_server::Phase},
     fleet::{Observation, ServerInfo, State, ToolSummary},
@@ -76,13 +76,25 @@ fn status_at(
     seen: Option<&Observation>,
     now: &str,
 ) -> MCPServerStatus {
+    status_with(server, deployment, pods, &Evidence::default(), seen, now)
+}
+
+fn status_with(
+    server: &MCPServer,
+    deployment: &Deployment,
+    pods: &[Pod],
+    evidence: &Evidence,
+    seen: Option<&Observation>,
+    now: &str,
+) -> MCPServerStatus {
     let validated = validate(server, None).unwrap();
     let now: Timestamp = now.parse().unwrap();
     match &validated.runs {
         Runs::Remote(url) => assess(server, &Situation::Remote(url), None, seen, now),
         Runs::Workload(workload) => {
             let deployment = Some(deployment);
-            let situation = Situation::Workload { owner: &validated.owner, workload, deployment, pods };
+            let situation =
+                Situation::Workload { owner: &validated.owner, workload, deployment, pods, evidence };
             assess(server, &situation, None, seen, now)
         }
     }
@@ -159,6 +171,59 @@ fn why_a_pod_is_not_ready_is_said() {
         lost.contains("Unschedulable: 0 of 1 pods are ready: pod demo-x finds no node: 0/1 nodes"),
         "{lost}"
     );
+}
+
+fn failing(said: &str) -> Option<FailedProbe> {
+    Some(FailedProbe { is_startup: false, said: said.to_owned() })
+}
+
+/// The phase and the condition Available, of a server with that pod.
+fn with_evidence(deployment: &Deployment, pod: Pod, evidence: &Evidence) -> (Option<Phase>, String) {
+    let server = server("image: a");
+    let status = status_with(&server, deployment, &[pod], evidence, None, "2026-11-21T12:00:00Z");
+    (status.phase, condition(&status, "Available"))
+}
+
+#[test]
+fn a_crash_is_told_with_its_last_words_and_without_secrets() {
+    let words = Evidence {
+        last_words: Some("FATAL: cannot log in with password=hunter22".to_owned()),
+        probe: failing("its liveness probe fails: timeout"),
+    };
+    let crash = exited(3, json!({"waiting": {"reason": "CrashLoopBackOff"}}));
+    let (phase, said) = with_evidence(&unready(), crash, &words);
+    assert_eq!(phase, Some(Phase::Failed));
+    assert!(said.contains("ends with exit code 2, its last words: FATAL: cannot log in"), "{said}");
+    assert!(!said.contains("hunter22"), "{said}");
+}
+
+#[test]
+fn a_probe_that_fails_is_told_with_what_it_found() {
+    let found = Evidence { last_words: None, probe: failing("its readiness probe fails: HTTP 500") };
+    let (phase, said) = with_evidence(&unready(), exited(0, json!({"running": {}})), &Evidence::default());
+    assert!(said.contains("ContainerExits"), "{phase:?} {said}");
+    let mut running = pod(json!({"containerStatuses": [{"name": "server", "ready": false, "restartCount": 0,
+        "image": "a:1", "imageID": "", "state": {"running": {}}}]}));
+    running.metadata.uid = Some("1".to_owned());
+    let (phase, said) = with_evidence(&unready(), running.clone(), &found);
+    assert_eq!(phase, Some(Phase::Degraded), "it runs and does not answer");
+    assert_eq!(
+        said,
+        "False ProbeFails: 0 of 1 pods are ready: container server of pod demo-x runs, and its readiness probe fails: HTTP 500."
+    );
+    let late = deployment(json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1,
+        "conditions": [{"type": "Progressing", "status": "False"}]}));
+    let (phase, said) = with_evidence(&late, running, &found);
+    assert!(phase == Some(Phase::Failed) && said.contains("ProbeFails"), "{phase:?} {said}");
+}
+
+#[test]
+fn a_container_that_its_probe_ends_is_told_by_the_probe() {
+    let found = Evidence { last_words: None, probe: failing("its liveness probe fails: timeout") };
+    let mut killed = exited(4, json!({"waiting": {"reason": "CrashLoopBackOff"}}));
+    killed.metadata.uid = Some("1".to_owned());
+    let (_, said) = with_evidence(&unready(), killed, &found);
+    assert!(said.contains("False ProbeFails") && said.contains("liveness probe fails: timeout"), "{said}");
 }
 
 #[test]

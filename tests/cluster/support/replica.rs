@@ -1,0 +1,147 @@
+//! A replica of pilothouse as a process of its own, reconciling one namespace. Its requests are told apart in the
+//! API server's record by the user it acts as.
+
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+};
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, Client};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use pilothouse::operator::LEASE;
+use serde_json::{Value, json};
+
+use super::{audit_log, kubectl};
+
+/// Killed when dropped.
+pub(crate) struct Replica {
+    child: Child,
+    /// Also how the lease names it, and whom it acts as.
+    pub(crate) name: String,
+    health: String,
+    folder: tempfile::TempDir,
+}
+
+impl Replica {
+    /// `name` must be this replica's alone in the whole run.
+    pub(crate) fn start(namespace: &str, name: &str, lease_seconds: u8) -> Self {
+        let binary = std::env::var("PILOTHOUSE_BINARY")
+            .expect("PILOTHOUSE_BINARY must name the program: run `tests/run cluster`, which builds it");
+        let folder = tempfile::tempdir().expect("a folder");
+        let kubeconfig = folder.path().join("kubeconfig");
+        fs::write(&kubeconfig, acting_as(namespace, name)).expect("the kubeconfig is written");
+        let log = File::create(folder.path().join("stderr")).expect("a log file");
+        let (address, health) = (free_address(), free_address());
+        let child = Command::new(binary)
+            .args(["serve", "--allow-anonymous", "--http", &address, "--health", &health])
+            .args(["--operator", "on", "--namespace", namespace])
+            .args(["--lease-seconds", &lease_seconds.to_string()])
+            .arg("--kubeconfig")
+            .arg(&kubeconfig)
+            .arg("--data")
+            .arg(folder.path().join("data"))
+            .env("POD_NAME", name)
+            .env("PILOTHOUSE_IMAGE", "docker.io/pilothouse/pilothouse:test")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the program starts");
+        Self { child, name: name.to_owned(), health: format!("http://{health}"), folder }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"));
+        kill(pid, signal).expect("the process is ours and there");
+    }
+
+    /// It does nothing any more, and knows nothing of it.
+    pub(crate) fn stall(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    pub(crate) fn wake(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// As Kubernetes stops a pod; not waited for.
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::SIGTERM);
+    }
+
+    /// At once, without a word.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("the process is there");
+        self.child.wait().expect("it ends");
+    }
+
+    /// What it wrote to stderr so far.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(self.folder.path().join("stderr")).unwrap_or_default()
+    }
+
+    /// None while it starts.
+    pub(crate) async fn metrics(&self) -> Option<String> {
+        reqwest::get(format!("{}/metrics", self.health)).await.ok()?.text().await.ok()
+    }
+
+    /// What it stored since that time (RFC 3339), leases aside: `verb resource name`. None where the API server's
+    /// record is not kept beside the kubeconfig.
+    pub(crate) fn writes_since(&self, since: &str) -> Option<Vec<String>> {
+        let events = audit_log::events(&[&self.name])?;
+        let text = |event: &Value, pointer: &str| -> String {
+            event.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let stored = events.iter().filter(|event| {
+            let code = event.pointer("/responseStatus/code").and_then(Value::as_u64);
+            text(event, "/impersonatedUser/username") == self.name
+                && text(event, "/stage") == "ResponseComplete"
+                && !["get", "list", "watch"].contains(&text(event, "/verb").as_str())
+                && text(event, "/objectRef/resource") != "leases"
+                && !text(event, "/requestURI").contains("dryRun=All")
+                && code.is_some_and(|code| code < 400)
+                && text(event, "/requestReceivedTimestamp").as_str() > since
+        });
+        let words = |event: &Value| {
+            let words = ["/verb", "/objectRef/resource", "/objectRef/subresource", "/objectRef/name"];
+            words.map(|pointer| text(event, pointer)).join(" ")
+        };
+        Some(stored.map(words).collect())
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The kubeconfig of the tests, in that namespace and as that user.
+fn acting_as(namespace: &str, user: &str) -> String {
+    let text = kubectl::run(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"]);
+    let mut config: Value = serde_json::from_str(&text).expect("kubectl prints JSON");
+    config["contexts"][0]["context"]["namespace"] = json!(namespace);
+    config["users"][0]["user"]["as"] = json!(user);
+    config["users"][0]["user"]["as-groups"] = json!(["system:masters"]);
+    config.to_string()
+}
+
+/// The replica's name that holds the lease of the namespace; empty when nobody does.
+pub(crate) async fn holder(client: &Client, namespace: &str) -> String {
+    let lease = Api::<Lease>::namespaced(client.clone(), namespace).get_opt(LEASE).await.ok().flatten();
+    let holder = lease.and_then(|lease| lease.spec?.holder_identity).unwrap_or_default();
+    holder.split('_').next().unwrap_or_default().to_owned()
+}
+
+/// A loopback address that was free a moment ago.
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
+    listener.local_addr().expect("its address").to_string()
+}

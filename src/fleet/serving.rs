@@ -10,7 +10,7 @@ use std::{
 use kube::Client;
 use tokio::sync::watch;
 
-use super::{cluster::Reach, forward::Forwards, manifest, secrets::Known};
+use super::{cluster::Reach, forward::Forwards, manifest, roster::Roster, secrets::Known};
 use crate::{
     api::MCPServer,
     gateway::{Endpoint, Gateway, ServerName, Target, ToolDefinition},
@@ -31,13 +31,19 @@ pub struct PodAddress {
 #[derive(Clone)]
 pub struct Serving {
     gateway: Arc<Gateway>,
+    roster: Arc<Roster>,
     client: Client,
     reach: Reach,
 }
 
 impl Serving {
-    pub fn new(gateway: Arc<Gateway>, client: Client, reach: Reach) -> Self {
-        Self { gateway, client, reach }
+    pub fn new(gateway: Arc<Gateway>, roster: Arc<Roster>, client: Client, reach: Reach) -> Self {
+        Self { gateway, roster, client, reach }
+    }
+
+    /// Why it is declared and cannot be used, in one sentence.
+    pub fn refused(&self, server: &ServerName) -> Option<String> {
+        self.roster.known().borrow().get(server)?.declared.as_ref().err().cloned()
     }
 
     /// How long nobody has called it or held a session with it; nothing while somebody does.

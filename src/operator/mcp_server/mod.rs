@@ -9,6 +9,8 @@ mod dereference;
 mod evidence;
 mod memory;
 mod report;
+mod rollout;
+mod sleep;
 mod status;
 mod triggers;
 mod unparsable;
@@ -24,6 +26,7 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Client,
     core::DeserializeGuard,
@@ -43,11 +46,14 @@ use super::{
 };
 use crate::{
     api::{MCPServer, mcp_server::Phase},
-    fleet::{Observations, ServerName},
+    fleet::{Observations, ServerName, Serving},
 };
 use apply::{Applied, Applier, ApplyError};
+use dereference::Dereferenced;
 use evidence::LastWords;
 use memory::Memory;
+use rollout::{Gates, Standing};
+use sleep::Sleepers;
 use status::Situation;
 use validate::{Runs, ValidatedServer};
 
@@ -67,6 +73,9 @@ pub(super) struct Context {
     last_words: LastWords,
     backoff: Mutex<Backoff<ServerName>>,
     meter: Meter,
+    serving: Option<Serving>,
+    gates: Gates,
+    sleepers: Option<Sleepers>,
 }
 
 impl Context {
@@ -86,7 +95,36 @@ impl Context {
             last_words: LastWords::default(),
             backoff: Mutex::default(),
             meter: metrics.meter(KIND),
+            serving: None,
+            gates: Gates::default(),
+            sleepers: None,
         }
+    }
+
+    /// See [`super::Operator::serving`].
+    pub(super) fn serving(self, serving: Option<Serving>) -> Self {
+        Self { sleepers: serving.clone().map(Sleepers::new), serving, ..self }
+    }
+
+    /// Whether the server should have no pods, since nobody uses it.
+    fn sleeps(&self, server: &MCPServer, name: &ServerName, live: &Dereferenced) -> bool {
+        let live = live.deployment.as_ref().and_then(|deployment| deployment.spec.as_ref()?.replicas);
+        self.sleepers.as_ref().is_some_and(|sleepers| sleepers.sleeps(server, name, live))
+    }
+
+    /// How its pods stand before the gate of a rollout; asks those that wait.
+    async fn rollout(&self, server: &MCPServer, name: &ServerName, pods: &[Pod]) -> Result<Standing, Error> {
+        if server.spec.rollout.gate.is_none() {
+            return Ok(Standing::NotGated);
+        }
+        let Some(serving) = &self.serving else { return Ok(Standing::Gated { held: None, again: false }) };
+        self.gates.open(&self.writer, serving, server, name, pods).await.map_err(Error::Gate)
+    }
+
+    /// Why the headers of a remote server have no values.
+    fn unread_headers(&self, server: &MCPServer, name: &ServerName) -> Option<String> {
+        let refused = self.serving.as_ref()?.refused(name)?;
+        (has_headers(server) && refused.starts_with("spec.remote.headersFrom")).then_some(refused)
     }
 
     /// It is looked at again after a while, the later the more often it was.
@@ -105,6 +143,10 @@ impl Context {
         self.memory.forget(name);
         self.last_words.forget(name);
         self.meter.forget(name);
+        self.gates.forget(name);
+        if let Some(sleepers) = &self.sleepers {
+            sleepers.forget(name);
+        }
         self.settled(name);
     }
 }
@@ -128,6 +170,8 @@ enum Error {
     Status(WriteError),
     #[error("its event cannot be written: {0}")]
     Event(WriteError),
+    #[error("a pod of it cannot be let pass: {0}")]
+    Gate(WriteError),
 }
 
 /// Reconciles the MCPServers of one namespace, or of all, until `cancel`; what is under way is finished.
@@ -138,7 +182,11 @@ pub(super) async fn run(
     cancel: CancellationToken,
 ) {
     let (store, writer) = reflector::store();
-    let triggers = triggers::all(&context.client, namespace, writer, context.observations.clone());
+    let due = match &context.sleepers {
+        Some(sleepers) => sleepers.due(namespace).boxed(),
+        None => futures::stream::pending().boxed(),
+    };
+    let triggers = triggers::all(&context.client, namespace, writer, context.observations.clone(), due);
     let config = Config::default().concurrency(concurrency.max(1)).debounce(DEBOUNCE);
     let outcomes = applier(
         |guard, context| Box::pin(reconcile(guard, context)),
@@ -228,15 +276,26 @@ async fn look(
     match runs {
         Runs::Remote(url) => {
             applier.remove(&live).await.map_err(Error::Apply)?;
-            report::report(context, server, &Situation::Remote(url), &live).await?;
-            Ok(Left::Nothing)
+            let unread = context.unread_headers(server, name);
+            report::report(context, server, &Situation::Remote { url, unread: unread.as_deref() }, &live).await?;
+            // The Secrets of its headers may not have been looked at yet.
+            let is_settled = unread.is_none() && (live.observation.is_some() || !has_headers(server));
+            Ok(if is_settled { Left::Nothing } else { Left::Again(Cause::Starting) })
         }
         Runs::Workload(workload) => {
+            let mut workload = workload.clone();
+            if context.sleeps(server, name, &live) {
+                workload.sleep();
+            }
+            let workload = &*workload;
             let children = build::build(owner, workload)?;
             let applying = applier.apply(&live, &children, workload.replicas);
             let applied = context.meter.timed(Step::Apply, applying).await;
             let (pods, evidence) = (&live.pods, &evidence);
-            let in_place = |deployment| Situation::Workload { owner, workload, deployment, pods, evidence };
+            let rollout = context.rollout(server, name, pods).await?;
+            let standing = &rollout;
+            let in_place =
+                |deployment| Situation::Workload { owner, workload, deployment, pods, evidence, standing };
             let (situation, left) = match &applied {
                 Ok(Applied::InPlace(deployment)) => (in_place(Some(deployment)), Left::Nothing),
                 Ok(Applied::Waits) => (in_place(None), Left::Again(Cause::Deleting)),
@@ -250,7 +309,7 @@ async fn look(
             };
             let phase = report::report(context, server, &situation, &live).await?;
             // What its probes find is told by events of its pods, which wake nobody.
-            let is_starting = matches!(phase, Some(Phase::Deploying | Phase::Degraded)) && !pods.is_empty();
+            let is_starting = rollout.is_open() || matches!(phase, Some(Phase::Deploying | Phase::Degraded)) && !pods.is_empty();
             Ok(if left == Left::Nothing && is_starting { Left::Again(Cause::Starting) } else { left })
         }
     }
@@ -292,7 +351,10 @@ fn again(guard: &DeserializeGuard<MCPServer>, error: &Error, context: &Context) 
 
 fn failing(error: &Error) -> Failing {
     match error {
-        Error::Apply(ApplyError::Write(error)) | Error::Status(error) | Error::Event(error) => match error {
+        Error::Apply(ApplyError::Write(error))
+        | Error::Status(error)
+        | Error::Event(error)
+        | Error::Gate(error) => match error {
             WriteError::Outdated(_) => Failing::Conflict,
             WriteError::NotLeading => Failing::NotLeading,
             WriteError::Refused { .. } => Failing::Unanswered,
@@ -300,6 +362,10 @@ fn failing(error: &Error) -> Failing {
         Error::Dereference(_) => Failing::Unanswered,
         Error::Build(_) | Error::Apply(ApplyError::Json(_)) => Failing::Internal,
     }
+}
+
+fn has_headers(server: &MCPServer) -> bool {
+    server.spec.remote.as_ref().is_some_and(|remote| !remote.headers_from.is_empty())
 }
 
 fn named(server: &ObjectRef<DeserializeGuard<MCPServer>>) -> ServerName {

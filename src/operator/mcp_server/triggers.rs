@@ -8,7 +8,7 @@ use std::{
 
 use futures::{
     Stream, StreamExt, TryStreamExt,
-    stream::{BoxStream, select_all, unfold},
+    stream::{BoxStream, select, select_all, unfold},
 };
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -38,13 +38,14 @@ use crate::{
 pub(super) type Guarded = DeserializeGuard<MCPServer>;
 type Trigger = Result<ObjectRef<Guarded>, watcher::Error>;
 
-/// Every trigger of one namespace, or of all. The first stream also fills the store behind `writer`.
-pub(super) fn all(
+/// Every trigger of one namespace, or of all; `due` are servers whose time has come. The first stream also fills the store behind `writer`.
+pub(super) fn all<'a>(
     client: &Client,
     namespace: Option<&str>,
     writer: reflector::store::Writer<Guarded>,
     observations: watch::Receiver<Observations>,
-) -> BoxStream<'static, Trigger> {
+    due: BoxStream<'a, ServerName>,
+) -> BoxStream<'a, Trigger> {
     let only_in = namespace.map(str::to_owned);
     select_all([
         servers(api(client, namespace), writer).boxed(),
@@ -52,7 +53,7 @@ pub(super) fn all(
         children::<Service>(client, namespace).boxed(),
         children::<ServiceAccount>(client, namespace).boxed(),
         pods(client, namespace).boxed(),
-        seen(observations)
+        select(seen(observations), due)
             .filter(move |server| {
                 let is_here = only_in.as_ref().is_none_or(|namespace| *namespace == server.namespace);
                 std::future::ready(is_here)

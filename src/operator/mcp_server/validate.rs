@@ -15,7 +15,7 @@ use url::Url;
 use crate::{
     api::{
         MCPServer,
-        mcp_server::{ImagePullPolicy, Transport},
+        mcp_server::{Gate, ImagePullPolicy, Transport},
     },
     fleet::{Prefix, ServerName},
 };
@@ -59,6 +59,18 @@ pub(super) struct Workload {
     pub env: Vec<EnvVar>,
     pub env_from: Vec<EnvFromSource>,
     pub resources: ResourceRequirements,
+    /// What holds a new revision back.
+    pub gate: Option<Gate>,
+    /// It has no pods, since nobody uses it.
+    #[serde(skip)]
+    pub is_asleep: bool,
+}
+
+impl Workload {
+    pub(super) fn sleep(&mut self) {
+        self.replicas = 0;
+        self.is_asleep = true;
+    }
 }
 
 /// How the container starts.
@@ -184,6 +196,8 @@ fn workload(server: &MCPServer, image: &str, bridge_image: Option<&str>) -> Resu
         env: spec.env.clone(),
         env_from: spec.env_from.clone(),
         resources: spec.resources.clone().unwrap_or_else(small_resources),
+        gate: spec.rollout.gate,
+        is_asleep: false,
     })
 }
 

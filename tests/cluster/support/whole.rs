@@ -65,13 +65,13 @@ impl Whole {
         let stop = CancellationToken::new();
         let only = vec![namespace.to_owned()];
         let roster = Roster::new(gateway.clone());
-        let fleet = Cluster::new(client.clone(), only.clone(), Reach::Direct, roster);
+        let fleet = Cluster::new(client.clone(), only.clone(), Reach::Direct, roster.clone());
         tokio::spawn(fleet.run(stop.clone()));
         let mut settings = OperatorSettings::new("test", namespace);
         settings.namespaces = only;
         settings.own_image = Some("docker.io/pilothouse/pilothouse:test".to_owned());
         settings.lease_timing = TIMING;
-        let serving = Serving::new(gateway.clone(), client.clone(), Reach::Direct);
+        let serving = Serving::new(gateway.clone(), roster, client.clone(), Reach::Direct);
         let operator = Operator::new(client.clone(), settings, gateway.observations()).serving(serving);
         tokio::spawn(operator.run(stop.clone()));
         let servers = Api::namespaced(client.clone(), namespace);

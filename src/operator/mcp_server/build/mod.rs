@@ -7,6 +7,7 @@ mod hash;
 mod labels;
 mod pod;
 mod probes;
+mod readiness_gate;
 mod service;
 mod service_account;
 

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{
     PodSecurityContext, PodSpec, SeccompProfile, SecurityContext, Volume, VolumeMount,
 };
 
-use super::{bridge, probes};
+use super::{bridge, probes, readiness_gate};
 use crate::operator::mcp_server::validate::{Owner, Start, Workload};
 
 /// Name of the container that is the server.
@@ -28,6 +28,8 @@ pub(super) fn build(owner: &Owner, workload: &Workload) -> PodSpec {
         env,
         env_from,
         resources,
+        gate,
+        is_asleep: _,
     } = workload;
     let mut container = Container {
         name: CONTAINER.to_owned(),
@@ -82,6 +84,7 @@ pub(super) fn build(owner: &Owner, workload: &Workload) -> PodSpec {
             }),
             ..PodSecurityContext::default()
         }),
+        readiness_gates: readiness_gate::build(*gate),
         init_containers,
         containers: vec![container],
         volumes: Some(volumes),

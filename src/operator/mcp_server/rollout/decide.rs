@@ -6,7 +6,10 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 use super::VERIFIED;
-use crate::fleet::{Breach, ToolDefinition, breaches};
+use crate::{
+    fleet::{Breach, ToolDefinition, breaches},
+    operator::events::Happening,
+};
 
 /// Breaches that are named; the others are counted.
 const NAMED: usize = 5;
@@ -70,18 +73,11 @@ pub(super) fn judge(relied_on: &[ToolDefinition], offered: &[ToolDefinition], al
 }
 
 impl Verdict {
-    /// Reason and note of the event, where there is something to say.
-    pub(super) fn news(&self, candidate: &Candidate<'_>) -> Option<(&'static str, String)> {
-        match self {
-            Self::Passes { allowed } if allowed.is_empty() => None,
-            Self::Passes { allowed } => Some((
-                "BreakingChangeAllowed",
-                format!("Revision {} breaks callers and passes: {}.", candidate.revision, listed(allowed)),
-            )),
-            Self::Breaks(_) | Self::Silent(_) => {
-                Held::of(candidate, self).map(|Held { reason, message }| (reason, message))
-            }
-        }
+    /// What is told of a pod that passes although callers break; the condition says the rest.
+    pub(super) fn allowed(&self, candidate: &Candidate<'_>) -> Option<Happening> {
+        let Self::Passes { allowed } = self else { return None };
+        let note = format!("Revision {} breaks callers and passes: {}.", candidate.revision, listed(allowed));
+        (!allowed.is_empty()).then(|| Happening::warning("BreakingChangeAllowed", note))
     }
 }
 
@@ -210,7 +206,7 @@ mod tests {
         );
         let allowed = judge(&relied_on, &offered, true);
         assert_eq!(Held::of(candidate, &allowed), None);
-        assert_eq!(allowed.news(candidate).unwrap().0, "BreakingChangeAllowed");
+        assert!(allowed.allowed(candidate).is_some());
     }
 
     #[test]

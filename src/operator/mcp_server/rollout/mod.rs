@@ -36,13 +36,23 @@ struct Judged {
     verdict: Verdict,
 }
 
-/// How the pods stand before the gate.
+/// How the pods of a server stand before the gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Outcome {
-    /// What is held back, and why.
-    pub(super) held: Option<Held>,
-    /// A pod could not be asked: it may become able to answer.
-    pub(super) again: bool,
+pub(super) enum Standing {
+    NotGated,
+    Gated {
+        /// What is held back, and why.
+        held: Option<Held>,
+        /// A pod could not be asked: it may become able to answer.
+        again: bool,
+    },
+}
+
+impl Standing {
+    /// Something is to be tried again.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self, Self::Gated { again: true, .. })
+    }
 }
 
 impl Gates {
@@ -61,7 +71,7 @@ impl Gates {
         server: &MCPServer,
         name: &ServerName,
         pods: &[Pod],
-    ) -> Result<Outcome, WriteError> {
+    ) -> Result<Standing, WriteError> {
         let candidates = waiting(pods);
         self.keep_only(name, &candidates);
         let allow_breaking = server.spec.rollout.allow_breaking;
@@ -72,7 +82,10 @@ impl Gates {
                 Some(known) => known.verdict,
                 None => {
                     let verdict = ask(serving, server, name, pods, &candidate).await;
-                    self.note(writer, server, name, &candidate, verdict.clone(), allow_breaking).await?;
+                    self.note(name, &candidate, &verdict, allow_breaking);
+                    if let Some(happening) = verdict.allowed(&candidate) {
+                        writer.tell(&server.object_ref(&()), &happening).await?;
+                    }
                     verdict
                 }
             };
@@ -83,29 +96,16 @@ impl Gates {
             }
             held = held.or_else(|| Held::of(&candidate, &verdict));
         }
-        Ok(Outcome { held, again })
+        Ok(Standing::Gated { held, again })
     }
 
-    /// Remembers what will not change by itself; what is news becomes an event.
-    async fn note(
-        &self,
-        writer: &Writer,
-        server: &MCPServer,
-        name: &ServerName,
-        candidate: &Candidate<'_>,
-        verdict: Verdict,
-        allow_breaking: bool,
-    ) -> Result<(), WriteError> {
-        if let Some((reason, note)) = verdict.news(candidate) {
-            tracing::warn!(server = %name, reason, note, "rollout");
-            writer.warn(&server.object_ref(&()), reason, &note).await?;
-        }
+    /// Remembers what will not change by itself.
+    fn note(&self, name: &ServerName, candidate: &Candidate<'_>, verdict: &Verdict, allow_breaking: bool) {
         if matches!(verdict, Verdict::Breaks(_)) {
-            let judged = Judged { allow_breaking, verdict };
+            let judged = Judged { allow_breaking, verdict: verdict.clone() };
             let mut servers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             servers.entry(name.clone()).or_default().insert(candidate.uid.clone(), judged);
         }
-        Ok(())
     }
 
     fn recall(&self, name: &ServerName, uid: &str) -> Option<Judged> {

@@ -17,10 +17,12 @@ impl Alarms {
         }
     }
 
-    /// Those whose time has come; each rings once.
-    pub(super) fn take_due(&mut self, now: Instant) -> Vec<ServerName> {
-        let due: Vec<ServerName> =
-            self.0.iter().filter(|(_, at)| **at <= now).map(|(name, _)| name.clone()).collect();
+    /// Those of one namespace, or of all, whose time has come; each rings once.
+    pub(super) fn take_due(&mut self, now: Instant, namespace: Option<&str>) -> Vec<ServerName> {
+        let is_due = |(name, at): &(&ServerName, &Instant)| {
+            **at <= now && namespace.is_none_or(|only| only == name.namespace)
+        };
+        let due: Vec<ServerName> = self.0.iter().filter(is_due).map(|(name, _)| name.clone()).collect();
         for name in &due {
             self.0.remove(name);
         }
@@ -43,12 +45,13 @@ mod tests {
         let mut alarms = Alarms::default();
         alarms.set(&name, Some(Instant::now() + Duration::from_secs(60)));
         tokio::time::advance(Duration::from_secs(59)).await;
-        assert!(alarms.take_due(Instant::now()).is_empty());
+        assert!(alarms.take_due(Instant::now(), None).is_empty());
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(alarms.take_due(Instant::now()), [name.clone()]);
-        assert!(alarms.take_due(Instant::now()).is_empty());
+        assert!(alarms.take_due(Instant::now(), Some("other")).is_empty());
+        assert_eq!(alarms.take_due(Instant::now(), Some("a")), [name.clone()]);
+        assert!(alarms.take_due(Instant::now(), None).is_empty());
         alarms.set(&name, Some(Instant::now()));
         alarms.set(&name, None);
-        assert!(alarms.take_due(Instant::now()).is_empty());
+        assert!(alarms.take_due(Instant::now(), None).is_empty());
     }
 }

@@ -69,8 +69,8 @@ impl Sleepers {
         self.runs(name, None);
     }
 
-    /// The servers to be looked at: somebody waits for them, or they may have been idle for long enough.
-    pub(super) fn due(&self) -> impl Stream<Item = ServerName> + Send + use<'_> {
+    /// The servers of one namespace, or of all, to be looked at: somebody waits for them, or they may have been idle for long enough.
+    pub(super) fn due<'a>(&'a self, namespace: Option<&'a str>) -> impl Stream<Item = ServerName> + Send + 'a {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let waited_for = self.serving.waited_for();
@@ -80,7 +80,7 @@ impl Sleepers {
                     changed.ok()?;
                     waited_for.borrow_and_update().iter().cloned().collect()
                 }
-                _ = ticks.tick() => self.state().alarms.take_due(Instant::now()),
+                _ = ticks.tick() => self.state().alarms.take_due(Instant::now(), namespace),
             };
             Some((stream::iter(names), (ticks, waited_for)))
         })

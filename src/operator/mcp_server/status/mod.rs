@@ -6,6 +6,7 @@ mod happenings;
 mod phase;
 mod pods;
 mod registered;
+mod rollout;
 mod traces;
 
 pub(super) use happenings::happenings;
@@ -16,6 +17,7 @@ use url::Url;
 
 use super::{
     build::{selector, service_url},
+    rollout::Standing,
     validate::{InvalidSpec, Owner, Workload},
 };
 use crate::{
@@ -38,7 +40,11 @@ pub(super) enum Situation<'a> {
     Refused(String),
     /// Objects that have our name and are not ours.
     NamesTaken(Vec<String>),
-    Remote(&'a Url),
+    Remote {
+        url: &'a Url,
+        /// Why its headers have no values.
+        unread: Option<&'a str>,
+    },
     Workload {
         owner: &'a Owner,
         workload: &'a Workload,
@@ -47,6 +53,8 @@ pub(super) enum Situation<'a> {
         pods: &'a [Pod],
         /// What those pods left behind besides their status.
         evidence: &'a Evidence,
+        /// How the pods stand before the gate of a rollout.
+        standing: &'a Standing,
     },
 }
 
@@ -82,10 +90,9 @@ pub(super) fn assess(
     };
     let tools = if carries_on || observation.is_none() { before.tools.clone() } else { tools(observation) };
     let tool_count = if carries_on || observation.is_none() { before.tool_count } else { count(observation) };
-    let findings: Vec<Finding> = [Some(accepted), Some(availability.finding.clone()), verified, registered]
-        .into_iter()
-        .flatten()
-        .collect();
+    let always = [Some(accepted), Some(availability.finding.clone()), verified, registered];
+    let where_used = [rollout::held(situation), rollout::unread(server, situation)];
+    let findings: Vec<Finding> = always.into_iter().chain(where_used).flatten().collect();
     MCPServerStatus {
         observed_generation: server.metadata.generation,
         phase: Some(phase::phase(situation, &availability, answers)),
@@ -118,7 +125,7 @@ fn accepted(situation: &Situation<'_>) -> Finding {
                 names.join(" and ")
             ),
         ),
-        Situation::Remote(_) | Situation::Workload { .. } => Finding {
+        Situation::Remote { .. } | Situation::Workload { .. } => Finding {
             type_: ConditionType::Accepted,
             holds: Holds::Yes,
             reason: "Valid".to_owned(),
@@ -129,7 +136,7 @@ fn accepted(situation: &Situation<'_>) -> Finding {
 
 fn endpoints(situation: &Situation<'_>) -> Option<Endpoints> {
     let service = match situation {
-        Situation::Remote(url) => url.to_string(),
+        Situation::Remote { url, .. } => url.to_string(),
         Situation::Workload { owner, workload, .. } => service_url(owner, workload),
         Situation::Invalid(_) | Situation::Refused(_) | Situation::NamesTaken(_) => return None,
     };

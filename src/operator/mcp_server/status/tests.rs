@@ -14,6 +14,7 @@ use crate::{
     fleet::{Observation, ServerInfo, State, ToolSummary},
     operator::mcp_server::{
         fixture::server,
+        rollout::Standing,
         validate::{Runs, validate},
     },
 };
@@ -90,11 +91,11 @@ fn status_with(
     let validated = validate(server, None).unwrap();
     let now: Timestamp = now.parse().unwrap();
     match &validated.runs {
-        Runs::Remote(url) => assess(server, &Situation::Remote(url), None, seen, now),
+        Runs::Remote(url) => assess(server, &Situation::Remote { url, unread: None }, None, seen, now),
         Runs::Workload(workload) => {
             let deployment = Some(deployment);
             let situation =
-                Situation::Workload { owner: &validated.owner, workload, deployment, pods, evidence };
+                Situation::Workload { owner: &validated.owner, workload, deployment, pods, evidence, standing: &Standing::NotGated };
             assess(server, &situation, None, seen, now)
         }
     }

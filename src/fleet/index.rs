@@ -112,9 +112,10 @@ impl Index {
         if !self.secrets.apply(secret.clone(), found) {
             return Vec::new();
         }
-        let named_by = self.servers.iter().filter(|(name, server)| {
-            named_secrets(name, server).any(|named| named == secret)
-        });
+        let named_by = self
+            .servers
+            .iter()
+            .filter(|(name, server)| named_secrets(name, server).any(|named| named == secret));
         let named_by: Vec<_> = named_by.map(|(name, _)| name.clone()).collect();
         named_by.into_iter().flat_map(|name| self.say(name)).collect()
     }

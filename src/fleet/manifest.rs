@@ -192,7 +192,9 @@ mod tests {
 
     #[test]
     fn pods_are_reached_by_the_services_name() {
-        let found = in_cluster(&server(json!({ "image": "time:1", "port": 9000 })), Vec::new(), &Known::default()).unwrap();
+        let found =
+            in_cluster(&server(json!({ "image": "time:1", "port": 9000 })), Vec::new(), &Known::default())
+                .unwrap();
         assert_eq!((found.prefix.as_str(), found.transport), ("mytime", Transport::StreamableHttp));
         let Target::Endpoints { path, host_header, endpoints } = found.target else { panic!() };
         assert_eq!((path.as_str(), host_header.as_str()), ("/mcp", "my-time.tools.svc:9000"));

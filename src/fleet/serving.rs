@@ -90,7 +90,9 @@ impl Serving {
         let mut downstream = manifest::in_cluster(server, vec![endpoint], &Known::default())?;
         // Its listener lives as long as this.
         let mut forwards = Forwards::new(self.client.clone());
-        if let (Reach::PortForward, Target::Endpoints { endpoints, .. }) = (self.reach, &mut downstream.target) {
+        if let (Reach::PortForward, Target::Endpoints { endpoints, .. }) =
+            (self.reach, &mut downstream.target)
+        {
             *endpoints = forwards.reach(&downstream.name, std::mem::take(endpoints)).await;
         }
         self.gateway.inspect(&downstream).await

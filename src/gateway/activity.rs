@@ -67,7 +67,9 @@ impl Activity {
     /// A session has a seat on this connection now.
     pub(super) fn seated(&self, link: &Arc<Link>) {
         self.with(|state| {
-            state.links.retain(|known| known.strong_count() > 0 && !std::ptr::eq(known.as_ptr(), Arc::as_ptr(link)));
+            state
+                .links
+                .retain(|known| known.strong_count() > 0 && !std::ptr::eq(known.as_ptr(), Arc::as_ptr(link)));
             state.links.push(Arc::downgrade(link));
         });
     }

@@ -71,11 +71,18 @@ pub(super) struct Door {
 /// Why a call has no answer.
 enum Refusal {
     Fault(Fault),
-    NoConnection { obstacle: String },
+    NoConnection {
+        obstacle: String,
+    },
     /// So many may run at once.
-    Crowded { limit: NonZeroUsize },
+    Crowded {
+        limit: NonZeroUsize,
+    },
     /// It sleeps, and did not wake within this time.
-    Asleep { within: Duration, obstacle: String },
+    Asleep {
+        within: Duration,
+        obstacle: String,
+    },
 }
 
 impl Door {

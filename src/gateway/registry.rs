@@ -47,7 +47,9 @@ pub(super) enum Reach {
     Empty,
     Connecting,
     Ready,
-    Unreachable { reason: String },
+    Unreachable {
+        reason: String,
+    },
 }
 
 #[derive(Debug)]
@@ -108,9 +110,8 @@ impl Registry {
             counters: Arc::default(),
         });
         let exposure = Exposure::from(terms);
-        let is_shown_otherwise = server.prefix != *prefix
-            || server.policy.rename != tools.rename
-            || *server.exposure != exposure;
+        let is_shown_otherwise =
+            server.prefix != *prefix || server.policy.rename != tools.rename || *server.exposure != exposure;
         server.prefix = prefix.clone();
         server.created = *created;
         server.policy = tools.clone();
@@ -196,11 +197,8 @@ impl Registry {
                 }
             }
             tools.sort_by_key(|entry| entry.original());
-            let state = if holder == name {
-                server.state()
-            } else {
-                State::PrefixTaken { by: holder.to_string() }
-            };
+            let state =
+                if holder == name { server.state() } else { State::PrefixTaken { by: holder.to_string() } };
             let observation = Observation {
                 state,
                 server: server.info.clone(),

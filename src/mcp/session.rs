@@ -85,7 +85,17 @@ impl Session {
         let level = Mutex::new(Level::Debug);
         let subscriptions = Subscriptions::default();
         let seats = Arc::default();
-        Self { face, who, revisions, bound, seats, level, subscriptions, _end: ended.clone().drop_guard(), ended }
+        Self {
+            face,
+            who,
+            revisions,
+            bound,
+            seats,
+            level,
+            subscriptions,
+            _end: ended.clone().drop_guard(),
+            ended,
+        }
     }
 
     fn caller(&self, extensions: &Extensions) -> Result<Caller, ErrorData> {

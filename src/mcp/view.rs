@@ -190,7 +190,14 @@ mod tests {
 
     fn entry(kind: Kind, name: &str) -> Entry {
         let raw = raw(&json!({ "name": name }));
-        Entry { kind, name: name.to_owned(), raw, hash: "0".to_owned(), route: Route::Own, exposure: Arc::default() }
+        Entry {
+            kind,
+            name: name.to_owned(),
+            raw,
+            hash: "0".to_owned(),
+            route: Route::Own,
+            exposure: Arc::default(),
+        }
     }
 
     fn view(entries: Vec<Entry>) -> View {

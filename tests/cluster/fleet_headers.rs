@@ -63,7 +63,10 @@ fn bound(namespace: &str) -> String {
     };
     let fleet = "{apiGroups: [pilothouse.dev], resources: [mcpservers], verbs: [get, list, watch]}, \
                  {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [get, list, watch]}";
-    format!("apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: reader, namespace: {namespace}}}\n---\n{}", bind("fleet", fleet))
+    format!(
+        "apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: reader, namespace: {namespace}}}\n---\n{}",
+        bind("fleet", fleet)
+    )
 }
 
 /// As the ClusterRole pilothouse-secrets of the installation.
@@ -77,7 +80,9 @@ fn secrets(namespace: &str) -> String {
 }
 
 fn secret(namespace: &str, value: &str) -> String {
-    format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: far, namespace: {namespace}}}\nstringData: {{key: {value}}}\n")
+    format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: far, namespace: {namespace}}}\nstringData: {{key: {value}}}\n"
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,7 +99,9 @@ async fn a_header_comes_from_a_secret_where_it_may_be_read_and_follows_it() {
     let own = pilothouse::gateway::Entry::own(
         Kind::Tool,
         "hello",
-        pilothouse::gateway::wire::text::raw(&json!({ "name": "hello", "inputSchema": { "type": "object" } })),
+        pilothouse::gateway::wire::text::raw(
+            &json!({ "name": "hello", "inputSchema": { "type": "object" } }),
+        ),
     );
     let behind = Arc::new(Gateway::new(vec![own]));
     let face = pilothouse::mcp::Face::showing(behind.catalogues(), behind.clone(), toolbox, audit);
@@ -109,7 +116,8 @@ async fn a_header_comes_from_a_secret_where_it_may_be_read_and_follows_it() {
     let roster = Roster::new(gateway.clone());
     let stop = CancellationToken::new();
     let _end = stop.clone().drop_guard();
-    let fleet = Cluster::new(as_account(namespace).await, vec![namespace.to_owned()], Reach::Direct, roster.clone());
+    let fleet =
+        Cluster::new(as_account(namespace).await, vec![namespace.to_owned()], Reach::Direct, roster.clone());
     tokio::spawn(fleet.run(stop));
     let server: MCPServer = serde_json::from_value(json!({
         "apiVersion": "pilothouse.dev/v1alpha1", "kind": "MCPServer",
@@ -127,7 +135,8 @@ async fn a_header_comes_from_a_secret_where_it_may_be_read_and_follows_it() {
     until("it is said what is missing", SOON, || async {
         let declared = known.borrow().get(&name).map(|known| known.declared.clone());
         let why = declared?.err()?;
-        (why.contains("spec.remote.headersFrom `X-Api-Key`") && why.contains("pilothouse-secrets")).then_some(())
+        (why.contains("spec.remote.headersFrom `X-Api-Key`") && why.contains("pilothouse-secrets"))
+            .then_some(())
     })
     .await;
     assert_eq!(gateway.catalogue().of_kind(Kind::Tool).count(), 0);

@@ -25,7 +25,9 @@ async fn pods(pods: &Api<Pod>) -> Vec<[bool; 3]> {
     found.sort_by_key(|pod| (pod.creation_timestamp().map(|time| time.0), pod.name_any()));
     found
         .iter()
-        .map(|pod| ["ContainersReady", "pilothouse.dev/verified", "Ready"].map(|condition| holds(pod, condition)))
+        .map(|pod| {
+            ["ContainersReady", "pilothouse.dev/verified", "Ready"].map(|condition| holds(pod, condition))
+        })
         .collect()
 }
 
@@ -47,7 +49,8 @@ async fn a_revision_that_breaks_callers_is_held_until_it_is_allowed() {
     whole.condition_becomes("RolloutHeld", "False NotHeld", STARTED).await;
 
     // It misses a tool, and wants of another what nobody sends.
-    let required = json!({ "type": "object", "properties": { "q": { "type": "string" }, "n": {} }, "required": ["n"] });
+    let required =
+        json!({ "type": "object", "properties": { "q": { "type": "string" }, "n": {} }, "required": ["n"] });
     whole.change(json!({ "env": env("two", &json!([tool("look", required.clone())])) })).await;
     let said = whole.condition_becomes("RolloutHeld", "True BreakingChange", STARTED).await;
     assert!(said.contains("tool list is missing") && said.contains("tool look: n is required now"), "{said}");
@@ -70,7 +73,8 @@ async fn a_revision_that_breaks_callers_is_held_until_it_is_allowed() {
 
     whole.change(json!({ "rollout": { "gate": "contract", "allowBreaking": true } })).await;
     until("the new revision serves", STARTED, || async {
-        (pods(&all).await == [[true, true, true]] && whole.call("demo_look").await == "two look").then_some(())
+        (pods(&all).await == [[true, true, true]] && whole.call("demo_look").await == "two look")
+            .then_some(())
     })
     .await;
     whole.condition_becomes("RolloutHeld", "False", STARTED).await;

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use pilothouse::gateway::{
-    Downstream, Gateway, Kind, Observation, Prefix, Request, ServerName, State, Target, Terms,
-    ToolPolicy, Transport,
+    Downstream, Gateway, Kind, Observation, Prefix, Request, ServerName, State, Target, Terms, ToolPolicy,
+    Transport,
     wire::{Era, Raw, RpcError, Up},
 };
 use serde_json::value::RawValue;
@@ -20,7 +20,8 @@ pub(crate) fn named(name: &str) -> ServerName {
 
 /// A Streamable HTTP downstream whose prefix is its name.
 pub(crate) fn at_url(name: &str, url: &str) -> Downstream {
-    let target = Target::Url { url: url.parse().unwrap(), host_header: None, headers: vec![], authorities: None };
+    let target =
+        Target::Url { url: url.parse().unwrap(), host_header: None, headers: vec![], authorities: None };
     of(name, Transport::StreamableHttp, target)
 }
 

@@ -93,11 +93,17 @@ async fn a_renamed_tool_is_called_by_its_new_name() {
     let declared = Declared::everything("  gateway: {tools: {rename: {echo: say}}}").await;
     let mut pipe = declared.session(Caller::process()).await;
     let names = tools(&mut pipe, 1).await;
-    assert!(names.contains(&"every_say".to_owned()) && !names.contains(&"every_echo".to_owned()), "{names:?}");
+    assert!(
+        names.contains(&"every_say".to_owned()) && !names.contains(&"every_echo".to_owned()),
+        "{names:?}"
+    );
     let answer = call(&mut pipe, 2, "every_say", json!({ "message": "hi" })).await;
     assert_eq!(answer["result"]["content"][0]["text"], "Echo: hi", "{answer}");
     let refused = call(&mut pipe, 3, "every_echo", json!({ "message": "hi" })).await;
-    assert!(refused["error"]["message"].as_str().unwrap().contains("there is no tool `every_echo`"), "{refused}");
+    assert!(
+        refused["error"]["message"].as_str().unwrap().contains("there is no tool `every_echo`"),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
@@ -195,7 +201,9 @@ async fn a_server_behind_an_authority_of_its_own_is_believed_by_that_one_alone()
     let remote = |pem: &str| {
         let pem = pem.replace('\n', "\n      ");
         let host = format!("localhost:{port}");
-        format!("remote:\n    url: https://{address}/mcp\n    caBundle: |\n      {pem}\n  gateway: {{hostHeader: '{host}'}}")
+        format!(
+            "remote:\n    url: https://{address}/mcp\n    caBundle: |\n      {pem}\n  gateway: {{hostHeader: '{host}'}}"
+        )
     };
     declared.declare(&remote(&other.pem));
     let observations = declared.gateway.observations();
@@ -206,7 +214,8 @@ async fn a_server_behind_an_authority_of_its_own_is_believed_by_that_one_alone()
     })
     .await;
     declared.declare(&remote(&ours.pem));
-    until("it is believed", async || declared.gateway.catalogue().find(Kind::Tool, "every_echo").is_some()).await;
+    until("it is believed", async || declared.gateway.catalogue().find(Kind::Tool, "every_echo").is_some())
+        .await;
     let mut pipe = declared.session(Caller::process()).await;
     let answer = call(&mut pipe, 1, "every_echo", json!({ "message": "hi" })).await;
     assert_eq!(answer["result"]["content"][0]["text"], "Echo: hi", "{answer}");

@@ -108,11 +108,7 @@ mod tests {
         let less = json!({ "type": "object", "properties": { "a": { "type": "integer" }, "c": {} }, "required": ["a", "c"] });
         assert_eq!(
             said(before.clone(), less),
-            [
-                "tool t: a was string and is integer now",
-                "tool t: b is gone",
-                "tool t: c is required now",
-            ]
+            ["tool t: a was string and is integer now", "tool t: b is gone", "tool t: c is required now",]
         );
         let optional = json!({ "type": "object", "properties": { "a": {}, "b": {} } });
         assert_eq!(said(before.clone(), optional.clone()), Vec::<String>::new());
@@ -138,9 +134,17 @@ mod tests {
             (json!({}), json!({ "minimum": 1 }), "a: minimum was none and is 1 now"),
             (json!({ "minimum": 1 }), json!({}), ""),
             (json!({ "pattern": "a" }), json!({ "pattern": "b" }), "a: pattern was \"a\" and is \"b\" now"),
-            (json!({ "items": { "type": "string" } }), json!({ "items": { "type": "object" } }), "a[] was string and is object now"),
+            (
+                json!({ "items": { "type": "string" } }),
+                json!({ "items": { "type": "object" } }),
+                "a[] was string and is object now",
+            ),
             (json!({ "type": "string" }), json!({ "anyOf": [{ "type": "null" }, { "type": "string" }] }), ""),
-            (json!({ "anyOf": [{ "type": "null" }, { "type": "string" }] }), json!({ "type": "string" }), "a no longer takes all that it took"),
+            (
+                json!({ "anyOf": [{ "type": "null" }, { "type": "string" }] }),
+                json!({ "type": "string" }),
+                "a no longer takes all that it took",
+            ),
         ];
         for (before, after, breach) in cases {
             let found = said(of(before.clone()), of(after.clone())).join("; ");

@@ -121,9 +121,8 @@ fn types(at: &str, before: &Value, after: &Value, found: &mut Vec<String>) {
         }
         return;
     };
-    let taken = |one: &String| {
-        new.contains(one) || one == "integer" && new.iter().any(|other| other == "number")
-    };
+    let taken =
+        |one: &String| new.contains(one) || one == "integer" && new.iter().any(|other| other == "number");
     if !old.iter().all(taken) {
         found.push(format!("{} was {} and is {} now", shown(at), old.join(" or "), new.join(" or ")));
     }

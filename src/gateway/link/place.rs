@@ -102,7 +102,8 @@ mod tests {
     #[test]
     fn stdio_without_a_process_says_what_to_do() {
         let url = "http://localhost/mcp".parse().unwrap();
-        let mut wrong = downstream(Target::Url { url, host_header: None, headers: vec![], authorities: None });
+        let mut wrong =
+            downstream(Target::Url { url, host_header: None, headers: vec![], authorities: None });
         wrong.transport = Transport::Stdio;
         assert!(places(&wrong).unwrap_err().contains("give a command"));
     }

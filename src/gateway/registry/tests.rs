@@ -6,8 +6,7 @@ use jiff::Timestamp;
 
 use super::{Reach, Registry};
 use crate::gateway::{
-    Downstream, Entry, Kind, Prefix, Program, Route, ServerName, State, Target, Terms, ToolPolicy,
-    Transport,
+    Downstream, Entry, Kind, Prefix, Program, Route, ServerName, State, Target, Terms, ToolPolicy, Transport,
     offer::Offer, wire::text::string,
 };
 
@@ -41,7 +40,14 @@ fn offer(kind: Kind, entries: &str) -> Offer {
 
 fn own(name: &str) -> Arc<Entry> {
     let (raw, name) = (string(name), name.to_owned());
-    Arc::new(Entry { kind: Kind::Tool, name, raw, hash: String::new(), route: Route::Own, exposure: Arc::default() })
+    Arc::new(Entry {
+        kind: Kind::Tool,
+        name,
+        raw,
+        hash: String::new(),
+        route: Route::Own,
+        exposure: Arc::default(),
+    })
 }
 
 fn names(registry: &Registry) -> Vec<String> {
@@ -99,7 +105,11 @@ fn servers_without_a_prefix_share_names_and_the_older_wins_one_by_one() {
 fn allow_and_deny_hide_tools_and_deny_wins() {
     let mut registry = Registry::default();
     let mut git = server("git", "git", 1);
-    git.tools = ToolPolicy { allow: vec!["a".to_owned(), "b".to_owned()], deny: vec!["b".to_owned()], ..ToolPolicy::default() };
+    git.tools = ToolPolicy {
+        allow: vec!["a".to_owned(), "b".to_owned()],
+        deny: vec!["b".to_owned()],
+        ..ToolPolicy::default()
+    };
     ready(&mut registry, &git, r#"[{"name":"a"},{"name":"b"},{"name":"c"}]"#);
     assert_eq!(names(&registry), ["git_a"]);
     git.tools = ToolPolicy::default();

@@ -277,7 +277,8 @@ async fn look(
         Runs::Remote(url) => {
             applier.remove(&live).await.map_err(Error::Apply)?;
             let unread = context.unread_headers(server, name);
-            report::report(context, server, &Situation::Remote { url, unread: unread.as_deref() }, &live).await?;
+            report::report(context, server, &Situation::Remote { url, unread: unread.as_deref() }, &live)
+                .await?;
             // The Secrets of its headers may not have been looked at yet.
             let is_settled = unread.is_none() && (live.observation.is_some() || !has_headers(server));
             Ok(if is_settled { Left::Nothing } else { Left::Again(Cause::Starting) })
@@ -309,7 +310,8 @@ async fn look(
             };
             let phase = report::report(context, server, &situation, &live).await?;
             // What its probes find is told by events of its pods, which wake nobody.
-            let is_starting = rollout.is_open() || matches!(phase, Some(Phase::Deploying | Phase::Degraded)) && !pods.is_empty();
+            let is_starting = rollout.is_open()
+                || matches!(phase, Some(Phase::Deploying | Phase::Degraded)) && !pods.is_empty();
             Ok(if left == Left::Nothing && is_starting { Left::Again(Cause::Starting) } else { left })
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! CEL refuses most of this in the API server already; here it holds for objects stored before a rule was.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::{
     api::core::v1::{EnvFromSource, EnvVar, ResourceRequirements},
@@ -61,6 +61,8 @@ pub(super) struct Workload {
     pub resources: ResourceRequirements,
     /// What holds a new revision back.
     pub gate: Option<Gate>,
+    /// How long its sessions go on in a pod that is replaced.
+    pub drain_seconds: Option<i64>,
     /// It has no pods, since nobody uses it.
     #[serde(skip)]
     pub is_asleep: bool,
@@ -197,6 +199,7 @@ fn workload(server: &MCPServer, image: &str, bridge_image: Option<&str>) -> Resu
         env_from: spec.env_from.clone(),
         resources: spec.resources.clone().unwrap_or_else(small_resources),
         gate: spec.rollout.gate,
+        drain_seconds: spec.rollout.drain_timeout.map(|drain| whole_seconds(drain.duration())),
         is_asleep: false,
     })
 }
@@ -211,6 +214,11 @@ fn start(server: &MCPServer, bridge_image: Option<&str>) -> Result<Start, Invali
             Ok(Start::Bridged { bridge_image, command, args })
         }
     }
+}
+
+/// At least 1.
+fn whole_seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis().div_ceil(1_000)).unwrap_or(i64::MAX)
 }
 
 /// What a server gets that does not say what it needs. No CPU limit: it would only slow the start.

@@ -84,7 +84,12 @@ async fn through_the_gateway(fixture: &Served) -> Served {
         prefix: Prefix::parse("").unwrap(),
         created: Timestamp::UNIX_EPOCH,
         transport: Transport::StreamableHttp,
-        target: Target::Url { url: fixture.url.parse().unwrap(), host_header: None, headers: Vec::new(), authorities: None },
+        target: Target::Url {
+            url: fixture.url.parse().unwrap(),
+            host_header: None,
+            headers: Vec::new(),
+            authorities: None,
+        },
         tools: ToolPolicy::default(),
         terms: Terms::default(),
         call_timeout: Duration::from_secs(30),

@@ -3,6 +3,7 @@
 
 mod bridge;
 mod deployment;
+mod drain;
 mod hash;
 mod labels;
 mod pod;

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{
     PodSecurityContext, PodSpec, SeccompProfile, SecurityContext, Volume, VolumeMount,
 };
 
-use super::{bridge, probes, readiness_gate};
+use super::{bridge, drain, probes, readiness_gate};
 use crate::operator::mcp_server::validate::{Owner, Start, Workload};
 
 /// Name of the container that is the server.
@@ -29,6 +29,7 @@ pub(super) fn build(owner: &Owner, workload: &Workload) -> PodSpec {
         env_from,
         resources,
         gate,
+        drain_seconds,
         is_asleep: _,
     } = workload;
     let mut container = Container {
@@ -67,7 +68,7 @@ pub(super) fn build(owner: &Owner, workload: &Workload) -> PodSpec {
             init_containers = Some(vec![bridge::installer(bridge_image)]);
         }
     }
-    PodSpec {
+    let mut pod = PodSpec {
         service_account_name: Some(owner.name.name.clone()),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
@@ -89,7 +90,9 @@ pub(super) fn build(owner: &Owner, workload: &Workload) -> PodSpec {
         containers: vec![container],
         volumes: Some(volumes),
         ..PodSpec::default()
-    }
+    };
+    drain::apply(&mut pod, *drain_seconds);
+    pod
 }
 
 /// What a container may do: nothing but run.

@@ -67,9 +67,17 @@ pub(super) fn serving_pod<'a>(pods: &'a [Pod], candidate: &Candidate<'_>) -> Opt
 }
 
 /// `relied_on` is what callers know; empty, nobody can break.
-pub(super) fn judge(relied_on: &[ToolDefinition], offered: &[ToolDefinition], allow_breaking: bool) -> Verdict {
+pub(super) fn judge(
+    relied_on: &[ToolDefinition],
+    offered: &[ToolDefinition],
+    allow_breaking: bool,
+) -> Verdict {
     let found = breaches(relied_on, offered);
-    if found.is_empty() || allow_breaking { Verdict::Passes { allowed: found } } else { Verdict::Breaks(found) }
+    if found.is_empty() || allow_breaking {
+        Verdict::Passes { allowed: found }
+    } else {
+        Verdict::Breaks(found)
+    }
 }
 
 impl Verdict {
@@ -170,8 +178,7 @@ mod tests {
         let mut ungated = pod("ungated", "b", &["ContainersReady"]);
         ungated.spec.as_mut().unwrap().readiness_gates = None;
         let mut leaving = pod("leaving", "b", &["ContainersReady"]);
-        leaving.metadata.deletion_timestamp =
-            serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+        leaving.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
         let pods = [
             pod("starting", "b", &[]),
             pod("waits", "b", &["ContainersReady"]),

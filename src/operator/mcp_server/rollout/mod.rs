@@ -77,7 +77,8 @@ impl Gates {
         let allow_breaking = server.spec.rollout.allow_breaking;
         let (mut held, mut again) = (None, false);
         for candidate in candidates {
-            let known = self.recall(name, &candidate.uid).filter(|known| known.allow_breaking == allow_breaking);
+            let known =
+                self.recall(name, &candidate.uid).filter(|known| known.allow_breaking == allow_breaking);
             let verdict = match known {
                 Some(known) => known.verdict,
                 None => {
@@ -90,7 +91,9 @@ impl Gates {
                 }
             };
             match &verdict {
-                Verdict::Passes { .. } => writer.let_pass(candidate.pod, VERIFIED, &verdict.to_string()).await?,
+                Verdict::Passes { .. } => {
+                    writer.let_pass(candidate.pod, VERIFIED, &verdict.to_string()).await?
+                }
                 Verdict::Breaks(_) => {}
                 Verdict::Silent(_) => again = true,
             }

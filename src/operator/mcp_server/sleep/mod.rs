@@ -70,7 +70,10 @@ impl Sleepers {
     }
 
     /// The servers of one namespace, or of all, to be looked at: somebody waits for them, or they may have been idle for long enough.
-    pub(super) fn due<'a>(&'a self, namespace: Option<&'a str>) -> impl Stream<Item = ServerName> + Send + 'a {
+    pub(super) fn due<'a>(
+        &'a self,
+        namespace: Option<&'a str>,
+    ) -> impl Stream<Item = ServerName> + Send + 'a {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let waited_for = self.serving.waited_for();

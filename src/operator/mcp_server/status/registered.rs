@@ -61,7 +61,10 @@ fn offered(observation: &Observation) -> String {
     };
     let tools = match observation.changed.as_slice() {
         [] => tools,
-        [first, ..] => format!("{tools} {} changed since they were registered, the first: {first}.", observation.changed.len()),
+        [first, ..] => format!(
+            "{tools} {} changed since they were registered, the first: {first}.",
+            observation.changed.len()
+        ),
     };
     match observation.dropped.as_slice() {
         [] => tools,

@@ -183,7 +183,7 @@ mod tests {
     use k8s_openapi::api::discovery::v1::EndpointSlice;
     use serde_json::{Value, json};
 
-    use super::{Change, Index, SliceName};
+    use super::{Change, Found, Index, SecretName, SliceName};
     use crate::{
         api::MCPServer,
         gateway::{Endpoint, ServerName, Target},
@@ -294,5 +294,45 @@ mod tests {
         let left = index.servers_listed(Some("tools"), &BTreeSet::from([named("a")]));
         assert_eq!(left, [Change::Delete(named("b"))]);
         assert_eq!(pods(&index.slices_listed(None, &BTreeSet::new())), []);
+    }
+
+    #[test]
+    fn headers_come_from_secrets_and_what_is_missing_is_said() {
+        let mut index = Index::default();
+        let header = json!({ "name": "X-Key", "secretKeyRef": { "name": "s", "key": "k" } });
+        let spec = json!({ "remote": { "url": "https://far/mcp", "headersFrom": [header] } });
+        let said = |changes: Vec<Change>| match &changes[..] {
+            [Change::Refuse { reason, .. }] => reason.clone(),
+            [Change::Apply(downstream)] => match &downstream.target {
+                Target::Url { headers, .. } => {
+                    format!("{:?} {:?}", headers[0].0, headers[0].1.to_str().unwrap())
+                }
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        };
+        assert!(said(index.apply_server(server("far", spec))).contains("was not read yet"));
+        let wanted = index.wanted_secrets();
+        let secret = SecretName { namespace: "tools".to_owned(), name: "s".to_owned() };
+        assert_eq!(wanted, BTreeSet::from([secret.clone()]));
+        let values =
+            |key: &str, value: &str| Found::Values([(key.to_owned(), value.as_bytes().to_vec())].into());
+        for (found, part) in [
+            (
+                Found::Forbidden,
+                "spec.remote.headersFrom `X-Key`: Secret tools/s may not be read: bind the ClusterRole pilothouse-secrets",
+            ),
+            (Found::Never, "is not read from outside the cluster"),
+            (Found::Missing, "Secret tools/s does not exist: create it"),
+            (values("other", "v"), "has no key k: it has other"),
+            (values("k", "two\nlines"), "is not one line of text"),
+            (values("k", "Bearer a\n"), "\"x-key\" \"Bearer a\""),
+        ] {
+            let said = said(index.apply_secret(secret.clone(), found));
+            assert!(said.contains(part), "{said}");
+        }
+        assert_eq!(index.apply_secret(secret.clone(), values("k", "Bearer a\n")), []);
+        index.delete_server(&named("far"));
+        assert!(index.wanted_secrets().is_empty());
     }
 }

@@ -177,7 +177,8 @@ mod tests {
     use super::{Known, in_cluster, local};
     use crate::{
         api::MCPServer,
-        gateway::{Program, Target, Transport},
+        caller::Audience,
+        gateway::{Pinning, Program, Target, Terms, Transport},
     };
 
     fn server(spec: Value) -> MCPServer {
@@ -267,5 +268,41 @@ mod tests {
             let reason = local(&server(spec.clone()), Path::new("/")).unwrap_err();
             assert!(reason.contains(part), "{spec}: {reason}");
         }
+    }
+
+    #[test]
+    fn the_terms_are_those_of_the_manifest() {
+        let spec = json!({
+            "image": "x",
+            "rollout": { "drainTimeout": "5m" },
+            "scaleToZero": { "idleAfter": "10s", "wakeTimeout": "30s" },
+            "gateway": {
+                "access": { "groups": ["payments"], "serviceAccounts": ["shop/bot"] },
+                "maxConcurrentCalls": 3, "stateless": true, "redact": false, "pinning": "enforce",
+                "tools": { "rename": { "a": "b" } },
+            },
+        });
+        let mut server = self::server(spec);
+        let approved = ("pilothouse.dev/approved-tools".to_owned(), "a=1, b=2".to_owned());
+        server.metadata.annotations = Some([approved].into());
+        let found = in_cluster(&server, Vec::new(), &Known::default()).unwrap();
+        let audience = Audience {
+            groups: vec!["payments".to_owned()],
+            users: vec![],
+            service_accounts: vec!["shop/bot".to_owned()],
+        };
+        let expected = Terms {
+            audience: Some(audience),
+            at_once: std::num::NonZeroUsize::new(3),
+            stateless: true,
+            redact: false,
+            pinning: Pinning::Enforce { approved: ["a=1".to_owned(), "b=2".to_owned()].into() },
+            drain: std::time::Duration::from_secs(300),
+            wakes_within: Some(std::time::Duration::from_secs(30)),
+        };
+        assert_eq!(found.terms, expected);
+        assert_eq!(found.tools.name("a"), "b");
+        let plain = self::server(json!({ "image": "x" }));
+        assert_eq!(in_cluster(&plain, Vec::new(), &Known::default()).unwrap().terms, Terms::default());
     }
 }

@@ -161,3 +161,32 @@ fn what_arrives_after_deletion_is_ignored() {
     registry.offered(&name("git"), offer(Kind::Tool, r#"[{"name":"log"}]"#));
     assert!(registry.view().observations.is_empty());
 }
+
+#[test]
+fn a_renamed_tool_keeps_its_prefix_and_is_answered_as_itself() {
+    let mut registry = Registry::default();
+    let mut git = server("git", "git", 1);
+    ready(&mut registry, &git, r#"[{"name":"log"},{"name":"show"}]"#);
+    git.tools.rename.insert("log".to_owned(), "history".to_owned());
+    registry.apply(&git);
+    let view = registry.view();
+    assert_eq!(names(&registry), ["git_history", "git_show"]);
+    assert_eq!(view.entries[0].raw.get(), r#"{"name":"git_history"}"#);
+    assert_eq!(view.entries[0].route, Route::Downstream { server: name("git"), original: "log".to_owned() });
+}
+
+#[test]
+fn without_an_endpoint_it_sleeps_if_it_may_and_its_tools_are_known() {
+    let mut registry = Registry::default();
+    let mut git = server("git", "git", 1);
+    let state = |registry: &Registry| registry.view().observations[&name("git")].state.clone();
+    registry.apply(&git);
+    registry.reached(&name("git"), Reach::Empty);
+    assert_eq!(state(&registry), State::Connecting);
+    git.terms.wakes_within = Some(Duration::from_secs(60));
+    registry.apply(&git);
+    assert_eq!(state(&registry), State::Connecting, "nobody could call it");
+    registry.offered(&name("git"), offer(Kind::Tool, r#"[{"name":"log"}]"#));
+    assert_eq!(state(&registry), State::Asleep);
+    assert_eq!(names(&registry), ["git_log"]);
+}

@@ -1,14 +1,7 @@
 //! The way of calls into one downstream: limits, the least busy connection, one more try when the first cannot
 //! have reached the server. Shared by the gateway, which calls, and the runner, which brings the connections.
 
-use std::{
-    num::NonZeroUsize,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use serde_json::json;
 use tokio::sync::{Notify, mpsc, watch};
@@ -21,7 +14,7 @@ use super::{
     link::{Asked, Fault, Link},
     registry::Counters,
     seats::Seats,
-    turns::{Crowded, Turns},
+    turns::{Crowded, Turn, Turns},
     wire::{Raw, RpcError, Up, eras, text::Fields},
 };
 use crate::answer::Answer;
@@ -136,25 +129,27 @@ impl Door {
             self.counters.count(true);
             return refused(&request, refusal);
         }
-        let has_turn = AtomicBool::new(false);
-        let answer = tokio::time::timeout(limit, self.try_twice(&request, &up, &has_turn)).await;
-        let (answer, failed) = match answer {
-            Ok(Ok(answer)) => {
-                let failed = answer.is_err();
-                (answer, failed)
-            }
-            Ok(Err(refusal)) => (refused(&request, refusal), true),
-            Err(_) if !has_turn.load(Ordering::Relaxed) => {
-                (refused(&request, Refusal::Crowded { limit: self.at_once() }), true)
-            }
-            Err(_) => (Err(too_slow(&request, limit)), true),
+        let answer = match self.turn(limit).await {
+            Ok(_turn) => match tokio::time::timeout(limit, self.try_twice(&request, &up)).await {
+                Ok(Ok(answer)) => Ok(answer),
+                Ok(Err(refusal)) => Err(refusal),
+                Err(_) => Ok(Err(too_slow(&request, limit))),
+            },
+            Err(refusal) => Err(refusal),
         };
+        let failed = !matches!(answer, Ok(Ok(_)));
+        let answer = answer.unwrap_or_else(|refusal| refused(&request, refusal));
         self.counters.count(failed);
         answer
     }
 
-    fn at_once(&self) -> NonZeroUsize {
-        self.wanted.borrow().terms.at_once.unwrap_or(RUNNING)
+    /// A turn among those who call at once; waiting for it takes no longer than a call may.
+    async fn turn(&self, within: Duration) -> Result<Turn<'_>, Refusal> {
+        let limit = self.wanted.borrow().terms.at_once.unwrap_or(RUNNING);
+        match tokio::time::timeout(within, self.turns.take(limit)).await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(Crowded)) | Err(_) => Err(Refusal::Crowded { limit }),
+        }
     }
 
     /// Waits until there is a connection; whoever keeps the server's pods sees that somebody waits.
@@ -182,11 +177,7 @@ impl Door {
         &self,
         request: &Request,
         up: &mpsc::Sender<Up>,
-        has_turn: &AtomicBool,
     ) -> Result<Result<Raw, RpcError>, Refusal> {
-        let limit = self.at_once();
-        let _turn = self.turns.take(limit).await.map_err(|Crowded| Refusal::Crowded { limit })?;
-        has_turn.store(true, Ordering::Relaxed);
         let mut tried = 0;
         loop {
             let link = self.link(request).await?;

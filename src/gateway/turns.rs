@@ -114,7 +114,7 @@ mod tests {
         tokio::time::timeout(Duration::from_millis(1), turns.take(of(limit))).await.is_ok()
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn as_many_run_as_the_limit_says_and_the_next_waits() {
         let turns = Turns::new(of(2));
         let (one, _two) = (turns.take(of(2)).await.unwrap(), turns.take(of(2)).await.unwrap());
@@ -123,7 +123,7 @@ mod tests {
         assert!(free(&turns, 2).await);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_lowered_limit_holds_once_those_that_run_are_done_and_a_raised_one_at_once() {
         let turns = Turns::new(of(3));
         let (one, two) = (turns.take(of(3)).await.unwrap(), turns.take(of(3)).await.unwrap());

@@ -202,7 +202,14 @@ mod tests {
     fn catalogue(names: &[(Kind, &str)]) -> Arc<Catalogue> {
         let entry = |(kind, name): &(Kind, &str)| {
             let raw = raw(&json!({ "name": name }));
-            Arc::new(Entry { kind: *kind, name: (*name).into(), raw, hash: "0".into(), route: Route::Own })
+            Arc::new(Entry {
+                kind: *kind,
+                name: (*name).into(),
+                raw,
+                hash: "0".into(),
+                route: Route::Own,
+                exposure: Arc::default(),
+            })
         };
         Arc::new(Catalogue::new(0, names.iter().map(entry).collect()))
     }

@@ -59,7 +59,14 @@ async fn one_that_cannot_wake_says_so_in_time() {
     whole.create(sleepy).await;
     whole.is_listed("demo_look").await;
     whole.condition_becomes("Available", "Asleep", STARTED).await;
-    whole.change(json!({ "image": "registry.invalid/none:1" })).await;
+    let image = "registry.invalid/none:1";
+    whole.change(json!({ "image": image })).await;
+    let deployments: Api<Deployment> = Api::namespaced(whole.client.clone(), scratch.name());
+    until("its pods would be made of another image", STARTED, || async {
+        let pod = deployments.get(NAME).await.ok()?.spec?.template.spec?;
+        (pod.containers[0].image.as_deref() == Some(image)).then_some(())
+    })
+    .await;
     let since = Instant::now();
     let said = whole.call("demo_look").await;
     assert!(said.contains("was asleep") && said.contains("within 5s"), "{said}");

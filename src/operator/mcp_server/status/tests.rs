@@ -32,7 +32,6 @@ fn seen(state: State) -> Observation {
             hash: "0123456789ab".to_owned(),
             tokens: 60,
         }],
-        changed: vec![],
         dropped: vec![],
         changed: vec![],
         calls: 0,

@@ -48,7 +48,7 @@ mod tests {
         alarms.set(&name, Some(at(60)));
         assert!(alarms.take_due(at(59), None).is_empty());
         assert!(alarms.take_due(at(60), Some("other")).is_empty());
-        assert_eq!(alarms.take_due(at(60), Some("a")), [name.clone()]);
+        assert_eq!(alarms.take_due(at(60), Some("a")), std::slice::from_ref(&name));
         assert!(alarms.take_due(at(61), None).is_empty());
         alarms.set(&name, Some(at(62)));
         alarms.set(&name, None);

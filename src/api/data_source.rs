@@ -37,7 +37,7 @@ use super::{External, SecretKeyRef, Span, rules};
     )
     .message("spec.engine http goes with an endpoint that begins with http:// or https://, and no other engine does: correct one of them"),
     validation = Rule::new(
-        "self.spec.endpoint.matches('^(postgres|postgresql|redis|rediss|http|https)://') || self.spec.endpoint.matches('^[^/]*//[^/?#]*:[0-9]+([/?#]|$)')"
+        "!self.spec.endpoint.contains('://') || self.spec.endpoint.matches('^(postgres|postgresql|redis|rediss|http|https)://') || self.spec.endpoint.matches('^[^/]*//[^/?#]*:[0-9]+([/?#]|$)')"
     )
     .message("spec.endpoint needs a port, since its scheme has none of its own: write it like tcp://store:9000"),
     validation = Rule::new("!has(self.spec.tls) || !self.spec.endpoint.startsWith('http://')")

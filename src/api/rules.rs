@@ -73,13 +73,11 @@ pub(super) fn pem(field: &str) -> Rule {
     )
 }
 
-/// The name of an object whose kind is `kind`.
+/// The name of an object; `kind` is its kind with article.
 pub(super) fn object_name(field: &str, kind: &str) -> Rule {
     rule(
         "self.matches('^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$')",
-        format!(
-            "{field} must be the name of a {kind}, lowercase letters, digits, dashes and dots: correct it"
-        ),
+        format!("{field} must be the name of {kind}, lowercase letters, digits, dashes and dots: correct it"),
     )
 }
 

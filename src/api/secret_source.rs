@@ -15,7 +15,7 @@ use super::{rules, span::Span};
 pub struct SecretKeyRef {
     /// Name of the Secret.
     #[schemars(length(max = 253))]
-    #[x_kube(validation = rules::object_name("secretKeyRef.name", "Secret"))]
+    #[x_kube(validation = rules::object_name("secretKeyRef.name", "a Secret"))]
     pub name: String,
 
     /// Key in the Secret.
@@ -59,7 +59,7 @@ impl External {
 pub struct SecretStoreRef {
     /// Name of the SecretStore or ClusterSecretStore.
     #[schemars(length(max = 253))]
-    #[x_kube(validation = rules::object_name("external.store.name", "SecretStore or ClusterSecretStore"))]
+    #[x_kube(validation = rules::object_name("external.store.name", "a SecretStore or ClusterSecretStore"))]
     pub name: String,
 
     /// A SecretStore of this namespace or a ClusterSecretStore.

@@ -17,6 +17,10 @@ pub(super) enum Cause {
     Deleting,
     /// Pods are starting. What a probe of theirs found is told by events, which wake nobody.
     Starting,
+    /// A kind that the cluster does not have may be installed.
+    KindMissing,
+    /// A secret was asked of its store anew; whether another value came of it is told by an event in a moment.
+    Refreshed,
 }
 
 impl Cause {
@@ -27,6 +31,8 @@ impl Cause {
             Self::Unanswered => (Duration::from_secs(1), Duration::from_secs(30)),
             Self::Refused => (Duration::from_secs(30), Duration::from_secs(300)),
             Self::Deleting => (Duration::from_secs(1), Duration::from_secs(30)),
+            Self::KindMissing => (Duration::from_secs(20), Duration::from_secs(60)),
+            Self::Refreshed => (Duration::from_secs(3), Duration::from_secs(10)),
             Self::Starting => (Duration::from_secs(10), Duration::from_secs(300)),
         }
     }

@@ -92,8 +92,7 @@ impl Operator {
         while leads(&mut leadership, &cancel).await {
             metrics.term_begins();
             let writer = Writer::new(client.clone(), leadership.clone(), &settings.identity, metrics.clone());
-            let own_image = settings.own_image.clone();
-            let context = Context::new(client.clone(), writer, observations.clone(), own_image, &metrics)
+            let context = Context::new(client.clone(), writer, observations.clone(), &settings, &metrics)
                 .serving(serving.clone());
             let term = cancel.child_token();
             let mut reconciling = pin!(reconcile(Arc::new(context), &settings, &term));

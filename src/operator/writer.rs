@@ -17,8 +17,10 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 use kube::{
-    Api, Client, Resource,
-    api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
+    Api, Client, Resource, ResourceExt,
+    api::{
+        ApiResource, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams, Preconditions,
+    },
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
@@ -84,29 +86,75 @@ impl Writer {
         Self { client, leadership, identity, events: Mutex::default(), deeds: Mutex::default(), metrics }
     }
 
-    /// POST: fails as outdated when the object exists already.
-    pub(super) async fn create<K: Stored>(&self, object: &K) -> Result<K, WriteError> {
-        let what = what("create", object);
-        let api = self.api::<K>(object);
-        let created = self.guarded(what, api.create(&params(false), object)).await?;
-        self.done(object, Verb::Create);
+    /// POST: fails as outdated when the object exists already. None: its kind or namespace is not there any more.
+    pub(super) async fn create_child(
+        &self,
+        resource: &ApiResource,
+        object: &DynamicObject,
+    ) -> Result<Option<DynamicObject>, WriteError> {
+        let what = what_child("create", resource, object);
+        let api = self.children(resource, object);
+        let create = async {
+            match api.create(&params(false), object).await {
+                Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+                created => created.map(Some),
+            }
+        };
+        let created = self.guarded(what, create).await?;
+        if created.is_some() {
+            self.done(&resource.kind, object.meta(), Verb::Create);
+        }
         Ok(created)
     }
 
     /// PUT: the object carries uid and resourceVersion of the one that was read.
-    pub(super) async fn replace<K: Stored>(&self, object: &K) -> Result<K, WriteError> {
-        let what = what("update", object);
-        let api = self.api::<K>(object);
-        let replaced = self.guarded(what, api.replace(name(object), &params(false), object)).await?;
-        self.done(object, Verb::Replace);
+    pub(super) async fn replace_child(
+        &self,
+        resource: &ApiResource,
+        object: &DynamicObject,
+    ) -> Result<DynamicObject, WriteError> {
+        let replaced = self.note_child(resource, object).await?;
+        self.done(&resource.kind, object.meta(), Verb::Replace);
         Ok(replaced)
     }
 
-    /// What [`Self::replace`] would leave behind; nothing is stored.
-    pub(super) async fn rehearse<K: Stored>(&self, object: &K) -> Result<K, WriteError> {
-        let what = what("rehearse the update of", object);
-        let api = self.api::<K>(object);
-        self.guarded(what, api.replace(name(object), &params(true), object)).await
+    /// As [`Self::replace_child`], for an object on which only a note of ours changed: it is no event.
+    pub(super) async fn note_child(
+        &self,
+        resource: &ApiResource,
+        object: &DynamicObject,
+    ) -> Result<DynamicObject, WriteError> {
+        let what = what_child("update", resource, object);
+        let api = self.children(resource, object);
+        self.guarded(what, api.replace(&object.name_any(), &params(false), object)).await
+    }
+
+    /// What [`Self::replace_child`] would leave behind; nothing is stored.
+    pub(super) async fn rehearse_child(
+        &self,
+        resource: &ApiResource,
+        object: &DynamicObject,
+    ) -> Result<DynamicObject, WriteError> {
+        let what = what_child("rehearse the update of", resource, object);
+        let api = self.children(resource, object);
+        self.guarded(what, api.replace(&object.name_any(), &params(true), object)).await
+    }
+
+    /// Deletes exactly the object that was read.
+    pub(super) async fn delete_child(
+        &self,
+        resource: &ApiResource,
+        object: &DynamicObject,
+    ) -> Result<(), WriteError> {
+        let what = what_child("delete", resource, object);
+        let api = self.children(resource, object);
+        let exactly = DeleteParams::background().preconditions(Preconditions {
+            uid: object.metadata.uid.clone(),
+            resource_version: object.metadata.resource_version.clone(),
+        });
+        self.guarded(what, api.delete(&object.name_any(), &exactly)).await?;
+        self.done(&resource.kind, object.meta(), Verb::Delete);
+        Ok(())
     }
 
     /// Sets the replicas of the workload as it was read.
@@ -125,7 +173,7 @@ impl Writer {
             status: None,
         };
         self.guarded(what, api.replace_scale(name(object), &params(false), &scale)).await?;
-        self.done(object, Verb::Scale { replicas });
+        self.done(&K::kind(&()), object.meta(), Verb::Scale { replicas });
         Ok(())
     }
 
@@ -155,28 +203,15 @@ impl Writer {
         self.guarded(what, api.patch_status(name(pod), &params, &patch)).await.map(drop)
     }
 
-    /// Deletes exactly the object that was read.
-    pub(super) async fn delete<K: Stored>(&self, object: &K) -> Result<(), WriteError> {
-        let what = what("delete", object);
-        let api = self.api::<K>(object);
-        let exactly = DeleteParams::background().preconditions(Preconditions {
-            uid: object.meta().uid.clone(),
-            resource_version: object.meta().resource_version.clone(),
-        });
-        self.guarded(what, api.delete(name(object), &exactly)).await?;
-        self.done(object, Verb::Delete);
-        Ok(())
-    }
-
     /// What was written to the children of the object with this uid since it was last asked.
     pub(super) fn take_deeds(&self, owner: &str) -> Vec<Deed> {
         self.deeds.lock().unwrap_or_else(PoisonError::into_inner).take(owner)
     }
 
-    fn done<K: Stored>(&self, object: &K, verb: Verb) {
-        let kind = K::kind(&()).into_owned();
+    fn done(&self, kind: &str, object: &ObjectMeta, verb: Verb) {
+        let kind = kind.to_owned();
         self.metrics.wrote(verb, &kind);
-        let owners = object.meta().owner_references.iter().flatten();
+        let owners = object.owner_references.iter().flatten();
         if let Some(owner) = owners.into_iter().find(|owner| owner.controller == Some(true)) {
             let mut deeds = self.deeds.lock().unwrap_or_else(PoisonError::into_inner);
             deeds.apply(&owner.uid, Deed { verb, kind });
@@ -218,6 +253,11 @@ impl Writer {
         work(&mut self.events.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn children(&self, resource: &ApiResource, object: &DynamicObject) -> Api<DynamicObject> {
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        Api::namespaced_with(self.client.clone(), namespace, resource)
+    }
+
     fn api<K: Stored>(&self, object: &K) -> Api<K> {
         Api::namespaced(self.client.clone(), object.meta().namespace.as_deref().unwrap_or_default())
     }
@@ -253,6 +293,11 @@ fn params(dry_run: bool) -> PostParams {
 
 fn name<K: Stored>(object: &K) -> &str {
     object.meta().name.as_deref().unwrap_or_default()
+}
+
+fn what_child(verb: &str, resource: &ApiResource, object: &DynamicObject) -> String {
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    format!("cannot {verb} {} {namespace}/{}", resource.kind, object.name_any())
 }
 
 fn what<K: Stored>(verb: &str, object: &K) -> String {

@@ -14,7 +14,8 @@ use serde_json::json;
 use crate::support::{
     client,
     own_operator::solo,
-    replica::{Replica, holder},
+    relay::Relay,
+    replica::{Replica, api_server, holder},
     wait::until,
 };
 
@@ -110,4 +111,37 @@ async fn a_leader_that_was_held_up_writes_nothing_more() {
     assert!(late.is_empty(), "the stalled one wrote {late:?}");
     let by_second = second.writes_since(&since).unwrap_or_default();
     assert!(by_second.len() >= 3, "the record tells who wrote: {by_second:?}");
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_gone_for_a_while_is_waited_for() {
+    let Some(server) = api_server() else { return };
+    let scratch = solo("outage");
+    let client = client::admin().await;
+    let servers = Api::<MCPServer>::namespaced(client.clone(), scratch.name());
+    let deployments = Api::<Deployment>::namespaced(client.clone(), scratch.name());
+    let create = async |name: &str| {
+        let spec = json!({"image": "registry.invalid/demo:1", "replicas": 0});
+        let server = MCPServer::new(name, serde_json::from_value(spec).expect("the spec parses"));
+        servers.create(&PostParams::default(), &server).await.expect("it is accepted");
+    };
+    let deployed = async |name: &str| {
+        until(&format!("{name} is deployed"), SOON, || async {
+            deployments.get_opt(name).await.ok().flatten()
+        })
+        .await;
+    };
+    let relay = Relay::to(server).await;
+    let replica = Replica::start_through(&relay, scratch.name(), "outage-replica", 3);
+    create("before").await;
+    deployed("before").await;
+    relay.refuse();
+    until("it serves on and does not lead", SOON, || async {
+        replica.metrics().await.filter(|metrics| metrics.contains("pilothouse_operator_leads 0\n"))
+    })
+    .await;
+    create("meanwhile").await;
+    relay.accept();
+    deployed("meanwhile").await;
+    assert!(deployments.get("before").await.is_ok(), "what ran went on");
 }

@@ -130,7 +130,8 @@ async fn a_probe_that_begins_to_fail_is_told() {
     operator.stop().await;
 }
 
-#[tokio::test]
+// kubectl blocks its thread while it waits, and the operator needs one.
+#[tokio::test(flavor = "multi_thread")]
 async fn kubectl_waits_and_scales() {
     let scratch = solo("kubectl");
     let operator = OwnOperator::start(scratch.name(), "test").await;

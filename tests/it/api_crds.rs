@@ -79,6 +79,33 @@ fn every_field_is_documented() {
     assert!(undocumented.is_empty(), "without a description: {undocumented:?}");
 }
 
+/// Nothing that Pod Security `restricted` refuses has a field.
+#[test]
+fn an_mcp_server_cannot_leave_restricted() {
+    const REFUSED: [&str; 16] = [
+        "allowPrivilegeEscalation",
+        "appArmorProfile",
+        "capabilities",
+        "hostIPC",
+        "hostNetwork",
+        "hostPID",
+        "hostPath",
+        "hostPort",
+        "hostProcess",
+        "hostUsers",
+        "privileged",
+        "procMount",
+        "runAsNonRoot",
+        "seLinuxOptions",
+        "sysctls",
+        "windowsOptions",
+    ];
+    let text = serde_json::to_string(&api::MCPServer::crd()).unwrap();
+    for field in REFUSED {
+        assert!(!text.contains(&format!("\"{field}\":")), "{field} is a field");
+    }
+}
+
 fn walk(schema: &JSONSchemaProps, path: &str, undocumented: &mut Vec<String>) {
     for (name, property) in schema.properties.iter().flatten() {
         let path = format!("{path}.{name}");

@@ -217,6 +217,7 @@ pub struct MCPServerSpec {
     /// Taints that pods tolerate, as in a pod.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "embedded::brief::<Vec<Toleration>>", length(max = 32))]
+    #[x_kube(validation = Rule::new("self.all(one, (!has(one.operator) || one.operator in ['Exists', 'Equal']) && (!has(one.effect) || one.effect in ['', 'NoSchedule', 'PreferNoSchedule', 'NoExecute']))").message("spec.tolerations must have the operator Exists or Equal and the effect NoSchedule, PreferNoSchedule or NoExecute: correct them"))]
     pub tolerations: Vec<Toleration>,
 
     /// Which nodes and neighbours pods want, as in a pod.
@@ -232,6 +233,7 @@ pub struct MCPServerSpec {
     /// server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "embedded::brief::<Vec<TopologySpreadConstraint>>", length(max = 16))]
+    #[x_kube(validation = Rule::new("self.all(one, one.maxSkew >= 1 && one.whenUnsatisfiable in ['DoNotSchedule', 'ScheduleAnyway'])").message("spec.topologySpreadConstraints must have a maxSkew of at least 1 and whenUnsatisfiable DoNotSchedule or ScheduleAnyway: correct them"))]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
 
     /// Further labels of the pods. Those of the MCPServer are passed on anyway.
@@ -266,7 +268,7 @@ pub struct MCPServerSpec {
     /// Secret values, as environment variables or files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
-    #[x_kube(validation = Rule::new("self.all(one, self.exists_one(other, (has(one.env) && has(other.env) && one.env == other.env) || (has(one.file) && has(other.file) && one.file == other.file)))").message("spec.secrets gives one env or file to two secrets: choose another for one of them"))]
+    #[x_kube(validation = Rule::new("self.all(one, !(has(one.env) || has(one.file)) || self.exists_one(other, (has(one.env) && has(other.env) && one.env == other.env) || (has(one.file) && has(other.file) && one.file == other.file)))").message("spec.secrets gives one env or file to two secrets: choose another for one of them"))]
     pub secrets: Vec<SecretEntry>,
 
     /// When a pod counts as started, ready and alive. Default: as the transport needs it.
@@ -333,4 +335,40 @@ fn default_port() -> i32 {
 
 fn default_replicas() -> i32 {
     DEFAULT_REPLICAS
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::{Value, json};
+
+    use super::MCPServerSpec;
+
+    /// What a spec from before the later fields is written as; a field that is added must not appear in it.
+    #[test]
+    fn an_old_object_stays_as_it_was() {
+        let old = json!({
+            "image": "a",
+            "transport": "streamable-http",
+            "port": 8080,
+            "replicas": 1,
+            "gateway": { "tools": {}, "callTimeout": "60s" },
+        });
+        let spec: MCPServerSpec = serde_json::from_value(old.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&spec).unwrap(), old);
+        let smallest: MCPServerSpec = serde_json::from_value(json!({ "image": "a" })).unwrap();
+        assert_eq!(smallest, spec);
+    }
+
+    #[test]
+    fn groups_that_are_named_empty_are_as_by_default() {
+        let empty = json!({ "image": "a", "security": {}, "networkPolicy": {}, "probes": {}, "rollout": {} });
+        let spec: MCPServerSpec = serde_json::from_value(empty).unwrap();
+        assert!(
+            spec.security.read_only_root_filesystem && spec.network_policy.enabled && spec.gateway.redact
+        );
+        let written: Value = serde_json::to_value(&spec).unwrap();
+        assert!(written.get("security").is_none() && written.get("networkPolicy").is_none(), "{written}");
+    }
 }

@@ -54,13 +54,13 @@ pub struct IngressSpec {
     /// The IngressClass. Default: the cluster's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
-    #[x_kube(validation = rules::object_name("spec.ingress.className", "IngressClass"))]
+    #[x_kube(validation = rules::object_name("spec.ingress.className", "an IngressClass"))]
     pub class_name: Option<String>,
 
     /// The Secret of this namespace with the certificate of the host. Default: no TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
-    #[x_kube(validation = rules::object_name("spec.ingress.tlsSecretName", "Secret"))]
+    #[x_kube(validation = rules::object_name("spec.ingress.tlsSecretName", "a Secret"))]
     pub tls_secret_name: Option<String>,
 
     /// Annotations of the Ingress, such as those of its controller or of cert-manager.

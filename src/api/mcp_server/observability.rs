@@ -69,7 +69,7 @@ pub struct ServiceMonitorSpec {
     /// pilothouse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
-    #[x_kube(validation = rules::object_name("spec.observability.metrics.serviceMonitor.namespace", "namespace"))]
+    #[x_kube(validation = rules::object_name("spec.observability.metrics.serviceMonitor.namespace", "a namespace"))]
     pub namespace: Option<String>,
 }
 

@@ -18,7 +18,7 @@ pub struct ServiceAccountSpec {
     /// A ServiceAccount of this namespace that exists. None is then made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
-    #[x_kube(validation = rules::object_name("spec.serviceAccount.name", "ServiceAccount"))]
+    #[x_kube(validation = rules::object_name("spec.serviceAccount.name", "a ServiceAccount"))]
     pub name: Option<String>,
 
     /// Whether one is made. `false` without a name means the namespace's `default`. Default: true without a name.

@@ -25,7 +25,7 @@ pub struct StorageMount {
     /// A PersistentVolumeClaim of this namespace that exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
-    #[x_kube(validation = rules::object_name("spec.storage[].claimName", "PersistentVolumeClaim"))]
+    #[x_kube(validation = rules::object_name("spec.storage[].claimName", "a PersistentVolumeClaim"))]
     pub claim_name: Option<String>,
 
     /// A folder that goes with the pod.
@@ -42,7 +42,7 @@ pub struct StorageMount {
     /// StorageClass of the claim that is made. Default: the cluster's default. Cannot change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
-    #[x_kube(validation = rules::object_name("spec.storage[].storageClassName", "StorageClass"))]
+    #[x_kube(validation = rules::object_name("spec.storage[].storageClassName", "a StorageClass"))]
     pub storage_class_name: Option<String>,
 
     /// How the claim that is made may be mounted. Default: ReadWriteOnce. Cannot change.

@@ -1,20 +1,33 @@
 //! What to do about one child, as a plain function.
 
-use kube::{Resource, ResourceExt};
+use kube::core::DynamicObject;
 
 use super::{
     build::DesiredHash,
-    child::{Child, held_to},
+    child::Child,
+    owned::{Belonging, belonging},
+    sightings::Sighting,
     validate::Owner,
 };
-use crate::api::MCPServer;
 
 /// What we left behind at our last apply of a child.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Remembered {
     pub uid: String,
-    /// [`held_to`] of it.
+    /// The resourceVersion at which it was last found to be as it should.
+    pub version: String,
+    /// [`Child::held_to`] of it.
     pub held_to: String,
+    /// The hash of the child that was meant.
+    pub meant: Option<DesiredHash>,
+}
+
+impl Remembered {
+    /// Whether a child is as we left it, by its version alone.
+    pub(super) fn is_unmoved(&self, seen: Option<&Sighting>, child: &Child) -> bool {
+        let is_same = seen.is_some_and(|seen| seen.uid == self.uid && seen.version == self.version);
+        is_same && self.meant == DesiredHash::of(&child.object)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,81 +49,63 @@ pub(super) enum Step {
 
 /// # Errors
 /// When the child cannot be written as JSON.
-pub(super) fn decide<K: Child>(
+pub(super) fn decide(
     owner: &Owner,
-    live: Option<&K>,
-    desired: &K,
+    live: Option<&DynamicObject>,
+    desired: &Child,
     remembered: Option<&Remembered>,
 ) -> Result<Step, serde_json::Error> {
     let Some(live) = live else { return Ok(Step::Create) };
-    match belonging(owner, live) {
+    match belonging(owner, &live.metadata) {
         Belonging::Ours => {}
         Belonging::Leaving => return Ok(Step::Wait),
         Belonging::Foreign => return Ok(Step::Foreign),
     }
-    let (noted, meant) = (DesiredHash::of(live), DesiredHash::of(desired));
+    let (noted, meant) = (DesiredHash::of(live), DesiredHash::of(&desired.object));
     let inputs_match = noted.as_ref().map(|hash| &hash.inputs) == meant.as_ref().map(|hash| &hash.inputs);
     if !inputs_match {
         return Ok(Step::Replace);
     }
-    let known = remembered.filter(|known| Some(&known.uid) == live.meta().uid.as_ref());
+    let known = remembered.filter(|known| Some(&known.uid) == live.metadata.uid.as_ref());
     Ok(match known {
-        Some(known) if known.held_to == held_to(live, desired)? => Step::Keep,
+        Some(known) if known.held_to == desired.held_to(live)? => Step::Keep,
         Some(_) => Step::Replace,
         None if noted == meant => Step::Rehearse,
         None => Step::Adopt,
     })
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Belonging {
-    Ours,
-    Leaving,
-    Foreign,
-}
-
-/// Whether a child that exists belongs to this MCPServer, which is told by its controlling owner's uid.
-pub(super) fn belonging<K: Resource>(owner: &Owner, live: &K) -> Belonging {
-    let Some(controller) = live.owner_references().iter().find(|owner| owner.controller == Some(true)) else {
-        return Belonging::Foreign;
-    };
-    let is_ours = controller.uid == owner.reference.uid;
-    let is_of_a_namesake = controller.kind == MCPServer::kind(&())
-        && controller.api_version == MCPServer::api_version(&())
-        && controller.name == owner.reference.name;
-    if is_ours && live.meta().deletion_timestamp.is_none() {
-        Belonging::Ours
-    } else if is_ours || is_of_a_namesake {
-        Belonging::Leaving
-    } else {
-        Belonging::Foreign
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use k8s_openapi::api::apps::v1::Deployment;
+    use kube::core::DynamicObject;
+    use serde_json::json;
 
     use super::{Remembered, Step, decide};
     use crate::operator::mcp_server::{
-        build::build,
-        child::{held_to, onto},
+        build::{DesiredHash, children_of},
+        child::Child,
         fixture::server,
-        validate::{Owner, Runs, validate},
+        kind::Kind,
+        sightings::Sighting,
+        validate::{Owner, validate},
     };
 
-    fn desired(spec: &str) -> (Owner, Deployment) {
-        let validated = validate(&server(spec), None).unwrap();
-        let Runs::Workload(workload) = validated.runs else { panic!("a workload was expected") };
-        let children = build(&validated.owner, &workload).unwrap();
-        (validated.owner, children.deployment)
+    fn of_kind(spec: &str, kind: Kind) -> (Owner, Child) {
+        let server = server(spec);
+        let owner = validate(&server, None).unwrap().owner;
+        let children = children_of(&server).list().unwrap();
+        (owner, children.into_iter().find(|child| child.kind == kind).unwrap())
+    }
+
+    fn desired(spec: &str) -> (Owner, Child) {
+        of_kind(spec, Kind::Deployment)
     }
 
     /// As the API server would hand it out.
-    fn stored(desired: &Deployment) -> Deployment {
-        let mut live = desired.clone();
+    fn stored(desired: &Child) -> DynamicObject {
+        let mut live = desired.object.clone();
         live.metadata.uid = Some("uid-of-child".to_owned());
         live.metadata.resource_version = Some("41".to_owned());
         let revision = ("deployment.kubernetes.io/revision".to_owned(), "1".to_owned());
@@ -118,8 +113,13 @@ mod tests {
         live
     }
 
-    fn remembered(live: &Deployment, desired: &Deployment) -> Remembered {
-        Remembered { uid: "uid-of-child".to_owned(), held_to: held_to(live, desired).unwrap() }
+    fn remembered(live: &DynamicObject, desired: &Child) -> Remembered {
+        Remembered {
+            uid: "uid-of-child".to_owned(),
+            version: "41".to_owned(),
+            held_to: desired.held_to(live).unwrap(),
+            meant: DesiredHash::of(&desired.object),
+        }
     }
 
     #[test]
@@ -141,13 +141,12 @@ mod tests {
         let (owner, desired) = desired("image: a");
         let mut live = stored(&desired);
         let known = remembered(&live, &desired);
-        live.status = Some(k8s_openapi::api::apps::v1::DeploymentStatus::default());
+        live.data["status"] = json!({"replicas": 1});
         live.metadata.annotations.as_mut().unwrap().insert("a/b".into(), "c".into());
         live.metadata.labels.as_mut().unwrap().insert("a/b".into(), "c".into());
-        let spec = live.spec.as_mut().unwrap();
-        spec.replicas = Some(7);
-        let template = spec.template.metadata.as_mut().unwrap().annotations.as_mut().unwrap();
-        template.insert("kubectl.kubernetes.io/restartedAt".into(), "now".into());
+        live.data["spec"]["replicas"] = json!(7);
+        live.data["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] =
+            json!("now");
         assert_eq!(decide(&owner, Some(&live), &desired, Some(&known)).unwrap(), Step::Keep);
     }
 
@@ -156,7 +155,7 @@ mod tests {
         let (owner, desired) = desired("image: a");
         let mut live = stored(&desired);
         let known = remembered(&live, &desired);
-        live.spec.as_mut().unwrap().template.spec.as_mut().unwrap().containers[0].image = Some("evil".into());
+        live.data["spec"]["template"]["spec"]["containers"][0]["image"] = json!("evil");
         assert_eq!(decide(&owner, Some(&live), &desired, Some(&known)).unwrap(), Step::Replace);
     }
 
@@ -201,17 +200,58 @@ mod tests {
     fn an_update_names_the_object_it_means_and_keeps_what_others_set() {
         let (_, desired) = desired("image: a");
         let mut live = stored(&desired);
-        let spec = live.spec.as_mut().unwrap();
-        spec.replicas = Some(7);
-        let template = spec.template.metadata.as_mut().unwrap().annotations.as_mut().unwrap();
-        template.insert("kubectl.kubernetes.io/restartedAt".into(), "now".into());
-        let update = onto(&live, &desired);
+        live.data["spec"]["replicas"] = json!(7);
+        live.data["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] =
+            json!("now");
+        let update = desired.onto(&live);
         assert_eq!(update.metadata.uid.as_deref(), Some("uid-of-child"));
         assert_eq!(update.metadata.resource_version.as_deref(), Some("41"));
         assert!(update.metadata.annotations.unwrap().contains_key("deployment.kubernetes.io/revision"));
-        let spec = update.spec.unwrap();
-        assert_eq!(spec.replicas, Some(7));
-        let template = spec.template.metadata.unwrap().annotations.unwrap();
+        assert_eq!(update.data["spec"]["replicas"], 7);
+        let template = &update.data["spec"]["template"]["metadata"]["annotations"];
         assert_eq!(template["kubectl.kubernetes.io/restartedAt"], "now");
+    }
+
+    #[test]
+    fn an_annotation_that_leaves_the_spec_leaves_the_child_and_the_pods() {
+        let (_, before) = desired("{image: a, podAnnotations: {a/b: c, d/e: f}}");
+        let (_, after) = desired("{image: a, podAnnotations: {d/e: f}}");
+        let mut live = stored(&before);
+        live.data["spec"]["template"]["metadata"]["annotations"]["x/y"] = json!("z");
+        let update = after.onto(&live);
+        let of_pods = &update.data["spec"]["template"]["metadata"]["annotations"];
+        assert_eq!((&of_pods["d/e"], &of_pods["x/y"], of_pods.get("a/b")), (&json!("f"), &json!("z"), None));
+        let account = |spec| of_kind(spec, Kind::ServiceAccount).1;
+        let before = account("{image: a, serviceAccount: {annotations: {role/arn: one, other: two}}}");
+        let mut live = stored(&before);
+        live.metadata.annotations.as_mut().unwrap().insert("theirs".into(), "kept".into());
+        let update = account("{image: a, serviceAccount: {annotations: {other: two}}}").onto(&live);
+        let annotations = update.metadata.annotations.unwrap();
+        assert!(annotations.contains_key("theirs") && annotations.contains_key("other"));
+        assert!(!annotations.contains_key("role/arn"), "{annotations:?}");
+    }
+
+    #[test]
+    fn a_claim_keeps_what_its_binding_filled_in() {
+        let (_, desired) = of_kind("{image: a, storage: [{mountPath: /data, size: 2Gi}]}", Kind::Claim);
+        let mut live = stored(&desired);
+        live.data["spec"]["volumeName"] = json!("pv-1");
+        live.data["spec"]["storageClassName"] = json!("standard");
+        live.data["spec"]["resources"]["requests"]["storage"] = json!("1Gi");
+        let update = desired.onto(&live);
+        assert_eq!(update.data["spec"]["volumeName"], "pv-1");
+        assert_eq!(update.data["spec"]["storageClassName"], "standard");
+        assert_eq!(update.data["spec"]["resources"]["requests"]["storage"], "2Gi");
+    }
+
+    #[test]
+    fn a_child_that_no_watch_saw_move_is_not_read_again() {
+        let (_, desired) = desired("image: a");
+        let known = remembered(&stored(&desired), &desired);
+        let seen = |version: &str| Sighting { uid: "uid-of-child".to_owned(), version: version.to_owned() };
+        assert!(known.is_unmoved(Some(&seen("41")), &desired));
+        assert!(!known.is_unmoved(Some(&seen("42")), &desired));
+        assert!(!known.is_unmoved(None, &desired));
+        assert!(!known.is_unmoved(Some(&seen("41")), &super::tests::desired("image: b").1));
     }
 }

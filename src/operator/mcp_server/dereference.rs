@@ -1,10 +1,12 @@
-//! Reads what exists: the children, the pods that are not ready, what the gateway has seen. Needs a client.
+//! Reads what exists: the Deployment, the pods that are not ready, what the gateway has seen. Needs a client. The
+//! other children are read when they are applied, and only when a watch saw them move.
 
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{Pod, Service, ServiceAccount},
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use kube::{
+    Api, Client,
+    api::ListParams,
+    core::{ApiResource, DynamicObject},
 };
-use kube::{Api, Client, api::ListParams};
 
 use super::build::{BRIDGE_CONTAINER, selector};
 use crate::fleet::{Observation, Observations, ServerName};
@@ -15,9 +17,9 @@ const PODS: u32 = 50;
 /// What exists at this moment.
 #[derive(Debug, Default)]
 pub(super) struct Dereferenced {
-    pub service_account: Option<ServiceAccount>,
-    pub service: Option<Service>,
     pub deployment: Option<Deployment>,
+    /// The same as the API server answered it, with fields that our types do not know.
+    pub stored_deployment: Option<DynamicObject>,
     /// Read only while a pod is not ready.
     pub pods: Vec<Pod>,
     pub observation: Option<Observation>,
@@ -40,20 +42,22 @@ pub(super) async fn dereference(
     name: &ServerName,
     observations: &Observations,
 ) -> Result<Dereferenced, kube::Error> {
-    let service_accounts = Api::<ServiceAccount>::namespaced(client.clone(), &name.namespace);
-    let services = Api::<Service>::namespaced(client.clone(), &name.namespace);
-    let deployments = Api::<Deployment>::namespaced(client.clone(), &name.namespace);
-    let (service_account, service, deployment) = tokio::try_join!(
-        service_accounts.get_opt(&name.name),
-        services.get_opt(&name.name),
-        deployments.get_opt(&name.name),
-    )?;
+    let kind = ApiResource::erase::<Deployment>(&());
+    let deployments = Api::<DynamicObject>::namespaced_with(client.clone(), &name.namespace, &kind);
+    let stored_deployment = deployments.get_opt(&name.name).await?;
+    let deployment: Option<Deployment> = match &stored_deployment {
+        Some(stored) => {
+            let value = serde_json::to_value(stored).and_then(serde_json::from_value);
+            Some(value.map_err(kube::Error::SerdeError)?)
+        }
+        None => None,
+    };
     let pods = match &deployment {
         Some(deployment) if !all_ready(deployment) => pods(client, name).await?,
         _ => Vec::new(),
     };
     let observation = observations.get(name).cloned();
-    Ok(Dereferenced { service_account, service, deployment, pods, observation })
+    Ok(Dereferenced { deployment, stored_deployment, pods, observation })
 }
 
 fn all_ready(deployment: &Deployment) -> bool {

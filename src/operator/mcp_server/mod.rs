@@ -6,10 +6,18 @@ mod build;
 mod child;
 mod decide;
 mod dereference;
+mod elsewhere;
 mod evidence;
+mod kind;
 mod memory;
+mod owned;
+mod references;
+mod referred;
 mod report;
 mod rollout;
+mod rotation;
+mod served;
+mod sightings;
 mod sleep;
 mod status;
 mod triggers;
@@ -26,7 +34,7 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use kube::{
     Client,
     core::DeserializeGuard,
@@ -40,6 +48,7 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    OperatorSettings,
     backoff::{Backoff, Cause},
     metrics::{Ending, Failing, Meter, Metrics, Step},
     writer::{WriteError, Writer},
@@ -48,13 +57,19 @@ use crate::{
     api::{MCPServer, mcp_server::Phase},
     fleet::{Observations, ServerName, Serving},
 };
-use apply::{Applied, Applier, ApplyError};
+use apply::{Applied, Applier, ApplyError, Outcome};
+use build::Around;
 use dereference::Dereferenced;
 use evidence::LastWords;
+use kind::Kind;
 use memory::Memory;
+use referred::Referred;
 use rollout::{Gates, Standing};
+use rotation::Told;
+use served::Served;
+use sightings::Sightings;
 use sleep::Sleepers;
-use status::Situation;
+use status::{Extras, Situation};
 use validate::{Runs, ValidatedServer};
 
 /// What its metrics are called by.
@@ -69,13 +84,18 @@ pub(super) struct Context {
     pub(super) observations: watch::Receiver<Observations>,
     /// See [`super::OperatorSettings::own_image`].
     pub(super) own_image: Option<String>,
+    /// The namespace pilothouse runs in.
+    own_namespace: String,
+    served: Served,
+    sightings: Sightings,
+    referred: Referred,
     memory: Memory,
     last_words: LastWords,
     backoff: Mutex<Backoff<ServerName>>,
     meter: Meter,
     serving: Option<Serving>,
     gates: Gates,
-    sleepers: Option<Sleepers>,
+    sleepers: Option<Arc<Sleepers>>,
 }
 
 impl Context {
@@ -83,14 +103,18 @@ impl Context {
         client: Client,
         writer: Writer,
         observations: watch::Receiver<Observations>,
-        own_image: Option<String>,
+        settings: &OperatorSettings,
         metrics: &Metrics,
     ) -> Self {
         Self {
+            own_image: settings.own_image.clone(),
+            own_namespace: settings.lease_namespace.clone(),
+            served: Served::new(client.clone()),
+            sightings: Sightings::default(),
+            referred: Referred::new(client.clone()),
             client,
             writer,
             observations,
-            own_image,
             memory: Memory::default(),
             last_words: LastWords::default(),
             backoff: Mutex::default(),
@@ -103,7 +127,7 @@ impl Context {
 
     /// See [`super::Operator::serving`].
     pub(super) fn serving(self, serving: Option<Serving>) -> Self {
-        Self { sleepers: serving.clone().map(Sleepers::new), serving, ..self }
+        Self { sleepers: serving.clone().map(|serving| Arc::new(Sleepers::new(serving))), serving, ..self }
     }
 
     /// Whether the server should have no pods, since nobody uses it.
@@ -142,6 +166,7 @@ impl Context {
     fn forget(&self, name: &ServerName) {
         self.memory.forget(name);
         self.last_words.forget(name);
+        self.referred.forget(name);
         self.meter.forget(name);
         self.gates.forget(name);
         if let Some(sleepers) = &self.sleepers {
@@ -182,11 +207,13 @@ pub(super) async fn run(
     cancel: CancellationToken,
 ) {
     let (store, writer) = reflector::store();
-    let due = match &context.sleepers {
-        Some(sleepers) => sleepers.due(namespace).boxed(),
-        None => futures::stream::pending().boxed(),
-    };
-    let triggers = triggers::all(&context.client, namespace, writer, context.observations.clone(), due);
+    for kind in Kind::ALL {
+        // Otherwise it is found when a server wants it.
+        if let Err(error) = context.served.find(kind).await {
+            tracing::warn!(%error, %kind, "not known whether the cluster has this kind, it is asked again");
+        }
+    }
+    let triggers = triggers::all(&context, namespace, writer);
     let config = Config::default().concurrency(concurrency.max(1)).debounce(DEBOUNCE);
     let outcomes = applier(
         |guard, context| Box::pin(reconcile(guard, context)),
@@ -200,21 +227,25 @@ pub(super) async fn run(
     );
     let mut outcomes = pin!(outcomes);
     while let Some(outcome) = outcomes.next().await {
-        note(&context, outcome);
+        note(&context, outcome).await;
     }
 }
 
-type Outcome = Result<
+type Ended = Result<
     (ObjectRef<DeserializeGuard<MCPServer>>, Action),
     ControllerError<Error, kube::runtime::watcher::Error>,
 >;
 
-fn note(context: &Context, outcome: Outcome) {
+async fn note(context: &Context, outcome: Ended) {
     match outcome {
         Ok((server, _)) => tracing::debug!(%server, "reconciled"),
         Err(ControllerError::ObjectNotFound(gone)) => {
             let namespace = gone.namespace.clone().unwrap_or_default();
-            context.forget(&ServerName { namespace, name: gone.name.clone() });
+            let name = ServerName { namespace, name: gone.name.clone() };
+            context.forget(&name);
+            if let Err(error) = elsewhere::sweep(context, &name).await {
+                tracing::warn!(server = %name, %error, "what it left in another namespace is still there");
+            }
         }
         // Logged with its server where it happened.
         Err(ControllerError::ReconcilerFailed(..)) => {}
@@ -270,12 +301,13 @@ async fn look(
             return Ok(Left::Nothing);
         }
     };
-    // build (no client required), apply (writer required), status (writer required)
     let ValidatedServer { owner, runs } = &validated;
-    let applier = Applier { writer: &context.writer, memory: &context.memory, owner };
+    let Context { client, writer, served, sightings, memory, .. } = context;
+    let applier = Applier { client, writer, served, sightings, memory, owner };
     match runs {
         Runs::Remote(url) => {
-            applier.remove(&live).await.map_err(Error::Apply)?;
+            context.referred.forget(name);
+            applier.remove(live.stored_deployment.as_ref()).await.map_err(Error::Apply)?;
             let unread = context.unread_headers(server, name);
             report::report(context, server, &Situation::Remote { url, unread: unread.as_deref() }, &live)
                 .await?;
@@ -289,20 +321,40 @@ async fn look(
                 workload.sleep();
             }
             let workload = &*workload;
-            let children = build::build(owner, workload)?;
-            let applying = applier.apply(&live, &children, workload.replicas);
+            // dereference what the pods refer to (client required)
+            let looks = context.referred.look(name, &references::of(owner, workload)).await?;
+            // build (no client required)
+            let told = Told::of(live.deployment.as_ref()).now(&looks.sights)?;
+            let around = Around { own_namespace: &context.own_namespace, rotation: told.rotation.as_deref() };
+            let mut children = build::build(owner, workload, &around)?;
+            told.note_on(&mut children.deployment)?;
+            let children = children.list()?;
+            // apply (writer required)
+            let applying = applier.apply(&children, live.stored_deployment.as_ref(), workload.replicas);
             let applied = context.meter.timed(Step::Apply, applying).await;
+            // status (writer required)
             let (pods, evidence) = (&live.pods, &evidence);
             let rollout = context.rollout(server, name, pods).await?;
             let standing = &rollout;
-            let in_place =
-                |deployment| Situation::Workload { owner, workload, deployment, pods, evidence, standing };
+            let extras = applied.as_ref().map(|applied| Extras::of(workload, &looks, applied));
+            let extras = &extras.unwrap_or_default();
+            let in_place = |deployment| Situation::Workload {
+                owner,
+                workload,
+                deployment,
+                pods,
+                evidence,
+                standing,
+                extras,
+            };
             let (situation, left) = match &applied {
-                Ok(Applied::InPlace(deployment)) => (in_place(Some(deployment)), Left::Nothing),
-                Ok(Applied::Waits) => (in_place(None), Left::Again(Cause::Deleting)),
-                Ok(Applied::NamesTaken(names)) => {
-                    (Situation::NamesTaken(names.clone()), Left::Again(Cause::Refused))
-                }
+                Ok(applied) => match &applied.outcome {
+                    Outcome::InPlace(deployment) => (in_place(Some(deployment.as_ref())), after(applied)),
+                    Outcome::Waits => (in_place(None), Left::Again(Cause::Deleting)),
+                    Outcome::NamesTaken(names) => {
+                        (Situation::NamesTaken(names.clone()), Left::Again(Cause::Refused))
+                    }
+                },
                 Err(error) => match refusal(error) {
                     Some(said) => (Situation::Refused(said), Left::Again(Cause::Refused)),
                     None => return Err(Error::Apply(applied.err().unwrap_or(WriteError::NotLeading.into()))),
@@ -317,6 +369,17 @@ async fn look(
     }
 }
 
+/// What may come without waking anybody, where every child that can be made is in place.
+fn after(applied: &Applied) -> Left {
+    if !applied.missing.is_empty() {
+        Left::Again(Cause::KindMissing)
+    } else if applied.external_secrets.iter().any(|one| rotation::is_just_refreshed(one, Timestamp::now())) {
+        Left::Again(Cause::Refreshed)
+    } else {
+        Left::Nothing
+    }
+}
+
 /// What the API server said when it refused, as against not having answered.
 fn refusal(error: &ApplyError) -> Option<String> {
     match error {
@@ -328,7 +391,9 @@ fn refusal(error: &ApplyError) -> Option<String> {
             }
             _ => None,
         },
-        ApplyError::Write(WriteError::NotLeading | WriteError::Outdated(_)) | ApplyError::Json(_) => None,
+        ApplyError::Write(WriteError::NotLeading | WriteError::Outdated(_))
+        | ApplyError::Read(_)
+        | ApplyError::Json(_) => None,
     }
 }
 
@@ -361,7 +426,7 @@ fn failing(error: &Error) -> Failing {
             WriteError::NotLeading => Failing::NotLeading,
             WriteError::Refused { .. } => Failing::Unanswered,
         },
-        Error::Dereference(_) => Failing::Unanswered,
+        Error::Dereference(_) | Error::Apply(ApplyError::Read(_)) => Failing::Unanswered,
         Error::Build(_) | Error::Apply(ApplyError::Json(_)) => Failing::Internal,
     }
 }

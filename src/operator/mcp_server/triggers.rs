@@ -2,34 +2,34 @@
 
 use std::{
     collections::hash_map::DefaultHasher,
-    fmt::Debug,
     hash::{Hash, Hasher},
+    sync::Arc,
 };
 
 use futures::{
     Stream, StreamExt, TryStreamExt,
-    stream::{BoxStream, select, select_all, unfold},
+    future::ready,
+    stream::{BoxStream, empty, select_all, unfold},
 };
-use k8s_openapi::{
-    NamespaceResourceScope,
-    api::{
-        apps::v1::Deployment,
-        core::v1::{Pod, Service, ServiceAccount},
-    },
-};
+use k8s_openapi::{NamespaceResourceScope, api::core::v1::Pod};
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::{DeserializeGuard, PartialObjectMeta},
+    core::{ApiResource, DeserializeGuard, DynamicObject, PartialObjectMeta},
     runtime::{
         PredicateConfig, WatchStreamExt, predicates,
         reflector::{self, ObjectRef},
         watcher,
     },
 };
-use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use super::build::{COMPONENT, INSTANCE, MANAGED_BY, MANAGER};
+use super::{
+    Context,
+    build::{COMPONENT, INSTANCE, MANAGED_BY, MANAGER},
+    kind::Kind,
+    served::Found,
+    sightings::server_of,
+};
 use crate::{
     api::MCPServer,
     fleet::{Observation, Observations, ServerName},
@@ -38,30 +38,28 @@ use crate::{
 pub(super) type Guarded = DeserializeGuard<MCPServer>;
 type Trigger = Result<ObjectRef<Guarded>, watcher::Error>;
 
-/// Every trigger of one namespace, or of all; `due` are servers whose time has come. The first stream also fills the store behind `writer`.
-pub(super) fn all<'a>(
-    client: &Client,
+/// Every trigger of one namespace, or of all. The first stream also fills the store behind `writer`.
+pub(super) fn all(
+    context: &Arc<Context>,
     namespace: Option<&str>,
     writer: reflector::store::Writer<Guarded>,
-    observations: watch::Receiver<Observations>,
-    due: BoxStream<'a, ServerName>,
-) -> BoxStream<'a, Trigger> {
+) -> BoxStream<'static, Trigger> {
+    let client = &context.client;
+    let named = seen(context.observations.clone()).boxed();
+    let due = context.sleepers.as_ref().map(|sleepers| sleepers.due(namespace.map(str::to_owned)).boxed());
+    let named = select_all([named, context.referred.wakes().boxed()].into_iter().chain(due));
     let only_in = namespace.map(str::to_owned);
-    select_all([
-        servers(api(client, namespace), writer).boxed(),
-        children::<Deployment>(client, namespace).boxed(),
-        children::<Service>(client, namespace).boxed(),
-        children::<ServiceAccount>(client, namespace).boxed(),
-        pods(client, namespace).boxed(),
-        select(seen(observations), due)
-            .filter(move |server| {
-                let is_here = only_in.as_ref().is_none_or(|namespace| *namespace == server.namespace);
-                std::future::ready(is_here)
-            })
-            .map(|server| Ok(ObjectRef::new(&server.name).within(&server.namespace)))
-            .boxed(),
-    ])
-    .boxed()
+    let named = named
+        .filter(move |server| ready(only_in.as_ref().is_none_or(|namespace| *namespace == server.namespace)))
+        .map(|server| Ok(reference(&server)));
+    let mut all =
+        vec![servers(api(client, namespace), writer).boxed(), pods(client, namespace).boxed(), named.boxed()];
+    all.extend(Kind::ALL.map(|kind| children(context.clone(), namespace.map(str::to_owned), kind)));
+    select_all(all).boxed()
+}
+
+fn reference(server: &ServerName) -> ObjectRef<Guarded> {
+    ObjectRef::new(&server.name).within(&server.namespace)
 }
 
 /// Spec and labels count, so that our own writing of the status wakes nobody.
@@ -87,24 +85,77 @@ fn what_counts(server: &Guarded) -> Option<u64> {
     Some(hasher.finish())
 }
 
-/// Only metadata is watched: a change of anything changes the resourceVersion.
-fn children<K>(client: &Client, namespace: Option<&str>) -> impl Stream<Item = Trigger> + Send + 'static
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Send
-        + 'static,
-{
-    let watched = watcher(api::<PartialObjectMeta<K>>(client, namespace), ours()).default_backoff();
-    watched.touched_objects().try_filter_map(|child| {
-        let owner = child
-            .owner_references()
-            .iter()
-            .find_map(|owner| ObjectRef::<Guarded>::from_owner_ref(child.namespace().as_deref(), owner, ()));
-        std::future::ready(Ok(owner))
+/// Children of a kind, as soon as the cluster has it and as long as it does.
+fn children(context: Arc<Context>, namespace: Option<String>, kind: Kind) -> BoxStream<'static, Trigger> {
+    versions(context.served.changes(), kind)
+        .flat_map(move |resource| match resource {
+            Some(resource) => {
+                let until = is_no_more(context.served.changes(), kind, resource.clone());
+                watched(context.clone(), namespace.clone(), kind, resource).take_until(until).boxed()
+            }
+            None => empty().boxed(),
+        })
+        .boxed()
+}
+
+/// How the kind is served, each time that changes.
+fn versions(
+    served: watch::Receiver<Found>,
+    kind: Kind,
+) -> impl Stream<Item = Option<ApiResource>> + Send + 'static {
+    unfold((served, None), move |(mut served, before)| async move {
+        loop {
+            let now = served.borrow_and_update().get(&kind).cloned();
+            if before.as_ref() != Some(&now) {
+                return Some((now.clone(), (served, Some(now))));
+            }
+            // Its sender lives as long as the term.
+            served.changed().await.ok()?;
+        }
     })
+}
+
+/// Ends when the kind is served otherwise, or not at all.
+async fn is_no_more(mut served: watch::Receiver<Found>, kind: Kind, resource: ApiResource) {
+    // Its sender lives as long as the term.
+    let _ = served.wait_for(|found| found.get(&kind) != Some(&resource)).await;
+}
+
+/// Only metadata is watched: a change of anything changes the resourceVersion. What is seen is noted before it
+/// wakes the server.
+fn watched(
+    context: Arc<Context>,
+    namespace: Option<String>,
+    kind: Kind,
+    resource: ApiResource,
+) -> BoxStream<'static, Trigger> {
+    let client = context.client.clone();
+    let api: Api<PartialObjectMeta<DynamicObject>> = match &namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+        None => Api::all_with(client, &resource),
+    };
+    watcher(api, ours())
+        .default_backoff()
+        .inspect(move |event| match event {
+            Ok(event) => context.sightings.note(kind, namespace.as_deref(), event),
+            Err(error) if kind.built_in().is_none() && is_gone(error) => context.served.is_gone(kind),
+            Err(_) => {}
+        })
+        .touched_objects()
+        .try_filter_map(|child| ready(Ok(server_of(&child).map(|server| reference(&server)))))
+        .boxed()
+}
+
+/// The API server does not know the kind any more.
+fn is_gone(error: &watcher::Error) -> bool {
+    let cause = match error {
+        watcher::Error::InitialListFailed(cause)
+        | watcher::Error::WatchStartFailed(cause)
+        | watcher::Error::WatchFailed(cause) => cause,
+        watcher::Error::WatchError(status) => return status.code == 404,
+        watcher::Error::NoResourceVersion => return false,
+    };
+    matches!(cause, kube::Error::Api(status) if status.code == 404)
 }
 
 /// Pods belong to a ReplicaSet: their labels say whose they are.

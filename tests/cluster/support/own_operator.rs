@@ -13,7 +13,7 @@ use std::{
 use kube::Client;
 use pilothouse::{
     fleet::Observations,
-    operator::{Leadership, Operator, OperatorSettings, Timing},
+    operator::{self, Leadership, Operator, OperatorSettings, Timing},
 };
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -70,6 +70,29 @@ pub(crate) const TIMING: Timing = Timing {
     look_every: Duration::from_millis(250),
 };
 
+/// As whom [`OwnOperator::start_with_its_rights`] acts.
+pub(crate) const ACCOUNT: &str = "operator";
+
+fn rights(namespace: &str) -> String {
+    let all = operator::namespaced_manifests(&[namespace.to_owned()]).expect("the manifests can be written");
+    let role = all.split("\n---\n").find(|document| {
+        document.contains("kind: Role\n") && document.contains(&format!("namespace: {namespace}\n"))
+    });
+    let role = role.expect("the operator has a role in the namespace");
+    let subject = format!("[{{kind: ServiceAccount, name: {ACCOUNT}, namespace: {namespace}}}]");
+    format!(
+        "{role}\n---\n\
+         {{apiVersion: v1, kind: ServiceAccount, metadata: {{name: {ACCOUNT}, namespace: {namespace}}}}}\n---\n\
+         {{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {{name: operator, namespace: \
+         {namespace}}}, roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: pilothouse-operator}}, \
+         subjects: {subject}}}\n---\n\
+         {{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {{name: lease, namespace: {namespace}}}, \
+         rules: [{{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create, get, update]}}]}}\n---\n\
+         {{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {{name: lease, namespace: \
+         {namespace}}}, roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: lease}}, subjects: {subject}}}\n"
+    )
+}
+
 /// Runs until [`OwnOperator::stop`], or is given up when dropped.
 pub(crate) struct OwnOperator {
     pub(crate) client: Client,
@@ -83,9 +106,27 @@ pub(crate) struct OwnOperator {
 impl OwnOperator {
     /// With its lease in the same namespace.
     pub(crate) async fn start(namespace: &str, identity: &str) -> Self {
-        let client = client::admin().await;
-        let mut settings = OperatorSettings::new(identity, namespace);
-        settings.namespaces = vec![namespace.to_owned()];
+        Self::start_as(client::admin().await, &[namespace], identity).await
+    }
+
+    /// For several namespaces, with its lease in the first.
+    pub(crate) async fn start_in(namespaces: &[&str], identity: &str) -> Self {
+        Self::start_as(client::admin().await, namespaces, identity).await
+    }
+
+    /// With the rights that the installation gives an operator for one namespace, and no others.
+    pub(crate) async fn start_with_its_rights(namespace: &str, identity: &str) -> Self {
+        kubectl::apply(&rights(namespace));
+        let mut config = client::config().await;
+        config.auth_info.impersonate = Some(format!("system:serviceaccount:{namespace}:{ACCOUNT}"));
+        let client = Client::try_from(config).expect("the kubeconfig makes a client");
+        Self::start_as(client, &[namespace], identity).await
+    }
+
+    async fn start_as(client: Client, namespaces: &[&str], identity: &str) -> Self {
+        let lease_in = namespaces.first().copied().unwrap_or_default();
+        let mut settings = OperatorSettings::new(identity, lease_in);
+        settings.namespaces = namespaces.iter().map(|namespace| (*namespace).to_owned()).collect();
         settings.own_image = Some("docker.io/pilothouse/pilothouse:test".to_owned());
         settings.lease_timing = TIMING;
         let observations = watch::Sender::new(Arc::new(BTreeMap::new()));

@@ -59,19 +59,31 @@ impl Relay {
     /// The connections there are stay open but carry nothing; new ones do.
     #[allow(dead_code)]
     pub(crate) fn silence(&self) {
-        self.become_now(Mood::Silent);
+        self.become_now(Mood::Silent, Mood::Open);
     }
 
     /// The connections there are end; new ones do not.
     #[allow(dead_code)]
     pub(crate) fn cut(&self) {
-        self.become_now(Mood::Broken);
+        self.become_now(Mood::Broken, Mood::Open);
     }
 
-    fn become_now(&self, mood: Mood) {
+    /// The server is gone, for those there are and for new ones.
+    #[allow(dead_code)]
+    pub(crate) fn refuse(&self) {
+        self.become_now(Mood::Broken, Mood::Broken);
+    }
+
+    /// The server is back.
+    #[allow(dead_code)]
+    pub(crate) fn accept(&self) {
+        self.become_now(Mood::Open, Mood::Open);
+    }
+
+    fn become_now(&self, those_there: Mood, new_ones: Mood) {
         let mut current = self.mood.lock().expect("no panic");
-        current.send_replace(mood);
-        *current = watch::Sender::new(Mood::Open);
+        current.send_replace(those_there);
+        *current = watch::Sender::new(new_ones);
     }
 }
 
@@ -82,6 +94,9 @@ impl Drop for Relay {
 }
 
 async fn carry(mut near: TcpStream, server: SocketAddr, mut mood: watch::Receiver<Mood>) {
+    if *mood.borrow() == Mood::Broken {
+        return;
+    }
     let Ok(mut far) = TcpStream::connect(server).await else { return };
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
     tokio::select! {

@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File},
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     process::{Child, Command, Stdio},
 };
 
@@ -16,7 +16,7 @@ use nix::{
 use pilothouse::operator::LEASE;
 use serde_json::{Value, json};
 
-use super::{audit_log, kubectl};
+use super::{audit_log, kubectl, relay::Relay};
 
 /// Killed when dropped.
 pub(crate) struct Replica {
@@ -30,11 +30,20 @@ pub(crate) struct Replica {
 impl Replica {
     /// `name` must be this replica's alone in the whole run.
     pub(crate) fn start(namespace: &str, name: &str, lease_seconds: u8) -> Self {
+        Self::spawn(namespace, name, lease_seconds, None)
+    }
+
+    /// Reaches the API server at this address of the loopback interface.
+    pub(crate) fn start_through(relay: &Relay, namespace: &str, name: &str, lease_seconds: u8) -> Self {
+        Self::spawn(namespace, name, lease_seconds, Some(relay.address))
+    }
+
+    fn spawn(namespace: &str, name: &str, lease_seconds: u8, through: Option<SocketAddr>) -> Self {
         let binary = std::env::var("PILOTHOUSE_BINARY")
             .expect("PILOTHOUSE_BINARY must name the program: run `tests/run cluster`, which builds it");
         let folder = tempfile::tempdir().expect("a folder");
         let kubeconfig = folder.path().join("kubeconfig");
-        fs::write(&kubeconfig, acting_as(namespace, name)).expect("the kubeconfig is written");
+        fs::write(&kubeconfig, acting_as(namespace, name, through)).expect("the kubeconfig is written");
         let log = File::create(folder.path().join("stderr")).expect("a log file");
         let (address, health) = (free_address(), free_address());
         let child = Command::new(binary)
@@ -123,10 +132,27 @@ impl Drop for Replica {
     }
 }
 
-/// The kubeconfig of the tests, in that namespace and as that user.
-fn acting_as(namespace: &str, user: &str) -> String {
+fn kubeconfig() -> Value {
     let text = kubectl::run(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"]);
-    let mut config: Value = serde_json::from_str(&text).expect("kubectl prints JSON");
+    serde_json::from_str(&text).expect("kubectl prints JSON")
+}
+
+/// Where the API server is; None where it has a name, which a relay's certificate check would need.
+pub(crate) fn api_server() -> Option<SocketAddr> {
+    let server = kubeconfig()["clusters"][0]["cluster"]["server"].as_str()?.to_owned();
+    server.strip_prefix("https://")?.trim_end_matches('/').parse().ok()
+}
+
+/// The kubeconfig of the tests, in that namespace and as that user.
+fn acting_as(namespace: &str, user: &str, through: Option<SocketAddr>) -> String {
+    let mut config = kubeconfig();
+    if let Some(through) = through {
+        let cluster = &mut config["clusters"][0]["cluster"];
+        let host = api_server().expect("an API server at an address").ip();
+        cluster["server"] = json!(format!("https://{through}"));
+        // The certificate is for the address behind the relay.
+        cluster["tls-server-name"] = json!(host.to_string());
+    }
     config["contexts"][0]["context"]["namespace"] = json!(namespace);
     config["users"][0]["user"]["as"] = json!(user);
     config["users"][0]["user"]["as-groups"] = json!(["system:masters"]);

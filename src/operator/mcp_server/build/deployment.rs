@@ -14,7 +14,13 @@ use k8s_openapi::{
 };
 
 use super::{hash::CONFIG_HASH, labels, pod};
-use crate::operator::mcp_server::validate::{Owner, Workload};
+use crate::{
+    api::mcp_server::AccessMode,
+    operator::mcp_server::{
+        child::listed,
+        validate::{Kept, Notes, Owner, Workload},
+    },
+};
 
 pub(super) fn build(
     owner: &Owner,
@@ -22,6 +28,11 @@ pub(super) fn build(
     child_labels: &BTreeMap<String, String>,
     config_hash: &str,
 ) -> Deployment {
+    let Notes { labels: pod_labels, annotations: pod_annotations } = &workload.notes;
+    let mut all_labels = pod_labels.clone();
+    all_labels.extend(labels::pods(owner));
+    let mut annotations = listed(pod_annotations);
+    annotations.insert(CONFIG_HASH.to_owned(), config_hash.to_owned());
     Deployment {
         metadata: labels::metadata(owner, child_labels),
         spec: Some(DeploymentSpec {
@@ -30,18 +41,11 @@ pub(super) fn build(
                 match_labels: Some(labels::matching(&owner.name.name)),
                 ..LabelSelector::default()
             },
-            // The old pod serves until the new one is ready.
-            strategy: Some(DeploymentStrategy {
-                type_: Some("RollingUpdate".to_owned()),
-                rolling_update: Some(RollingUpdateDeployment {
-                    max_unavailable: Some(IntOrString::Int(0)),
-                    max_surge: Some(IntOrString::Int(1)),
-                }),
-            }),
+            strategy: Some(strategy(workload)),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
-                    labels: Some(labels::pods(owner)),
-                    annotations: Some(BTreeMap::from([(CONFIG_HASH.to_owned(), config_hash.to_owned())])),
+                    labels: Some(all_labels),
+                    annotations: Some(annotations),
                     ..ObjectMeta::default()
                 }),
                 spec: Some(pod::build(owner, workload)),
@@ -49,5 +53,23 @@ pub(super) fn build(
             ..DeploymentSpec::default()
         }),
         ..Deployment::default()
+    }
+}
+
+/// The old pod serves until the new one is ready. Where both need the same volume and only one node can have it,
+/// the new one would wait for it for ever: there the old one ends first.
+fn strategy(workload: &Workload) -> DeploymentStrategy {
+    let holds_its_volume = workload.storage.iter().any(
+        |mount| matches!(&mount.volume, Kept::Own(claim) if claim.access_mode == AccessMode::ReadWriteOnce),
+    );
+    if holds_its_volume {
+        return DeploymentStrategy { type_: Some("Recreate".to_owned()), rolling_update: None };
+    }
+    DeploymentStrategy {
+        type_: Some("RollingUpdate".to_owned()),
+        rolling_update: Some(RollingUpdateDeployment {
+            max_unavailable: Some(IntOrString::Int(0)),
+            max_surge: Some(IntOrString::Int(1)),
+        }),
     }
 }

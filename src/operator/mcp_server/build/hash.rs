@@ -40,12 +40,28 @@ impl fmt::Display for DesiredHash {
     }
 }
 
-/// Hash of everything an MCPServer says about its children.
-pub(super) fn inputs(
+/// Hash of everything an MCPServer says about its pods.
+pub(super) fn of_pods(
     labels: &BTreeMap<String, String>,
     workload: &Workload,
 ) -> Result<String, serde_json::Error> {
     fingerprint(&(labels, workload))
+}
+
+/// Hash of the pods and of the objects they refer to, once one of these has changed.
+pub(super) fn of_rotated(pods: &str, rotation: Option<&str>) -> Result<String, serde_json::Error> {
+    match rotation {
+        None => Ok(pods.to_owned()),
+        Some(rotation) => fingerprint(&(pods, rotation)),
+    }
+}
+
+/// Hash of what an MCPServer says about another child.
+pub(super) fn of_child(
+    labels: &BTreeMap<String, String>,
+    part: &impl Serialize,
+) -> Result<String, serde_json::Error> {
+    fingerprint(&(labels, part))
 }
 
 /// Notes on the object what it was made from.

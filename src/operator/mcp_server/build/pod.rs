@@ -1,17 +1,23 @@
-//! The pod: one container under restricted pod security, a read-only root and a writable /tmp.
+//! The pod: one container under restricted pod security, by default with a read-only root and a writable /tmp.
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, LocalObjectReference,
-    PodSecurityContext, PodSpec, SeccompProfile, SecurityContext, Volume, VolumeMount,
+    Capabilities, Container, ContainerPort, LocalObjectReference, PodSecurityContext, PodSpec,
+    SeccompProfile, SecurityContext,
 };
 
-use super::{bridge, drain, probes, readiness_gate};
-use crate::operator::mcp_server::validate::{Owner, Start, Workload};
+use super::{
+    bridge, drain, env, placement, probes, readiness_gate,
+    volumes::{Volumes, empty_dir},
+};
+use crate::{
+    api::mcp_server::{Seccomp, Security},
+    operator::mcp_server::validate::{Account, Kept, Mount, Owner, Start, Workload},
+};
 
 /// Name of the container that is the server.
 const CONTAINER: &str = "server";
 pub(super) const PORT_NAME: &str = "mcp";
-const TMP: &str = "tmp";
+pub(super) const METRICS_PORT_NAME: &str = "metrics";
 
 /// Images that say no numeric user, or root, must run too: everything runs as nobody's user.
 const USER: i64 = 65532;
@@ -23,76 +29,111 @@ pub(super) fn build(owner: &Owner, workload: &Workload) -> PodSpec {
         image_pull_secrets,
         start,
         port,
-        path: _,
-        replicas: _,
-        env,
         env_from,
         resources,
         gate,
         drain_seconds,
+        placement,
+        security,
+        account,
+        storage,
+        probes,
+        metrics,
+        // In `env` and `volumes`.
+        env: _,
+        tracing: _,
+        config: _,
+        secrets: _,
+        // On the pod's metadata.
+        notes: _,
+        // Not of the pod.
+        path: _,
+        replicas: _,
+        autoscaling: _,
+        disruption_budget: _,
+        network_policy: _,
+        ingress: _,
         is_asleep: _,
     } = workload;
+    let Volumes { mut volumes, mounts } = Volumes::of(owner, workload);
+    let metrics_port = metrics.as_ref().and_then(|metrics| metrics.port);
+    let ports = [Some((PORT_NAME, *port)), metrics_port.map(|port| (METRICS_PORT_NAME, port))];
     let mut container = Container {
         name: CONTAINER.to_owned(),
         image: Some(image.clone()),
         image_pull_policy: image_pull_policy.map(str::to_owned),
-        env: Some(with_home(env)),
+        env: Some(env::build(owner, workload)),
         env_from: (!env_from.is_empty()).then(|| env_from.clone()),
-        ports: Some(vec![ContainerPort {
-            name: Some(PORT_NAME.to_owned()),
-            container_port: i32::from(*port),
-            protocol: Some("TCP".to_owned()),
-            ..ContainerPort::default()
-        }]),
+        ports: Some(ports.into_iter().flatten().map(|(name, port)| container_port(name, port)).collect()),
         resources: Some(resources.clone()),
-        security_context: Some(restricted()),
-        volume_mounts: Some(vec![VolumeMount {
-            name: TMP.to_owned(),
-            mount_path: "/tmp".to_owned(),
-            ..VolumeMount::default()
-        }]),
+        security_context: Some(SecurityContext {
+            read_only_root_filesystem: Some(security.read_only_root_filesystem),
+            ..restricted()
+        }),
+        volume_mounts: Some(mounts),
         ..Container::default()
     };
-    let mut volumes = vec![empty_dir(TMP)];
     let mut init_containers = None;
     match start {
         Start::Listens { command, args } => {
             container.command = (!command.is_empty()).then(|| command.clone());
             container.args = (!args.is_empty()).then(|| args.clone());
-            probes::of_a_listener(&mut container);
+            probes::of_a_listener(&mut container, probes);
         }
         Start::Bridged { bridge_image, command, args } => {
             bridge::start(&mut container, *port, command, args);
-            probes::of_the_bridge(&mut container);
+            probes::of_the_bridge(&mut container, probes);
             volumes.push(empty_dir(bridge::VOLUME));
             init_containers = Some(vec![bridge::installer(bridge_image)]);
         }
     }
     let mut pod = PodSpec {
-        service_account_name: Some(owner.name.name.clone()),
-        automount_service_account_token: Some(false),
+        service_account_name: Some(match account {
+            Account::Own { .. } => owner.name.name.clone(),
+            Account::Named(name) => name.clone(),
+            Account::Default => "default".to_owned(),
+        }),
+        automount_service_account_token: Some(security.mount_service_account_token),
         enable_service_links: Some(false),
         image_pull_secrets: (!image_pull_secrets.is_empty()).then(|| {
             image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect()
         }),
-        security_context: Some(PodSecurityContext {
-            run_as_non_root: Some(true),
-            run_as_user: Some(USER),
-            run_as_group: Some(USER),
-            seccomp_profile: Some(SeccompProfile {
-                type_: "RuntimeDefault".to_owned(),
-                localhost_profile: None,
-            }),
-            ..PodSecurityContext::default()
-        }),
+        security_context: Some(of_pod(security, storage)),
         readiness_gates: readiness_gate::build(*gate),
         init_containers,
         containers: vec![container],
         volumes: Some(volumes),
         ..PodSpec::default()
     };
+    placement::place(&mut pod, owner, placement);
     drain::apply(&mut pod, *drain_seconds);
     pod
+}
+
+fn of_pod(security: &Security, storage: &[Mount]) -> PodSecurityContext {
+    let Security {
+        run_as_user,
+        run_as_group,
+        fs_group,
+        supplemental_groups,
+        seccomp_profile: Seccomp { type_, localhost_profile },
+        read_only_root_filesystem: _,
+        mount_service_account_token: _,
+    } = security;
+    // A new volume belongs to root: without a group the server could not write to it.
+    let has_claim = storage.iter().any(|mount| matches!(mount.volume, Kept::Claim(_) | Kept::Own(_)));
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        run_as_user: Some(run_as_user.unwrap_or(USER)),
+        run_as_group: Some(run_as_group.unwrap_or(USER)),
+        fs_group: fs_group.or(has_claim.then_some(USER)),
+        supplemental_groups: (!supplemental_groups.is_empty()).then(|| supplemental_groups.clone()),
+        seccomp_profile: Some(SeccompProfile {
+            type_: type_.as_str().to_owned(),
+            localhost_profile: localhost_profile.clone(),
+        }),
+        ..PodSecurityContext::default()
+    }
 }
 
 /// What a container may do: nothing but run.
@@ -105,15 +146,11 @@ pub(super) fn restricted() -> SecurityContext {
     }
 }
 
-/// A user that is in no passwd file has no home; caches go to /tmp.
-fn with_home(env: &[EnvVar]) -> Vec<EnvVar> {
-    let mut env = env.to_vec();
-    if !env.iter().any(|variable| variable.name == "HOME") {
-        env.push(EnvVar { name: "HOME".to_owned(), value: Some("/tmp".to_owned()), ..EnvVar::default() });
+fn container_port(name: &str, port: u16) -> ContainerPort {
+    ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: i32::from(port),
+        protocol: Some("TCP".to_owned()),
+        ..ContainerPort::default()
     }
-    env
-}
-
-fn empty_dir(name: &str) -> Volume {
-    Volume { name: name.to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() }
 }

@@ -4,7 +4,7 @@
 
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 
-use super::{Children, DesiredHash, build};
+use super::{Around, Children, DesiredHash, build};
 use crate::{
     api::MCPServer,
     operator::mcp_server::{
@@ -13,10 +13,12 @@ use crate::{
     },
 };
 
-fn children_of(server: &MCPServer) -> Children {
+const AROUND: Around<'static> = Around { own_namespace: "pilothouse", rotation: None };
+
+pub(in crate::operator::mcp_server) fn children_of(server: &MCPServer) -> Children {
     let validated = validate(server, Some("pilothouse:1")).unwrap();
     let Runs::Workload(workload) = validated.runs else { panic!("a workload was expected") };
-    build(&validated.owner, &workload).unwrap()
+    build(&validated.owner, &workload, &AROUND).unwrap()
 }
 
 fn children(spec: &str) -> Children {
@@ -37,8 +39,10 @@ fn inputs(children: &Children) -> String {
 
 #[test]
 fn every_child_is_named_like_its_server_and_owned_by_it() {
-    let Children { service_account, service, deployment } = children("image: a");
-    for metadata in [service_account.metadata, service.metadata, deployment.metadata] {
+    let children = children("image: a").list().unwrap();
+    let kinds: Vec<&str> = children.iter().map(|child| child.kind.as_str()).collect();
+    assert_eq!(kinds, ["ServiceAccount", "NetworkPolicy", "Service", "Deployment"]);
+    for metadata in children.into_iter().map(|child| child.object.metadata) {
         assert_eq!(metadata.name.as_deref(), Some("demo"));
         assert_eq!(metadata.namespace.as_deref(), Some("team-a"));
         let owner = &metadata.owner_references.unwrap()[0];
@@ -155,7 +159,7 @@ fn another_image_of_our_own_does_not_change_the_hash() {
     let built = |bridge_image| {
         let validated = validate(&stdio, Some(bridge_image)).unwrap();
         let Runs::Workload(workload) = validated.runs else { panic!("a workload was expected") };
-        inputs(&build(&validated.owner, &workload).unwrap())
+        inputs(&build(&validated.owner, &workload, &AROUND).unwrap())
     };
     assert_eq!(built("pilothouse:1"), built("pilothouse:2"));
 }

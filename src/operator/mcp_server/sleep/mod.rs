@@ -9,7 +9,7 @@ mod decide;
 
 use std::{
     collections::BTreeSet,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -70,22 +70,27 @@ impl Sleepers {
     }
 
     /// The servers of one namespace, or of all, to be looked at: somebody waits for them, or they may have been idle for long enough.
-    pub(super) fn due<'a>(
-        &'a self,
-        namespace: Option<&'a str>,
-    ) -> impl Stream<Item = ServerName> + Send + 'a {
+    pub(super) fn due(
+        self: &Arc<Self>,
+        namespace: Option<String>,
+    ) -> impl Stream<Item = ServerName> + Send + 'static {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let waited_for = self.serving.waited_for();
-        stream::unfold((ticks, waited_for), move |(mut ticks, mut waited_for)| async move {
-            let names: Vec<ServerName> = tokio::select! {
-                changed = waited_for.changed() => {
-                    changed.ok()?;
-                    waited_for.borrow_and_update().iter().cloned().collect()
-                }
-                _ = ticks.tick() => self.state().alarms.take_due(Instant::now(), namespace),
-            };
-            Some((stream::iter(names), (ticks, waited_for)))
+        let state = (self.clone(), ticks, self.serving.waited_for());
+        stream::unfold(state, move |(sleepers, mut ticks, mut waited_for)| {
+            let namespace = namespace.clone();
+            async move {
+                let names: Vec<ServerName> = tokio::select! {
+                    changed = waited_for.changed() => {
+                        changed.ok()?;
+                        waited_for.borrow_and_update().iter().cloned().collect()
+                    }
+                    _ = ticks.tick() => {
+                        sleepers.state().alarms.take_due(Instant::now(), namespace.as_deref())
+                    }
+                };
+                Some((stream::iter(names), (sleepers, ticks, waited_for)))
+            }
         })
         .flatten()
     }

@@ -56,7 +56,8 @@ pub(super) fn availability(situation: &Situation<'_>, earlier: Option<&Deploymen
             asleep(deployment)
         }
         Situation::Workload { workload, deployment: Some(deployment), pods, evidence, .. } => {
-            of_deployment(deployment, workload.replicas, trouble(deployment, pods, evidence))
+            let now = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+            of_deployment(deployment, workload.replicas.wanted(now), trouble(deployment, pods, evidence))
         }
     }
 }
@@ -90,7 +91,7 @@ fn of_deployment(deployment: &Deployment, wanted: i32, trouble: Option<Trouble>)
     } else {
         let holds = if ready >= wanted { Holds::Yes } else { Holds::No };
         match trouble {
-            Some(Trouble { reason, message, hope }) => {
+            Some(Trouble { reason, message, hope, exit_code: _ }) => {
                 let progress = match hope {
                     Hope::Good => Progress::Troubled,
                     Hope::Some => Progress::Unanswering,

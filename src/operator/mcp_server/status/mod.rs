@@ -2,21 +2,27 @@
 
 mod available;
 mod conditions;
+mod extras;
 mod happenings;
+mod monitor;
 mod phase;
 mod pods;
 mod registered;
 mod rollout;
+mod secrets;
 mod traces;
 
+pub(super) use extras::Extras;
 pub(super) use happenings::happenings;
-pub(super) use traces::{Crash, Evidence, FailedProbe, Probing, crash, last_line, probe_failure, probing};
+pub(super) use traces::{
+    Crash, Evidence, FailedProbe, Probe, Probing, crash, last_line, probe_failure, probing,
+};
 
 use k8s_openapi::{api::apps::v1::Deployment, api::core::v1::Pod, jiff::Timestamp};
 use url::Url;
 
 use super::{
-    build::{selector, service_url},
+    build::{external_url, metrics_url, selector, service_url},
     rollout::Standing,
     validate::{InvalidSpec, Owner, Workload},
 };
@@ -55,6 +61,7 @@ pub(super) enum Situation<'a> {
         evidence: &'a Evidence,
         /// How the pods stand before the gate of a rollout.
         standing: &'a Standing,
+        extras: &'a Extras,
     },
 }
 
@@ -92,7 +99,8 @@ pub(super) fn assess(
     let tool_count = if carries_on || observation.is_none() { before.tool_count } else { count(observation) };
     let always = [Some(accepted), Some(availability.finding.clone()), verified, registered];
     let where_used = [rollout::held(situation), rollout::unread(server, situation)];
-    let findings: Vec<Finding> = always.into_iter().chain(where_used).flatten().collect();
+    let findings =
+        always.into_iter().chain(where_used).flatten().chain(extras::findings(situation)).collect();
     MCPServerStatus {
         observed_generation: server.metadata.generation,
         phase: Some(phase::phase(situation, &availability, answers)),
@@ -135,12 +143,17 @@ fn accepted(situation: &Situation<'_>) -> Finding {
 }
 
 fn endpoints(situation: &Situation<'_>) -> Option<Endpoints> {
-    let service = match situation {
-        Situation::Remote { url, .. } => url.to_string(),
-        Situation::Workload { owner, workload, .. } => service_url(owner, workload),
-        Situation::Invalid(_) | Situation::Refused(_) | Situation::NamesTaken(_) => return None,
-    };
-    Some(Endpoints { service: Some(service), ..Endpoints::default() })
+    match situation {
+        Situation::Remote { url, .. } => {
+            Some(Endpoints { service: Some(url.to_string()), ..Endpoints::default() })
+        }
+        Situation::Workload { owner, workload, .. } => Some(Endpoints {
+            service: Some(service_url(owner, workload)),
+            external: external_url(workload),
+            metrics: metrics_url(owner, workload),
+        }),
+        Situation::Invalid(_) | Situation::Refused(_) | Situation::NamesTaken(_) => None,
+    }
 }
 
 fn server_info(observation: &Observation) -> Option<ServerInfo> {

@@ -6,7 +6,7 @@ use k8s_openapi::api::{
     core::v1::{ContainerStateTerminated, ContainerStatus, Pod},
 };
 
-use super::traces::{Evidence, crash, probing};
+use super::traces::{Evidence, Probe, crash, probing};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trouble {
@@ -14,6 +14,8 @@ pub(super) struct Trouble {
     /// Part of a sentence.
     pub(super) message: String,
     pub(super) hope: Hope,
+    /// Of a container that ended.
+    pub(super) exit_code: Option<i32>,
 }
 
 /// Whether it will go away by itself.
@@ -31,15 +33,17 @@ pub(super) enum Hope {
 pub(super) fn trouble(deployment: &Deployment, pods: &[Pod], evidence: &Evidence) -> Option<Trouble> {
     let mut sorted: Vec<&Pod> = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect();
     sorted.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
-    let probe = probe(pods, evidence);
     let last_words = last_words(pods, evidence);
     let of_pods = sorted.iter().filter_map(|pod| of_pod(pod, last_words.as_ref()));
     // Of equal ones the first, so that the message does not change with the order of answers.
     let worst = of_pods.reduce(|worst, other| if other.hope > worst.hope { other } else { worst });
-    // A container that a probe ends over and over says less by its exit than the probe does.
     let worst = match worst {
-        Some(Trouble { reason: EXITS, .. }) if last_words.is_none() => probe.or(worst),
-        worst => worst.or(probe),
+        // What the kubelet ended for its probe says less by its exit than the probe does.
+        Some(Trouble { exit_code: Some(0 | KILLED | TERMINATED), .. }) => {
+            ended_by_probe(pods, evidence).or(worst)
+        }
+        Some(worst) => Some(worst),
+        None => unready_by_probe(pods, evidence),
     };
     let late = late(deployment);
     let worst =
@@ -47,15 +51,32 @@ pub(super) fn trouble(deployment: &Deployment, pods: &[Pod], evidence: &Evidence
     refused(deployment).or(worst).or(late)
 }
 
-/// Reason of a container that ended without having been asked for.
-const EXITS: &str = "ContainerExits";
+/// Exit codes of what a signal ended.
+const KILLED: i32 = 137;
+const TERMINATED: i32 = 143;
+const PROBE_FAILS: &str = "ProbeFails";
 
-fn probe(pods: &[Pod], evidence: &Evidence) -> Option<Trouble> {
+fn unready_by_probe(pods: &[Pod], evidence: &Evidence) -> Option<Trouble> {
     let (of, found) = probing(pods).zip(evidence.probe.as_ref())?;
     Some(Trouble {
-        reason: "ProbeFails",
+        reason: PROBE_FAILS,
         message: format!("container {} of pod {} runs, and {}", of.container, of.pod, found.said),
-        hope: if found.is_startup { Hope::Good } else { Hope::Some },
+        hope: if found.probe == Probe::Startup { Hope::Good } else { Hope::Some },
+        exit_code: None,
+    })
+}
+
+fn ended_by_probe(pods: &[Pod], evidence: &Evidence) -> Option<Trouble> {
+    let (of, found) = probing(pods).zip(evidence.probe.as_ref())?;
+    // A readiness probe ends nothing.
+    (found.probe != Probe::Readiness).then(|| Trouble {
+        reason: PROBE_FAILS,
+        message: format!(
+            "container {} of pod {} is ended again and again, since {}",
+            of.container, of.pod, found.said
+        ),
+        hope: Hope::None,
+        exit_code: None,
     })
 }
 
@@ -75,6 +96,7 @@ fn refused(deployment: &Deployment) -> Option<Trouble> {
         reason,
         message: format!("no pod can be made: {}", message.trim_end_matches('.')),
         hope: Hope::None,
+        exit_code: None,
     })
 }
 
@@ -83,6 +105,7 @@ fn late(deployment: &Deployment) -> Option<Trouble> {
         reason: "ProgressDeadlineExceeded",
         message: "pods did not become ready in time, look at their logs".to_owned(),
         hope: Hope::None,
+        exit_code: None,
     })
 }
 
@@ -106,6 +129,7 @@ fn of_pod(pod: &Pod, last_words: Option<&LastWords<'_>>) -> Option<Trouble> {
             reason: "Unschedulable",
             message: format!("pod {name} finds no node: {why}"),
             hope: Hope::Good,
+            exit_code: None,
         });
     }
     let containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
@@ -134,6 +158,7 @@ fn of_container(pod: &str, status: &ContainerStatus, last_words: Option<&str>) -
                     status.image
                 ),
                 hope: Hope::None,
+                exit_code: None,
             });
         }
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
@@ -142,6 +167,7 @@ fn of_container(pod: &str, status: &ContainerStatus, last_words: Option<&str>) -
                 reason: "ContainerNotCreated",
                 message: format!("container {container} of pod {pod} cannot be made: {}", one_line(why)),
                 hope: Hope::None,
+                exit_code: None,
             });
         }
         _ => {}
@@ -149,7 +175,13 @@ fn of_container(pod: &str, status: &ContainerStatus, last_words: Option<&str>) -
     let now = status.state.as_ref().and_then(|state| state.terminated.as_ref());
     let before = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
     let ended = now.filter(|ended| ended.exit_code != 0).or(before)?;
-    Some(Trouble { reason: EXITS, message: exit(pod, container, ended, last_words), hope: Hope::None })
+    Some(Trouble {
+        reason: "ContainerExits",
+        message: exit(pod, container, ended, last_words),
+        hope: Hope::None,
+        // One that needs too much memory is killed as well, and not for its probe.
+        exit_code: (ended.reason.as_deref() != Some("OOMKilled")).then_some(ended.exit_code),
+    })
 }
 
 fn exit(pod: &str, container: &str, ended: &ContainerStateTerminated, last_words: Option<&str>) -> String {

@@ -8,7 +8,7 @@ use k8s_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::{Evidence, FailedProbe, Situation, assess};
+use super::{Evidence, Extras, FailedProbe, Probe, Situation, assess};
 use crate::{
     api::{MCPServer, MCPServerStatus, mcp_server::Phase},
     fleet::{Observation, ServerInfo, State, ToolSummary},
@@ -100,6 +100,7 @@ fn status_with(
                 pods,
                 evidence,
                 standing: &Standing::NotGated,
+                extras: &Extras::default(),
             };
             assess(server, &situation, None, seen, now)
         }
@@ -179,8 +180,8 @@ fn why_a_pod_is_not_ready_is_said() {
     );
 }
 
-fn failing(said: &str) -> Option<FailedProbe> {
-    Some(FailedProbe { is_startup: false, said: said.to_owned() })
+fn failing(probe: Probe, said: &str) -> Option<FailedProbe> {
+    Some(FailedProbe { probe, said: said.to_owned() })
 }
 
 /// The phase and the condition Available, of a server with that pod.
@@ -194,7 +195,7 @@ fn with_evidence(deployment: &Deployment, pod: Pod, evidence: &Evidence) -> (Opt
 fn a_crash_is_told_with_its_last_words_and_without_secrets() {
     let words = Evidence {
         last_words: Some("FATAL: cannot log in with password=hunter22".to_owned()),
-        probe: failing("its liveness probe fails: timeout"),
+        probe: failing(Probe::Liveness, "its liveness probe fails: timeout"),
     };
     let crash = exited(3, json!({"waiting": {"reason": "CrashLoopBackOff"}}));
     let (phase, said) = with_evidence(&unready(), crash, &words);
@@ -205,7 +206,10 @@ fn a_crash_is_told_with_its_last_words_and_without_secrets() {
 
 #[test]
 fn a_probe_that_fails_is_told_with_what_it_found() {
-    let found = Evidence { last_words: None, probe: failing("its readiness probe fails: HTTP 500") };
+    let found = Evidence {
+        last_words: None,
+        probe: failing(Probe::Readiness, "its readiness probe fails: HTTP 500"),
+    };
     let (phase, said) = with_evidence(&unready(), exited(0, json!({"running": {}})), &Evidence::default());
     assert!(said.contains("ContainerExits"), "{phase:?} {said}");
     let mut running = pod(json!({"containerStatuses": [{"name": "server", "ready": false, "restartCount": 0,
@@ -225,11 +229,29 @@ fn a_probe_that_fails_is_told_with_what_it_found() {
 
 #[test]
 fn a_container_that_its_probe_ends_is_told_by_the_probe() {
-    let found = Evidence { last_words: None, probe: failing("its liveness probe fails: timeout") };
-    let mut killed = exited(4, json!({"waiting": {"reason": "CrashLoopBackOff"}}));
-    killed.metadata.uid = Some("1".to_owned());
-    let (_, said) = with_evidence(&unready(), killed, &found);
-    assert!(said.contains("False ProbeFails") && said.contains("liveness probe fails: timeout"), "{said}");
+    let words = Some("listening on 8080".to_owned());
+    let found =
+        Evidence { last_words: words, probe: failing(Probe::Liveness, "its liveness probe fails: timeout") };
+    let ended = |exit_code: i32| {
+        let mut pod = pod(json!({"containerStatuses": [{"name": "server", "ready": false, "restartCount": 4,
+            "image": "a:1", "imageID": "", "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": {"terminated": {"exitCode": exit_code, "reason": "Error"}}}]}));
+        pod.metadata.uid = Some("1".to_owned());
+        pod
+    };
+    let (phase, said) = with_evidence(&unready(), ended(137), &found);
+    assert_eq!(phase, Some(Phase::Failed));
+    assert!(
+        said.contains("False ProbeFails")
+            && said.contains("ended again and again, since its liveness probe fails"),
+        "{said}"
+    );
+    let (_, said) = with_evidence(&unready(), ended(2), &found);
+    assert!(said.contains("ContainerExits") && said.contains("exit code 2"), "it ended by itself: {said}");
+    let unready_before =
+        Evidence { probe: failing(Probe::Readiness, "its readiness probe fails: timeout"), ..found };
+    let (_, said) = with_evidence(&unready(), ended(143), &unready_before);
+    assert!(said.contains("ContainerExits"), "a readiness probe ends nothing: {said}");
 }
 
 #[test]
@@ -326,6 +348,7 @@ fn one_that_sleeps_is_stopped_and_still_offers_its_tools() {
         pods: &[],
         evidence: &evidence,
         standing: &Standing::NotGated,
+        extras: &Extras::default(),
     };
     let status = assess(&server, &situation, None, Some(&seen(State::Asleep)), Timestamp::UNIX_EPOCH);
     assert_eq!(status.phase, Some(Phase::Stopped));
@@ -350,6 +373,7 @@ fn what_a_rollout_is_held_for_is_said_as_long_as_it_is_gated() {
             pods: &[],
             evidence: &evidence,
             standing: &standing,
+            extras: &Extras::default(),
         };
         assess(&server, &situation, None, Some(&seen(State::Ready)), Timestamp::UNIX_EPOCH)
     };

@@ -13,13 +13,39 @@ pub(in crate::operator::mcp_server) struct Evidence {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::operator::mcp_server) struct FailedProbe {
-    /// The server may be on its way.
-    pub(in crate::operator::mcp_server) is_startup: bool,
+    pub(in crate::operator::mcp_server) probe: Probe,
     /// Such as `its readiness probe fails: HTTP 500`.
     pub(in crate::operator::mcp_server) said: String,
 }
 
-/// A container that ended, and for the how manyeth time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::operator::mcp_server) enum Probe {
+    Startup,
+    Readiness,
+    Liveness,
+}
+
+impl Probe {
+    /// As the kubelet begins its events.
+    fn parse(word: &str) -> Option<Self> {
+        match word {
+            "Startup" => Some(Self::Startup),
+            "Readiness" => Some(Self::Readiness),
+            "Liveness" => Some(Self::Liveness),
+            _ => None,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Startup => "startup",
+            Self::Readiness => "readiness",
+            Self::Liveness => "liveness",
+        }
+    }
+}
+
+/// A container that ended, and how often it has restarted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::operator::mcp_server) struct Crash {
     pub(in crate::operator::mcp_server) pod: String,
@@ -110,8 +136,9 @@ pub(in crate::operator::mcp_server) fn probe_failure(
     let (probe, found) = message.split_once(" probe failed: ")?;
     let found = found.lines().next().unwrap_or_default().trim();
     let found: String = found.chars().take(200).collect();
-    let said = format!("its {} probe fails: {}", probe.to_lowercase(), found.trim_end_matches('.'));
-    Some(FailedProbe { is_startup: probe == "Startup", said })
+    let probe = Probe::parse(probe)?;
+    let said = format!("its {} probe fails: {}", probe.as_str(), found.trim_end_matches('.'));
+    Some(FailedProbe { probe, said })
 }
 
 /// The last line of a log that says something: frames of a stack and the name of the runtime do not.
@@ -129,7 +156,7 @@ mod tests {
     use k8s_openapi::api::core::v1::{Event, Pod};
     use serde_json::{Value, json};
 
-    use super::{Probing, crash, last_line, probe_failure, probing};
+    use super::{Probe, Probing, crash, last_line, probe_failure, probing};
 
     fn pod(name: &str, restarts: i32, state: Value, last_state: Value) -> Pod {
         serde_json::from_value(
@@ -192,7 +219,7 @@ mod tests {
         assert_eq!(probe_failure(&[starting.clone()], &of_server()), None, "it has only just begun");
         let long = Event { count: Some(30), ..starting };
         let starts = probe_failure(&[long.clone()], &of_server()).unwrap();
-        assert!(starts.is_startup && starts.said.contains("connection refused"), "{starts:?}");
+        assert!(starts.probe == Probe::Startup && starts.said.contains("connection refused"), "{starts:?}");
         let of_another = Probing { container: "bridge".to_owned(), ..of_server() };
         assert_eq!(probe_failure(&[long], &of_another), None);
     }

@@ -2,6 +2,20 @@
 //!
 //! CEL refuses most of this in the API server already; here it holds for objects stored before a rule was.
 
+mod invalid;
+mod network;
+mod pods;
+mod scaling;
+mod secrets;
+mod storage;
+
+pub(super) use invalid::InvalidSpec;
+pub(super) use network::{Measured, Monitor, Traced};
+pub(super) use pods::{Account, Notes, Placement};
+pub(super) use scaling::{Budget, Range, Replicas, Targets};
+pub(super) use secrets::{Place, SecretUse, Source};
+pub(super) use storage::{Kept, Mount, OwnClaim};
+
 use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::{
@@ -15,7 +29,10 @@ use url::Url;
 use crate::{
     api::{
         MCPServer,
-        mcp_server::{Gate, ImagePullPolicy, Transport},
+        mcp_server::{
+            Config, Gate, ImagePullPolicy, IngressSpec, NetworkPolicySpec, Observability, Probes, Security,
+            Transport,
+        },
     },
     fleet::{Prefix, ServerName},
 };
@@ -42,7 +59,8 @@ pub(super) enum Runs {
 }
 
 /// A server that runs here. What is serialized makes the config hash: a field that is added later must leave the
-/// hash of those who do not use it as it was.
+/// hash of those who do not use it as it was, so what says nothing is left out. What is not serialized changes no
+/// pod.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Workload {
     pub image: String,
@@ -55,10 +73,32 @@ pub(super) struct Workload {
     pub path: String,
     /// Set at creation and by scale, never by an update.
     #[serde(skip)]
-    pub replicas: i32,
+    pub replicas: Replicas,
     pub env: Vec<EnvVar>,
     pub env_from: Vec<EnvFromSource>,
     pub resources: ResourceRequirements,
+    pub placement: Placement,
+    pub notes: Notes,
+    #[serde(skip_serializing_if = "pods::is_restricted")]
+    pub security: Security,
+    #[serde(skip_serializing_if = "Account::is_own")]
+    pub account: Account,
+    pub config: Option<Config>,
+    pub secrets: Vec<SecretUse>,
+    pub storage: Vec<Mount>,
+    #[serde(skip_serializing_if = "pods::are_usual")]
+    pub probes: Probes,
+    pub metrics: Option<Measured>,
+    pub tracing: Option<Traced>,
+    #[serde(skip)]
+    pub autoscaling: Option<Targets>,
+    #[serde(skip)]
+    pub disruption_budget: Option<Budget>,
+    /// None: no NetworkPolicy is made.
+    #[serde(skip)]
+    pub network_policy: Option<NetworkPolicySpec>,
+    #[serde(skip)]
+    pub ingress: Option<IngressSpec>,
     /// What holds a new revision back.
     pub gate: Option<Gate>,
     /// How long its sessions go on in a pod that is replaced.
@@ -70,7 +110,7 @@ pub(super) struct Workload {
 
 impl Workload {
     pub(super) fn sleep(&mut self) {
-        self.replicas = 0;
+        self.replicas.declared = 0;
         self.is_asleep = true;
     }
 }
@@ -88,51 +128,6 @@ pub(super) enum Start {
         command: Vec<String>,
         args: Vec<String>,
     },
-}
-
-/// Why a spec cannot be acted on: the field and the fix.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum InvalidSpec {
-    #[error("spec.image and spec.remote exclude each other: remove one of them")]
-    ImageAndRemote,
-    #[error(
-        "spec.image is missing: set spec.image to run a server, or spec.remote.url to use one that is already there"
-    )]
-    NeitherImageNorRemote,
-    #[error(
-        "spec.command is required when spec.transport is stdio: name the program the image would start, for example [\"node\", \"server.js\"]"
-    )]
-    StdioWithoutCommand,
-    #[error("spec.transport stdio has no meaning with spec.remote: use streamable-http or sse")]
-    StdioRemote,
-    #[error("spec.port is {0}: set the port the server listens on, from 1 to 65535")]
-    Port(i32),
-    #[error("spec.path `{0}` does not begin with /: write it like /mcp")]
-    Path(String),
-    #[error("spec.replicas is {0}: set 0 to stop the server, or a positive number")]
-    Replicas(i32),
-    #[error(
-        "spec.remote.url `{0}` is not an http or https URL with a host: write it like https://mcp.example.com/mcp"
-    )]
-    Url(String),
-    #[error("spec.gateway.prefix: {0}")]
-    Prefix(String),
-    #[error(
-        "pilothouse does not know its own image, which brings the bridge for stdio servers: set the environment variable PILOTHOUSE_IMAGE of pilothouse to the image it runs from"
-    )]
-    NoBridgeImage,
-    #[error("the object has no name, namespace or uid: it was not read from an API server")]
-    NotStored,
-}
-
-impl InvalidSpec {
-    /// The reason of the condition.
-    pub(super) fn reason(&self) -> &'static str {
-        match self {
-            Self::NoBridgeImage => "BridgeImageUnknown",
-            _ => "InvalidSpec",
-        }
-    }
 }
 
 /// `bridge_image` brings the bridge: that of the pods that exist, or else our own.
@@ -155,7 +150,7 @@ pub(super) fn validate(
         (Some(_), Some(_)) => return Err(InvalidSpec::ImageAndRemote),
         (None, None) => return Err(InvalidSpec::NeitherImageNorRemote),
         (None, Some(_)) if spec.transport == Transport::Stdio => return Err(InvalidSpec::StdioRemote),
-        (None, Some(remote)) => Runs::Remote(remote_url(&remote.url)?),
+        (None, Some(remote)) => Runs::Remote(http_url(&remote.url)?),
         (Some(image), None) => Runs::Workload(Box::new(workload(server, image, bridge_image)?)),
     };
     Ok(ValidatedServer { owner, runs })
@@ -172,7 +167,7 @@ fn owner(server: &MCPServer) -> Option<Owner> {
     })
 }
 
-fn remote_url(text: &str) -> Result<Url, InvalidSpec> {
+fn http_url(text: &str) -> Result<Url, InvalidSpec> {
     let wrong = || InvalidSpec::Url(text.to_owned());
     let url = Url::parse(text).map_err(|_| wrong())?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
@@ -183,25 +178,41 @@ fn remote_url(text: &str) -> Result<Url, InvalidSpec> {
 
 fn workload(server: &MCPServer, image: &str, bridge_image: Option<&str>) -> Result<Workload, InvalidSpec> {
     let spec = &server.spec;
-    let port = u16::try_from(spec.port).ok().filter(|port| *port > 0).ok_or(InvalidSpec::Port(spec.port))?;
-    if spec.replicas < 0 {
-        return Err(InvalidSpec::Replicas(spec.replicas));
-    }
+    let listens_on = port("spec.port", spec.port).map_err(|_| InvalidSpec::Port(spec.port))?;
+    let Observability { metrics, tracing } = &spec.observability;
     Ok(Workload {
         image: image.to_owned(),
         image_pull_policy: spec.image_pull_policy.map(ImagePullPolicy::as_str),
         image_pull_secrets: spec.image_pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
         start: start(server, bridge_image)?,
-        port,
+        port: listens_on,
         path: spec.endpoint_path().to_owned(),
-        replicas: spec.replicas,
+        replicas: Replicas::of(spec.replicas, spec.autoscaling.as_ref())?,
         env: spec.env.clone(),
         env_from: spec.env_from.clone(),
         resources: spec.resources.clone().unwrap_or_else(small_resources),
+        placement: Placement::of(spec),
+        notes: Notes { labels: spec.pod_labels.clone(), annotations: spec.pod_annotations.clone() },
+        security: spec.security.clone(),
+        account: Account::of(&spec.service_account)?,
+        config: storage::config(spec.config.as_ref()),
+        secrets: secrets::secrets(&spec.secrets, &spec.env)?,
+        storage: storage::mounts(&spec.storage)?,
+        probes: pods::checked(&spec.probes)?,
+        metrics: metrics.as_ref().map(|metrics| Measured::of(metrics, listens_on)).transpose()?,
+        tracing: tracing.as_ref().map(Traced::of).transpose()?,
+        autoscaling: spec.autoscaling.as_ref().map(Targets::of),
+        disruption_budget: spec.disruption_budget.as_ref().map(Budget::of).transpose()?,
+        network_policy: spec.network_policy.enabled.then(|| spec.network_policy.clone()),
+        ingress: spec.ingress.clone(),
         gate: spec.rollout.gate,
         drain_seconds: spec.rollout.drain_timeout.map(|drain| whole_seconds(drain.duration())),
         is_asleep: false,
     })
+}
+
+fn port(field: &'static str, port: i32) -> Result<u16, InvalidSpec> {
+    u16::try_from(port).ok().filter(|port| *port > 0).ok_or(InvalidSpec::OtherPort { field, port })
 }
 
 fn start(server: &MCPServer, bridge_image: Option<&str>) -> Result<Start, InvalidSpec> {
@@ -250,7 +261,7 @@ mod tests {
     fn the_smallest_spec_is_an_image() {
         let validated = validate(&server("image: everything:1"), None).unwrap();
         let Runs::Workload(workload) = validated.runs else { panic!("a workload was expected") };
-        assert_eq!((workload.port, workload.path.as_str(), workload.replicas), (8080, "/mcp", 1));
+        assert_eq!((workload.port, workload.path.as_str(), workload.replicas.first()), (8080, "/mcp", 1));
         assert_eq!(workload.start, Start::Listens { command: vec![], args: vec![] });
         assert_eq!(workload.resources.requests.unwrap()["memory"].0, "64Mi");
     }
@@ -302,6 +313,22 @@ mod tests {
             ("{image: a, replicas: -1}", "spec.replicas"),
             ("{remote: {url: 'ftp://b/'}}", "spec.remote.url"),
             ("{remote: {url: 'b'}}", "spec.remote.url"),
+            ("{image: a, storage: [{mountPath: /data}]}", "spec.storage of /data"),
+            (
+                "{image: a, storage: [{mountPath: /a, size: 1Gi}, {mountPath: /a, emptyDir: {}}]}",
+                "spec.storage has two volumes at /a",
+            ),
+            ("{image: a, secrets: [{secretKeyRef: {name: s, key: k}}]}", "spec.secrets[0]"),
+            ("{image: a, secrets: [{env: A}]}", "spec.secrets[0]"),
+            (
+                "{image: a, env: [{name: A, value: b}], secrets: [{env: A, secretKeyRef: {name: s, key: k}}]}",
+                "A is set by spec.env and by spec.secrets",
+            ),
+            ("{image: a, probes: {readiness: {port: 0}}}", "spec.probes.readiness.port"),
+            ("{image: a, observability: {metrics: {port: 70000}}}", "spec.observability.metrics.port"),
+            ("{image: a, autoscaling: {min: 3, max: 2}}", "spec.autoscaling"),
+            ("{image: a, disruptionBudget: {}}", "spec.disruptionBudget"),
+            ("{image: a, serviceAccount: {name: x, create: true}}", "spec.serviceAccount.name"),
             ("{image: a, gateway: {prefix: A-b}}", "spec.gateway.prefix"),
             ("{image: a, gateway: {prefix: get}}", "spec.gateway.prefix"),
         ];

@@ -14,6 +14,7 @@ use crate::{
     fleet::{Observation, ServerInfo, State, ToolSummary},
     operator::mcp_server::{
         fixture::server,
+        rollout::{Held, Standing},
         validate::{Runs, validate},
     },
 };
@@ -32,6 +33,7 @@ fn seen(state: State) -> Observation {
             tokens: 60,
         }],
         dropped: vec![],
+        changed: vec![],
         calls: 0,
         errors: 0,
     }
@@ -88,7 +90,7 @@ fn status_with(
     let validated = validate(server, None).unwrap();
     let now: Timestamp = now.parse().unwrap();
     match &validated.runs {
-        Runs::Remote(url) => assess(server, &Situation::Remote(url), None, seen, now),
+        Runs::Remote(url) => assess(server, &Situation::Remote { url, unread: None }, None, seen, now),
         Runs::Workload(workload) => {
             let deployment = Some(deployment);
             let situation = Situation::Workload {
@@ -97,6 +99,7 @@ fn status_with(
                 deployment,
                 pods,
                 evidence,
+                standing: &Standing::NotGated,
                 extras: &Extras::default(),
             };
             assess(server, &situation, None, seen, now)
@@ -351,4 +354,70 @@ fn pods_of_an_earlier_spec_go_on_and_are_counted() {
     let status = assess(&invalid, &Situation::Invalid(&why), Some(&earlier), None, Timestamp::UNIX_EPOCH);
     assert_eq!((status.phase, status.ready_replicas > 0), (Some(Phase::Degraded), true), "{status:?}");
     assert!(condition(&status, "Available").starts_with("True EarlierSpec"), "{status:?}");
+}
+
+#[test]
+fn one_that_sleeps_is_stopped_and_still_offers_its_tools() {
+    let server = server("{image: a, scaleToZero: {idleAfter: 10s}}");
+    let validated = validate(&server, None).unwrap();
+    let Runs::Workload(mut workload) = validated.runs else { panic!("a workload was expected") };
+    workload.sleep();
+    let (deployment, evidence) = (ready(), Evidence::default());
+    let situation = Situation::Workload {
+        owner: &validated.owner,
+        workload: &workload,
+        deployment: Some(&deployment),
+        pods: &[],
+        evidence: &evidence,
+        standing: &Standing::NotGated,
+        extras: &Extras::default(),
+    };
+    let status = assess(&server, &situation, None, Some(&seen(State::Asleep)), Timestamp::UNIX_EPOCH);
+    assert_eq!(status.phase, Some(Phase::Stopped));
+    assert!(condition(&status, "Available").starts_with("False Asleep: Nobody uses it"), "{status:?}");
+    assert!(condition(&status, "Registered").starts_with("True"), "{status:?}");
+    assert_eq!(status.tool_count, 1);
+    assert!(status.conditions.iter().all(|one| one.type_ != "RolloutHeld"), "{status:?}");
+}
+
+#[test]
+fn what_a_rollout_is_held_for_is_said_as_long_as_it_is_gated() {
+    let server = server("{image: a, rollout: {gate: contract}}");
+    let validated = validate(&server, None).unwrap();
+    let Runs::Workload(workload) = validated.runs else { panic!("a workload was expected") };
+    let (deployment, evidence) = (ready(), Evidence::default());
+    let status = |held: Option<Held>| {
+        let standing = Standing::Gated { held, again: false };
+        let situation = Situation::Workload {
+            owner: &validated.owner,
+            workload: &workload,
+            deployment: Some(&deployment),
+            pods: &[],
+            evidence: &evidence,
+            standing: &standing,
+            extras: &Extras::default(),
+        };
+        assess(&server, &situation, None, Some(&seen(State::Ready)), Timestamp::UNIX_EPOCH)
+    };
+    let held =
+        Held { reason: "BreakingChange", message: "Revision 7 is held back: tool b is missing.".to_owned() };
+    let condition_of = |held| condition(&status(held), "RolloutHeld");
+    assert_eq!(condition_of(Some(held)), "True BreakingChange: Revision 7 is held back: tool b is missing.");
+    assert_eq!(condition_of(None), "False NotHeld: No revision is held back.");
+}
+
+#[test]
+fn headers_without_values_are_said() {
+    let spec = "remote: {url: 'https://a/mcp', headersFrom: [{name: X, secretKeyRef: {name: s, key: k}}]}";
+    let server = server(spec);
+    let url = "https://a/mcp".parse().unwrap();
+    let said = |unread| {
+        let situation = Situation::Remote { url: &url, unread };
+        let status = assess(&server, &situation, None, None, Timestamp::UNIX_EPOCH);
+        condition(&status, "SecretsNotReadable")
+    };
+    assert!(
+        said(Some("spec.remote.headersFrom `X`: no")).starts_with("True HeaderWithoutValue: spec.remote")
+    );
+    assert!(said(None).starts_with("False Readable"));
 }

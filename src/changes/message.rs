@@ -236,7 +236,7 @@ mod tests {
         caller::Caller,
         changes::{
             identity::Intent,
-            record::{EditRecord, Record, State, time},
+            record::{EditRecord, Record, State},
         },
         tools::Proposal,
     };

@@ -15,7 +15,7 @@ use crate::{
     operator::mcp_server::{
         fixture::server,
         rollout::{Held, Standing},
-        validate::{Runs, validate},
+        validate::{Owner, Runs, Workload, validate},
     },
 };
 
@@ -356,23 +356,34 @@ fn pods_of_an_earlier_spec_go_on_and_are_counted() {
     assert!(condition(&status, "Available").starts_with("True EarlierSpec"), "{status:?}");
 }
 
+/// Of one whose Deployment is ready and whose pods have left no traces.
+fn when_ready(
+    server: &MCPServer,
+    owner: &Owner,
+    workload: &Workload,
+    standing: &Standing,
+    state: State,
+) -> MCPServerStatus {
+    let (deployment, evidence) = (ready(), Evidence::default());
+    let situation = Situation::Workload {
+        owner,
+        workload,
+        deployment: Some(&deployment),
+        pods: &[],
+        evidence: &evidence,
+        standing,
+        extras: &Extras::default(),
+    };
+    assess(server, &situation, None, Some(&seen(state)), Timestamp::UNIX_EPOCH)
+}
+
 #[test]
 fn one_that_sleeps_is_stopped_and_still_offers_its_tools() {
     let server = server("{image: a, scaleToZero: {idleAfter: 10s}}");
     let validated = validate(&server, None).unwrap();
     let Runs::Workload(mut workload) = validated.runs else { panic!("a workload was expected") };
     workload.sleep();
-    let (deployment, evidence) = (ready(), Evidence::default());
-    let situation = Situation::Workload {
-        owner: &validated.owner,
-        workload: &workload,
-        deployment: Some(&deployment),
-        pods: &[],
-        evidence: &evidence,
-        standing: &Standing::NotGated,
-        extras: &Extras::default(),
-    };
-    let status = assess(&server, &situation, None, Some(&seen(State::Asleep)), Timestamp::UNIX_EPOCH);
+    let status = when_ready(&server, &validated.owner, &workload, &Standing::NotGated, State::Asleep);
     assert_eq!(status.phase, Some(Phase::Stopped));
     assert!(condition(&status, "Available").starts_with("False Asleep: Nobody uses it"), "{status:?}");
     assert!(condition(&status, "Registered").starts_with("True"), "{status:?}");
@@ -385,19 +396,9 @@ fn what_a_rollout_is_held_for_is_said_as_long_as_it_is_gated() {
     let server = server("{image: a, rollout: {gate: contract}}");
     let validated = validate(&server, None).unwrap();
     let Runs::Workload(workload) = validated.runs else { panic!("a workload was expected") };
-    let (deployment, evidence) = (ready(), Evidence::default());
     let status = |held: Option<Held>| {
         let standing = Standing::Gated { held, again: false };
-        let situation = Situation::Workload {
-            owner: &validated.owner,
-            workload: &workload,
-            deployment: Some(&deployment),
-            pods: &[],
-            evidence: &evidence,
-            standing: &standing,
-            extras: &Extras::default(),
-        };
-        assess(&server, &situation, None, Some(&seen(State::Ready)), Timestamp::UNIX_EPOCH)
+        when_ready(&server, &validated.owner, &workload, &standing, State::Ready)
     };
     let held =
         Held { reason: "BreakingChange", message: "Revision 7 is held back: tool b is missing.".to_owned() };

@@ -23,7 +23,7 @@ use crate::{
     changes::ChangeRequests,
     cluster::{Connection, Contexts, Reader},
     fleet::{
-        Roster,
+        Roster, Serving,
         cluster::{Cluster, Reach},
         folder::Folder,
     },
@@ -109,8 +109,10 @@ impl App {
         let (fleet, operator) = match cluster {
             Ok(Connection { client, in_cluster, .. }) if live => {
                 let reach = if in_cluster { Reach::Direct } else { Reach::PortForward };
-                let operator =
-                    operator.map(|settings| Operator::new(client.clone(), settings, gateway.observations()));
+                let operator = operator.map(|settings| {
+                    let serving = Serving::new(gateway.clone(), roster.clone(), client.clone(), reach);
+                    Operator::new(client.clone(), settings, gateway.observations()).serving(serving)
+                });
                 (Some(Cluster::new(client, namespaces, reach, roster)), operator)
             }
             _ => (None, None),

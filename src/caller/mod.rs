@@ -1,7 +1,9 @@
 //! Who asks, how that was proven, and what the cluster's own access rules let them do.
 
+mod audience;
 mod rights;
 
+pub use audience::Audience;
 pub use rights::{Need, Question, Rights, Rule};
 
 use std::collections::BTreeMap;

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::{
     identity::{Intent, clean},
-    record::{EditRecord, Record, State},
+    record::{EditRecord, Record, State, time},
     shown,
-    standing::{Standing, time},
+    standing::Standing,
 };
 use crate::{
     answer::{Answer, Table},

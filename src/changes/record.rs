@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{identity::is_id, standing::time};
+use super::identity::is_id;
 
 /// How far we have come with a change request; what people made of it since is looked up, see `standing`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,6 +169,11 @@ impl Store {
     fn path(&self, id: &str) -> PathBuf {
         self.folder.join(format!("{id}.json"))
     }
+}
+
+/// As people read it: no one needs its fractions of a second.
+pub(super) fn time(at: Timestamp) -> String {
+    format!("{at:.0}")
 }
 
 fn failed(path: &Path, verb: &'static str, source: io::Error) -> StoreError {

@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, path::Path};
 
 use futures::future::join_all;
-use jiff::Timestamp;
 
 use super::{
     config::Repository,
@@ -91,9 +90,4 @@ pub(super) async fn of(records: &[Record], repositories: &[&Repository], work: &
             },
         })
         .collect()
-}
-
-/// As people read it: no one needs its fractions of a second.
-pub(super) fn time(at: Timestamp) -> String {
-    format!("{at:.0}")
 }

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Objects of one request of a list.
-const PAGE: usize = 500;
+const PAGE: usize = 250;
 /// Of a page; where its objects are so large that it has more, it is asked for again with fewer.
 const LARGEST_PAGE: usize = 8 << 20;
 const FEWER: usize = 8;

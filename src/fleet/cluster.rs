@@ -18,7 +18,7 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -26,11 +26,15 @@ use super::{
     index::{Index, SliceName},
     manifest,
     roster::{Change, Roster, Source},
+    secrets::{Found, SecretName, Watches},
 };
 use crate::{
     api::MCPServer,
     gateway::{ServerName, Target},
 };
+
+/// Secrets of which there is news at once.
+const NEWS: usize = 64;
 
 /// Slices carry their Service's labels; this one stands on every Service of ours.
 const OURS: &str = "app.kubernetes.io/managed-by=pilothouse";
@@ -53,6 +57,30 @@ pub struct Cluster {
     roster: Arc<Roster>,
     /// True once every first list is complete.
     listed: watch::Sender<bool>,
+}
+
+/// How Secrets for headers are come by. On a laptop the user's own rights would open far more than what was bound to
+/// us: there none is read.
+enum Secrets {
+    Watched(Watches),
+    NotRead,
+}
+
+impl Secrets {
+    /// After a change of the servers: what they name is read, what they no longer name is forgotten.
+    fn keep(&mut self, index: &mut Index) -> Vec<Change> {
+        let wanted = index.wanted_secrets();
+        index.forget_secrets(&wanted);
+        match self {
+            Self::Watched(watches) => {
+                watches.keep(&wanted);
+                Vec::new()
+            }
+            Self::NotRead => {
+                wanted.into_iter().flat_map(|name| index.apply_secret(name, Found::Never)).collect()
+            }
+        }
+    }
 }
 
 /// Something that was watched, in one namespace or (`None`) in all.
@@ -102,14 +130,24 @@ impl Cluster {
         let mut listed = BTreeSet::new();
         // Two kinds in each place.
         let first_lists = 2 * self.namespaces.len().max(1);
+        let (tell, mut told) = mpsc::channel(NEWS);
+        let mut secrets = self.secrets(tell);
         loop {
-            let event = tokio::select! {
+            let changes = tokio::select! {
                 () = stop.cancelled() => break,
-                event = events.next() => event,
+                event = events.next() => {
+                    let Some(event) = event else { break };
+                    listed.extend(event.ends_list());
+                    let is_of_a_server = matches!(event, Event::Server(..));
+                    let mut changes = lists.take(&mut index, event);
+                    if is_of_a_server {
+                        changes.extend(secrets.keep(&mut index));
+                    }
+                    changes
+                }
+                Some((secret, found)) = told.recv() => index.apply_secret(secret, found),
             };
-            let Some(event) = event else { break };
-            listed.extend(event.ends_list());
-            for change in lists.take(&mut index, event) {
+            for change in changes {
                 let change = match self.reach {
                     Reach::Direct => change,
                     Reach::PortForward => forwarded(&mut forwards, change).await,
@@ -119,6 +157,13 @@ impl Cluster {
             if listed.len() == first_lists {
                 self.listed.send_if_modified(|known| !std::mem::replace(known, true));
             }
+        }
+    }
+
+    fn secrets(&self, tell: mpsc::Sender<(SecretName, Found)>) -> Secrets {
+        match self.reach {
+            Reach::Direct => Secrets::Watched(Watches::new(self.client.clone(), tell)),
+            Reach::PortForward => Secrets::NotRead,
         }
     }
 

@@ -8,6 +8,7 @@ use kube::ResourceExt;
 use super::{
     manifest,
     roster::Change,
+    secrets::{Found, Known, SecretName},
     slices::{self, Slice},
 };
 use crate::{api::MCPServer, gateway::ServerName};
@@ -31,6 +32,7 @@ pub(super) struct Index {
     /// As declared; the reason when the object could not even be read.
     servers: BTreeMap<ServerName, Result<MCPServer, String>>,
     slices: BTreeMap<SliceName, Slice>,
+    secrets: Known,
     /// What was said last of each server.
     said: BTreeMap<ServerName, Change>,
 }
@@ -101,6 +103,28 @@ impl Index {
         gone.iter().flat_map(|name| self.delete_slice(name)).collect()
     }
 
+    /// The Secrets that the servers name for headers.
+    pub(super) fn wanted_secrets(&self) -> BTreeSet<SecretName> {
+        self.servers.iter().flat_map(|(name, server)| named_secrets(name, server)).collect()
+    }
+
+    pub(super) fn apply_secret(&mut self, secret: SecretName, found: Found) -> Vec<Change> {
+        if !self.secrets.apply(secret.clone(), found) {
+            return Vec::new();
+        }
+        let named_by = self
+            .servers
+            .iter()
+            .filter(|(name, server)| named_secrets(name, server).any(|named| named == secret));
+        let named_by: Vec<_> = named_by.map(|(name, _)| name.clone()).collect();
+        named_by.into_iter().flat_map(|name| self.say(name)).collect()
+    }
+
+    /// Those that nobody names any more leave memory.
+    pub(super) fn forget_secrets(&mut self, wanted: &BTreeSet<SecretName>) {
+        self.secrets.retain(wanted);
+    }
+
     /// What is to be said of a server now, if it differs from what was said last.
     fn say(&mut self, name: ServerName) -> Vec<Change> {
         let change = match self.servers.get(&name) {
@@ -109,7 +133,7 @@ impl Index {
             Some(Ok(server)) => {
                 // A server has few slices; finding them by a walk is only dear for fleets of thousands.
                 let own = self.slices.values().filter(|slice| slice.server == name);
-                match manifest::in_cluster(server, slices::pods(own)) {
+                match manifest::in_cluster(server, slices::pods(own), &self.secrets) {
                     Ok(downstream) => Change::Apply(Box::new(downstream)),
                     Err(reason) => Change::Refuse { name: name.clone(), reason },
                 }
@@ -133,8 +157,21 @@ impl Index {
 fn lean(mut server: MCPServer) -> MCPServer {
     server.status = None;
     server.metadata.managed_fields = None;
-    server.metadata.annotations = None;
+    if let Some(annotations) = &mut server.metadata.annotations {
+        annotations.retain(|key, _| key == manifest::APPROVED_TOOLS);
+    }
     server
+}
+
+fn named_secrets<'a>(
+    name: &'a ServerName,
+    server: &'a Result<MCPServer, String>,
+) -> impl Iterator<Item = SecretName> + 'a {
+    let remote = server.as_ref().ok().and_then(|server| server.spec.remote.as_ref());
+    remote.into_iter().flat_map(|remote| &remote.headers_from).map(|header| SecretName {
+        namespace: name.namespace.clone(),
+        name: header.secret_key_ref.name.clone(),
+    })
 }
 
 #[cfg(test)]
@@ -146,7 +183,7 @@ mod tests {
     use k8s_openapi::api::discovery::v1::EndpointSlice;
     use serde_json::{Value, json};
 
-    use super::{Change, Index, SliceName};
+    use super::{Change, Found, Index, SecretName, SliceName};
     use crate::{
         api::MCPServer,
         gateway::{Endpoint, ServerName, Target},
@@ -257,5 +294,45 @@ mod tests {
         let left = index.servers_listed(Some("tools"), &BTreeSet::from([named("a")]));
         assert_eq!(left, [Change::Delete(named("b"))]);
         assert_eq!(pods(&index.slices_listed(None, &BTreeSet::new())), []);
+    }
+
+    #[test]
+    fn headers_come_from_secrets_and_what_is_missing_is_said() {
+        let mut index = Index::default();
+        let header = json!({ "name": "X-Key", "secretKeyRef": { "name": "s", "key": "k" } });
+        let spec = json!({ "remote": { "url": "https://far/mcp", "headersFrom": [header] } });
+        let said = |changes: Vec<Change>| match &changes[..] {
+            [Change::Refuse { reason, .. }] => reason.clone(),
+            [Change::Apply(downstream)] => match &downstream.target {
+                Target::Url { headers, .. } => {
+                    format!("{:?} {:?}", headers[0].0, headers[0].1.to_str().unwrap())
+                }
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        };
+        assert!(said(index.apply_server(server("far", spec))).contains("was not read yet"));
+        let wanted = index.wanted_secrets();
+        let secret = SecretName { namespace: "tools".to_owned(), name: "s".to_owned() };
+        assert_eq!(wanted, BTreeSet::from([secret.clone()]));
+        let values =
+            |key: &str, value: &str| Found::Values([(key.to_owned(), value.as_bytes().to_vec())].into());
+        for (found, part) in [
+            (
+                Found::Forbidden,
+                "spec.remote.headersFrom `X-Key`: Secret tools/s may not be read: bind the ClusterRole pilothouse-secrets",
+            ),
+            (Found::Never, "is not read from outside the cluster"),
+            (Found::Missing, "Secret tools/s does not exist: create it"),
+            (values("other", "v"), "has no key k: it has other"),
+            (values("k", "two\nlines"), "is not one line of text"),
+            (values("k", "Bearer a\n"), "\"x-key\" \"Bearer a\""),
+        ] {
+            let said = said(index.apply_secret(secret.clone(), found));
+            assert!(said.contains(part), "{said}");
+        }
+        assert_eq!(index.apply_secret(secret.clone(), values("k", "Bearer a\n")), []);
+        index.delete_server(&named("far"));
+        assert!(index.wanted_secrets().is_empty());
     }
 }

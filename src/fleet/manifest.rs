@@ -1,16 +1,22 @@
 //! An MCPServer as a downstream. Pure: the sentence of an error is for whoever wrote the manifest.
 
+mod remote;
+mod terms;
+
 use std::{path::Path, time::Duration};
 
 use http::HeaderValue;
 use jiff::Timestamp;
 use kube::ResourceExt;
-use url::Url;
 
+use super::secrets::Known;
 use crate::{
-    api::mcp_server::{GatewaySpec, MCPServer, MCPServerSpec, Remote, Transport as Declared},
-    gateway::{Downstream, Endpoint, Prefix, Program, ServerName, Target, ToolPolicy, Transport},
+    api::mcp_server::{GatewaySpec, MCPServer, MCPServerSpec, Transport as Declared},
+    gateway::{Downstream, Endpoint, Prefix, Program, ServerName, Target, Transport},
 };
+use remote::{Headers, remote_target};
+
+pub(super) use terms::APPROVED_TOOLS;
 
 /// Where the bridge of a stdio server answers.
 const BRIDGE_PATH: &str = "/mcp";
@@ -23,12 +29,16 @@ pub(super) fn name(server: &MCPServer) -> ServerName {
     }
 }
 
-/// A server of the cluster, whose usable pods are `endpoints`.
+/// A server of the cluster, whose usable pods are `endpoints`; `secrets` are those that were read for it.
 ///
 /// # Errors
 /// One sentence that names the field and the fix. The API server refuses most of this already; objects from
 /// before a rule, or stored without it, come here.
-pub(super) fn in_cluster(server: &MCPServer, endpoints: Vec<Endpoint>) -> Result<Downstream, String> {
+pub(super) fn in_cluster(
+    server: &MCPServer,
+    endpoints: Vec<Endpoint>,
+    secrets: &Known,
+) -> Result<Downstream, String> {
     let spec = &server.spec;
     let (transport, target) = match (&spec.image, &spec.remote) {
         (Some(_), Some(_)) => {
@@ -37,7 +47,10 @@ pub(super) fn in_cluster(server: &MCPServer, endpoints: Vec<Endpoint>) -> Result
         (None, None) => {
             return Err("spec.image is missing: set spec.image or spec.remote.url".to_owned());
         }
-        (None, Some(remote)) => remote_target(spec, remote)?,
+        (None, Some(remote)) => {
+            let namespace = &name(server).namespace;
+            remote_target(spec, remote, Headers::OfCluster { namespace, secrets })?
+        }
         (Some(_), None) => pods_target(server, endpoints)?,
     };
     common(server, transport, target)
@@ -53,7 +66,7 @@ pub(super) fn local(server: &MCPServer, directory: &Path) -> Result<Downstream, 
         (Some(_), Some(_)) => {
             return Err("spec.command and spec.remote exclude each other: remove one of them".to_owned());
         }
-        (None, Some(remote)) => remote_target(spec, remote)?,
+        (None, Some(remote)) => remote_target(spec, remote, Headers::Nowhere)?,
         (Some((command, rest)), None) => process_target(spec, command, rest, directory)?,
         (None, None) => {
             return Err(
@@ -66,17 +79,7 @@ pub(super) fn local(server: &MCPServer, directory: &Path) -> Result<Downstream, 
 }
 
 fn common(server: &MCPServer, transport: Transport, target: Target) -> Result<Downstream, String> {
-    let GatewaySpec {
-        prefix,
-        tools,
-        host_header: _,
-        call_timeout,
-        access: _,
-        max_concurrent_calls: _,
-        stateless: _,
-        redact: _,
-        pinning: _,
-    } = &server.spec.gateway;
+    let GatewaySpec { prefix, call_timeout, .. } = &server.spec.gateway;
     let name = name(server);
     let prefix = match prefix {
         Some(prefix) => Prefix::parse(prefix).map_err(|reason| format!("spec.gateway.prefix: {reason}"))?,
@@ -88,8 +91,9 @@ fn common(server: &MCPServer, transport: Transport, target: Target) -> Result<Do
         created: server.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
         transport,
         target,
-        tools: ToolPolicy { allow: tools.allow.clone(), deny: tools.deny.clone() },
+        tools: terms::tools(server),
         call_timeout: Duration::max(call_timeout.duration(), Duration::from_millis(1)),
+        terms: terms::terms(server),
     })
 }
 
@@ -109,27 +113,6 @@ fn pods_target(server: &MCPServer, endpoints: Vec<Endpoint>) -> Result<(Transpor
         None => format!("{name}.{namespace}.svc:{}", spec.port),
     };
     Ok((transport, Target::Endpoints { path: path.to_owned(), host_header, endpoints }))
-}
-
-fn remote_target(spec: &MCPServerSpec, remote: &Remote) -> Result<(Transport, Target), String> {
-    let wrong = |why: &str| {
-        format!("spec.remote.url `{}` {why}: write it like https://mcp.example.com/mcp", remote.url)
-    };
-    let transport = match spec.transport {
-        Declared::StreamableHttp => Transport::StreamableHttp,
-        Declared::Sse => Transport::Sse,
-        Declared::Stdio => {
-            return Err(
-                "spec.transport stdio has no meaning with spec.remote: use streamable-http or sse".to_owned()
-            );
-        }
-    };
-    let url = Url::parse(&remote.url).map_err(|error| wrong(&format!("is not a URL ({error})")))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-        return Err(wrong("is not an http or https URL with a host"));
-    }
-    let host_header = host_header(spec)?.map(ToOwned::to_owned);
-    Ok((transport, Target::Url { url, host_header, headers: Vec::new() }))
 }
 
 fn process_target(
@@ -191,10 +174,11 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{in_cluster, local};
+    use super::{Known, in_cluster, local};
     use crate::{
         api::MCPServer,
-        gateway::{Program, Target, Transport},
+        caller::Audience,
+        gateway::{Pinning, Program, Target, Terms, Transport},
     };
 
     fn server(spec: Value) -> MCPServer {
@@ -209,7 +193,9 @@ mod tests {
 
     #[test]
     fn pods_are_reached_by_the_services_name() {
-        let found = in_cluster(&server(json!({ "image": "time:1", "port": 9000 })), Vec::new()).unwrap();
+        let found =
+            in_cluster(&server(json!({ "image": "time:1", "port": 9000 })), Vec::new(), &Known::default())
+                .unwrap();
         assert_eq!((found.prefix.as_str(), found.transport), ("mytime", Transport::StreamableHttp));
         let Target::Endpoints { path, host_header, endpoints } = found.target else { panic!() };
         assert_eq!((path.as_str(), host_header.as_str()), ("/mcp", "my-time.tools.svc:9000"));
@@ -219,7 +205,7 @@ mod tests {
     #[test]
     fn a_stdio_server_in_a_pod_is_reached_at_its_bridge() {
         let spec = json!({ "image": "x", "transport": "stdio", "command": ["x"], "path": "/own" });
-        let found = in_cluster(&server(spec), Vec::new()).unwrap();
+        let found = in_cluster(&server(spec), Vec::new(), &Known::default()).unwrap();
         assert_eq!(found.transport, Transport::StreamableHttp);
         assert!(matches!(found.target, Target::Endpoints { path, .. } if path == "/mcp"));
     }
@@ -227,7 +213,7 @@ mod tests {
     #[test]
     fn an_sse_server_and_its_own_host_header() {
         let spec = json!({ "image": "x", "transport": "sse", "gateway": { "hostHeader": "localhost:1" } });
-        let found = in_cluster(&server(spec), Vec::new()).unwrap();
+        let found = in_cluster(&server(spec), Vec::new(), &Known::default()).unwrap();
         assert_eq!(found.transport, Transport::Sse);
         let Target::Endpoints { path, host_header, .. } = found.target else { panic!() };
         assert_eq!((path.as_str(), host_header.as_str()), ("/sse", "localhost:1"));
@@ -246,7 +232,7 @@ mod tests {
             (json!({ "image": "x", "gateway": { "hostHeader": "a/b" } }), "spec.gateway.hostHeader"),
             (json!({ "image": "x", "path": "mcp" }), "spec.path"),
         ] {
-            let reason = in_cluster(&server(spec.clone()), Vec::new()).unwrap_err();
+            let reason = in_cluster(&server(spec.clone()), Vec::new(), &Known::default()).unwrap_err();
             assert!(reason.contains(part), "{spec}: {reason}");
         }
     }
@@ -282,5 +268,41 @@ mod tests {
             let reason = local(&server(spec.clone()), Path::new("/")).unwrap_err();
             assert!(reason.contains(part), "{spec}: {reason}");
         }
+    }
+
+    #[test]
+    fn the_terms_are_those_of_the_manifest() {
+        let spec = json!({
+            "image": "x",
+            "rollout": { "drainTimeout": "5m" },
+            "scaleToZero": { "idleAfter": "10s", "wakeTimeout": "30s" },
+            "gateway": {
+                "access": { "groups": ["payments"], "serviceAccounts": ["shop/bot"] },
+                "maxConcurrentCalls": 3, "stateless": true, "redact": false, "pinning": "enforce",
+                "tools": { "rename": { "a": "b" } },
+            },
+        });
+        let mut server = self::server(spec);
+        let approved = ("pilothouse.dev/approved-tools".to_owned(), "a=1, b=2".to_owned());
+        server.metadata.annotations = Some([approved].into());
+        let found = in_cluster(&server, Vec::new(), &Known::default()).unwrap();
+        let audience = Audience {
+            groups: vec!["payments".to_owned()],
+            users: vec![],
+            service_accounts: vec!["shop/bot".to_owned()],
+        };
+        let expected = Terms {
+            audience: Some(audience),
+            at_once: std::num::NonZeroUsize::new(3),
+            stateless: true,
+            redact: false,
+            pinning: Pinning::Enforce { approved: ["a=1".to_owned(), "b=2".to_owned()].into() },
+            drain: std::time::Duration::from_secs(300),
+            wakes_within: Some(std::time::Duration::from_secs(30)),
+        };
+        assert_eq!(found.terms, expected);
+        assert_eq!(found.tools.name("a"), "b");
+        let plain = self::server(json!({ "image": "x" }));
+        assert_eq!(in_cluster(&plain, Vec::new(), &Known::default()).unwrap().terms, Terms::default());
     }
 }

@@ -10,8 +10,14 @@ mod index;
 mod manifest;
 mod roster;
 mod rows;
+mod secrets;
+mod serving;
 mod slices;
 
-pub use crate::gateway::{Observation, Observations, Prefix, ServerInfo, ServerName, State, ToolSummary};
+pub use crate::gateway::{
+    Breach, Observation, Observations, Prefix, ServerInfo, ServerName, State, ToolDefinition, ToolSummary,
+    contract::breaches,
+};
 pub use roster::{Change, Known, Roster, Source};
 pub use rows::{Row, rows};
+pub use serving::{PodAddress, Serving};

@@ -151,7 +151,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::{Change, Known, Source, Step, decide};
-    use crate::gateway::{Downstream, Prefix, Program, ServerName, Target, ToolPolicy, Transport};
+    use crate::gateway::{Downstream, Prefix, Program, ServerName, Target, Terms, ToolPolicy, Transport};
 
     fn name() -> ServerName {
         ServerName { namespace: "default".to_owned(), name: "time".to_owned() }
@@ -171,6 +171,7 @@ mod tests {
             }),
             tools: ToolPolicy::default(),
             call_timeout: Duration::from_secs(60),
+            terms: Terms::default(),
         })
     }
 

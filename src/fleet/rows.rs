@@ -10,7 +10,7 @@ use crate::gateway::{Downstream, Observation, ServerName, State, Target, ToolSum
 pub struct Row {
     pub name: ServerName,
     pub prefix: String,
-    /// `Ready`, `Connecting`, `Unreachable`, `PrefixTaken` or `Refused`.
+    /// `Ready`, `Asleep`, `Connecting`, `Unreachable`, `PrefixTaken` or `Refused`.
     pub state: &'static str,
     /// Why it is not ready, one sentence; empty when it is.
     pub reason: String,
@@ -23,7 +23,7 @@ pub struct Row {
     pub errors: u64,
     /// Pods that may get new work; 1 for a remote server and a local process.
     pub endpoints: usize,
-    /// Entries that were dropped alone, one sentence each.
+    /// Entries that were dropped alone and tools that changed, one sentence each.
     pub dropped: Vec<String>,
 }
 
@@ -66,6 +66,7 @@ fn row(downstream: &Downstream, observation: Option<&Observation>) -> Row {
         None | Some(State::Connecting) if endpoints == 0 => ("Connecting", "no pod is ready".to_owned()),
         None | Some(State::Connecting) => ("Connecting", "the handshake has not ended yet".to_owned()),
         Some(State::Ready) => ("Ready", String::new()),
+        Some(State::Asleep) => ("Asleep", "nobody uses it, the first call wakes it".to_owned()),
         Some(State::Unreachable { reason }) => ("Unreachable", reason.clone()),
         Some(State::PrefixTaken { by }) => {
             ("PrefixTaken", format!("the older server {by} has the prefix {}", downstream.prefix.as_str()))
@@ -88,6 +89,6 @@ fn row(downstream: &Downstream, observation: Option<&Observation>) -> Row {
         calls: observation.map_or(0, |seen| seen.calls),
         errors: observation.map_or(0, |seen| seen.errors),
         endpoints,
-        dropped: observation.map(|seen| seen.dropped.clone()).unwrap_or_default(),
+        dropped: observation.map(|seen| [&*seen.dropped, &*seen.changed].concat()).unwrap_or_default(),
     }
 }

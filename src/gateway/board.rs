@@ -65,6 +65,10 @@ impl Board {
         outcome
     }
 
+    pub(super) fn look<T>(&self, look: impl FnOnce(&Registry) -> T) -> T {
+        look(&self.state.lock().unwrap_or_else(PoisonError::into_inner).registry)
+    }
+
     /// Whether and why a downstream can be reached; told within 10 ms when it is news.
     pub(super) fn reached(self: &Arc<Self>, name: &ServerName, reach: Reach) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

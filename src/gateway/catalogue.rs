@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{downstream::ServerName, observation::digest, wire::Raw};
+use super::{
+    downstream::{ServerName, Terms},
+    observation::digest,
+    wire::Raw,
+};
+use crate::caller::{Audience, Caller};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -32,12 +37,40 @@ pub struct Entry {
     /// First 12 hex digits of the SHA-256 of the definition as it came.
     pub hash: String,
     pub route: Route,
+    pub exposure: Arc<Exposure>,
+}
+
+/// Who may use the entries of one server, and how what they answer leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exposure {
+    /// Absent: everybody.
+    pub audience: Option<Audience>,
+    /// Secrets are taken out.
+    pub redact: bool,
+}
+
+impl Default for Exposure {
+    fn default() -> Self {
+        Self { audience: None, redact: true }
+    }
+}
+
+impl From<&Terms> for Exposure {
+    fn from(terms: &Terms) -> Self {
+        Self { audience: terms.audience.clone(), redact: terms.redact }
+    }
 }
 
 impl Entry {
+    /// Whether it is for this caller, as far as its own server says.
+    pub fn admits(&self, caller: &Caller) -> bool {
+        self.exposure.audience.as_ref().is_none_or(|audience| audience.admits(caller))
+    }
+
     /// An entry that pilothouse answers itself.
     pub fn own(kind: Kind, name: &str, raw: Raw) -> Self {
-        Self { kind, name: name.to_owned(), hash: digest(raw.get().as_bytes(), 12), raw, route: Route::Own }
+        let hash = digest(raw.get().as_bytes(), 12);
+        Self { kind, name: name.to_owned(), hash, raw, route: Route::Own, exposure: Arc::default() }
     }
 }
 
@@ -57,10 +90,12 @@ impl Catalogue {
     /// The catalogue after this one, or `None` when these are the same entries.
     pub(super) fn next(&self, entries: Vec<Arc<Entry>>) -> Option<Self> {
         let next = Self::new(self.version + 1, entries);
-        let key =
-            |entry: &Arc<Entry>| (entry.kind, entry.name.clone(), entry.hash.clone(), entry.route.clone());
+        let is_same = |a: &Entry, b: &Entry| {
+            let Entry { kind, name, raw: _, hash, route, exposure } = a;
+            (*kind, name, hash, route, exposure) == (b.kind, &b.name, &b.hash, &b.route, &b.exposure)
+        };
         let same = self.entries.len() == next.entries.len()
-            && self.entries.iter().zip(&next.entries).all(|(a, b)| Arc::ptr_eq(a, b) || key(a) == key(b));
+            && self.entries.iter().zip(&next.entries).all(|(a, b)| Arc::ptr_eq(a, b) || is_same(a, b));
         (!same).then_some(next)
     }
 

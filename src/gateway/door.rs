@@ -1,30 +1,26 @@
 //! The way of calls into one downstream: limits, the least busy connection, one more try when the first cannot
 //! have reached the server. Shared by the gateway, which calls, and the runner, which brings the connections.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use serde_json::json;
-use tokio::sync::{Notify, Semaphore, SemaphorePermit, mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Request,
-    downstream::Downstream,
+    activity::{Activity, Parked},
+    downstream::{Downstream, Target},
     link::{Asked, Fault, Link},
     registry::Counters,
+    seats::Seats,
+    turns::{Crowded, Turn, Turns},
     wire::{Raw, RpcError, Up, eras, text::Fields},
 };
 use crate::answer::Answer;
 
-/// Calls that one downstream runs at once, and that may wait for their turn.
-const RUNNING: usize = 64;
-const WAITING: usize = 256;
+/// Calls that one downstream runs at once, where its terms do not say.
+pub const RUNNING: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
 
 /// How long a call waits for a connection that is being opened.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(5);
@@ -58,51 +54,123 @@ pub(super) struct Door {
     /// Rung when all connections are busy.
     pub(super) more: Notify,
     pub(super) stop: CancellationToken,
-    running: Semaphore,
-    waiting: AtomicUsize,
+    /// True from when it is put to rest until it is roused: no connection is kept meanwhile.
+    pub(super) resting: watch::Sender<bool>,
+    activity: Arc<Activity>,
+    turns: Turns,
     counters: Arc<Counters>,
 }
 
 /// Why a call has no answer.
 enum Refusal {
     Fault(Fault),
-    NoConnection { obstacle: String },
-    Crowded,
+    NoConnection {
+        obstacle: String,
+    },
+    /// So many may run at once.
+    Crowded {
+        limit: NonZeroUsize,
+    },
+    /// It sleeps, and did not wake within this time.
+    Asleep {
+        within: Duration,
+        obstacle: String,
+    },
 }
 
 impl Door {
-    pub(super) fn new(downstream: Downstream, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(downstream: Downstream, counters: Arc<Counters>, parked: Arc<Parked>) -> Self {
+        let activity = Arc::new(Activity::new(downstream.name.clone(), parked));
+        let limit = downstream.terms.at_once.unwrap_or(RUNNING);
         let obstacle = "it is still connecting".to_owned();
         Self {
             wanted: watch::Sender::new(downstream),
             links: watch::Sender::new(Links { opening: true, obstacle, ..Links::default() }),
             more: Notify::new(),
             stop: CancellationToken::new(),
-            running: Semaphore::new(RUNNING),
-            waiting: AtomicUsize::new(0),
+            resting: watch::Sender::new(false),
+            activity,
+            turns: Turns::new(limit),
             counters,
         }
+    }
+
+    /// How long nobody has used it; nothing while somebody does.
+    pub(super) fn idle_for(&self) -> Option<Duration> {
+        self.activity.idle_for()
+    }
+
+    /// Closes its connections, and keeps none until it is roused. Whether it was done: not while somebody uses it.
+    pub(super) fn rest(&self) -> bool {
+        self.activity.if_unused(|| self.set_resting(true))
+    }
+
+    pub(super) fn rouse(&self) {
+        self.set_resting(false);
+    }
+
+    fn set_resting(&self, resting: bool) {
+        self.resting.send_if_modified(|before| std::mem::replace(before, resting) != resting);
     }
 
     /// # Errors
     /// As [`super::Gateway::call`].
     pub(super) async fn call(&self, request: Request, up: mpsc::Sender<Up>) -> Result<Raw, RpcError> {
-        let (limit, permitted) = {
+        let (limit, wakes_within, permitted) = {
             let wanted = self.wanted.borrow();
-            (wanted.call_timeout, permits(&wanted, &request))
+            (wanted.call_timeout, wanted.terms.wakes_within, permits(&wanted, &request))
         };
         // What never left is not counted.
         permitted?;
-        let (answer, failed) = match tokio::time::timeout(limit, self.try_twice(&request, &up)).await {
-            Ok(Ok(answer)) => {
-                let failed = answer.is_err();
-                (answer, failed)
-            }
-            Ok(Err(refusal)) => (refused(&request, refusal), true),
-            Err(_) => (Err(too_slow(&request, limit)), true),
+        let _call = self.activity.call();
+        if let Some(within) = wakes_within
+            && let Err(refusal) = self.awake(within).await
+        {
+            self.counters.count(true);
+            return refused(&request, refusal);
+        }
+        let answer = match self.turn(limit).await {
+            Ok(_turn) => match tokio::time::timeout(limit, self.try_twice(&request, &up)).await {
+                Ok(Ok(answer)) => Ok(answer),
+                Ok(Err(refusal)) => Err(refusal),
+                Err(_) => Ok(Err(too_slow(&request, limit))),
+            },
+            Err(refusal) => Err(refusal),
         };
+        let failed = !matches!(answer, Ok(Ok(_)));
+        let answer = answer.unwrap_or_else(|refusal| refused(&request, refusal));
         self.counters.count(failed);
         answer
+    }
+
+    /// A turn among those who call at once; waiting for it takes no longer than a call may.
+    async fn turn(&self, within: Duration) -> Result<Turn<'_>, Refusal> {
+        let limit = self.wanted.borrow().terms.at_once.unwrap_or(RUNNING);
+        match tokio::time::timeout(within, self.turns.take(limit)).await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(Crowded)) | Err(_) => Err(Refusal::Crowded { limit }),
+        }
+    }
+
+    /// Waits until there is a connection; whoever keeps the server's pods sees that somebody waits.
+    async fn awake(&self, within: Duration) -> Result<(), Refusal> {
+        let mut links = self.links.subscribe();
+        let usable = |links: &Links| links.open.iter().any(|link| !link.is_dead());
+        if !*self.resting.borrow() && usable(&links.borrow_and_update()) {
+            return Ok(());
+        }
+        let _waiting = self.activity.wait();
+        let woken = async {
+            let mut resting = self.resting.subscribe();
+            // What it had before it rested is of no use.
+            let is_roused = resting.wait_for(|resting| !*resting).await.is_ok();
+            is_roused && links.wait_for(usable).await.is_ok()
+        };
+        if tokio::time::timeout(within, woken).await == Ok(true) {
+            return Ok(());
+        }
+        let obstacle = self.links.borrow().obstacle.clone();
+        Err(Refusal::Asleep { within, obstacle })
     }
 
     async fn try_twice(
@@ -110,11 +178,10 @@ impl Door {
         request: &Request,
         up: &mpsc::Sender<Up>,
     ) -> Result<Result<Raw, RpcError>, Refusal> {
-        let _turn = self.turn().await?;
         let mut tried = 0;
         loop {
-            let link = self.link().await?;
-            let Request { server: _, method, params, era } = request;
+            let link = self.link(request).await?;
+            let Request { server: _, method, params, era, seats: _ } = request;
             let asked = Asked { method, params: params.as_ref(), era: *era };
             tried += 1;
             match link.call(asked, up).await {
@@ -126,27 +193,21 @@ impl Door {
         }
     }
 
-    /// A turn among those who call at once.
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, Refusal> {
-        struct Waiting<'a>(&'a AtomicUsize);
-        impl Drop for Waiting<'_> {
-            fn drop(&mut self) {
-                self.0.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-        if let Ok(turn) = self.running.try_acquire() {
-            return Ok(turn);
-        }
-        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waiting = Waiting(&self.waiting);
-        if before >= WAITING {
-            return Err(Refusal::Crowded);
-        }
-        self.running.acquire().await.map_err(|_| Refusal::Crowded)
+    /// The seats of the session that asks, where the server keeps something between calls and has several endpoints
+    /// to keep it at.
+    fn seats<'a>(&self, request: &'a Request) -> Option<&'a Seats> {
+        let wanted = self.wanted.borrow();
+        let keeps = !wanted.terms.stateless && matches!(wanted.target, Target::Endpoints { .. });
+        request.seats.as_deref().filter(|_| keeps)
     }
 
-    /// The least busy connection; waits a moment for one that is being opened.
-    async fn link(&self) -> Result<Arc<Link>, Refusal> {
+    /// The connection of the session that asks, or else the least busy one; waits a moment for one that is being
+    /// opened.
+    async fn link(&self, request: &Request) -> Result<Arc<Link>, Refusal> {
+        let seats = self.seats(request);
+        if let Some(link) = seats.and_then(|seats| seats.link(&request.server)) {
+            return Ok(link);
+        }
         let mut links = self.links.subscribe();
         let patience = tokio::time::sleep(CONNECTION_WITHIN);
         tokio::pin!(patience);
@@ -154,9 +215,12 @@ impl Door {
             let obstacle = {
                 let links = links.borrow_and_update();
                 let usable = links.open.iter().filter(|link| !link.is_dead());
-                if let Some(link) = usable.min_by_key(|link| link.busy()) {
-                    if links.spare && link.busy() > 0 {
+                if let Some(link) = usable.min_by_key(|link| (link.busy(), link.seated())) {
+                    if links.spare && (link.busy() > 0 || seats.is_some() && link.seated() > 0) {
                         self.more.notify_one();
+                    }
+                    if let Some(seats) = seats {
+                        seats.take(&request.server, link.clone(), &self.activity);
                     }
                     return Ok(link.clone());
                 }
@@ -212,9 +276,14 @@ fn refused(request: &Request, refusal: Refusal) -> Result<Raw, RpcError> {
                 "server {server} cannot be called now: {obstacle}; see get_mcp_server, and try again later"
             )
         }
-        Refusal::Crowded => {
-            format!("server {server} already runs {RUNNING} calls and {WAITING} wait: try again later")
+        Refusal::Crowded { limit } => {
+            format!(
+                "server {server} already runs {limit} calls, as many as it may at once, and others wait: try again later, or raise gateway.maxConcurrentCalls of MCPServer {server}"
+            )
         }
+        Refusal::Asleep { within, obstacle } => format!(
+            "server {server} was asleep and no pod of it answered within {within:?} ({obstacle}): see get_mcp_server, and try again or raise scaleToZero.wakeTimeout of MCPServer {server}"
+        ),
     };
     if request.method == "tools/call" {
         let result = Answer::error(message).into_result();

@@ -1,10 +1,19 @@
 //! A downstream as a value: everything the gateway must know to reach and show it.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::PathBuf,
+    time::Duration,
+};
 
 use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 use url::Url;
+
+use crate::caller::Audience;
 
 /// `namespace/name` of the MCPServer; the namespace of a manifest in a folder without one is `default`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,7 +94,13 @@ pub enum Target {
     /// Ready pods of a workload. `path` begins with `/`.
     Endpoints { path: String, host_header: String, endpoints: Vec<Endpoint> },
     /// A server that is already there.
-    Url { url: Url, host_header: Option<String>, headers: Vec<(HeaderName, HeaderValue)> },
+    Url {
+        url: Url,
+        host_header: Option<String>,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        /// PEM text of the authorities that its certificate is checked against; those of the system when absent.
+        authorities: Option<String>,
+    },
     /// A local process that speaks MCP over its stdin and stdout.
     Process(Program),
 }
@@ -100,18 +115,25 @@ pub struct Program {
     pub directory: Option<PathBuf>,
 }
 
-/// Which tools of a server are shown and may be called; names are the server's own. `deny` wins.
+/// Which tools of a server are shown and may be called, and as what; names are the server's own. `deny` wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolPolicy {
     /// Empty allows all.
     pub allow: Vec<String>,
     pub deny: Vec<String>,
+    /// From the server's own name to the one that stands after the prefix.
+    pub rename: BTreeMap<String, String>,
 }
 
 impl ToolPolicy {
     pub fn permits(&self, tool: &str) -> bool {
         !self.deny.iter().any(|name| name == tool)
             && (self.allow.is_empty() || self.allow.iter().any(|name| name == tool))
+    }
+
+    /// What stands after the prefix.
+    pub fn name<'a>(&'a self, tool: &'a str) -> &'a str {
+        self.rename.get(tool).map_or(tool, String::as_str)
     }
 }
 
@@ -126,4 +148,49 @@ pub struct Downstream {
     pub tools: ToolPolicy,
     /// Deadline of one call.
     pub call_timeout: Duration,
+    pub terms: Terms,
+}
+
+/// On which terms a server is used: by whom, how much at once, and what is kept of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Who may see and use its entries. Absent: everybody.
+    pub audience: Option<Audience>,
+    /// Calls under way at once. Absent: [`super::RUNNING`].
+    pub at_once: Option<NonZeroUsize>,
+    /// It keeps nothing between calls, so each may go to any of its endpoints. Otherwise the calls of one client's
+    /// session go to one.
+    pub stateless: bool,
+    /// Secrets are taken out of what it answers.
+    pub redact: bool,
+    pub pinning: Pinning,
+    /// How long the sessions of an endpoint that leaves go on there.
+    pub drain: Duration,
+    /// Its endpoints go away while nobody uses it, and come back within this time for whoever calls. Absent: they
+    /// always stay.
+    pub wakes_within: Option<Duration>,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            audience: None,
+            at_once: None,
+            stateless: false,
+            redact: true,
+            pinning: Pinning::Report,
+            drain: Duration::from_secs(30),
+            wakes_within: None,
+        }
+    }
+}
+
+/// What happens when the definition of a tool is not the one it had when the server was registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pinning {
+    /// It is said, and the tool goes on.
+    Report,
+    /// The tool is not shown and cannot be called until its new definition is approved: `tool=hash`, by the server's
+    /// own name and the first 12 hex digits.
+    Enforce { approved: BTreeSet<String> },
 }

@@ -3,25 +3,35 @@
 //! `fleet` feeds it with [`Downstream`] values through [`Gateway::apply`] and [`Gateway::delete`]; `mcp` reads
 //! [`Gateway::catalogue`] and sends requests through [`Gateway::call`].
 
+mod activity;
 mod board;
 pub mod catalogue;
+pub mod contract;
 mod door;
 pub mod downstream;
 mod link;
 mod names;
 pub mod observation;
 mod offer;
+mod pins;
 mod registry;
 mod runner;
+mod seats;
 mod slots;
+mod turns;
 pub mod wire;
 
-pub use catalogue::{Catalogue, Entry, Kind, Route};
-pub use downstream::{Downstream, Endpoint, Prefix, Program, ServerName, Target, ToolPolicy, Transport};
+pub use catalogue::{Catalogue, Entry, Exposure, Kind, Route};
+pub use contract::{Breach, ToolDefinition};
+pub use door::RUNNING;
+pub use downstream::{
+    Downstream, Endpoint, Pinning, Prefix, Program, ServerName, Target, Terms, ToolPolicy, Transport,
+};
 pub use observation::{Observation, ServerInfo, State, ToolSummary};
+pub use seats::Seats;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
@@ -30,6 +40,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use self::{
+    activity::Parked,
     board::Board,
     door::{Door, Links},
     link::Dialer,
@@ -47,6 +58,8 @@ pub struct Request {
     pub params: Option<Raw>,
     /// The era of the asking client: the answer is given in its words.
     pub era: Era,
+    /// Of the asking session, if there is one.
+    pub seats: Option<Arc<Seats>>,
 }
 
 /// What every downstream's last handshake and calls have shown.
@@ -65,6 +78,7 @@ pub struct Gateway {
     /// Made with the first downstream, or why it cannot be made.
     dialer: OnceLock<Result<Arc<Dialer>, String>>,
     handshakes: Arc<Semaphore>,
+    parked: Arc<Parked>,
     runners: TaskTracker,
     calls: TaskTracker,
 }
@@ -77,6 +91,7 @@ impl Gateway {
             doors: RwLock::default(),
             dialer: OnceLock::new(),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+            parked: Arc::default(),
             runners: TaskTracker::new(),
             calls: TaskTracker::new(),
         }
@@ -99,20 +114,73 @@ impl Gateway {
         }
         let name = downstream.name.clone();
         let counters = self.board.change(|registry| registry.apply(&downstream));
-        let door = Arc::new(Door::new(downstream, counters));
+        let door = Arc::new(Door::new(downstream, counters, self.parked.clone()));
         doors.insert(name.clone(), door.clone());
-        match self.dialer.get_or_init(|| Dialer::new().map(Arc::new)) {
+        match self.dialer() {
             Ok(dialer) => {
                 let (board, handshakes) = (self.board.clone(), self.handshakes.clone());
-                let shared = Shared { board, dialer: dialer.clone(), handshakes };
+                let shared = Shared { board, dialer, handshakes };
                 self.runners.spawn(Runner::new(name, door, shared).run());
             }
             Err(reason) => {
                 let obstacle = reason.clone();
                 door.links.send_replace(Links { obstacle, ..Links::default() });
-                self.board.reached(&name, Reach::Unreachable { reason: reason.clone() });
+                self.board.reached(&name, Reach::Unreachable { reason });
             }
         }
+    }
+
+    fn dialer(&self) -> Result<Arc<Dialer>, String> {
+        self.dialer.get_or_init(|| Dialer::new().map(Arc::new)).clone()
+    }
+
+    fn door(&self, name: &ServerName) -> Option<Arc<Door>> {
+        self.doors.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// The tools of a server that is not registered, such as one pod of a new revision: connects to its first
+    /// place, lists and leaves.
+    ///
+    /// # Errors
+    /// One sentence: why it does not answer as an MCP server.
+    pub async fn inspect(&self, downstream: &Downstream) -> Result<Vec<ToolDefinition>, String> {
+        let dialer = self.dialer()?;
+        let places = link::places(downstream)?;
+        let place = places.first().ok_or_else(|| "it has no endpoint".to_owned())?;
+        // Nobody hears what it says beside.
+        let (teller, _told) = mpsc::channel(1);
+        let link = link::open(&downstream.name, place, None, &dialer, teller).await?;
+        let offer = link.list().await?;
+        let tools = offer.entries.into_iter().filter(|entry| entry.kind == Kind::Tool);
+        Ok(tools.map(|tool| ToolDefinition { name: tool.original, raw: tool.raw }).collect())
+    }
+
+    /// The tools that a registered server offered last.
+    pub fn definitions(&self, name: &ServerName) -> Vec<ToolDefinition> {
+        self.board.look(|registry| registry.definitions(name))
+    }
+
+    /// How long nobody has called a registered server or held a session with it; nothing while somebody does, or
+    /// when it is not registered. As far as this process knows.
+    pub fn idle_for(&self, name: &ServerName) -> Option<Duration> {
+        self.door(name)?.idle_for()
+    }
+
+    /// Closes all connections to a server and keeps none until it is [roused](Self::rouse); calls wait. Whether it
+    /// was done: not while somebody uses it.
+    pub fn rest(&self, name: &ServerName) -> bool {
+        self.door(name).is_some_and(|door| door.rest())
+    }
+
+    pub fn rouse(&self, name: &ServerName) {
+        if let Some(door) = self.door(name) {
+            door.rouse();
+        }
+    }
+
+    /// Told of the servers that calls wait for to wake.
+    pub fn parked(&self) -> watch::Receiver<BTreeSet<ServerName>> {
+        self.parked.subscribe()
     }
 
     /// Forgets a downstream; its tools leave the catalogue, its calls in flight end with an error.
@@ -150,8 +218,7 @@ impl Gateway {
     /// The downstream's own error as it came, or ours when it is unknown, unreachable or too slow.
     pub async fn call(&self, request: Request, up: mpsc::Sender<Up>) -> Result<Raw, RpcError> {
         let _open = self.calls.token();
-        let door = self.doors.read().unwrap_or_else(PoisonError::into_inner).get(&request.server).cloned();
-        let Some(door) = door else {
+        let Some(door) = self.door(&request.server) else {
             let message = format!("no server {} is registered any more: list again", request.server);
             return Err(RpcError::new(RpcError::INVALID_PARAMS, &message));
         };

@@ -9,6 +9,8 @@ pub struct Observation {
     pub tools: Vec<ToolSummary>,
     /// Entries that were dropped alone, one sentence each.
     pub dropped: Vec<String>,
+    /// Tools whose definition is not the one they had when the server was registered, one sentence each.
+    pub changed: Vec<String>,
     pub calls: u64,
     pub errors: u64,
 }
@@ -18,6 +20,8 @@ pub enum State {
     /// No endpoint is ready, or the handshake has not ended yet.
     Connecting,
     Ready,
+    /// It has no endpoint, since nobody uses it; whoever calls wakes it.
+    Asleep,
     /// It was ready and is not any more, or never was: why, in one sentence.
     Unreachable {
         reason: String,

@@ -16,11 +16,13 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    catalogue::{Entry, Kind, Route},
-    downstream::{Downstream, Prefix, ServerName, ToolPolicy},
+    catalogue::{Entry, Exposure, Kind, Route},
+    contract::ToolDefinition,
+    downstream::{Downstream, Pinning, Prefix, ServerName, ToolPolicy},
     names,
     observation::{Observation, ServerInfo, State, ToolSummary},
     offer::{Offer, Offered},
+    pins::Pinned,
     wire::text::{Fields, string},
 };
 
@@ -41,9 +43,13 @@ impl Counters {
 /// Whether a downstream can be reached; the prefix is not its affair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
+    /// There is no endpoint.
+    Empty,
     Connecting,
     Ready,
-    Unreachable { reason: String },
+    Unreachable {
+        reason: String,
+    },
 }
 
 #[derive(Debug)]
@@ -51,6 +57,12 @@ struct Server {
     prefix: Prefix,
     created: Timestamp,
     policy: ToolPolicy,
+    exposure: Arc<Exposure>,
+    pinning: Pinning,
+    /// Its tools as they were when it was registered.
+    pinned: Pinned,
+    /// It may have no endpoint and still be there for whoever calls.
+    wakes: bool,
     reach: Reach,
     info: Option<ServerInfo>,
     /// All that it offered, hidden tools too, named with `prefix`.
@@ -81,26 +93,36 @@ impl Registry {
     /// Registers or changes a downstream; what it offered before stays, under its new prefix.
     pub(super) fn apply(&mut self, downstream: &Downstream) -> Arc<Counters> {
         // How it is reached is the runner's affair.
-        let Downstream { name, prefix, created, tools, transport: _, target: _, call_timeout: _ } =
+        let Downstream { name, prefix, created, tools, terms, transport: _, target: _, call_timeout: _ } =
             downstream;
         let server = self.servers.entry(name.clone()).or_insert_with(|| Server {
             prefix: prefix.clone(),
             created: *created,
             policy: tools.clone(),
+            exposure: Arc::default(),
+            pinning: terms.pinning.clone(),
+            pinned: Pinned::default(),
+            wakes: false,
             reach: Reach::Connecting,
             info: None,
             entries: Vec::new(),
             dropped: Vec::new(),
             counters: Arc::default(),
         });
-        if server.prefix != *prefix {
-            for entry in &mut server.entries {
-                *entry = Arc::new(renamed(entry, prefix));
-            }
-        }
+        let exposure = Exposure::from(terms);
+        let is_shown_otherwise =
+            server.prefix != *prefix || server.policy.rename != tools.rename || *server.exposure != exposure;
         server.prefix = prefix.clone();
         server.created = *created;
         server.policy = tools.clone();
+        server.exposure = Arc::new(exposure);
+        server.pinning = terms.pinning.clone();
+        server.wakes = terms.wakes_within.is_some();
+        if is_shown_otherwise {
+            server.entries =
+                std::mem::take(&mut server.entries).iter().map(|entry| server.shown_as(entry)).collect();
+        }
+        server.pinned.approve(&server.pinning, &server.entries);
         server.counters.clone()
     }
 
@@ -113,7 +135,18 @@ impl Registry {
         let Some(server) = self.servers.get_mut(name) else { return };
         server.dropped = offer.dropped;
         server.entries =
-            offer.entries.into_iter().map(|offered| Arc::new(entry(name, &server.prefix, offered))).collect();
+            offer.entries.into_iter().map(|offered| server.shown_as(&plain(name, offered))).collect();
+        server.pinned.learn(&server.entries);
+        server.pinned.approve(&server.pinning, &server.entries);
+    }
+
+    /// The tools it offered last, hidden ones too.
+    pub(super) fn definitions(&self, name: &ServerName) -> Vec<ToolDefinition> {
+        let entries = self.servers.get(name).into_iter().flat_map(|server| &server.entries);
+        entries
+            .filter(|entry| entry.kind == Kind::Tool)
+            .map(|entry| ToolDefinition { name: entry.original().to_owned(), raw: entry.raw.clone() })
+            .collect()
     }
 
     pub(super) fn greeted(&mut self, name: &ServerName, info: ServerInfo) {
@@ -147,6 +180,7 @@ impl Registry {
                 _ => holders.entry(&server.prefix).or_insert(name),
             };
             let mut dropped = server.dropped.clone();
+            let changed = server.pinned.changed(&server.pinning, &server.entries);
             let mut tools = Vec::new();
             if holder == name {
                 for entry in server.entries.iter().filter(|entry| server.shows(entry)) {
@@ -163,16 +197,14 @@ impl Registry {
                 }
             }
             tools.sort_by_key(|entry| entry.original());
-            let state = if holder == name {
-                server.reach.clone().into()
-            } else {
-                State::PrefixTaken { by: holder.to_string() }
-            };
+            let state =
+                if holder == name { server.state() } else { State::PrefixTaken { by: holder.to_string() } };
             let observation = Observation {
                 state,
                 server: server.info.clone(),
                 tools: tools.into_iter().map(|entry| summary(entry)).collect(),
                 dropped,
+                changed,
                 calls: server.counters.calls.load(Ordering::Relaxed),
                 errors: server.counters.errors.load(Ordering::Relaxed),
             };
@@ -184,23 +216,46 @@ impl Registry {
 
 impl Server {
     fn shows(&self, entry: &Entry) -> bool {
-        entry.kind != Kind::Tool || self.policy.permits(entry.original())
+        entry.kind != Kind::Tool
+            || self.policy.permits(entry.original()) && !self.pinned.hides(&self.pinning, entry)
     }
-}
 
-impl From<Reach> for State {
-    fn from(reach: Reach) -> Self {
-        match reach {
-            Reach::Connecting => Self::Connecting,
-            Reach::Ready => Self::Ready,
-            Reach::Unreachable { reason } => Self::Unreachable { reason },
+    /// Without an endpoint it is asleep, once it is known what it offers.
+    fn state(&self) -> State {
+        match &self.reach {
+            Reach::Empty if self.wakes && !self.entries.is_empty() => State::Asleep,
+            Reach::Empty | Reach::Connecting => State::Connecting,
+            Reach::Ready => State::Ready,
+            Reach::Unreachable { reason } => State::Unreachable { reason: reason.clone() },
         }
+    }
+
+    /// The entry as clients see it.
+    fn shown_as(&self, entry: &Entry) -> Arc<Entry> {
+        let mut entry = entry.clone();
+        entry.exposure = self.exposure.clone();
+        if matches!(entry.kind, Kind::Tool | Kind::Prompt) {
+            let own = match entry.kind {
+                Kind::Tool => self.policy.name(entry.original()),
+                _ => entry.original(),
+            };
+            let name = names::shown(&self.prefix, own);
+            // Offered entries are objects; were one not, it would stay as it came.
+            if name != entry.name
+                && let Ok(mut fields) = Fields::parse(entry.raw.get())
+            {
+                fields.set(entry.kind.key(), string(&name));
+                entry.raw = fields.to_raw();
+            }
+            entry.name = name;
+        }
+        Arc::new(entry)
     }
 }
 
 impl Entry {
     /// The name at the place that answers.
-    fn original(&self) -> &str {
+    pub(super) fn original(&self) -> &str {
         match &self.route {
             Route::Own => &self.name,
             Route::Downstream { server: _, original } => original,
@@ -208,33 +263,11 @@ impl Entry {
     }
 }
 
-fn entry(server: &ServerName, prefix: &Prefix, offered: Offered) -> Entry {
+/// An entry under the server's own name.
+fn plain(server: &ServerName, offered: Offered) -> Entry {
     let Offered { kind, original, raw, hash } = offered;
-    let plain = Entry {
-        kind,
-        name: original.clone(),
-        raw,
-        hash,
-        route: Route::Downstream { server: server.clone(), original },
-    };
-    renamed(&plain, prefix)
-}
-
-/// The entry as a server with this prefix shows it.
-fn renamed(entry: &Entry, prefix: &Prefix) -> Entry {
-    let mut entry = entry.clone();
-    if matches!(entry.kind, Kind::Tool | Kind::Prompt) {
-        let name = names::shown(prefix, entry.original());
-        // Offered entries are objects; were one not, it would stay as it came.
-        if name != entry.name
-            && let Ok(mut fields) = Fields::parse(entry.raw.get())
-        {
-            fields.set(entry.kind.key(), string(&name));
-            entry.raw = fields.to_raw();
-        }
-        entry.name = name;
-    }
-    entry
+    let route = Route::Downstream { server: server.clone(), original: original.clone() };
+    Entry { kind, name: original, raw, hash, route, exposure: Arc::default() }
 }
 
 fn summary(entry: &Entry) -> ToolSummary {

@@ -87,7 +87,7 @@ impl Runner {
     /// Runs until the door is stopped.
     pub(super) async fn run(mut self) {
         let (door, stop) = (self.door.clone(), self.door.stop.clone());
-        let mut wanted = door.wanted.subscribe();
+        let (mut wanted, mut resting) = (door.wanted.subscribe(), door.resting.subscribe());
         let mut health = tokio::time::interval(HEALTH_EVERY);
         health.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         self.rewant();
@@ -99,6 +99,7 @@ impl Runner {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Ok(()) = wanted.changed() => self.rewant(),
+                Ok(()) = resting.changed() => self.rewant(),
                 Some(told) = self.told.recv() => self.heard(told),
                 Some((place, outcome)) = self.opening.next() => self.opened(&place, outcome),
                 Some((link, outcome)) = self.listing.next() => self.listed(link, outcome),
@@ -123,6 +124,7 @@ impl Runner {
     fn rewant(&mut self) {
         let wanted = self.door.wanted.borrow().clone();
         let places = match link::places(&wanted) {
+            Ok(_) if *self.door.resting.borrow() => Vec::new(),
             Ok(places) => places,
             Err(why) => {
                 self.failure = Some(why);
@@ -134,8 +136,27 @@ impl Runner {
         {
             self.known = None;
         }
-        // Calls in flight hold their link and end in peace.
-        drop(self.slots.change(places));
+        if places.is_empty() && matches!(wanted.target, Target::Endpoints { .. }) {
+            // Nothing is tried any more: what was wrong is over.
+            self.failure = None;
+        }
+        for link in self.slots.change(places) {
+            self.leave(link, wanted.terms.drain);
+        }
+    }
+
+    /// Calls in flight and sessions that have their seat there hold the link and end in peace, but not for ever.
+    fn leave(&self, link: Arc<Link>, within: Duration) {
+        let (link, stop) = (Arc::downgrade(&link), self.door.stop.clone());
+        self.shared.dialer.keepers.spawn(async move {
+            let why = tokio::select! {
+                () = stop.cancelled() => "pilothouse no longer serves it",
+                () = tokio::time::sleep(within) => "its pod leaves and had long enough to finish",
+            };
+            if let Some(link) = link.upgrade() {
+                link.end(why);
+            }
+        });
     }
 
     fn start_opening(&mut self) {
@@ -257,6 +278,7 @@ impl Runner {
         let open: Vec<_> = self.slots.links().cloned().collect();
         let reach = match &self.failure {
             Some(reason) => Reach::Unreachable { reason: reason.clone() },
+            None if self.slots.is_empty() => Reach::Empty,
             None if !open.is_empty() && self.listed => Reach::Ready,
             None => Reach::Connecting,
         };

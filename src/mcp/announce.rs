@@ -29,7 +29,7 @@ impl Outlook {
 
     async fn look_at(&self, catalogue: Arc<Catalogue>, caller: &Caller) -> Option<Fingerprint> {
         match self.access.sight(caller, &catalogue, Look::Listening).await {
-            Ok(sight) => Some(View::of(catalogue, sight).fingerprint()),
+            Ok(sight) => Some(View::of(catalogue, sight, caller).fingerprint()),
             Err(why) => {
                 tracing::warn!(caller = caller.user, why, "a listener is not told of changes for now");
                 None
@@ -202,7 +202,14 @@ mod tests {
     fn catalogue(names: &[(Kind, &str)]) -> Arc<Catalogue> {
         let entry = |(kind, name): &(Kind, &str)| {
             let raw = raw(&json!({ "name": name }));
-            Arc::new(Entry { kind: *kind, name: (*name).into(), raw, hash: "0".into(), route: Route::Own })
+            Arc::new(Entry {
+                kind: *kind,
+                name: (*name).into(),
+                raw,
+                hash: "0".into(),
+                route: Route::Own,
+                exposure: Arc::default(),
+            })
         };
         Arc::new(Catalogue::new(0, names.iter().map(entry).collect()))
     }

@@ -12,7 +12,7 @@ use tokio_util::{
 use super::{
     access::{Access, Look, Open, Verdict},
     announce::Outlook,
-    outgoing,
+    outgoing::{self, WayOut},
     own::{Asked, Offer, Own, Updates},
     view::{self, ForeignCursor, View, original_uri},
     words,
@@ -22,13 +22,21 @@ use crate::{
     audit::Audit,
     caller::Caller,
     gateway::{
-        Catalogue, Entry, Gateway, Kind, Request, Route,
+        Catalogue, Entry, Gateway, Kind, Request, Route, Seats,
         wire::{
             Era, Raw, RpcError, Up,
             text::{Fields, raw, string},
         },
     },
 };
+
+/// The side that asks: where what comes before the answer goes, how all of it leaves, and where its session's calls
+/// have their seats.
+pub(super) struct Asking {
+    pub(super) up: mpsc::Sender<Up>,
+    pub(super) way_out: Arc<WayOut>,
+    pub(super) seats: Arc<Seats>,
+}
 
 /// pilothouse as clients see it. Shared by all transports and sessions.
 pub struct Face {
@@ -124,12 +132,12 @@ impl Face {
     async fn view(&self, catalogue: Arc<Catalogue>, caller: &Caller) -> Result<View, RpcError> {
         let sight = self.outlook.access.sight(caller, &catalogue, Look::Asked).await;
         let sight = sight.map_err(|why| RpcError::new(RpcError::INTERNAL, &why))?;
-        Ok(View::of(catalogue, sight))
+        Ok(View::of(catalogue, sight, caller))
     }
 
     /// The input schema of a tool, if this caller is known to see it.
     pub(super) fn schema(&self, caller: &Caller, tool: &str) -> Option<Raw> {
-        let view = View::of(self.catalogue(), self.outlook.access.glimpse(caller)?);
+        let view = View::of(self.catalogue(), self.outlook.access.glimpse(caller)?, caller);
         Some(Fields::parse(view.find(Kind::Tool, tool)?.raw.get()).ok()?.get("inputSchema")?.to_owned())
     }
 
@@ -143,7 +151,7 @@ impl Face {
         params: Option<&RawValue>,
         caller: &Caller,
         era: Era,
-        up: mpsc::Sender<Up>,
+        asking: Asking,
     ) -> Result<Raw, RpcError> {
         let _busy = self.busy();
         let asked = Asked { method, name: "", params, caller, era };
@@ -159,13 +167,13 @@ impl Face {
         }
         let legacy = era == Era::Legacy;
         match method {
-            "tools/call" => self.named(Kind::Tool, asked, up).await,
-            "prompts/get" => self.named(Kind::Prompt, asked, up).await,
-            "resources/read" => self.resource(asked, up).await,
+            "tools/call" => self.named(Kind::Tool, asked, asking).await,
+            "prompts/get" => self.named(Kind::Prompt, asked, asking).await,
+            "resources/read" => self.resource(asked, asking).await,
             "resources/subscribe" | "resources/unsubscribe" if legacy && self.offer().subscriptions => {
-                self.resource(asked, up).await
+                self.resource(asked, asking).await
             }
-            "completion/complete" => self.completion(asked, up).await,
+            "completion/complete" => self.completion(asked, asking).await,
             // The session has taken the level already.
             "logging/setLevel" if legacy && self.offer().logging => Ok(raw(&serde_json::json!({}))),
             _ => {
@@ -188,7 +196,7 @@ impl Face {
     }
 
     /// A request for a tool or prompt, by its name.
-    async fn named(&self, kind: Kind, asked: Asked<'_>, up: mpsc::Sender<Up>) -> Result<Raw, RpcError> {
+    async fn named(&self, kind: Kind, asked: Asked<'_>, asking: Asking) -> Result<Raw, RpcError> {
         let mut params = fields(asked.params)?;
         let name = required(&params, "name")?;
         let asked = Asked { name: &name, ..asked };
@@ -198,16 +206,16 @@ impl Face {
             Admitted::Answered(answer) => return Ok(words::spoken(answer, asked.method, asked.era)),
         };
         match &entry.route {
-            Route::Own => self.own(asked, up).await,
+            Route::Own => self.own(asked, asking).await,
             Route::Downstream { original, .. } => {
                 params.set_str("name", original);
-                self.downstream(entry, asked, params.to_raw(), up).await
+                self.downstream(entry, asked, params.to_raw(), asking).await
             }
         }
     }
 
     /// A request for a resource, by its URI.
-    async fn resource(&self, asked: Asked<'_>, up: mpsc::Sender<Up>) -> Result<Raw, RpcError> {
+    async fn resource(&self, asked: Asked<'_>, asking: Asking) -> Result<Raw, RpcError> {
         let mut params = fields(asked.params)?;
         let uri = required(&params, "uri")?;
         let asked = Asked { name: &uri, ..asked };
@@ -218,7 +226,7 @@ impl Face {
             Admitted::Answered(answer) => return Ok(answer),
         };
         match &entry.route {
-            Route::Own => self.own(asked, up).await,
+            Route::Own => self.own(asked, asking).await,
             // Their news would not come through: better no subscription than a silent one.
             Route::Downstream { server, .. } if asked.method.ends_with("subscribe") => {
                 let message =
@@ -227,7 +235,7 @@ impl Face {
             }
             Route::Downstream { original, .. } => {
                 params.set_str("uri", &original_uri(entry, original, &uri));
-                self.downstream(entry, asked, params.to_raw(), up).await
+                self.downstream(entry, asked, params.to_raw(), asking).await
             }
         }
     }
@@ -248,7 +256,7 @@ impl Face {
     }
 
     /// A completion, by the prompt or resource it refers to.
-    async fn completion(&self, asked: Asked<'_>, up: mpsc::Sender<Up>) -> Result<Raw, RpcError> {
+    async fn completion(&self, asked: Asked<'_>, asking: Asking) -> Result<Raw, RpcError> {
         let mut params = fields(asked.params)?;
         let reference = params.get("ref").map(ToOwned::to_owned);
         let mut reference = fields(reference.as_deref())?;
@@ -271,12 +279,12 @@ impl Face {
             Admitted::Answered(answer) => return Ok(answer),
         };
         match &entry.route {
-            Route::Own => self.own(asked, up).await,
+            Route::Own => self.own(asked, asking).await,
             Route::Downstream { original, .. } => {
                 reference.set(key, string(original));
                 let reference = reference.to_raw();
                 params.set("ref", reference);
-                self.downstream(entry, asked, params.to_raw(), up).await
+                self.downstream(entry, asked, params.to_raw(), asking).await
             }
         }
     }
@@ -294,6 +302,9 @@ impl Face {
         asked: &Asked<'_>,
     ) -> Result<Admitted<'a>, RpcError> {
         let Some(entry) = entry else { return Err(self.unknown(catalogue, kind, asked, "unknown").await) };
+        if !entry.admits(asked.caller) {
+            return Err(self.unknown(catalogue, kind, asked, "refused").await);
+        }
         if !asked.caller.is_impersonated() {
             return Ok(Admitted::To(entry));
         }
@@ -315,9 +326,9 @@ impl Face {
         }
     }
 
-    async fn own(&self, asked: Asked<'_>, up: mpsc::Sender<Up>) -> Result<Raw, RpcError> {
+    async fn own(&self, asked: Asked<'_>, asking: Asking) -> Result<Raw, RpcError> {
         outgoing::record(&self.audit, &asked, "allowed")?;
-        let answer = self.own.answer(asked, up).await?;
+        let answer = self.own.answer(asked, asking.up).await?;
         Ok(words::spoken(answer, asked.method, asked.era))
     }
 
@@ -326,7 +337,7 @@ impl Face {
         entry: &Entry,
         asked: Asked<'_>,
         params: Raw,
-        up: mpsc::Sender<Up>,
+        asking: Asking,
     ) -> Result<Raw, RpcError> {
         outgoing::record(&self.audit, &asked, "allowed")?;
         let Route::Downstream { server, .. } = &entry.route else {
@@ -337,8 +348,12 @@ impl Face {
             method: asked.method.to_owned(),
             params: Some(params),
             era: asked.era,
+            seats: Some(asking.seats),
         };
-        self.gateway.call(request, up).await
+        if !entry.exposure.redact {
+            asking.way_out.leave_as_it_is();
+        }
+        self.gateway.call(request, asking.up).await
     }
 
     async fn unknown(

@@ -1,5 +1,7 @@
 //! The way out: what is recorded before a request runs, and the one step every answer passes.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use aws_lc_rs::digest::{SHA256, digest as hash};
 
 use super::own::Asked;
@@ -29,10 +31,26 @@ pub(super) fn record(audit: &Audit, asked: &Asked<'_>, decision: &str) -> Result
     audit.queue(line).map_err(|error| RpcError::new(RpcError::INTERNAL, &format!("refused: {error}")))
 }
 
+/// How everything that one request brings leaves: redacted, but where the MCPServer that answers it says that its
+/// answers hold no secrets.
+#[derive(Debug, Default)]
+pub(super) struct WayOut(AtomicBool);
+
+impl WayOut {
+    /// What comes from now on needs no redaction.
+    pub(super) fn leave_as_it_is(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn take(&self, text: Raw) -> Raw {
+        if self.0.load(Ordering::Relaxed) { text } else { redacted(text) }
+    }
+}
+
 /// The last step of everything on its way to a client (promise P4).
 ///
 /// A request state and a cursor come back to whoever made them and must do so unchanged.
-pub(super) fn redacted(text: Raw) -> Raw {
+fn redacted(text: Raw) -> Raw {
     let clean = redact::raw(text.clone());
     if clean.get() == text.get() {
         return text;

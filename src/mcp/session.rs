@@ -24,8 +24,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     announce,
     authentication::Until,
-    face::Face,
-    outgoing,
+    face::{Asking, Face},
+    outgoing::WayOut,
     own::Updates,
     subscriptions::{self, Subscriptions},
     upward::{self, Level, Limits},
@@ -33,10 +33,13 @@ use super::{
 };
 use crate::{
     caller::Caller,
-    gateway::wire::{
-        Era, RpcError,
-        carrier::{self, Carried},
-        text::Fields,
+    gateway::{
+        Seats,
+        wire::{
+            Era, RpcError,
+            carrier::{self, Carried},
+            text::Fields,
+        },
     },
 };
 
@@ -66,6 +69,8 @@ pub(super) struct Session {
     revisions: Revisions,
     /// The caller of the first request; a legacy session is bound to it.
     bound: OnceLock<Caller>,
+    /// Where its calls to servers go that keep something between calls.
+    seats: Arc<Seats>,
     /// From `logging/setLevel`; everything until then.
     level: Mutex<Level>,
     subscriptions: Subscriptions,
@@ -79,7 +84,18 @@ impl Session {
         let bound = OnceLock::new();
         let level = Mutex::new(Level::Debug);
         let subscriptions = Subscriptions::default();
-        Self { face, who, revisions, bound, level, subscriptions, _end: ended.clone().drop_guard(), ended }
+        let seats = Arc::default();
+        Self {
+            face,
+            who,
+            revisions,
+            bound,
+            seats,
+            level,
+            subscriptions,
+            _end: ended.clone().drop_guard(),
+            ended,
+        }
     }
 
     fn caller(&self, extensions: &Extensions) -> Result<Caller, ErrorData> {
@@ -237,6 +253,7 @@ impl ServerHandler for Session {
         let carried = carried(&context.extensions).ok_or_else(|| untyped(&request.method, &context))?;
         let caller = self.caller(&context.extensions)?;
         let era = era(&context);
+        let way_out = Arc::new(WayOut::default());
         let answer = async {
             if &*carried.method == "logging/setLevel" && era == Era::Legacy {
                 self.set_level(&carried)?;
@@ -244,8 +261,10 @@ impl ServerHandler for Session {
             let subscribed = self.subscribed(&carried, &caller, era).await?;
             let (up, from) = mpsc::channel(UP);
             let params = carried.params.as_deref();
-            let answer = self.face.answer(&carried.method, params, &caller, era, up);
-            let answer = upward::drive(&context, self.limits(era, &carried), from, Box::pin(answer)).await?;
+            let asking = Asking { up, way_out: way_out.clone(), seats: self.seats.clone() };
+            let answer = self.face.answer(&carried.method, params, &caller, era, asking);
+            let answer = Box::pin(answer);
+            let answer = upward::drive(&context, self.limits(era, &carried), from, &way_out, answer).await?;
             match subscribed {
                 Some((uri, Some(updates))) => {
                     self.subscriptions.apply(uri, updates, context.peer.clone(), &self.ended);
@@ -256,8 +275,8 @@ impl ServerHandler for Session {
             Ok(answer)
         };
         match answer.await {
-            Ok(result) => Ok(carrier::result(carried.slot.as_ref(), outgoing::redacted(result))),
-            Err(RpcError(error)) => Err(carrier::error(&RpcError(outgoing::redacted(error)))),
+            Ok(result) => Ok(carrier::result(carried.slot.as_ref(), way_out.take(result))),
+            Err(RpcError(error)) => Err(carrier::error(&RpcError(way_out.take(error)))),
         }
     }
 

@@ -9,7 +9,7 @@ use rmcp::{
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
-use super::outgoing;
+use super::outgoing::WayOut;
 use crate::gateway::wire::{Era, Raw, RpcError, Up, carrier, text::Fields};
 
 /// What may be sent up while one request is open.
@@ -55,6 +55,7 @@ pub(super) async fn drive(
     context: &RequestContext<RoleServer>,
     limits: Limits,
     mut from: mpsc::Receiver<Up>,
+    way_out: &WayOut,
     answer: BoxFuture<'_, Result<Raw, RpcError>>,
 ) -> Result<Raw, RpcError> {
     let mut answer = std::pin::pin!(answer);
@@ -68,10 +69,10 @@ pub(super) async fn drive(
             }
             up = from.recv(), if open => match up {
                 Some(Up::Note { method, params }) => {
-                    note(&context.peer, limits, &method, params).await;
+                    note(&context.peer, limits, &method, params.map(|params| way_out.take(params))).await;
                 }
                 Some(Up::Ask { method, params, reply }) => {
-                    questions.push(ask(&context.peer, limits.era, method, params, reply));
+                    questions.push(ask(&context.peer, limits.era, method, params.map(|params| way_out.take(params)), reply));
                 }
                 None => open = false,
             },
@@ -82,7 +83,7 @@ pub(super) async fn drive(
     // What was sent in the same moment as the answer still comes before it.
     while let Ok(up) = from.try_recv() {
         if let Up::Note { method, params } = up {
-            note(&context.peer, limits, &method, params).await;
+            note(&context.peer, limits, &method, params.map(|params| way_out.take(params))).await;
         }
     }
     answer
@@ -92,7 +93,6 @@ async fn note(peer: &Peer<RoleServer>, limits: Limits, method: &str, params: Opt
     if method == "notifications/message" && !wanted(limits.level, params.as_deref()) {
         return;
     }
-    let params = params.map(outgoing::redacted);
     let notification = if method == "notifications/progress" {
         let Some(progress) = params.as_deref().and_then(carrier::progress) else { return };
         ServerNotification::ProgressNotification(rmcp::model::ProgressNotification::new(progress))
@@ -118,7 +118,6 @@ async fn ask(
     params: Option<Raw>,
     reply: oneshot::Sender<Result<Raw, RpcError>>,
 ) {
-    let params = params.map(outgoing::redacted);
     let answer = match era {
         Era::Legacy => asked(peer, carrier::ask(&method, params.as_deref())).await,
         // There are no questions to modern clients; the gateway turns them into results.

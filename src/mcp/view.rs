@@ -10,9 +10,12 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::value::RawValue;
 
 use super::access::Sight;
-use crate::gateway::{
-    Catalogue, Entry, Kind,
-    wire::{Raw, text::string},
+use crate::{
+    caller::Caller,
+    gateway::{
+        Catalogue, Entry, Kind,
+        wire::{Raw, text::string},
+    },
 };
 
 /// Entries of one answer to a list request.
@@ -25,6 +28,7 @@ const CURSOR: &str = "after:";
 pub(super) struct View {
     catalogue: Arc<Catalogue>,
     sight: Sight,
+    caller: Caller,
 }
 
 /// Changes when the entries of that kind change for this caller.
@@ -40,16 +44,21 @@ pub(super) struct Fingerprint {
 pub(super) struct ForeignCursor;
 
 impl View {
-    pub(super) fn of(catalogue: Arc<Catalogue>, sight: Sight) -> Self {
-        Self { catalogue, sight }
+    pub(super) fn of(catalogue: Arc<Catalogue>, sight: Sight, caller: &Caller) -> Self {
+        Self { catalogue, sight, caller: caller.clone() }
+    }
+
+    /// By the cluster's access rules and by what the entry's own server says.
+    fn shows(&self, entry: &Entry) -> bool {
+        entry.admits(&self.caller) && self.sight.shows(entry)
     }
 
     fn entries(&self, kind: Kind) -> impl Iterator<Item = &Arc<Entry>> {
-        self.catalogue.of_kind(kind).filter(|entry| self.sight.shows(entry))
+        self.catalogue.of_kind(kind).filter(|entry| self.shows(entry))
     }
 
     pub(super) fn find(&self, kind: Kind, name: &str) -> Option<&Entry> {
-        self.catalogue.find(kind, name).map(AsRef::as_ref).filter(|entry| self.sight.shows(entry))
+        self.catalogue.find(kind, name).map(AsRef::as_ref).filter(|entry| self.shows(entry))
     }
 
     /// Up to three names of that kind that look like `name`.
@@ -174,16 +183,44 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{ForeignCursor, Sight, View, makes, original_uri};
-    use crate::gateway::{Catalogue, Entry, Kind, Route, wire::text::raw};
+    use crate::{
+        caller::{Audience, Caller, Proof},
+        gateway::{Catalogue, Entry, Exposure, Kind, Route, wire::text::raw},
+    };
 
     fn entry(kind: Kind, name: &str) -> Entry {
         let raw = raw(&json!({ "name": name }));
-        Entry { kind, name: name.to_owned(), raw, hash: "0".to_owned(), route: Route::Own }
+        Entry {
+            kind,
+            name: name.to_owned(),
+            raw,
+            hash: "0".to_owned(),
+            route: Route::Own,
+            exposure: Arc::default(),
+        }
     }
 
     fn view(entries: Vec<Entry>) -> View {
         let catalogue = Catalogue::new(0, entries.into_iter().map(Arc::new).collect());
-        View::of(Arc::new(catalogue), Sight::everything())
+        View::of(Arc::new(catalogue), Sight::everything(), &Caller::process())
+    }
+
+    #[test]
+    fn who_is_not_of_a_servers_audience_does_not_see_its_entries() {
+        let audience = Some(Audience { users: vec!["ann".to_owned()], ..Audience::default() });
+        let exposure = Arc::new(Exposure { audience, ..Exposure::default() });
+        let entries = vec![
+            Arc::new(Entry { exposure, ..entry(Kind::Tool, "hers") }),
+            Arc::new(entry(Kind::Tool, "everybodys")),
+        ];
+        let catalogue = Arc::new(Catalogue::new(0, entries));
+        let tools = |user: &str| {
+            let caller = Caller { user: user.to_owned(), proof: Proof::Oidc, ..Caller::process() };
+            let view = View::of(catalogue.clone(), Sight::everything(), &caller);
+            view.entries(Kind::Tool).map(|entry| entry.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(tools("ann"), ["everybodys", "hers"]);
+        assert_eq!(tools("bob"), ["everybodys"]);
     }
 
     #[test]

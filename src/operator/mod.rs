@@ -28,7 +28,7 @@ use kube::Client;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::fleet::Observations;
+use crate::fleet::{Observations, Serving};
 use data_source::{Dial, Loopback};
 use lease::Keeper;
 use mcp_server::Context;
@@ -42,6 +42,7 @@ pub struct Operator {
     client: Client,
     settings: OperatorSettings,
     observations: watch::Receiver<Observations>,
+    serving: Option<Serving>,
     keeper: Keeper,
     leadership: watch::Receiver<Leadership>,
     metrics: Metrics,
@@ -61,7 +62,14 @@ impl Operator {
         let metrics = Metrics::default();
         // So that its metrics are there, as 0, also where this process never leads.
         metrics.meter(mcp_server::KIND);
-        Self { client, settings, observations, keeper, leadership, metrics }
+        Self { client, settings, observations, serving: None, keeper, leadership, metrics }
+    }
+
+    /// With this it can ask pods and knows who uses a server: without it no gate of a rollout opens, and no server
+    /// sleeps.
+    #[must_use]
+    pub fn serving(self, serving: Serving) -> Self {
+        Self { serving: Some(serving), ..self }
     }
 
     /// What it counts, to be registered before it runs.
@@ -76,7 +84,7 @@ impl Operator {
 
     /// Waits for the Lease, reconciles while it is held, and gives it back after `cancel`.
     pub async fn run(self, cancel: CancellationToken) {
-        let Self { client, settings, observations, keeper, mut leadership, metrics } = self;
+        let Self { client, settings, observations, serving, keeper, mut leadership, metrics } = self;
         // The Lease outlives the reconciling: nothing is under way any more when it is given back.
         let keeping = CancellationToken::new();
         // A set, so that the keeper ends with this future when it is dropped.
@@ -87,7 +95,8 @@ impl Operator {
         while leads(&mut leadership, &cancel).await {
             metrics.term_begins();
             let writer = Writer::new(client.clone(), leadership.clone(), &settings.identity, metrics.clone());
-            let context = Context::new(client.clone(), writer, observations.clone(), &settings, &metrics);
+            let context = Context::new(client.clone(), writer, observations.clone(), &settings, &metrics)
+                .serving(serving.clone());
             let term = cancel.child_token();
             let servers = reconcile(Arc::new(context), &settings, &term);
             let sources_writer =

@@ -111,10 +111,11 @@ async fn the_cluster_is_read_as_the_account_and_a_newer_token_keeps_its_session(
         json!({"name": "list_resources", "arguments": {"kind": "configmaps", "namespace": "kube-system"}});
     let answer = served.ask(Some(&first), "tools/call", elsewhere).await.to_string();
     assert!(!answer.contains("extension-apiserver-authentication"), "{answer}");
-    assert!(
-        served.kept().contains(&format!("system:serviceaccount:{namespace}:bot")),
-        "the caller is on record"
-    );
+    // A read is on record within 200 ms of its call, or a little later on a busy machine.
+    until("the caller is on record", SOON, || async {
+        served.kept().contains(&format!("system:serviceaccount:{namespace}:bot")).then_some(())
+    })
+    .await;
 
     let opened = post(&served, &initialize(), &first).send().await.expect("an answer");
     let session = opened.headers()["mcp-session-id"].clone();

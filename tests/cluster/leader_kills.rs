@@ -62,7 +62,7 @@ async fn operate(servers: &Api<MCPServer>, declared: &mut BTreeSet<String>, step
         declared.remove(&name);
         return;
     }
-    let name = format!("s{}", if step % 3 == 0 { random(step + 1) } else { step });
+    let name = format!("s{}", if step.is_multiple_of(3) { random(step + 1) } else { step });
     if !declared.insert(name.clone()) {
         return;
     }

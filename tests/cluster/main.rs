@@ -1,5 +1,5 @@
 //! Everything that needs a real Kubernetes, one module a behaviour.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod admission;
 mod changes_timeline;
@@ -7,6 +7,7 @@ mod connections;
 mod contexts;
 mod faults;
 mod fleet;
+mod fleet_headers;
 mod identity_tokens;
 mod leader_kills;
 mod leadership;
@@ -28,7 +29,9 @@ mod reader;
 mod redaction;
 mod rights;
 mod rights_at_the_door;
+mod rollout_gate;
 mod scale;
+mod scale_to_zero;
 mod subscriptions;
 mod support;
 mod tools_recording;

@@ -71,6 +71,7 @@ async fn pods_that_fail_are_told_with_which_and_why() {
     create(&servers, "pull", json!({"image": "registry.invalid/demo:1", "imagePullPolicy": "Never"})).await;
     let script = "echo starting; echo \"$(date) FATAL: DB_URL is not set, token=hunter2secret\"; exit 3";
     create(&servers, "crash", shell(script)).await;
+    create(&servers, "nowhere", json!({"image": "registry.invalid/demo:1"})).await;
     let mut large = shell("sleep 600");
     large["resources"] = json!({"requests": {"cpu": "500"}});
     create(&servers, "large", large).await;
@@ -79,7 +80,11 @@ async fn pods_that_fail_are_told_with_which_and_why() {
     let (pull, phase) = available(&servers, "pull", "ImagePullFailed").await;
     assert!(pull.starts_with("False") && pull.contains("registry.invalid/demo:1"), "{pull}");
     assert!(pull.contains("pod pull-"), "it says which: {pull}");
+    assert!(pull.contains("it is not on the node, and spec.imagePullPolicy"), "and why: {pull}");
     assert_eq!(phase, Some(Phase::Failed));
+
+    let (nowhere, _) = available(&servers, "nowhere", "ImagePullFailed").await;
+    assert!(nowhere.contains("does not reach its registry"), "{nowhere}");
 
     let crash = until("the crash has last words", SOON, || async {
         let (said, _) = available(&servers, "crash", "ContainerExits").await;

@@ -238,7 +238,7 @@ async fn the_operator_may_act_as_the_viewer_and_as_nobody_else() {
     let namespace = scratch.name();
     for (method, path) in [
         (Method::GET, format!("/api/v1/namespaces/{namespace}/secrets")),
-        (Method::GET, format!("/api/v1/namespaces/{namespace}/configmaps/there")),
+        (Method::GET, format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles")),
         (Method::POST, format!("/api/v1/namespaces/{namespace}/pods")),
         (Method::GET, format!("/api/v1/namespaces/{namespace}/pods/there/exec?command=id")),
         (Method::PATCH, "/apis/rbac.authorization.k8s.io/v1/clusterroles/pilothouse-operator".to_owned()),

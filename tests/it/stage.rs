@@ -216,7 +216,14 @@ fn entries(more: &[(Kind, &str)]) -> Vec<Arc<Entry>> {
         let raw = raw(
             &json!({ "name": name, "uri": name, "description": name, "inputSchema": { "type": "object" } }),
         );
-        Arc::new(Entry { kind, name: name.to_owned(), raw, hash: name.to_owned(), route: Route::Own })
+        Arc::new(Entry {
+            kind,
+            name: name.to_owned(),
+            raw,
+            hash: name.to_owned(),
+            route: Route::Own,
+            exposure: Arc::default(),
+        })
     };
     TOOLS.iter().map(|name| (Kind::Tool, *name)).chain(more.iter().copied()).map(entry).collect()
 }

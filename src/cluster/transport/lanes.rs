@@ -31,23 +31,22 @@ use super::dial::Dial;
 const FULL: usize = 80;
 /// An unused connection is closed after this.
 const IDLE: Duration = Duration::from_secs(90);
+/// Bytes that may lie unread of one answer: of many calls at once, or of streams whose reader is slow.
+const WINDOW: u32 = 512 << 10;
 /// A connection that answers no ping for so long leads nowhere.
 const PONG: Duration = Duration::from_secs(5);
 
 /// What differs between calls and streams.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tuning {
-    /// Bytes that may lie unread of one answer.
-    window: u32,
     /// Of silence until a ping. With [`PONG`] less than the time of a request, so that it learns of a dead connection
     /// while it can still be sent over another.
     ping: Duration,
 }
 
 impl Tuning {
-    pub(super) const CALLS: Self = Self { window: 2 << 20, ping: Duration::from_secs(2) };
-    /// These lie unread when whoever asked is slow, many at once.
-    pub(super) const STREAMS: Self = Self { window: 512 << 10, ping: Duration::from_secs(4) };
+    pub(super) const CALLS: Self = Self { ping: Duration::from_secs(2) };
+    pub(super) const STREAMS: Self = Self { ping: Duration::from_secs(4) };
 
     fn client(self, dial: Dial) -> Client<Dial, Body> {
         let streams = u32::try_from(FULL).unwrap_or(u32::MAX);
@@ -55,8 +54,8 @@ impl Tuning {
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
-            .http2_initial_stream_window_size(self.window)
-            .http2_initial_connection_window_size(self.window.saturating_mul(streams))
+            .http2_initial_stream_window_size(WINDOW)
+            .http2_initial_connection_window_size(WINDOW.saturating_mul(streams))
             .http2_keep_alive_interval(self.ping)
             .http2_keep_alive_timeout(PONG)
             .http2_keep_alive_while_idle(true)

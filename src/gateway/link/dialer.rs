@@ -1,14 +1,22 @@
 //! What all links of a gateway share.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    collections::HashMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
+use reqwest::Certificate;
 use tokio_util::task::TaskTracker;
 use url::{Host, Url};
 
 use super::http::reasons;
+
+/// Clients with authorities of their own that are kept; bundles that rotated are forgotten with the others.
+const MOST_TRUSTING: usize = 256;
 
 /// HTTP clients, numbers, and who is still closing.
 #[derive(Debug)]
@@ -16,6 +24,8 @@ pub(in crate::gateway) struct Dialer {
     /// For pods and loopback: never through a proxy.
     near: reqwest::Client,
     far: reqwest::Client,
+    /// Those that trust other authorities than the system's, by the PEM text of these.
+    trusting: Mutex<HashMap<String, reqwest::Client>>,
     ids: AtomicU64,
     /// Tasks that close connections; waited for at shutdown.
     pub(in crate::gateway) keepers: TaskTracker,
@@ -25,19 +35,10 @@ impl Dialer {
     /// # Errors
     /// When the TLS library refuses to start.
     pub(in crate::gateway) fn new() -> Result<Self, String> {
-        let builder = || {
-            reqwest::Client::builder()
-                .tcp_nodelay(true)
-                .connect_timeout(Duration::from_secs(5))
-                // Node servers close idle connections after 5 s: do not be on the way just then.
-                .pool_idle_timeout(Duration::from_secs(4))
-                .redirect(reqwest::redirect::Policy::none())
-                .user_agent(concat!("pilothouse/", env!("CARGO_PKG_VERSION")))
-        };
-        let failed = |error: reqwest::Error| format!("no HTTP client can be made ({})", reasons(&error));
         Ok(Self {
             near: builder().no_proxy().build().map_err(failed)?,
             far: builder().build().map_err(failed)?,
+            trusting: Mutex::default(),
             ids: AtomicU64::new(1),
             keepers: TaskTracker::new(),
         })
@@ -48,14 +49,58 @@ impl Dialer {
         self.ids.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// For a pod (by its name), or for a URL when `pod` is empty.
-    pub(super) fn client(&self, pod: &str, url: &Url) -> reqwest::Client {
+    /// For a pod (by its name), or for a URL when `pod` is empty. `authorities` is PEM text.
+    ///
+    /// # Errors
+    /// When the PEM text cannot be used.
+    pub(super) fn client(
+        &self,
+        pod: &str,
+        url: &Url,
+        authorities: Option<&str>,
+    ) -> Result<reqwest::Client, String> {
+        if let Some(pem) = authorities {
+            return self.trusting(pem);
+        }
         let loopback = match url.host() {
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.is_loopback(),
             Some(Host::Domain(name)) => name == "localhost",
             None => false,
         };
-        if loopback || !pod.is_empty() { self.near.clone() } else { self.far.clone() }
+        Ok(if loopback || !pod.is_empty() { self.near.clone() } else { self.far.clone() })
     }
+
+    fn trusting(&self, pem: &str) -> Result<reqwest::Client, String> {
+        let mut known = self.trusting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = known.get(pem) {
+            return Ok(client.clone());
+        }
+        let wrong = |why: &str| format!("caBundle cannot be used ({why}): give certificates as PEM text");
+        let certificates =
+            Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| wrong(&reasons(&error)))?;
+        if certificates.is_empty() {
+            return Err(wrong("it holds no certificate"));
+        }
+        let client = builder().tls_certs_only(certificates).build().map_err(failed)?;
+        if known.len() >= MOST_TRUSTING {
+            known.clear();
+        }
+        known.insert(pem.to_owned(), client.clone());
+        Ok(client)
+    }
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .tcp_nodelay(true)
+        .connect_timeout(Duration::from_secs(5))
+        // Node servers close idle connections after 5 s: do not be on the way just then.
+        .pool_idle_timeout(Duration::from_secs(4))
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("pilothouse/", env!("CARGO_PKG_VERSION")))
+}
+
+fn failed(error: reqwest::Error) -> String {
+    format!("no HTTP client can be made ({})", reasons(&error))
 }

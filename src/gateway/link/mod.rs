@@ -20,7 +20,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -121,6 +121,8 @@ pub(super) struct Link {
     /// Input schemas of the tools whose arguments must be repeated in headers, by the tool's name.
     schemas: ArcSwap<HashMap<String, Raw>>,
     dead: AtomicBool,
+    /// Client sessions whose calls go over this connection.
+    seated: AtomicUsize,
     teller: Teller,
     closing: DropGuard,
 }
@@ -153,6 +155,25 @@ impl Link {
     /// Calls open on this connection.
     pub(super) fn busy(&self) -> usize {
         self.table.busy()
+    }
+
+    /// Client sessions whose calls go over it.
+    pub(super) fn seated(&self) -> usize {
+        self.seated.load(Ordering::Relaxed)
+    }
+
+    /// A client's session begins to use it, until it [rises](Self::rise).
+    pub(super) fn sit(&self) {
+        self.seated.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn rise(&self) {
+        self.seated.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A session that is of use is held over it.
+    pub(super) fn is_held(&self) -> bool {
+        self.seated() > 0 && !self.is_dead()
     }
 
     /// It has ended, or a call has shown that it is of no use.

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -90,8 +90,8 @@ pub(in crate::gateway) async fn open(
     let attempt = Attempt { name, dialer, teller: teller.clone() };
     let shaking = async {
         match place {
-            Place::Http { id, url, headers, sse } => {
-                let http = dialer.client(id, url);
+            Place::Http { id, url, headers, authorities, sse } => {
+                let http = dialer.client(id, url, authorities.as_deref())?;
                 if *sse {
                     attempt.sse(http, url, headers).await
                 } else {
@@ -145,6 +145,7 @@ pub(in crate::gateway) async fn open(
         way,
         schemas: ArcSwap::default(),
         dead: AtomicBool::new(false),
+        seated: AtomicUsize::new(0),
         teller,
         closing: closing.drop_guard(),
     })

@@ -14,6 +14,8 @@ pub(in crate::gateway) enum Place {
         url: Url,
         /// `Host` and what the user wants sent with every request.
         headers: Vec<(HeaderName, HeaderValue)>,
+        /// PEM text of the authorities that its certificate is checked against.
+        authorities: Option<String>,
         /// HTTP+SSE instead of Streamable HTTP.
         sse: bool,
     },
@@ -31,12 +33,13 @@ pub(in crate::gateway) fn places(downstream: &Downstream) -> Result<Vec<Place>, 
         _ if downstream.transport == Transport::Stdio => {
             Err("transport stdio needs a process: give a command, or another transport".to_owned())
         }
-        Target::Url { url, host_header, headers } => {
+        Target::Url { url, host_header, headers, authorities } => {
             let mut headers = headers.clone();
             if let Some(host) = host_header {
                 headers.push((HOST, host_value(host)?));
             }
-            Ok(vec![Place::Http { id: String::new(), url: url.clone(), headers, sse }])
+            let authorities = authorities.clone();
+            Ok(vec![Place::Http { id: String::new(), url: url.clone(), headers, authorities, sse }])
         }
         Target::Endpoints { path, host_header, endpoints } => {
             let host = host_value(host_header)?;
@@ -47,7 +50,7 @@ pub(in crate::gateway) fn places(downstream: &Downstream) -> Result<Vec<Place>, 
                         format!("path `{path}` makes no URL ({error}): begin it with `/`")
                     })?;
                     let headers = vec![(HOST, host.clone())];
-                    Ok(Place::Http { id: id.clone(), url, headers, sse })
+                    Ok(Place::Http { id: id.clone(), url, headers, authorities: None, sse })
                 })
                 .collect()
         }
@@ -66,7 +69,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Place, places};
-    use crate::gateway::{Downstream, Endpoint, Prefix, ServerName, Target, ToolPolicy, Transport};
+    use crate::gateway::{Downstream, Endpoint, Prefix, ServerName, Target, Terms, ToolPolicy, Transport};
 
     fn downstream(target: Target) -> Downstream {
         Downstream {
@@ -77,6 +80,7 @@ mod tests {
             target,
             tools: ToolPolicy::default(),
             call_timeout: Duration::from_secs(60),
+            terms: Terms::default(),
         }
     }
 
@@ -98,7 +102,8 @@ mod tests {
     #[test]
     fn stdio_without_a_process_says_what_to_do() {
         let url = "http://localhost/mcp".parse().unwrap();
-        let mut wrong = downstream(Target::Url { url, host_header: None, headers: vec![] });
+        let mut wrong =
+            downstream(Target::Url { url, host_header: None, headers: vec![], authorities: None });
         wrong.transport = Transport::Stdio;
         assert!(places(&wrong).unwrap_err().contains("give a command"));
     }

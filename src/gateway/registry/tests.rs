@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Reach, Registry};
 use crate::gateway::{
-    Downstream, Entry, Kind, Prefix, Program, Route, ServerName, State, Target, ToolPolicy, Transport,
+    Downstream, Entry, Kind, Prefix, Program, Route, ServerName, State, Target, Terms, ToolPolicy, Transport,
     offer::Offer, wire::text::string,
 };
 
@@ -28,6 +28,7 @@ fn server(text: &str, prefix: &str, age: i64) -> Downstream {
         }),
         tools: ToolPolicy::default(),
         call_timeout: Duration::from_secs(60),
+        terms: Terms::default(),
     }
 }
 
@@ -39,7 +40,14 @@ fn offer(kind: Kind, entries: &str) -> Offer {
 
 fn own(name: &str) -> Arc<Entry> {
     let (raw, name) = (string(name), name.to_owned());
-    Arc::new(Entry { kind: Kind::Tool, name, raw, hash: String::new(), route: Route::Own })
+    Arc::new(Entry {
+        kind: Kind::Tool,
+        name,
+        raw,
+        hash: String::new(),
+        route: Route::Own,
+        exposure: Arc::default(),
+    })
 }
 
 fn names(registry: &Registry) -> Vec<String> {
@@ -97,7 +105,11 @@ fn servers_without_a_prefix_share_names_and_the_older_wins_one_by_one() {
 fn allow_and_deny_hide_tools_and_deny_wins() {
     let mut registry = Registry::default();
     let mut git = server("git", "git", 1);
-    git.tools = ToolPolicy { allow: vec!["a".to_owned(), "b".to_owned()], deny: vec!["b".to_owned()] };
+    git.tools = ToolPolicy {
+        allow: vec!["a".to_owned(), "b".to_owned()],
+        deny: vec!["b".to_owned()],
+        ..ToolPolicy::default()
+    };
     ready(&mut registry, &git, r#"[{"name":"a"},{"name":"b"},{"name":"c"}]"#);
     assert_eq!(names(&registry), ["git_a"]);
     git.tools = ToolPolicy::default();
@@ -148,4 +160,33 @@ fn what_arrives_after_deletion_is_ignored() {
     let mut registry = Registry::default();
     registry.offered(&name("git"), offer(Kind::Tool, r#"[{"name":"log"}]"#));
     assert!(registry.view().observations.is_empty());
+}
+
+#[test]
+fn a_renamed_tool_keeps_its_prefix_and_is_answered_as_itself() {
+    let mut registry = Registry::default();
+    let mut git = server("git", "git", 1);
+    ready(&mut registry, &git, r#"[{"name":"log"},{"name":"show"}]"#);
+    git.tools.rename.insert("log".to_owned(), "history".to_owned());
+    registry.apply(&git);
+    let view = registry.view();
+    assert_eq!(names(&registry), ["git_history", "git_show"]);
+    assert_eq!(view.entries[0].raw.get(), r#"{"name":"git_history"}"#);
+    assert_eq!(view.entries[0].route, Route::Downstream { server: name("git"), original: "log".to_owned() });
+}
+
+#[test]
+fn without_an_endpoint_it_sleeps_if_it_may_and_its_tools_are_known() {
+    let mut registry = Registry::default();
+    let mut git = server("git", "git", 1);
+    let state = |registry: &Registry| registry.view().observations[&name("git")].state.clone();
+    registry.apply(&git);
+    registry.reached(&name("git"), Reach::Empty);
+    assert_eq!(state(&registry), State::Connecting);
+    git.terms.wakes_within = Some(Duration::from_secs(60));
+    registry.apply(&git);
+    assert_eq!(state(&registry), State::Connecting, "nobody could call it");
+    registry.offered(&name("git"), offer(Kind::Tool, r#"[{"name":"log"}]"#));
+    assert_eq!(state(&registry), State::Asleep);
+    assert_eq!(names(&registry), ["git_log"]);
 }

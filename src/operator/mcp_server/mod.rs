@@ -14,9 +14,11 @@ mod owned;
 mod references;
 mod referred;
 mod report;
+mod rollout;
 mod rotation;
 mod served;
 mod sightings;
+mod sleep;
 mod sources;
 mod status;
 mod triggers;
@@ -33,7 +35,7 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use kube::{
     Client,
     core::DeserializeGuard,
@@ -54,7 +56,7 @@ use super::{
 };
 use crate::{
     api::{MCPServer, mcp_server::Phase},
-    fleet::{Observations, ServerName},
+    fleet::{Observations, ServerName, Serving},
 };
 use apply::{Applied, Applier, ApplyError, Outcome};
 use build::Around;
@@ -63,9 +65,11 @@ use evidence::LastWords;
 use kind::Kind;
 use memory::Memory;
 use referred::Referred;
+use rollout::{Gates, Standing};
 use rotation::Told;
 use served::Served;
 use sightings::Sightings;
+use sleep::Sleepers;
 use status::{Extras, Situation};
 use validate::{InvalidSpec, Runs, ValidatedServer};
 
@@ -92,6 +96,9 @@ pub(super) struct Context {
     last_words: LastWords,
     backoff: Mutex<Backoff<ServerName>>,
     meter: Meter,
+    serving: Option<Serving>,
+    gates: Gates,
+    sleepers: Option<Arc<Sleepers>>,
 }
 
 impl Context {
@@ -116,7 +123,36 @@ impl Context {
             last_words: LastWords::default(),
             backoff: Mutex::default(),
             meter: metrics.meter(KIND),
+            serving: None,
+            gates: Gates::default(),
+            sleepers: None,
         }
+    }
+
+    /// See [`super::Operator::serving`].
+    pub(super) fn serving(self, serving: Option<Serving>) -> Self {
+        Self { sleepers: serving.clone().map(|serving| Arc::new(Sleepers::new(serving))), serving, ..self }
+    }
+
+    /// Whether the server should have no pods, since nobody uses it.
+    fn sleeps(&self, server: &MCPServer, name: &ServerName, live: &Dereferenced) -> bool {
+        let live = live.deployment.as_ref().and_then(|deployment| deployment.spec.as_ref()?.replicas);
+        self.sleepers.as_ref().is_some_and(|sleepers| sleepers.sleeps(server, name, live))
+    }
+
+    /// How its pods stand before the gate of a rollout; asks those that wait.
+    async fn rollout(&self, server: &MCPServer, name: &ServerName, pods: &[Pod]) -> Result<Standing, Error> {
+        if server.spec.rollout.gate.is_none() {
+            return Ok(Standing::NotGated);
+        }
+        let Some(serving) = &self.serving else { return Ok(Standing::Gated { held: None, again: false }) };
+        self.gates.open(&self.writer, serving, server, name, pods).await.map_err(Error::Gate)
+    }
+
+    /// Why the headers of a remote server have no values.
+    fn unread_headers(&self, server: &MCPServer, name: &ServerName) -> Option<String> {
+        let refused = self.serving.as_ref()?.refused(name)?;
+        (has_headers(server) && refused.starts_with("spec.remote.headersFrom")).then_some(refused)
     }
 
     /// It is looked at again after a while, the later the more often it was.
@@ -136,6 +172,10 @@ impl Context {
         self.last_words.forget(name);
         self.referred.forget(name);
         self.meter.forget(name);
+        self.gates.forget(name);
+        if let Some(sleepers) = &self.sleepers {
+            sleepers.forget(name);
+        }
         self.settled(name);
     }
 }
@@ -159,6 +199,8 @@ enum Error {
     Status(WriteError),
     #[error("its event cannot be written: {0}")]
     Event(WriteError),
+    #[error("a pod of it cannot be let pass: {0}")]
+    Gate(WriteError),
 }
 
 /// Reconciles the MCPServers of one namespace, or of all, until `cancel`; what is under way is finished.
@@ -270,10 +312,19 @@ async fn look(
         Runs::Remote(url) => {
             context.referred.forget(name);
             applier.remove(live.stored_deployment.as_ref()).await.map_err(Error::Apply)?;
-            report::report(context, server, &Situation::Remote(url), &live).await?;
-            Ok(Left::Nothing)
+            let unread = context.unread_headers(server, name);
+            report::report(context, server, &Situation::Remote { url, unread: unread.as_deref() }, &live)
+                .await?;
+            // The Secrets of its headers may not have been looked at yet.
+            let is_settled = unread.is_none() && (live.observation.is_some() || !has_headers(server));
+            Ok(if is_settled { Left::Nothing } else { Left::Again(Cause::Starting) })
         }
         Runs::Workload(workload) => {
+            let mut workload = workload.clone();
+            if context.sleeps(server, name, &live) {
+                workload.sleep();
+            }
+            let workload = &*workload;
             // dereference what the pods refer to (client required)
             let sources = match sources::find(context, name, server, &live).await? {
                 Ok(sources) => sources,
@@ -306,10 +357,19 @@ async fn look(
             let applied = context.meter.timed(Step::Apply, applying).await;
             // status (writer required)
             let (pods, evidence) = (&live.pods, &evidence);
+            let rollout = context.rollout(server, name, pods).await?;
+            let standing = &rollout;
             let extras = applied.as_ref().map(|applied| Extras::of(workload, &looks, applied, sources));
             let extras = &extras.unwrap_or_default();
-            let in_place =
-                |deployment| Situation::Workload { owner, workload, deployment, pods, evidence, extras };
+            let in_place = |deployment| Situation::Workload {
+                owner,
+                workload,
+                deployment,
+                pods,
+                evidence,
+                standing,
+                extras,
+            };
             let (situation, left) = match &applied {
                 Ok(applied) => match &applied.outcome {
                     Outcome::InPlace(deployment) => (in_place(Some(deployment.as_ref())), after(applied)),
@@ -325,7 +385,8 @@ async fn look(
             };
             let phase = report::report(context, server, &situation, &live).await?;
             // What its probes find is told by events of its pods, which wake nobody.
-            let is_starting = matches!(phase, Some(Phase::Deploying | Phase::Degraded)) && !pods.is_empty();
+            let is_starting = rollout.is_open()
+                || matches!(phase, Some(Phase::Deploying | Phase::Degraded)) && !pods.is_empty();
             Ok(match left {
                 Left::Nothing if is_starting => Left::Again(Cause::Starting),
                 // A role may be bound, a Secret of another namespace change: neither wakes anybody.
@@ -384,8 +445,11 @@ fn again(guard: &DeserializeGuard<MCPServer>, error: &Error, context: &Context) 
             tracing::debug!(%server, %error, "read again");
             Cause::Conflict
         }
-        // Its term is over.
-        Failing::NotLeading => return Action::await_change(),
+        // A renewal that came late leaves the term as it is; where the term is over, so is this queue.
+        Failing::NotLeading => {
+            tracing::debug!(%server, %error, "looked at again in a moment");
+            Cause::Unanswered
+        }
         Failing::Unanswered | Failing::Internal => {
             tracing::warn!(%server, %error, "an MCPServer could not be reconciled, trying again");
             Cause::Unanswered
@@ -396,7 +460,10 @@ fn again(guard: &DeserializeGuard<MCPServer>, error: &Error, context: &Context) 
 
 fn failing(error: &Error) -> Failing {
     match error {
-        Error::Apply(ApplyError::Write(error)) | Error::Status(error) | Error::Event(error) => match error {
+        Error::Apply(ApplyError::Write(error))
+        | Error::Status(error)
+        | Error::Event(error)
+        | Error::Gate(error) => match error {
             WriteError::Outdated(_) => Failing::Conflict,
             WriteError::NotLeading => Failing::NotLeading,
             WriteError::Refused { .. } => Failing::Unanswered,
@@ -404,6 +471,10 @@ fn failing(error: &Error) -> Failing {
         Error::Dereference(_) | Error::Apply(ApplyError::Read(_)) => Failing::Unanswered,
         Error::Build(_) | Error::Apply(ApplyError::Json(_)) => Failing::Internal,
     }
+}
+
+fn has_headers(server: &MCPServer) -> bool {
+    server.spec.remote.as_ref().is_some_and(|remote| !remote.headers_from.is_empty())
 }
 
 fn named(server: &ObjectRef<DeserializeGuard<MCPServer>>) -> ServerName {

@@ -1,7 +1,10 @@
 //! The objects that a server's pods refer to and that are not its children: ConfigMaps and Secrets, and the
 //! Secrets that its ExternalSecrets make.
 
-use std::{collections::BTreeMap, collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource};
 

@@ -49,7 +49,8 @@ pub(super) fn all(
 ) -> BoxStream<'static, Trigger> {
     let client = &context.client;
     let named = seen(context.observations.clone()).boxed();
-    let named = select_all([named, context.referred.wakes().boxed()]);
+    let due = context.sleepers.as_ref().map(|sleepers| sleepers.due(namespace.map(str::to_owned)).boxed());
+    let named = select_all([named, context.referred.wakes().boxed()].into_iter().chain(due));
     let only_in = namespace.map(str::to_owned);
     let named = named
         .filter(move |server| ready(only_in.as_ref().is_none_or(|namespace| *namespace == server.namespace)))
@@ -206,8 +207,9 @@ fn changed(before: &Observations, now: &Observations) -> Vec<ServerName> {
 
 /// Counters move with every call and are in no status.
 fn shows_the_same(before: &Observation, now: &Observation) -> bool {
-    let Observation { state, server, tools, dropped, calls: _, errors: _ } = before;
-    *state == now.state && *server == now.server && *tools == now.tools && *dropped == now.dropped
+    let Observation { state, server, tools, dropped, changed, calls: _, errors: _ } = before;
+    (state, server, tools, dropped, changed)
+        == (&now.state, &now.server, &now.tools, &now.dropped, &now.changed)
 }
 
 fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
@@ -232,7 +234,7 @@ mod tests {
     }
 
     fn seen(state: State, calls: u64) -> Observation {
-        Observation { state, server: None, tools: vec![], dropped: vec![], calls, errors: 0 }
+        Observation { state, server: None, tools: vec![], dropped: vec![], changed: vec![], calls, errors: 0 }
     }
 
     fn observations(all: Vec<(&str, Observation)>) -> Observations {

@@ -10,7 +10,7 @@ use super::{
     grep::{Grep, Role, Sieve},
     merge::Timed,
     private_key::PrivateKey,
-    sources::Source,
+    sources::{Source, digest},
 };
 use crate::{
     answer::Mark,
@@ -348,14 +348,6 @@ impl Stamp {
     fn is_at(&self, mark: &Mark) -> bool {
         if mark.line == NO_LINE { self.at >= mark.at } else { (self.at, self.line) == (mark.at, mark.line) }
     }
-}
-
-/// Of a line or a log's name; never [`NO_LINE`], the same in every process.
-pub(super) fn digest(text: &str) -> u32 {
-    // FNV-1a.
-    let hash =
-        text.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    hash | 1
 }
 
 /// A line without secrets, and cut when it is long.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{super::kinds::Pod, pods::Pods, reading::digest};
+use super::{super::kinds::Pod, pods::Pods};
 use crate::answer::{Mark, counted};
 
 /// One log.
@@ -35,6 +35,14 @@ impl Source {
 
 fn id(pod: &str, container: &str, previous: bool) -> u32 {
     digest(&format!("{pod}/{container}/{previous}"))
+}
+
+/// Of a line or a log's name; never 0, the same in every process.
+pub(super) fn digest(text: &str) -> u32 {
+    // FNV-1a.
+    let hash =
+        text.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    hash | 1
 }
 
 /// Whether a later page goes on with a log of this pod.

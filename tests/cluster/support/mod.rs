@@ -22,3 +22,4 @@ pub(crate) mod served;
 pub(crate) mod talk;
 pub(crate) mod tools;
 pub(crate) mod wait;
+pub(crate) mod whole;

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
     Api, Client, ResourceExt,
-    api::{
-        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
-        PostParams,
-    },
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams},
 };
 use pilothouse::api::MCPServer;
 use serde_json::{Value, json};
@@ -101,10 +98,12 @@ impl OneServer {
         self.kind(kind).delete(name, &DeleteParams::background()).await.expect("a person deletes it");
     }
 
-    /// Revisions that the Deployment ever had.
+    /// Revisions that the Deployment ever had. Old ReplicaSets are not kept, the number is.
     pub(crate) async fn revisions(&self) -> usize {
-        let sets = Api::<ReplicaSet>::namespaced(self.client.clone(), &self.namespace);
-        sets.list(&ListParams::default()).await.expect("ReplicaSets can be listed").items.len()
+        let deployment = self.deployments.get_opt(NAME).await.ok().flatten();
+        let noted =
+            deployment.and_then(|it| it.annotations().get("deployment.kubernetes.io/revision").cloned());
+        noted.and_then(|revision| revision.parse().ok()).unwrap_or(0)
     }
 
     /// Waits for this many revisions, and that no other follows.

@@ -39,7 +39,7 @@ impl OperatorCrds {
 impl Drop for OperatorCrds {
     fn drop(&mut self) {
         if let Err(error) = script(&["--remove"]) {
-            eprintln!("left in the cluster: {error}");
+            println!("left in the cluster: {error}");
         }
     }
 }

@@ -161,7 +161,14 @@ impl Upward {
 }
 
 fn entry(kind: Kind, name: &str, value: &Value) -> Entry {
-    Entry { kind, name: name.to_owned(), raw: raw(value), hash: name.to_owned(), route: Route::Own }
+    Entry {
+        kind,
+        name: name.to_owned(),
+        raw: raw(value),
+        hash: name.to_owned(),
+        route: Route::Own,
+        exposure: Arc::default(),
+    }
 }
 
 fn entries() -> Vec<Arc<Entry>> {

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use pilothouse::{
-    gateway::{Downstream, Gateway, Kind, Prefix, ServerName, Target, ToolPolicy, Transport},
+    gateway::{Downstream, Gateway, Kind, Prefix, ServerName, Target, Terms, ToolPolicy, Transport},
     mcp::{HttpSettings, Own},
     tools::Toolbox,
 };
@@ -84,8 +84,14 @@ async fn through_the_gateway(fixture: &Served) -> Served {
         prefix: Prefix::parse("").unwrap(),
         created: Timestamp::UNIX_EPOCH,
         transport: Transport::StreamableHttp,
-        target: Target::Url { url: fixture.url.parse().unwrap(), host_header: None, headers: Vec::new() },
+        target: Target::Url {
+            url: fixture.url.parse().unwrap(),
+            host_header: None,
+            headers: Vec::new(),
+            authorities: None,
+        },
         tools: ToolPolicy::default(),
+        terms: Terms::default(),
         call_timeout: Duration::from_secs(30),
     });
     let mut seen = catalogues.clone();

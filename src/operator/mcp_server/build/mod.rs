@@ -5,6 +5,7 @@ mod bridge;
 mod claims;
 mod config_map;
 mod deployment;
+mod drain;
 mod env;
 mod external_secrets;
 mod hash;
@@ -15,6 +16,7 @@ mod network_policy;
 mod placement;
 mod pod;
 mod probes;
+mod readiness_gate;
 mod scaling;
 mod service;
 mod service_account;
@@ -27,6 +29,8 @@ pub(super) use hash::{DesiredHash, fingerprint};
 pub(super) use labels::{COMPONENT, INSTANCE, MANAGED_BY, MANAGER, selector};
 pub(super) use names::external as external_name;
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::{
     apps::v1::Deployment,
     autoscaling::v2::HorizontalPodAutoscaler,
@@ -34,7 +38,8 @@ use k8s_openapi::api::{
     networking::v1::{Ingress, NetworkPolicy},
     policy::v1::PodDisruptionBudget,
 };
-use kube::core::DynamicObject;
+use kube::{Resource, core::DynamicObject};
+use serde::Serialize;
 
 use super::{
     super::data_source::ConnectedSources,
@@ -100,9 +105,10 @@ pub(super) fn build(
     let service_account = match &workload.account {
         Account::Own { annotations } => {
             let mut account = service_account::build(owner, annotations, &labels);
-            let inputs = match annotations.is_empty() {
-                true => of_pods.clone(),
-                false => hash::of_child(&owner.labels, &(&of_pods, annotations))?,
+            let inputs = if annotations.is_empty() {
+                of_pods.clone()
+            } else {
+                hash::of_child(&owner.labels, &(&of_pods, annotations))?
             };
             hash::note(&mut account, &inputs)?;
             Some(account)
@@ -159,21 +165,21 @@ pub(super) fn build(
 /// Writes on a child the hash of its own part of the spec.
 struct Noted<'a> {
     owner: &'a Owner,
-    labels: &'a std::collections::BTreeMap<String, String>,
+    labels: &'a BTreeMap<String, String>,
 }
 
 impl Noted<'_> {
-    fn with<K: kube::Resource + serde::Serialize>(
+    fn with<K: Resource + Serialize>(
         &self,
         mut child: K,
-        part: &impl serde::Serialize,
+        part: &impl Serialize,
     ) -> Result<K, serde_json::Error> {
         let inputs = hash::of_child(&self.owner.labels, &(self.labels, part))?;
         hash::note(&mut child, &inputs)?;
         Ok(child)
     }
 
-    fn optional<K: kube::Resource + serde::Serialize, P: serde::Serialize>(
+    fn optional<K: Resource + Serialize, P: Serialize>(
         &self,
         child: Option<(K, P)>,
     ) -> Result<Option<K>, serde_json::Error> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::networking::v1::{
-        NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
+        IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
         NetworkPolicyPort, NetworkPolicySpec,
     },
     apimachinery::pkg::{
@@ -97,7 +97,7 @@ fn collector(endpoint: &Url, own_namespace: &str) -> NetworkPolicyEgressRule {
     let port = endpoint.port_or_known_default().map(i32::from);
     let ports = port.map(|port| vec![on("TCP", port)]);
     let block = |cidr: String| NetworkPolicyPeer {
-        ip_block: Some(k8s_openapi::api::networking::v1::IPBlock { cidr, except: None }),
+        ip_block: Some(IPBlock { cidr, except: None }),
         ..NetworkPolicyPeer::default()
     };
     match endpoint.host() {

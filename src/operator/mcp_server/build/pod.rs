@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::{
-    bridge, env, placement, probes,
+    bridge, drain, env, placement, probes, readiness_gate,
     volumes::{Volumes, empty_dir},
 };
 use crate::{
@@ -31,6 +31,8 @@ pub(super) fn build(owner: &Owner, workload: &Workload) -> PodSpec {
         port,
         env_from,
         resources,
+        gate,
+        drain_seconds,
         placement,
         security,
         account,
@@ -51,6 +53,7 @@ pub(super) fn build(owner: &Owner, workload: &Workload) -> PodSpec {
         disruption_budget: _,
         network_policy: _,
         ingress: _,
+        is_asleep: _,
     } = workload;
     let Volumes { mut volumes, mounts } = Volumes::of(owner, workload);
     let metrics_port = metrics.as_ref().and_then(|metrics| metrics.port);
@@ -96,12 +99,14 @@ pub(super) fn build(owner: &Owner, workload: &Workload) -> PodSpec {
             image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect()
         }),
         security_context: Some(of_pod(security, storage)),
+        readiness_gates: readiness_gate::build(*gate),
         init_containers,
         containers: vec![container],
         volumes: Some(volumes),
         ..PodSpec::default()
     };
     placement::place(&mut pod, owner, placement);
+    drain::apply(&mut pod, *drain_seconds);
     pod
 }
 

@@ -169,3 +169,21 @@ fn the_number_of_pods_changes_neither_hash() {
     let hash = |spec| DesiredHash::of(&children(spec).deployment).unwrap();
     assert_eq!(hash("image: a"), hash("{image: a, replicas: 0}"));
 }
+
+#[test]
+fn a_gated_rollout_and_a_drain_time_reach_the_pods_and_nobody_elses() {
+    let plain = children("image: a");
+    assert!(pod(&plain).readiness_gates.is_none() && pod(&plain).termination_grace_period_seconds.is_none());
+    let gated = children("{image: a, rollout: {gate: contract, allowBreaking: true, drainTimeout: 1500ms}}");
+    let gates = pod(&gated).readiness_gates.clone().unwrap();
+    assert_eq!(gates[0].condition_type, "pilothouse.dev/verified");
+    assert_eq!(pod(&gated).termination_grace_period_seconds, Some(12));
+    let pre_stop = container(&gated).lifecycle.clone().unwrap().pre_stop.unwrap();
+    assert_eq!(pre_stop.sleep.unwrap().seconds, 2);
+    let strategy = gated.deployment.spec.unwrap().strategy.unwrap().rolling_update.unwrap();
+    assert_eq!(
+        strategy.max_unavailable,
+        Some(k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::Int(0))
+    );
+    assert_eq!(inputs(&children("{image: a, scaleToZero: {idleAfter: 10s}}")), inputs(&plain));
+}

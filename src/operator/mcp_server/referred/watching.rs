@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fmt::Debug,
     pin::pin,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -92,7 +92,7 @@ impl Shared {
     }
 }
 
-pub(super) async fn run(client: Client, shared: std::sync::Arc<Shared>, place: Place, mut readable: bool) {
+pub(super) async fn run(client: Client, shared: Arc<Shared>, place: Place, mut readable: bool) {
     loop {
         if readable {
             match place.store {

@@ -40,7 +40,7 @@ pub(super) enum Progress {
 pub(super) fn availability(situation: &Situation<'_>, earlier: Option<&Deployment>) -> Availability {
     match situation {
         Situation::Invalid(_) | Situation::Refused(_) | Situation::NamesTaken(_) => still_running(earlier),
-        Situation::Remote(_) => Availability {
+        Situation::Remote { .. } => Availability {
             finding: finding(Holds::Yes, "Remote", "The server runs elsewhere.".to_owned()),
             replicas: 0,
             ready: 0,
@@ -52,6 +52,9 @@ pub(super) fn availability(situation: &Situation<'_>, earlier: Option<&Deploymen
             "Objects of a former MCPServer of this name are still being deleted.",
             Progress::NotStarted,
         ),
+        Situation::Workload { workload, deployment: Some(deployment), .. } if workload.is_asleep => {
+            asleep(deployment)
+        }
         Situation::Workload { workload, deployment: Some(deployment), pods, evidence, .. } => {
             let now = deployment.spec.as_ref().and_then(|spec| spec.replicas);
             of_deployment(deployment, workload.replicas.wanted(now), trouble(deployment, pods, evidence))
@@ -102,6 +105,15 @@ fn of_deployment(deployment: &Deployment, wanted: i32, trouble: Option<Trouble>)
         }
     };
     Availability { finding, replicas, ready, serves: ready > 0, progress }
+}
+
+fn asleep(deployment: &Deployment) -> Availability {
+    let status = deployment.status.as_ref();
+    Availability {
+        replicas: status.and_then(|status| status.replicas).unwrap_or(0),
+        ready: status.and_then(|status| status.ready_replicas).unwrap_or(0),
+        ..nothing("Asleep", "Nobody uses it: the first call starts it again.", Progress::Stopped)
+    }
 }
 
 fn nothing(reason: &'static str, message: &str, progress: Progress) -> Availability {

@@ -53,6 +53,17 @@ pub(super) fn found(status: &MCPServerStatus, type_: ConditionType) -> Option<Fi
     Some(Finding { type_, holds, reason: condition.reason.clone(), message: condition.message.clone() })
 }
 
+/// What is told without its cause keeps the one that was told before, as long as it is the same trouble: some
+/// kubelets name a cause only at each try. `unknown` is what a message ends in that has none.
+pub(super) fn with_known_cause(before: &MCPServerStatus, finding: Finding, unknown: &str) -> Finding {
+    let earlier = found(before, finding.type_).filter(|earlier| {
+        let is_same = (earlier.holds, &earlier.reason) == (finding.holds, &finding.reason);
+        let told = finding.message.trim_end_matches('.').strip_suffix(unknown);
+        is_same && told.is_some_and(|told| earlier.message.starts_with(told))
+    });
+    earlier.unwrap_or(finding)
+}
+
 pub(super) fn merge(
     before: &[Condition],
     findings: Vec<Finding>,

@@ -14,7 +14,11 @@ use super::{
 use crate::{
     api::mcp_server::ConnectedSource,
     operator::mcp_server::{
-        apply::Applied, kind::Kind, referred::Looks, sources::Sources, validate::Workload,
+        apply::Applied,
+        kind::Kind,
+        referred::Looks,
+        sources::Sources,
+        validate::{SecretUse, Workload},
     },
 };
 
@@ -42,7 +46,7 @@ impl Extras {
         Self {
             hidden: looks.hidden.clone(),
             readable: looks.readable,
-            external_secrets_declared: workload.secrets.iter().any(|one| one.is_external()),
+            external_secrets_declared: workload.secrets.iter().any(SecretUse::is_external),
             external_secrets: applied.external_secrets.clone(),
             monitor_declared: workload.metrics.as_ref().is_some_and(|metrics| metrics.monitor.is_some()),
             sources,
@@ -66,7 +70,7 @@ pub(super) fn connected_sources(
         Situation::Workload { extras, .. } => {
             extras.sources.as_ref().map(|sources| sources.connected.listed.clone()).unwrap_or_default()
         }
-        Situation::Remote(_) => Vec::new(),
+        Situation::Remote { .. } => Vec::new(),
         Situation::Invalid(_) | Situation::Refused(_) | Situation::NamesTaken(_) => before,
     }
 }

@@ -14,7 +14,8 @@ use crate::{
 const BAD_WHEN_TRUE: [ConditionType; 2] = [ConditionType::SecretsNotReadable, ConditionType::RolloutHeld];
 
 /// Reasons on the way to what is declared: nobody has to do anything, or another condition says what.
-const ROUTINE: [&str; 9] = [
+const ROUTINE: [&str; 10] = [
+    "Asleep",
     "PodsReady",
     "Progressing",
     "Stopped",

@@ -4,25 +4,26 @@ mod available;
 mod conditions;
 mod extras;
 mod happenings;
+mod images;
 mod monitor;
 mod phase;
 mod pods;
 mod registered;
+mod rollout;
 mod secrets;
 mod sources;
 mod traces;
 
 pub(super) use extras::Extras;
 pub(super) use happenings::happenings;
-pub(super) use traces::{
-    Crash, Evidence, FailedProbe, Probe, Probing, crash, last_line, probe_failure, probing,
-};
+pub(super) use traces::{Crash, Evidence, FailedProbe, Probing, crash, last_line, probe_failure, probing};
 
 use k8s_openapi::{api::apps::v1::Deployment, api::core::v1::Pod, jiff::Timestamp};
 use url::Url;
 
 use super::{
     build::{external_url, metrics_url, selector, service_url},
+    rollout::Standing,
     validate::{InvalidSpec, Owner, Workload},
 };
 use crate::{
@@ -45,7 +46,11 @@ pub(super) enum Situation<'a> {
     Refused(String),
     /// Objects that have our name and are not ours.
     NamesTaken(Vec<String>),
-    Remote(&'a Url),
+    Remote {
+        url: &'a Url,
+        /// Why its headers have no values.
+        unread: Option<&'a str>,
+    },
     Workload {
         owner: &'a Owner,
         workload: &'a Workload,
@@ -54,6 +59,8 @@ pub(super) enum Situation<'a> {
         pods: &'a [Pod],
         /// What those pods left behind besides their status.
         evidence: &'a Evidence,
+        /// How the pods stand before the gate of a rollout.
+        standing: &'a Standing,
         extras: &'a Extras,
     },
 }
@@ -69,7 +76,8 @@ pub(super) fn assess(
 ) -> MCPServerStatus {
     let before = server.status.clone().unwrap_or_default();
     let accepted = accepted(situation);
-    let availability = available::availability(situation, earlier);
+    let mut availability = available::availability(situation, earlier);
+    availability.finding = conditions::with_known_cause(&before, availability.finding, images::CAUSE_UNKNOWN);
     // A replica that has just become the leader has not tried yet: what the one before it found still holds.
     let is_known = observation.is_some_and(|seen| seen.state != State::Connecting);
     let carries_on = !is_known && availability.serves && conditions::holds(&before, ConditionType::Verified);
@@ -84,17 +92,16 @@ pub(super) fn assess(
     };
     let answers = match (carries_on, seen.map(|seen| &seen.state)) {
         (true, _) => phase::Answers::Yes,
-        (false, Some(State::Ready)) => phase::Answers::Yes,
+        (false, Some(State::Ready | State::Asleep)) => phase::Answers::Yes,
         (false, Some(State::Unreachable { .. } | State::PrefixTaken { .. })) => phase::Answers::No,
         (false, Some(State::Connecting) | None) => phase::Answers::NotYet,
     };
     let tools = if carries_on || observation.is_none() { before.tools.clone() } else { tools(observation) };
     let tool_count = if carries_on || observation.is_none() { before.tool_count } else { count(observation) };
-    let findings: Vec<Finding> = [Some(accepted), Some(availability.finding.clone()), verified, registered]
-        .into_iter()
-        .flatten()
-        .chain(extras::findings(situation))
-        .collect();
+    let always = [Some(accepted), Some(availability.finding.clone()), verified, registered];
+    let where_used = [rollout::held(situation), rollout::unread(server, situation)];
+    let findings =
+        always.into_iter().chain(where_used).flatten().chain(extras::findings(situation)).collect();
     MCPServerStatus {
         observed_generation: server.metadata.generation,
         phase: Some(phase::phase(situation, &availability, answers)),
@@ -127,7 +134,7 @@ fn accepted(situation: &Situation<'_>) -> Finding {
                 names.join(" and ")
             ),
         ),
-        Situation::Remote(_) | Situation::Workload { .. } => Finding {
+        Situation::Remote { .. } | Situation::Workload { .. } => Finding {
             type_: ConditionType::Accepted,
             holds: Holds::Yes,
             reason: "Valid".to_owned(),
@@ -138,7 +145,9 @@ fn accepted(situation: &Situation<'_>) -> Finding {
 
 fn endpoints(situation: &Situation<'_>) -> Option<Endpoints> {
     match situation {
-        Situation::Remote(url) => Some(Endpoints { service: Some(url.to_string()), ..Endpoints::default() }),
+        Situation::Remote { url, .. } => {
+            Some(Endpoints { service: Some(url.to_string()), ..Endpoints::default() })
+        }
         Situation::Workload { owner, workload, .. } => Some(Endpoints {
             service: Some(service_url(owner, workload)),
             external: external_url(workload),

@@ -15,7 +15,7 @@ pub(super) enum Answers {
 }
 
 pub(super) fn phase(situation: &Situation<'_>, availability: &Availability, answers: Answers) -> Phase {
-    let is_remote = matches!(situation, Situation::Remote(_));
+    let is_remote = matches!(situation, Situation::Remote { .. });
     match (availability.progress, availability.serves) {
         (Progress::Stopped, _) => Phase::Stopped,
         (Progress::Stuck, false) => Phase::Failed,

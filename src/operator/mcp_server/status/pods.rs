@@ -6,7 +6,10 @@ use k8s_openapi::api::{
     core::v1::{ContainerStateTerminated, ContainerStatus, Pod},
 };
 
-use super::traces::{Evidence, Probe, crash, probing};
+use super::{
+    images,
+    traces::{Evidence, Probe, crash, probing},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trouble {
@@ -154,8 +157,12 @@ fn of_container(pod: &str, status: &ContainerStatus, last_words: Option<&str>) -
             return Some(Trouble {
                 reason: "ImagePullFailed",
                 message: format!(
-                    "pod {pod} cannot get image {} for container {container}, check its name, its tag and spec.imagePullSecrets",
-                    status.image
+                    "pod {pod} cannot get image {} for container {container}{}",
+                    status.image,
+                    images::cause(
+                        reason,
+                        waiting.and_then(|waiting| waiting.message.as_deref()).unwrap_or_default()
+                    )
                 ),
                 hope: Hope::None,
                 exit_code: None,

@@ -19,7 +19,7 @@ pub(super) fn verified(observation: Option<&Observation>) -> Finding {
     match state {
         State::Connecting => found(Holds::Unknown, "Connecting", "No handshake has ended yet.".to_owned()),
         State::Unreachable { reason } => found(Holds::No, "Unreachable", reason.clone()),
-        State::Ready | State::PrefixTaken { .. } => {
+        State::Ready | State::Asleep | State::PrefixTaken { .. } => {
             let message = match server {
                 Some(server) => {
                     format!("{} {} speaks MCP {}.", server.name, server.version, server.protocol_version)
@@ -39,7 +39,7 @@ pub(super) fn registered(observation: Option<&Observation>) -> Finding {
         message,
     };
     match observation.map(|seen| (&seen.state, seen)) {
-        Some((State::Ready, seen)) => found(Holds::Yes, "Registered", offered(seen)),
+        Some((State::Ready | State::Asleep, seen)) => found(Holds::Yes, "Registered", offered(seen)),
         Some((State::PrefixTaken { by }, _)) => found(
             Holds::No,
             "PrefixTaken",
@@ -58,6 +58,13 @@ fn offered(observation: &Observation) -> String {
     let tools = match observation.tools.len() {
         1 => "1 tool is offered.".to_owned(),
         count => format!("{count} tools are offered."),
+    };
+    let tools = match observation.changed.as_slice() {
+        [] => tools,
+        [first, ..] => format!(
+            "{tools} {} changed since they were registered, the first: {first}.",
+            observation.changed.len()
+        ),
     };
     match observation.dropped.as_slice() {
         [] => tools,

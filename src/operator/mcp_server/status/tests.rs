@@ -8,13 +8,14 @@ use k8s_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::{Evidence, Extras, FailedProbe, Probe, Situation, assess};
+use super::{Evidence, Extras, FailedProbe, Situation, assess, traces::Probe};
 use crate::{
     api::{MCPServer, MCPServerStatus, mcp_server::Phase},
     fleet::{Observation, ServerInfo, State, ToolSummary},
     operator::mcp_server::{
         fixture::server,
-        validate::{Runs, validate},
+        rollout::{Held, Standing},
+        validate::{Owner, Runs, Workload, validate},
     },
 };
 
@@ -32,6 +33,7 @@ fn seen(state: State) -> Observation {
             tokens: 60,
         }],
         dropped: vec![],
+        changed: vec![],
         calls: 0,
         errors: 0,
     }
@@ -88,7 +90,7 @@ fn status_with(
     let validated = validate(server, None).unwrap();
     let now: Timestamp = now.parse().unwrap();
     match &validated.runs {
-        Runs::Remote(url) => assess(server, &Situation::Remote(url), None, seen, now),
+        Runs::Remote(url) => assess(server, &Situation::Remote { url, unread: None }, None, seen, now),
         Runs::Workload(workload) => {
             let deployment = Some(deployment);
             let situation = Situation::Workload {
@@ -97,6 +99,7 @@ fn status_with(
                 deployment,
                 pods,
                 evidence,
+                standing: &Standing::NotGated,
                 extras: &Extras::default(),
             };
             assess(server, &situation, None, seen, now)
@@ -252,6 +255,28 @@ fn a_container_that_its_probe_ends_is_told_by_the_probe() {
 }
 
 #[test]
+fn a_cause_that_was_told_once_stays_while_the_kubelet_waits() {
+    let pulling = |reason: &str, message: &str| {
+        pod(
+            json!({"containerStatuses": [{"name": "server", "ready": false, "restartCount": 0, "image": "a:1",
+            "imageID": "", "state": {"waiting": {"reason": reason, "message": message}}}]}),
+        )
+    };
+    let mut server = server("image: a");
+    let at =
+        |server: &MCPServer, pod: Pod| status_at(server, &unready(), &[pod], None, "2026-11-21T12:00:00Z");
+    let told = at(&server, pulling("ErrImagePull", "failed to resolve reference \"a:1\": a:1: not found"));
+    assert!(condition(&told, "Available").contains("the registry has no such image or tag"), "{told:?}");
+    server.status = Some(told.clone());
+    let waits = pulling("ImagePullBackOff", "Back-off pulling image \"a:1\"");
+    assert_eq!(at(&server, waits.clone()), told, "older kubelets do not repeat the cause");
+    let refused = at(&server, pulling("ErrImagePull", "pull access denied, 401 Unauthorized"));
+    assert!(condition(&refused, "Available").contains("spec.imagePullSecrets"), "{refused:?}");
+    server.status = None;
+    assert!(condition(&at(&server, waits), "Available").contains("check its name"), "nothing is known yet");
+}
+
+#[test]
 fn a_quota_that_lets_no_pod_be_made_is_said() {
     let refused = deployment(json!({"observedGeneration": 1, "conditions": [{"type": "ReplicaFailure",
         "status": "True", "message": "pods \"demo\" is forbidden: exceeded quota: small"}]}));
@@ -329,4 +354,71 @@ fn pods_of_an_earlier_spec_go_on_and_are_counted() {
     let status = assess(&invalid, &Situation::Invalid(&why), Some(&earlier), None, Timestamp::UNIX_EPOCH);
     assert_eq!((status.phase, status.ready_replicas > 0), (Some(Phase::Degraded), true), "{status:?}");
     assert!(condition(&status, "Available").starts_with("True EarlierSpec"), "{status:?}");
+}
+
+/// Of one whose Deployment is ready and whose pods have left no traces.
+fn when_ready(
+    server: &MCPServer,
+    owner: &Owner,
+    workload: &Workload,
+    standing: &Standing,
+    state: State,
+) -> MCPServerStatus {
+    let (deployment, evidence) = (ready(), Evidence::default());
+    let situation = Situation::Workload {
+        owner,
+        workload,
+        deployment: Some(&deployment),
+        pods: &[],
+        evidence: &evidence,
+        standing,
+        extras: &Extras::default(),
+    };
+    assess(server, &situation, None, Some(&seen(state)), Timestamp::UNIX_EPOCH)
+}
+
+#[test]
+fn one_that_sleeps_is_stopped_and_still_offers_its_tools() {
+    let server = server("{image: a, scaleToZero: {idleAfter: 10s}}");
+    let validated = validate(&server, None).unwrap();
+    let Runs::Workload(mut workload) = validated.runs else { panic!("a workload was expected") };
+    workload.sleep();
+    let status = when_ready(&server, &validated.owner, &workload, &Standing::NotGated, State::Asleep);
+    assert_eq!(status.phase, Some(Phase::Stopped));
+    assert!(condition(&status, "Available").starts_with("False Asleep: Nobody uses it"), "{status:?}");
+    assert!(condition(&status, "Registered").starts_with("True"), "{status:?}");
+    assert_eq!(status.tool_count, 1);
+    assert!(status.conditions.iter().all(|one| one.type_ != "RolloutHeld"), "{status:?}");
+}
+
+#[test]
+fn what_a_rollout_is_held_for_is_said_as_long_as_it_is_gated() {
+    let server = server("{image: a, rollout: {gate: contract}}");
+    let validated = validate(&server, None).unwrap();
+    let Runs::Workload(workload) = validated.runs else { panic!("a workload was expected") };
+    let status = |held: Option<Held>| {
+        let standing = Standing::Gated { held, again: false };
+        when_ready(&server, &validated.owner, &workload, &standing, State::Ready)
+    };
+    let held =
+        Held { reason: "BreakingChange", message: "Revision 7 is held back: tool b is missing.".to_owned() };
+    let condition_of = |held| condition(&status(held), "RolloutHeld");
+    assert_eq!(condition_of(Some(held)), "True BreakingChange: Revision 7 is held back: tool b is missing.");
+    assert_eq!(condition_of(None), "False NotHeld: No revision is held back.");
+}
+
+#[test]
+fn headers_without_values_are_said() {
+    let spec = "remote: {url: 'https://a/mcp', headersFrom: [{name: X, secretKeyRef: {name: s, key: k}}]}";
+    let server = server(spec);
+    let url = "https://a/mcp".parse().unwrap();
+    let said = |unread| {
+        let situation = Situation::Remote { url: &url, unread };
+        let status = assess(&server, &situation, None, None, Timestamp::UNIX_EPOCH);
+        condition(&status, "SecretsNotReadable")
+    };
+    assert!(
+        said(Some("spec.remote.headersFrom `X`: no")).starts_with("True HeaderWithoutValue: spec.remote")
+    );
+    assert!(said(None).starts_with("False Readable"));
 }

@@ -216,9 +216,13 @@ mod tests {
             probe_failure(&[early], &of_server()).unwrap().said,
             "its readiness probe fails: HTTP probe failed with statuscode: 500"
         );
-        assert_eq!(probe_failure(&[starting.clone()], &of_server()), None, "it has only just begun");
+        assert_eq!(
+            probe_failure(std::slice::from_ref(&starting), &of_server()),
+            None,
+            "it has only just begun"
+        );
         let long = Event { count: Some(30), ..starting };
-        let starts = probe_failure(&[long.clone()], &of_server()).unwrap();
+        let starts = probe_failure(std::slice::from_ref(&long), &of_server()).unwrap();
         assert!(starts.probe == Probe::Startup && starts.said.contains("connection refused"), "{starts:?}");
         let of_another = Probing { container: "bridge".to_owned(), ..of_server() };
         assert_eq!(probe_failure(&[long], &of_another), None);

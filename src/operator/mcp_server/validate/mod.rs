@@ -16,7 +16,7 @@ pub(super) use scaling::{Budget, Range, Replicas, Targets};
 pub(super) use secrets::{Place, SecretUse, Source};
 pub(super) use storage::{Kept, Mount, OwnClaim};
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::{
     api::core::v1::{EnvFromSource, EnvVar, ResourceRequirements},
@@ -30,7 +30,7 @@ use crate::{
     api::{
         MCPServer,
         mcp_server::{
-            Config, ImagePullPolicy, IngressSpec, NetworkPolicySpec, Observability, Probes, Security,
+            Config, Gate, ImagePullPolicy, IngressSpec, NetworkPolicySpec, Observability, Probes, Security,
             Transport,
         },
     },
@@ -99,6 +99,20 @@ pub(super) struct Workload {
     pub network_policy: Option<NetworkPolicySpec>,
     #[serde(skip)]
     pub ingress: Option<IngressSpec>,
+    /// What holds a new revision back.
+    pub gate: Option<Gate>,
+    /// How long its sessions go on in a pod that is replaced.
+    pub drain_seconds: Option<i64>,
+    /// It has no pods, since nobody uses it.
+    #[serde(skip)]
+    pub is_asleep: bool,
+}
+
+impl Workload {
+    pub(super) fn sleep(&mut self) {
+        self.replicas.declared = 0;
+        self.is_asleep = true;
+    }
 }
 
 /// How the container starts.
@@ -191,6 +205,9 @@ fn workload(server: &MCPServer, image: &str, bridge_image: Option<&str>) -> Resu
         disruption_budget: spec.disruption_budget.as_ref().map(Budget::of).transpose()?,
         network_policy: spec.network_policy.enabled.then(|| spec.network_policy.clone()),
         ingress: spec.ingress.clone(),
+        gate: spec.rollout.gate,
+        drain_seconds: spec.rollout.drain_timeout.map(|drain| whole_seconds(drain.duration())),
+        is_asleep: false,
     })
 }
 
@@ -208,6 +225,11 @@ fn start(server: &MCPServer, bridge_image: Option<&str>) -> Result<Start, Invali
             Ok(Start::Bridged { bridge_image, command, args })
         }
     }
+}
+
+/// At least 1.
+fn whole_seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis().div_ceil(1_000)).unwrap_or(i64::MAX)
 }
 
 /// What a server gets that does not say what it needs. No CPU limit: it would only slow the start.

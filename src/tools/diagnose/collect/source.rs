@@ -16,7 +16,7 @@ use super::{NOT_ASKED, trim};
 use crate::cluster::{Kinds, ListRequest, ReadError, Reader, Resource};
 
 /// Requests that are under way at once.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 6;
 /// Objects of one kind that are kept; what comes after makes the kind one that was not read to its end.
 const MOST: usize = 3_000;
 

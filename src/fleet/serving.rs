@@ -1,0 +1,100 @@
+//! What the operator asks of the servers that run: whether anybody uses them, and what a single pod offers.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use kube::Client;
+use tokio::sync::watch;
+
+use super::{cluster::Reach, forward::Forwards, manifest, roster::Roster, secrets::Known};
+use crate::{
+    api::MCPServer,
+    gateway::{Endpoint, Gateway, ServerName, Target, ToolDefinition},
+};
+
+/// One pod, ready or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodAddress {
+    pub name: String,
+    pub ip: IpAddr,
+    pub port: u16,
+}
+
+/// The servers as the gateway of this process knows them. Cheap to clone.
+///
+/// Use is that of this process alone. With several replicas those that follow must tell the leader of theirs before
+/// it may put a server to rest: the place for it is [`Self::idle_for`], [`Self::rest`] and [`Self::waited_for`].
+#[derive(Clone)]
+pub struct Serving {
+    gateway: Arc<Gateway>,
+    roster: Arc<Roster>,
+    client: Client,
+    reach: Reach,
+}
+
+impl Serving {
+    pub fn new(gateway: Arc<Gateway>, roster: Arc<Roster>, client: Client, reach: Reach) -> Self {
+        Self { gateway, roster, client, reach }
+    }
+
+    /// Why it is declared and cannot be used, in one sentence.
+    pub fn refused(&self, server: &ServerName) -> Option<String> {
+        self.roster.known().borrow().get(server)?.declared.as_ref().err().cloned()
+    }
+
+    /// How long nobody has called it or held a session with it; nothing while somebody does.
+    pub fn idle_for(&self, server: &ServerName) -> Option<Duration> {
+        self.gateway.idle_for(server)
+    }
+
+    /// Whether its tools stay listed without it.
+    pub fn is_known(&self, server: &ServerName) -> bool {
+        !self.gateway.definitions(server).is_empty()
+    }
+
+    /// Closes our connections to it and keeps none until it is roused; calls wait. Whether it was done: not while
+    /// somebody uses it.
+    pub fn rest(&self, server: &ServerName) -> bool {
+        self.gateway.rest(server)
+    }
+
+    pub fn rouse(&self, server: &ServerName) {
+        self.gateway.rouse(server);
+    }
+
+    /// The servers that calls wait for to wake.
+    pub fn waited_for(&self) -> watch::Receiver<BTreeSet<ServerName>> {
+        self.gateway.parked()
+    }
+
+    /// The tools that its callers know.
+    pub fn tools(&self, server: &ServerName) -> Vec<ToolDefinition> {
+        self.gateway.definitions(server)
+    }
+
+    /// The tools of one pod of a server, by a handshake with that pod.
+    ///
+    /// # Errors
+    /// One sentence: why it does not answer as an MCP server.
+    pub async fn tools_of_pod(
+        &self,
+        server: &MCPServer,
+        pod: PodAddress,
+    ) -> Result<Vec<ToolDefinition>, String> {
+        let PodAddress { name, ip, port } = pod;
+        let endpoint = Endpoint { id: name, address: SocketAddr::new(ip, port), terminating: false };
+        let mut downstream = manifest::in_cluster(server, vec![endpoint], &Known::default())?;
+        // Its listener lives as long as this.
+        let mut forwards = Forwards::new(self.client.clone());
+        if let (Reach::PortForward, Target::Endpoints { endpoints, .. }) =
+            (self.reach, &mut downstream.target)
+        {
+            *endpoints = forwards.reach(&downstream.name, std::mem::take(endpoints)).await;
+        }
+        self.gateway.inspect(&downstream).await
+    }
+}

@@ -1,0 +1,54 @@
+//! Where the calls of one client's session go, so that what a server keeps between calls is found again.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{activity::Activity, downstream::ServerName, link::Link};
+
+/// The seats of one session: for each server the connection that its calls go over. They are given back when this
+/// is dropped.
+#[derive(Default)]
+pub struct Seats(Mutex<BTreeMap<ServerName, Seat>>);
+
+impl fmt::Debug for Seats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seats")
+    }
+}
+
+/// Holds its connection open, also while the endpoint leaves.
+#[derive(Debug)]
+struct Seat {
+    link: Arc<Link>,
+    activity: Arc<Activity>,
+}
+
+impl Seats {
+    /// The connection of this session to that server, while it is of use.
+    pub(super) fn link(&self, server: &ServerName) -> Option<Arc<Link>> {
+        let mut seats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seat = seats.get(server)?;
+        if seat.link.is_dead() {
+            seats.remove(server);
+            return None;
+        }
+        Some(seat.link.clone())
+    }
+
+    pub(super) fn take(&self, server: &ServerName, link: Arc<Link>, activity: &Arc<Activity>) {
+        link.sit();
+        activity.seated(&link);
+        let seat = Seat { link, activity: activity.clone() };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(server.clone(), seat);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.link.rise();
+        self.activity.touch();
+    }
+}

@@ -1,0 +1,132 @@
+//! `scaleToZero`: a server that nobody uses has no pods, and has them again for the first who calls.
+//!
+//! Whether it sleeps is seen by its Deployment: nothing else must be remembered, and a new leader goes on from there.
+//! Before the pods go our own connections to them are closed, and calls wait from then on, so none is sent to a pod
+//! that is on its way out. A process that does not know the tools of a server that sleeps wakes it once to read them.
+
+mod alarms;
+mod decide;
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt, stream};
+use tokio::time::Instant;
+
+use crate::{
+    api::{MCPServer, mcp_server::ScaleToZero},
+    fleet::{ServerName, Serving},
+};
+use alarms::Alarms;
+use decide::{Decision, Use, decide};
+
+/// How exactly the time is kept.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The servers that may sleep, for one term as leader.
+pub(super) struct Sleepers {
+    serving: Serving,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    alarms: Alarms,
+    /// Those that we have put to rest.
+    resting: BTreeSet<ServerName>,
+}
+
+impl Sleepers {
+    pub(super) fn new(serving: Serving) -> Self {
+        Self { serving, state: Mutex::default() }
+    }
+
+    /// Whether the server should have no pods now. `live` is what its Deployment has, if there is one.
+    pub(super) fn sleeps(&self, server: &MCPServer, name: &ServerName, live: Option<i32>) -> bool {
+        let Some(ScaleToZero { idle_after, wake_timeout: _ }) = &server.spec.scale_to_zero else {
+            self.runs(name, None);
+            return false;
+        };
+        let usage = Use {
+            idle_for: self.serving.idle_for(name),
+            is_waited_for: self.serving.waited_for().borrow().contains(name),
+            is_known: self.serving.is_known(name),
+        };
+        let again = match decide(server.spec.replicas, live, idle_after.duration(), usage) {
+            Decision::Runs { again } => again,
+            Decision::Sleeps if self.rests(name) => return true,
+            // Somebody came in between.
+            Decision::Sleeps => Some(idle_after.duration()),
+        };
+        self.runs(name, again);
+        false
+    }
+
+    pub(super) fn forget(&self, name: &ServerName) {
+        self.runs(name, None);
+    }
+
+    /// The servers of one namespace, or of all, to be looked at: somebody waits for them, or they may have been idle for long enough.
+    pub(super) fn due(
+        self: &Arc<Self>,
+        namespace: Option<String>,
+    ) -> impl Stream<Item = ServerName> + Send + 'static {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let state = (self.clone(), ticks, self.serving.waited_for());
+        stream::unfold(state, move |(sleepers, mut ticks, mut waited_for)| {
+            let namespace = namespace.clone();
+            async move {
+                let names: Vec<ServerName> = tokio::select! {
+                    changed = waited_for.changed() => {
+                        changed.ok()?;
+                        waited_for.borrow_and_update().iter().cloned().collect()
+                    }
+                    _ = ticks.tick() => {
+                        sleepers.state().alarms.take_due(Instant::now(), namespace.as_deref())
+                    }
+                };
+                Some((stream::iter(names), (sleepers, ticks, waited_for)))
+            }
+        })
+        .flatten()
+    }
+
+    fn rests(&self, name: &ServerName) -> bool {
+        let rests = self.serving.rest(name);
+        if rests {
+            let mut state = self.state();
+            if state.resting.insert(name.clone()) {
+                tracing::info!(server = %name, "nobody uses it: it sleeps until somebody calls");
+            }
+            state.alarms.set(name, None);
+        }
+        rests
+    }
+
+    fn runs(&self, name: &ServerName, again: Option<Duration>) {
+        let mut state = self.state();
+        state.alarms.set(name, again.map(|after| Instant::now() + after));
+        if state.resting.remove(name) {
+            tracing::info!(server = %name, "it wakes");
+        }
+        self.serving.rouse(name);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Sleepers {
+    /// Whoever leads next decides anew: what we closed may be opened again.
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for name in &state.resting {
+            self.serving.rouse(name);
+        }
+    }
+}

@@ -7,10 +7,13 @@ mod backoff;
 mod data_source;
 mod deeds;
 mod events;
+mod external_secret;
+mod kind;
 mod lease;
 mod manifests;
 mod mcp_server;
 mod metrics;
+mod served;
 mod settings;
 mod versions;
 mod writer;
@@ -62,6 +65,7 @@ impl Operator {
         let metrics = Metrics::default();
         // So that its metrics are there, as 0, also where this process never leads.
         metrics.meter(mcp_server::KIND);
+        metrics.meter(data_source::KIND);
         Self { client, settings, observations, serving: None, keeper, leadership, metrics }
     }
 
@@ -101,7 +105,7 @@ impl Operator {
             let servers = reconcile(Arc::new(context), &settings, &term);
             let sources_writer =
                 Writer::new(client.clone(), leadership.clone(), &settings.identity, metrics.clone());
-            let sources = check_sources(client.clone(), sources_writer, &settings, &term);
+            let sources = check_sources(client.clone(), sources_writer, &metrics, &settings, &term);
             let mut reconciling = pin!(join(servers, sources));
             let has_ended = tokio::select! {
                 _ = &mut reconciling => true,
@@ -143,6 +147,7 @@ async fn reconcile(context: Arc<Context>, settings: &OperatorSettings, term: &Ca
 async fn check_sources(
     client: Client,
     writer: Writer,
+    metrics: &Metrics,
     settings: &OperatorSettings,
     term: &CancellationToken,
 ) {
@@ -154,7 +159,7 @@ async fn check_sources(
             return term.cancelled().await;
         }
     };
-    let context = Arc::new(data_source::Context::new(client, writer, dial, term.clone()));
+    let context = Arc::new(data_source::Context::new(client, writer, dial, metrics, term.clone()));
     let run = |namespace| data_source::run(context.clone(), namespace);
     if settings.namespaces.is_empty() {
         run(None).await;

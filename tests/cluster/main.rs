@@ -18,8 +18,10 @@ mod metrics;
 mod openshift;
 mod operator_children;
 mod operator_drift;
+mod operator_external_secrets;
 mod operator_fields;
 mod operator_kinds;
+mod operator_monitors;
 mod operator_rotation;
 mod operator_sources;
 mod operator_status;
@@ -38,3 +40,14 @@ mod tools_recording;
 mod tools_workload;
 mod tree_pages;
 mod whole_run;
+
+/// Real PostgreSQL and Redis servers, as the integration tests have them.
+#[allow(dead_code)]
+#[path = "../it/authority.rs"]
+mod authority;
+#[allow(dead_code)]
+#[path = "../it/parts.rs"]
+mod parts;
+#[allow(dead_code)]
+#[path = "../it/sources_servers.rs"]
+mod sources_servers;

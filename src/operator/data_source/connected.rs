@@ -1,6 +1,6 @@
 //! What an MCPServer's pod needs for the DataSources that it is connected to, as one value. Needs no client.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{
     ByteString,
@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{
     fill::{Variable, url_name, variables},
     render::{RenderError, render},
-    select,
+    secrets, select,
 };
 use crate::{
     api::{
@@ -63,6 +63,8 @@ pub(crate) struct ConnectedSources {
     pub mount: Option<VolumeMount>,
     /// For the server's container, where there is no template.
     pub env: Vec<EnvVar>,
+    /// Secrets in the server's namespace that ExternalSecrets of the sources fill.
+    pub brought: BTreeSet<String>,
     /// How many sources there are, those that are not listed included.
     pub count: usize,
     /// For `status.connectedSources`.
@@ -110,6 +112,7 @@ pub(crate) fn connect(
         None => ConnectedSources { env: plain_env(server, &sources, env), ..ConnectedSources::default() },
     };
     connected.secret = secret;
+    connected.brought = sources.iter().filter_map(|source| brought(source, &server.namespace)).collect();
     connected.count = sources.len();
     connected.listed = sources.iter().map(listed).collect();
     connected.listed.truncate(LISTED);
@@ -265,6 +268,12 @@ fn metadata(server: &ServerName) -> ObjectMeta {
         namespace: Some(server.namespace.clone()),
         ..ObjectMeta::default()
     }
+}
+
+fn brought(source: &DataSource, own_namespace: &str) -> Option<String> {
+    let (namespace, name) = select::place(source);
+    let is_external = source.spec.credentials.iter().any(|credential| credential.external.is_some());
+    (is_external && namespace == own_namespace).then(|| secrets::brought(name))
 }
 
 fn listed(source: &DataSource) -> ConnectedSource {

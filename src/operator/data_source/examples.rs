@@ -26,8 +26,14 @@ const WORST: &str = "\"\\'\n${X}#: ";
 
 /// What the server reads, and what its pod is given.
 fn filled(file: &str) -> (Value, ConnectedSources) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/datasources").join(file);
-    let text = fs::read_to_string(path).unwrap();
+    filled_of(&read(&format!("examples/datasources/{file}")))
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+}
+
+fn filled_of(text: &str) -> (Value, ConnectedSources) {
     let (mut sources, mut servers): (Vec<DataSource>, Vec<MCPServer>) = (Vec::new(), Vec::new());
     for document in text.split("\n---\n") {
         let object: Value = serde_saphyr::from_str(document).unwrap();
@@ -44,7 +50,7 @@ fn filled(file: &str) -> (Value, ConnectedSources) {
     let spec = server.spec.data_sources.unwrap();
     let name = ServerName { namespace: "shop".to_owned(), name: server.metadata.name.unwrap() };
     let selection = select(&spec, "shop", sources);
-    assert_eq!(selection.unmatched, [""; 0], "{file}");
+    assert_eq!(selection.unmatched, [""; 0]);
     let usable: Vec<Usable> = selection.sources.into_iter().map(usable).collect();
     let connected = connect(&name, &spec, &usable, "pilothouse:1").unwrap();
     let rendered = &connected.config_map.as_ref().unwrap().data.as_ref().unwrap()["sources"];
@@ -126,4 +132,15 @@ fn an_api_of_another_namespace_in_yaml() {
     assert_eq!(read, json!({"apis": {"invoices": {"url": url}}}));
     let copied: Vec<String> = connected.secret.unwrap().data.unwrap().into_keys().collect();
     assert_eq!(copied, ["BILLING_INVOICES_PASSWORD", "BILLING_INVOICES_USERNAME"]);
+}
+
+#[test]
+fn the_database_of_the_readme() {
+    let readme = read("README.md");
+    let mut blocks = readme.split("```yaml\n").filter_map(|block| block.split("```").next());
+    let (read, connected) = filled_of(blocks.find(|block| block.contains("kind: DataSource\n")).unwrap());
+    let [database] = read["databases"].as_array().unwrap().as_slice() else { panic!("{read}") };
+    assert_eq!((&database["name"], &database["host"]), (&json!("orders"), &json!("db.shop")));
+    assert_eq!(database["credentials"]["password"], worst("ORDERS_PASSWORD"));
+    assert_eq!(connected.brought.into_iter().collect::<Vec<_>>(), ["orders-datasource"]);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
-    Api, Client, ResourceExt,
+    Api, Client,
     api::ListParams,
     core::{DeserializeGuard, ObjectList},
 };
@@ -104,8 +104,5 @@ async fn copied(client: &Client, source: &DataSource) -> Result<Result<Copied, S
         };
         values.insert(credential.name.clone(), value.clone());
     }
-    let versions = read.values().flatten().map(|secret| {
-        format!("{}@{}", secret.uid().unwrap_or_default(), secret.resource_version().unwrap_or_default())
-    });
-    Ok(Ok((values, versions.collect())))
+    Ok(Ok((values, read.values().flatten().map(secrets::version).collect())))
 }

@@ -1,13 +1,15 @@
-//! Reconciles one DataSource: dereference, validate, check, status. Decisions are plain functions; what holds a
-//! client is `secrets`, the checks and this file.
+//! Reconciles one DataSource: its ExternalSecret, validate, dereference, check, status. Decisions are plain functions;
+//! what holds a client is `external`, `secrets`, the checks and this file.
 //!
 //! `README.md` beside this file says what is checked how, and how MCPServers are told of their sources.
 
 mod check;
 mod connected;
 mod credentials;
+mod external;
 mod fill;
 mod gather;
+mod memory;
 mod outcome;
 mod phase;
 mod render;
@@ -17,17 +19,12 @@ mod status;
 mod target;
 mod triggers;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    pin::pin,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::jiff::Timestamp;
 use kube::{
-    Client, Resource, ResourceExt,
+    Client, Resource,
     core::DeserializeGuard,
     runtime::{
         applier,
@@ -38,21 +35,35 @@ use kube::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    deeds,
     events::Happening,
+    kind::Kind,
+    metrics::{Ending, Failing, Meter, Metrics, Step},
+    served::{LOOK_AGAIN, Served},
     writer::{WriteError, Writer},
 };
-use crate::api::{DataSource, DataSourceStatus, data_source::DataSourcePhase};
+use crate::{
+    api::{
+        DataSource, DataSourceStatus,
+        data_source::{DataSourceCondition, DataSourcePhase},
+    },
+    fleet::ServerName,
+};
 pub(super) use check::{Dial, Loopback};
 pub(super) use connected::{ConnectError, ConnectedSources, FILL_CONTAINER, connect, object_name};
 pub(super) use gather::{Gathered, gather};
 pub(super) use select::namespaces;
 
 use credentials::Credentials;
+use memory::Memory;
 use outcome::{Outcome, Reason};
 use phase::Course;
-use secrets::Keys;
+use secrets::{Keys, Read};
 use status::{Checked, Look, Synced};
 use target::Target;
+
+/// What its metrics are called by.
+pub(super) const KIND: &str = "DataSource";
 
 /// Sources that are checked at the same time. Each check is a connection and a timeout of its own.
 const CONCURRENCY: u16 = 16;
@@ -66,26 +77,22 @@ pub(super) struct Context {
     client: Client,
     writer: Writer,
     dial: Dial,
-    courses: Mutex<HashMap<String, Course>>,
+    served: Served,
+    memory: Memory,
+    meter: Meter,
     cancel: CancellationToken,
 }
 
 impl Context {
-    pub(super) fn new(client: Client, writer: Writer, dial: Dial, cancel: CancellationToken) -> Self {
-        Self { client, writer, dial, courses: Mutex::default(), cancel }
-    }
-
-    /// What is remembered of the source, or else what its status tells.
-    fn course(&self, source: &DataSource) -> Course {
-        let courses = self.courses.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = source.uid().and_then(|uid| courses.get(&uid).copied());
-        known.unwrap_or_else(|| Course::resumed(source.status.as_ref().and_then(|status| status.phase)))
-    }
-
-    fn remember(&self, source: &DataSource, course: Course) {
-        if let Some(uid) = source.uid() {
-            self.courses.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, course);
-        }
+    pub(super) fn new(
+        client: Client,
+        writer: Writer,
+        dial: Dial,
+        metrics: &Metrics,
+        cancel: CancellationToken,
+    ) -> Self {
+        let served = Served::new(client.clone());
+        Self { client, writer, dial, served, memory: Memory::default(), meter: metrics.meter(KIND), cancel }
     }
 }
 
@@ -119,8 +126,10 @@ pub async fn check_source(
 
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    #[error("its Secrets cannot be read: {0}")]
+    #[error("what it refers to cannot be read: {0}")]
     Dereference(#[from] kube::Error),
+    #[error("its ExternalSecret cannot be written: {0}")]
+    External(WriteError),
     #[error("its status cannot be written: {0}")]
     Status(WriteError),
     #[error("its event cannot be written: {0}")]
@@ -132,23 +141,33 @@ type Guarded = DeserializeGuard<DataSource>;
 /// Checks the DataSources of one namespace, or of all, until the term ends; a check under way is given up.
 pub(super) async fn run(context: Arc<Context>, namespace: Option<&str>) {
     let (store, writer) = reflector::store();
-    let triggers = triggers::all(&context.client, namespace, writer);
+    // Otherwise it is found when a source wants it.
+    if let Err(error) = context.served.find(Kind::ExternalSecret).await {
+        tracing::warn!(%error, "not known whether the cluster has ExternalSecrets, it is asked again");
+    }
+    let triggers = triggers::all(&context, namespace, writer);
     let config = Config::default().concurrency(CONCURRENCY);
     let ended = context.cancel.clone().cancelled_owned();
     let outcomes = applier(
         |guard, context| Box::pin(reconcile(guard, context)),
-        |guard, error, _| again(&guard, error),
+        |guard, error, context| again(&guard, error, &context),
         context.clone(),
         store,
-        triggers.take_until(ended),
+        triggers.take_until(ended).inspect_ok(|source| context.meter.queued(name_of(source))),
         config,
     );
     let mut outcomes = pin!(outcomes);
     while let Some(outcome) = outcomes.next().await {
         match outcome {
             Ok((source, _)) => tracing::debug!(%source, "looked at"),
-            // Deleted meanwhile, or logged where it happened.
-            Err(ControllerError::ObjectNotFound(_) | ControllerError::ReconcilerFailed(..)) => {}
+            Err(ControllerError::ObjectNotFound(gone)) => {
+                let namespace = gone.namespace.unwrap_or_default();
+                let name = ServerName { namespace, name: gone.name };
+                context.memory.forget(&name);
+                context.meter.forget(&name);
+            }
+            // Logged where it happened.
+            Err(ControllerError::ReconcilerFailed(..)) => {}
             Err(ControllerError::QueueError(error)) => {
                 tracing::warn!(%error, "the watch of DataSources broke, it starts again");
             }
@@ -158,6 +177,8 @@ pub(super) async fn run(context: Arc<Context>, namespace: Option<&str>) {
 }
 
 async fn reconcile(guard: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    let name = name_of(&ObjectRef::from_obj(&*guard));
+    context.meter.begun(&name);
     let source = match &guard.0 {
         Ok(source) => source,
         Err(invalid) => {
@@ -168,55 +189,84 @@ async fn reconcile(guard: Arc<Guarded>, context: Arc<Context>) -> Result<Action,
             );
             let happening = Happening::warning("SpecNotParsed", note);
             context.writer.tell(&about, &happening).await.map_err(Error::Event)?;
+            context.meter.ended(Ending::Settled);
             return Ok(Action::await_change());
         }
     };
     if source.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    if let Some(wait) = not_yet(source, context.course(source), Timestamp::now()) {
-        return Ok(Action::requeue(wait));
-    }
-    let work = look(&context, source);
-    tokio::select! {
+    let work = context.meter.timed(Step::All, look(&context, source));
+    let (action, ending) = tokio::select! {
         biased;
-        done = work => done,
+        done = work => done?,
         // Whoever leads next checks again.
-        () = context.cancel.cancelled() => Ok(Action::await_change()),
-    }
+        () = context.cancel.cancelled() => return Ok(Action::await_change()),
+    };
+    context.meter.ended(ending);
+    Ok(action)
 }
 
-async fn look(context: &Context, source: &DataSource) -> Result<Action, Error> {
-    let namespace = source.metadata.namespace.as_deref().unwrap_or_default();
+async fn look(context: &Context, source: &DataSource) -> Result<(Action, Ending), Error> {
+    if let Some(phase) = source.status.as_ref().and_then(|status| status.phase) {
+        context.meter.phase(&named(source), phase.as_str());
+    }
+    // its ExternalSecret (writer required)
+    let kept = context.meter.timed(Step::Apply, external::keep(context, source)).await?;
+    let synced = kept.synced();
     // validate (no client required)
+    let namespace = select::place(source).0;
     let target = match Target::parse(&source.spec, namespace) {
         Ok(target) => target,
         Err(why) => {
-            let look = Look { checked: Checked::Invalid(&why), not_readable: false, synced: None };
+            let look = Look { checked: Checked::Invalid(&why), not_readable: false, synced };
             write(context, source, &look).await?;
-            return Ok(Action::await_change());
+            return Ok((Action::await_change(), Ending::Settled));
         }
     };
     // dereference (client required)
-    let keys = if source.spec.credentials.is_empty() {
-        Keys::Readable(Credentials::default())
-    } else {
-        secrets::read(&context.client, source).await?
-    };
+    let before = context.memory.course(source);
+    let early = not_yet(source, before, Timestamp::now()).filter(|_| tells(source, synced.as_ref()));
+    if let (Some(wait), None) = (early, &synced) {
+        return Ok((Action::requeue(wait), Ending::Settled));
+    }
+    let reading = context.meter.timed(Step::Dereference, secrets::read(&context.client, source));
+    let Read { keys, versions } = reading.await?;
+    let most = if kept.is_to_be_looked_for() { LOOK_AGAIN } else { Duration::MAX };
+    if let Some(wait) = early
+        && context.memory.is_of(source, &versions)
+    {
+        return Ok((Action::requeue(wait.min(most)), Ending::Settled));
+    }
     // check (network required)
-    let (outcome, not_readable) = match &keys {
-        Keys::Readable(credentials) => (check::check(&context.dial, &target, credentials).await, false),
-        Keys::NotReadable => (check::check(&context.dial, &target, &Credentials::default()).await, true),
-        Keys::Missing(why) => (Outcome::refused(Reason::CredentialsMissing, why.as_str()), false),
+    let not_readable = matches!(keys, Keys::NotReadable);
+    let (course, outcome) = match &keys {
+        // Its first value is under way: that is no failure.
+        Keys::Missing(_) if kept.waits() && before.is_at_the_beginning() => (before.waiting(), None),
+        keys => {
+            let outcome = checked(context, &target, keys).await;
+            (before.after(&outcome), Some(outcome))
+        }
     };
     // decide (pure), status (writer required)
-    let course = context.course(source).after(&outcome);
-    let synced = synced(source, &keys);
-    let look = Look { checked: Checked::Yes { course, outcome: &outcome }, not_readable, synced };
-    write(context, source, &look).await?;
-    context.remember(source, course);
-    let seed = (source.uid(), course.failures, Timestamp::now().as_second());
-    Ok(Action::requeue(course.next(source.spec.health_check.interval.duration(), &seed)))
+    let checked = match &outcome {
+        Some(outcome) => Checked::Yes { course, outcome },
+        None => Checked::Waiting,
+    };
+    write(context, source, &Look { checked, not_readable, synced }).await?;
+    context.memory.checked(source, course, versions);
+    let seed = (&source.metadata.uid, course.failures, Timestamp::now().as_second());
+    let wait = course.next(source.spec.health_check.interval.duration(), &seed).min(most);
+    let ending = if course.failures == 0 { Ending::Settled } else { Ending::Again };
+    Ok((Action::requeue(wait), ending))
+}
+
+async fn checked(context: &Context, target: &Target, keys: &Keys) -> Outcome {
+    match keys {
+        Keys::Readable(credentials) => check::check(&context.dial, target, credentials).await,
+        Keys::NotReadable => check::check(&context.dial, target, &Credentials::default()).await,
+        Keys::Missing(why) => Outcome::refused(Reason::CredentialsMissing, why.as_str()),
+    }
 }
 
 /// Until the next check is due: a new leader, and our own writing of the status, check nothing anew.
@@ -232,29 +282,24 @@ fn not_yet(source: &DataSource, course: Course, now: Timestamp) -> Option<Durati
     wait.checked_sub(since).filter(|left| !left.is_zero())
 }
 
-/// What is known of external values without the ExternalSecret itself.
-fn synced(source: &DataSource, keys: &Keys) -> Option<Synced> {
-    if source.spec.credentials.iter().all(|credential| credential.external.is_none()) {
-        return None;
+/// Whether the status says this of the external values.
+fn tells(source: &DataSource, synced: Option<&Synced>) -> bool {
+    let mut conditions = source.status.iter().flat_map(|status| &status.conditions);
+    let told = conditions.find(|one| one.type_ == DataSourceCondition::SecretsSynced.as_str());
+    match (told, synced) {
+        (None, None) => true,
+        (Some(told), Some(Synced { yes, reason, message: _ })) => {
+            (told.status == "True") == *yes && told.reason == *reason
+        }
+        _ => false,
     }
-    let name = secrets::brought(source.metadata.name.as_deref().unwrap_or_default());
-    Some(match keys {
-        Keys::Readable(_) => Synced {
-            yes: true,
-            reason: "Synced",
-            message: format!("Every external value is in the Secret {name}."),
-        },
-        Keys::Missing(why) => Synced { yes: false, reason: "NotSynced", message: why.clone() },
-        Keys::NotReadable => Synced {
-            yes: false,
-            reason: "NotSeen",
-            message: format!("Whether the Secret {name} has its values cannot be seen."),
-        },
-    })
 }
 
 async fn write(context: &Context, source: &DataSource, look: &Look<'_>) -> Result<(), Error> {
     let status = status::assess(source, look, Timestamp::now());
+    if let Some(phase) = status.phase {
+        context.meter.phase(&named(source), phase.as_str());
+    }
     if source.status.as_ref() == Some(&status) {
         return Ok(());
     }
@@ -265,24 +310,51 @@ async fn write(context: &Context, source: &DataSource, look: &Look<'_>) -> Resul
     }
     let mut update = source.clone();
     update.status = Some(status);
-    context.writer.status(&update).await.map_err(Error::Status)
+    context.meter.timed(Step::Status, context.writer.status(&update)).await.map_err(Error::Status)?;
+    let done = context.writer.take_deeds(source.metadata.uid.as_deref().unwrap_or_default());
+    for happening in deeds::told(&done) {
+        if let Err(error) = context.writer.tell(&source.object_ref(&()), &happening).await {
+            tracing::warn!(%error, reason = %happening.reason, "an event could not be told");
+        }
+    }
+    Ok(())
 }
 
-fn again(guard: &Guarded, error: &Error) -> Action {
+fn again(guard: &Guarded, error: &Error, context: &Context) -> Action {
     let source = ObjectRef::from_obj(guard);
-    match error {
-        Error::Status(WriteError::Outdated(what)) => {
-            tracing::debug!(%source, what, "read again");
+    let failing = failing(error);
+    context.meter.ended(Ending::Failed(failing));
+    match failing {
+        Failing::Conflict => {
+            tracing::debug!(%source, %error, "read again");
             Action::requeue(RETRY_OUTDATED)
         }
-        Error::Status(WriteError::NotLeading) | Error::Event(WriteError::NotLeading) => {
-            Action::await_change()
-        }
-        error => {
+        Failing::NotLeading => Action::await_change(),
+        Failing::Unanswered | Failing::Internal => {
             tracing::warn!(%source, %error, "a DataSource could not be looked at, trying again");
             Action::requeue(RETRY_FAILED)
         }
     }
+}
+
+fn failing(error: &Error) -> Failing {
+    match error {
+        Error::Dereference(_) => Failing::Unanswered,
+        Error::External(error) | Error::Status(error) | Error::Event(error) => match error {
+            WriteError::Outdated(_) => Failing::Conflict,
+            WriteError::NotLeading => Failing::NotLeading,
+            WriteError::Refused { .. } => Failing::Unanswered,
+        },
+    }
+}
+
+fn named(source: &DataSource) -> ServerName {
+    let (namespace, name) = select::place(source);
+    ServerName { namespace: namespace.to_owned(), name: name.to_owned() }
+}
+
+fn name_of(source: &ObjectRef<Guarded>) -> ServerName {
+    ServerName { namespace: source.namespace.clone().unwrap_or_default(), name: source.name.clone() }
 }
 
 #[cfg(test)]

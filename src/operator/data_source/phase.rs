@@ -34,6 +34,16 @@ impl Course {
         Self { phase, failures }
     }
 
+    /// Nothing was found of it yet.
+    pub(crate) fn is_at_the_beginning(self) -> bool {
+        matches!(self.phase, None | Some(DataSourcePhase::Pending))
+    }
+
+    /// It cannot be checked yet, and that is nobody's fault.
+    pub(crate) fn waiting(self) -> Self {
+        Self { phase: Some(DataSourcePhase::Pending), failures: self.failures.saturating_add(1) }
+    }
+
     /// | outcome | phase |
     /// |---|---|
     /// | in | Connected |

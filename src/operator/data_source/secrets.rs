@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 
 use super::credentials::Credentials;
 use crate::api::{DataSource, SecretKeyRef, data_source::Credential};
@@ -18,7 +18,15 @@ pub(crate) enum Keys {
     Missing(String),
 }
 
-/// The Secret that an ExternalSecret of a source fills, with a key for each credential.
+/// What was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Read {
+    pub keys: Keys,
+    /// Of each Secret: another where one came, went or was written.
+    pub versions: Vec<String>,
+}
+
+/// The ExternalSecret of a source, and the Secret that it fills, with a key for each external credential.
 pub(crate) fn brought(source: &str) -> String {
     format!("{source}-datasource")
 }
@@ -33,7 +41,7 @@ pub(crate) fn place(source: &str, credential: &Credential) -> SecretKeyRef {
 
 /// # Errors
 /// When the API server does not answer. That it refuses is [`Keys::NotReadable`].
-pub(crate) async fn read(client: &Client, source: &DataSource) -> Result<Keys, kube::Error> {
+pub(crate) async fn read(client: &Client, source: &DataSource) -> Result<Read, kube::Error> {
     let namespace = source.metadata.namespace.as_deref().unwrap_or_default();
     let name = source.metadata.name.as_deref().unwrap_or_default();
     let api = Api::<Secret>::namespaced(client.clone(), namespace);
@@ -45,11 +53,19 @@ pub(crate) async fn read(client: &Client, source: &DataSource) -> Result<Keys, k
         }
         match api.get_opt(&place.name).await {
             Ok(secret) => secrets.insert(place.name, secret),
-            Err(kube::Error::Api(status)) if status.is_forbidden() => return Ok(Keys::NotReadable),
+            Err(kube::Error::Api(status)) if status.is_forbidden() => {
+                return Ok(Read { keys: Keys::NotReadable, versions: Vec::new() });
+            }
             Err(error) => return Err(error),
         };
     }
-    Ok(take(name, namespace, &source.spec.credentials, &secrets))
+    let versions = secrets.values().flatten().map(version).collect();
+    Ok(Read { keys: take(name, namespace, &source.spec.credentials, &secrets), versions })
+}
+
+/// Which Secret it is, and in which version.
+pub(crate) fn version(secret: &Secret) -> String {
+    format!("{}@{}", secret.uid().unwrap_or_default(), secret.resource_version().unwrap_or_default())
 }
 
 fn take(
@@ -63,9 +79,8 @@ fn take(
         let SecretKeyRef { name, key } = place(source, credential);
         let Some(secret) = secrets.get(&name).and_then(Option::as_ref) else {
             return Keys::Missing(match credential.external {
-                // None is made for DataSources yet.
                 Some(_) => format!(
-                    "Secret {namespace}/{name} with the external value `{}` does not exist: make an ExternalSecret that fills its key `{key}`.",
+                    "Secret {namespace}/{name} with the external value `{}` does not exist yet: the condition SecretsSynced says why.",
                     credential.name
                 ),
                 None => format!(
@@ -131,6 +146,9 @@ mod tests {
         assert!(said(&[("login", None)]).starts_with("Secret shop/login does not exist: create it"));
         assert!(said(&[("login", Some(secret(&[])))]).contains("shop/login has no key `user`"));
         assert!(said(&[("login", Some(secret(&[("user", b"\xff")])))]).contains("not UTF-8"));
-        assert!(said(&[("login", login())]).contains("make an ExternalSecret that fills its key `password`"));
+        assert!(
+            said(&[("login", login())])
+                .contains("value `password` does not exist yet: the condition Secrets")
+        );
     }
 }

@@ -29,7 +29,12 @@ pub(crate) struct Look<'a> {
 
 pub(crate) enum Checked<'a> {
     Invalid(&'a InvalidSource),
-    Yes { course: Course, outcome: &'a Outcome },
+    /// Its external values are under way.
+    Waiting,
+    Yes {
+        course: Course,
+        outcome: &'a Outcome,
+    },
 }
 
 /// How far an ExternalSecret has come.
@@ -48,6 +53,11 @@ pub(crate) fn assess(source: &DataSource, look: &Look<'_>, now: Timestamp) -> Da
         Checked::Invalid(why) => {
             let last = before.and_then(|before| before.last_checked.clone());
             (DataSourcePhase::Failed, last, sentence(&why.to_string()))
+        }
+        Checked::Waiting => {
+            let last = before.and_then(|before| before.last_checked.clone());
+            let why = look.synced.as_ref().map(|synced| synced.message.clone()).unwrap_or_default();
+            (DataSourcePhase::Pending, last, why)
         }
         Checked::Yes { course, outcome } => {
             (course.phase.unwrap_or(DataSourcePhase::Pending), Some(Time(now)), said(outcome, *course))
@@ -75,6 +85,8 @@ pub(crate) fn assess(source: &DataSource, look: &Look<'_>, now: Timestamp) -> Da
     }
 }
 
+const VALID: &str = "The spec can be acted on.";
+
 type Row = (DataSourceCondition, bool, &'static str, String);
 
 fn conditions(look: &Look<'_>, message: &str) -> Vec<Row> {
@@ -90,9 +102,13 @@ fn conditions(look: &Look<'_>, message: &str) -> Vec<Row> {
                 unchecked.to_owned(),
             ));
         }
+        Checked::Waiting => {
+            rows.push((DataSourceCondition::Accepted, true, "Valid", VALID.to_owned()));
+            let reason = Reason::NotChecked.as_str();
+            rows.push((DataSourceCondition::Connected, false, reason, message.to_owned()));
+        }
         Checked::Yes { outcome, .. } => {
-            let valid = "The spec can be acted on.";
-            rows.push((DataSourceCondition::Accepted, true, "Valid", valid.to_owned()));
+            rows.push((DataSourceCondition::Accepted, true, "Valid", VALID.to_owned()));
             let (holds, reason) = match outcome {
                 Outcome::In(_) => (true, Reason::Connected),
                 Outcome::Partly(finding) | Outcome::Away(finding) | Outcome::Refused(finding) => {

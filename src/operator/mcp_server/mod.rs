@@ -8,7 +8,6 @@ mod decide;
 mod dereference;
 mod elsewhere;
 mod evidence;
-mod kind;
 mod memory;
 mod owned;
 mod references;
@@ -16,7 +15,6 @@ mod referred;
 mod report;
 mod rollout;
 mod rotation;
-mod served;
 mod sightings;
 mod sleep;
 mod sources;
@@ -51,7 +49,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     OperatorSettings,
     backoff::{Backoff, Cause},
+    kind,
     metrics::{Ending, Failing, Meter, Metrics, Step},
+    served,
     writer::{WriteError, Writer},
 };
 use crate::{
@@ -333,6 +333,7 @@ async fn look(
             let mut refers = references::of(owner, workload);
             if let Some(sources) = &sources {
                 references::add_environment(&mut refers, &sources.connected.read_by_kubelet(name));
+                references::bring(&mut refers, &sources.connected.brought);
             }
             let looks = context.referred.look(name, &refers).await?;
             // build (no client required)
@@ -352,6 +353,9 @@ async fn look(
             }
             let has_copy = copy.is_some();
             let has_trouble = sources.as_ref().is_some_and(|sources| !sources.troubles.is_empty());
+            // Their ExternalSecrets are the DataSources' and wake these alone.
+            let is_brought = sources.as_ref().is_some_and(|sources| !sources.connected.brought.is_empty());
+            let is_unseen = is_brought && looks.by_events;
             let children = children.list()?;
             let applying = applier.apply(&children, live.stored_deployment.as_ref(), workload.replicas);
             let applied = context.meter.timed(Step::Apply, applying).await;
@@ -389,8 +393,8 @@ async fn look(
                 || matches!(phase, Some(Phase::Deploying | Phase::Degraded)) && !pods.is_empty();
             Ok(match left {
                 Left::Nothing if is_starting => Left::Again(Cause::Starting),
-                // A role may be bound, a Secret of another namespace change: neither wakes anybody.
-                Left::Nothing if has_trouble || has_copy => Left::Again(Cause::Copied),
+                // A role may be bound, a Secret that is not watched change: neither wakes anybody.
+                Left::Nothing if has_trouble || has_copy || is_unseen => Left::Again(Cause::Copied),
                 left => left,
             })
         }

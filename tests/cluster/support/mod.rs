@@ -5,6 +5,7 @@ pub(crate) mod audit_log;
 pub(crate) mod client;
 pub(crate) mod crd;
 pub(crate) mod crowd;
+pub(crate) mod external_secrets;
 pub(crate) mod follower;
 pub(crate) mod installation;
 pub(crate) mod kubectl;

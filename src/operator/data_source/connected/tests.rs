@@ -92,3 +92,16 @@ fn sources_that_come_go_or_change_roll_the_pods_and_checks_do_not() {
     assert_eq!(hash(&one), hash(&checked));
     assert_ne!(connected("", &one).hash, connected("", &two).hash);
 }
+
+#[test]
+fn secrets_of_external_values_are_known_where_the_kubelet_reads_them() {
+    let external = |namespace: &str, name: &str| {
+        let mut usable = usable(namespace, name, "1");
+        let spec = "{type: database, endpoint: 'redis://a', credentials: [{name: password, external: {store: {name: vault}, key: k}}]}";
+        usable.source.spec = serde_saphyr::from_str(spec).unwrap();
+        usable
+    };
+    let sources = [usable("shop", "cache", "1"), external("shop", "index"), external("other", "billing")];
+    let all = connected(TEMPLATE, &sources);
+    assert_eq!(all.brought.into_iter().collect::<Vec<_>>(), ["index-datasource"]);
+}

@@ -20,6 +20,12 @@ pub enum Change {
     Delete(ServerName),
 }
 
+impl Change {
+    pub(super) fn is_delete(&self) -> bool {
+        matches!(self, Self::Delete(_))
+    }
+}
+
 /// Who declared a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::{cluster::Reach, forward::Forwards, manifest, roster::Roster, secrets::Known};
 use crate::{
     api::MCPServer,
-    gateway::{Endpoint, Gateway, ServerName, Target, ToolDefinition},
+    gateway::{Endpoint, Gateway, ServerName, ToolDefinition},
 };
 
 /// One pod, ready or not.
@@ -90,10 +90,8 @@ impl Serving {
         let mut downstream = manifest::in_cluster(server, vec![endpoint], &Known::default())?;
         // Its listener lives as long as this.
         let mut forwards = Forwards::new(self.client.clone());
-        if let (Reach::PortForward, Target::Endpoints { endpoints, .. }) =
-            (self.reach, &mut downstream.target)
-        {
-            *endpoints = forwards.reach(&downstream.name, std::mem::take(endpoints)).await;
+        if self.reach == Reach::PortForward {
+            forwards.reach_all(&downstream.name, &mut downstream.target).await;
         }
         self.gateway.inspect(&downstream).await
     }

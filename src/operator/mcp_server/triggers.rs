@@ -197,9 +197,9 @@ fn changed(before: &Observations, now: &Observations) -> Vec<ServerName> {
 
 /// Counters move with every call and are in no status.
 fn shows_the_same(before: &Observation, now: &Observation) -> bool {
-    let Observation { state, server, tools, dropped, changed, calls: _, errors: _ } = before;
-    (state, server, tools, dropped, changed)
-        == (&now.state, &now.server, &now.tools, &now.dropped, &now.changed)
+    let Observation { state, server, tools, dropped, changed, calls: _, errors: _, pool } = before;
+    (state, server, tools, dropped, changed, pool)
+        == (&now.state, &now.server, &now.tools, &now.dropped, &now.changed, &now.pool)
 }
 
 fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
@@ -224,7 +224,16 @@ mod tests {
     }
 
     fn seen(state: State, calls: u64) -> Observation {
-        Observation { state, server: None, tools: vec![], dropped: vec![], changed: vec![], calls, errors: 0 }
+        Observation {
+            state,
+            server: None,
+            tools: vec![],
+            dropped: vec![],
+            changed: vec![],
+            calls,
+            errors: 0,
+            pool: None,
+        }
     }
 
     fn observations(all: Vec<(&str, Observation)>) -> Observations {

@@ -4,6 +4,7 @@
 //! `README.md` beside this file says how children are applied, and why so.
 
 mod backoff;
+mod data_source;
 mod deeds;
 mod events;
 mod lease;
@@ -14,6 +15,7 @@ mod settings;
 mod versions;
 mod writer;
 
+pub use data_source::check_source;
 pub use lease::{Leadership, Timing};
 pub use manifests::{ManifestsError, manifests, namespaced_manifests};
 pub use metrics::Metrics;
@@ -21,12 +23,13 @@ pub use settings::{LEASE, OperatorSettings};
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use kube::Client;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::{Observations, Serving};
+use data_source::{Dial, Loopback};
 use lease::Keeper;
 use mcp_server::Context;
 use writer::Writer;
@@ -95,9 +98,13 @@ impl Operator {
             let context = Context::new(client.clone(), writer, observations.clone(), &settings, &metrics)
                 .serving(serving.clone());
             let term = cancel.child_token();
-            let mut reconciling = pin!(reconcile(Arc::new(context), &settings, &term));
+            let servers = reconcile(Arc::new(context), &settings, &term);
+            let sources_writer =
+                Writer::new(client.clone(), leadership.clone(), &settings.identity, metrics.clone());
+            let sources = check_sources(client.clone(), sources_writer, &settings, &term);
+            let mut reconciling = pin!(join(servers, sources));
             let has_ended = tokio::select! {
-                () = &mut reconciling => true,
+                _ = &mut reconciling => true,
                 _ = leadership.wait_for(|now| *now == Leadership::Following) => false,
                 () = cancel.cancelled() => false,
             };
@@ -125,6 +132,30 @@ async fn leads(leadership: &mut watch::Receiver<Leadership>, cancel: &Cancellati
 
 async fn reconcile(context: Arc<Context>, settings: &OperatorSettings, term: &CancellationToken) {
     let run = |namespace| mcp_server::run(context.clone(), namespace, settings.concurrency, term.clone());
+    if settings.namespaces.is_empty() {
+        run(None).await;
+    } else {
+        join_all(settings.namespaces.iter().map(|namespace| run(Some(namespace)))).await;
+    }
+}
+
+/// Checks the DataSources. Where names cannot be resolved at all they are not checked, and the rest goes on.
+async fn check_sources(
+    client: Client,
+    writer: Writer,
+    settings: &OperatorSettings,
+    term: &CancellationToken,
+) {
+    let loopback = if settings.checks_loopback { Loopback::Allowed } else { Loopback::Refused };
+    let dial = match Dial::new(loopback) {
+        Ok(dial) => dial,
+        Err(error) => {
+            tracing::error!(error, "DataSources are not checked");
+            return term.cancelled().await;
+        }
+    };
+    let context = Arc::new(data_source::Context::new(client, writer, dial, term.clone()));
+    let run = |namespace| data_source::run(context.clone(), namespace);
     if settings.namespaces.is_empty() {
         run(None).await;
     } else {

@@ -57,8 +57,6 @@ pub struct Cluster {
     namespaces: Vec<String>,
     reach: Reach,
     roster: Arc<Roster>,
-    /// True once every first list is complete.
-    listed: watch::Sender<bool>,
 }
 
 /// How Secrets for headers are come by. On a laptop the user's own rights would open far more than what was bound to
@@ -139,12 +137,12 @@ struct Lists {
 impl Cluster {
     /// `namespaces` empty watches all of them, which needs rights on the whole cluster.
     pub fn new(client: Client, namespaces: Vec<String>, reach: Reach, roster: Arc<Roster>) -> Self {
-        Self { client, namespaces, reach, roster, listed: watch::Sender::new(false) }
+        Self { client, namespaces, reach, roster }
     }
 
     /// Turns true once all MCPServers, MCPPools and EndpointSlices have been listed for the first time.
     pub fn listed(&self) -> watch::Receiver<bool> {
-        self.listed.subscribe()
+        self.roster.listed()
     }
 
     /// Runs until `stop`. An API server that is away is asked again, ever less often (at most every 30 s); what
@@ -181,7 +179,7 @@ impl Cluster {
                 self.roster.record(Source::Cluster, change);
             }
             if listed.len() == first_lists {
-                self.listed.send_if_modified(|known| !std::mem::replace(known, true));
+                self.roster.note_listed();
             }
         }
     }

@@ -320,7 +320,7 @@ mod tests {
 
     use super::{Change, Found, Index, SecretName, SliceName};
     use crate::{
-        api::MCPServer,
+        api::{MCPPool, MCPServer},
         gateway::{Endpoint, ServerName, Target},
     };
 
@@ -429,6 +429,84 @@ mod tests {
         let left = index.servers_listed(Some("tools"), &BTreeSet::from([named("a")]));
         assert_eq!(left, [Change::Delete(named("b"))]);
         assert_eq!(pods(&index.slices_listed(None, &BTreeSet::new())), []);
+    }
+
+    fn labelled(name: &str, pool: &str) -> MCPServer {
+        let mut server = server(name, json!({ "image": "x" }));
+        server.metadata.labels = Some([("pool".to_owned(), pool.to_owned())].into());
+        server
+    }
+
+    fn pool(name: &str, wants: &str) -> MCPPool {
+        serde_json::from_value(json!({
+            "apiVersion": "pilothouse.dev/v1alpha1", "kind": "MCPPool",
+            "metadata": { "name": name, "namespace": "tools" },
+            "spec": { "selector": { "matchLabels": { "pool": wants } } },
+        }))
+        .unwrap()
+    }
+
+    /// In a few words, in their order.
+    fn said(changes: &[Change]) -> Vec<String> {
+        let words = changes.iter().map(|change| match change {
+            Change::Apply(downstream) => {
+                let members = downstream.members().iter().map(|member| {
+                    let Target::Endpoints { endpoints, .. } = &member.reached.as_ref().unwrap().target else {
+                        panic!()
+                    };
+                    format!(" {}:{}", member.server.name, endpoints.len())
+                });
+                format!("{}{}", downstream.name.name, members.collect::<String>())
+            }
+            Change::Refuse { name, reason } => format!("no {}: {reason}", name.name),
+            Change::Delete(name) => format!("gone {}", name.name),
+        });
+        words.collect()
+    }
+
+    #[test]
+    fn members_appear_as_their_pool_and_by_themselves_again_when_it_is_gone() {
+        let mut index = Index::default();
+        index.apply_server(labelled("a", "x"));
+        index.apply_server(labelled("b", "x"));
+        index.apply_slice(&slice("s", "a", &[("p1", "10.0.0.1", ready())]));
+        assert_eq!(said(&index.apply_pool(pool("search", "x"))), ["gone a", "gone b", "search a:1 b:0"]);
+        assert!(index.apply_pool(pool("search", "x")).is_empty());
+        let more = slice("t", "b", &[("p2", "10.0.0.2", ready())]);
+        assert_eq!(said(&index.apply_slice(&more)), ["search a:1 b:1"]);
+        assert_eq!(said(&index.apply_server(labelled("b", "none"))), ["b", "search a:1"]);
+        assert_eq!(said(&index.apply_server(labelled("b", "x"))), ["gone b", "search a:1 b:1"]);
+        assert_eq!(said(&index.delete_server(&named("b"))), ["search a:1"]);
+        assert_eq!(said(&index.delete_pool(&named("search"))), ["gone search", "a"]);
+    }
+
+    #[test]
+    fn a_contested_member_goes_to_the_next_pool_when_its_own_is_gone() {
+        let mut index = Index::default();
+        index.apply_pool(pool("first", "x"));
+        index.apply_pool(pool("second", "x"));
+        assert_eq!(said(&index.apply_server(labelled("a", "x"))), ["first a:0"]);
+        assert_eq!(
+            said(&index.pools_listed(None, &BTreeSet::from([named("second")]))),
+            ["gone first", "second a:0"]
+        );
+    }
+
+    #[test]
+    fn a_pool_that_cannot_be_used_says_so_and_takes_nobody_in() {
+        let mut index = Index::default();
+        index.apply_server(labelled("a", "x"));
+        let mut odd = pool("search", "x");
+        odd.spec.selector.match_labels = None;
+        let [refused] = &said(&index.apply_pool(odd))[..] else { panic!() };
+        assert!(refused.starts_with("no search: spec.selector selects every MCPServer"), "{refused}");
+        let mut prefix = pool("search", "x");
+        prefix.spec.gateway.prefix = Some("A".to_owned());
+        let changes = said(&index.apply_pool(prefix));
+        assert!(changes[0] == "gone a" && changes[1].contains("spec.gateway.prefix"), "{changes:?}");
+        // The server has the name, so it is no pool.
+        index.delete_pool(&named("search"));
+        assert!(index.apply_pool(pool("a", "x")).is_empty());
     }
 
     #[test]

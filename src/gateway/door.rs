@@ -268,7 +268,8 @@ impl Door {
         loop {
             let obstacle = {
                 let links = links.borrow_and_update();
-                let usable = links.usable(asked);
+                let resting = self.resting.borrow();
+                let usable = links.usable(asked).filter(|link| !resting.contains(&link.place.server));
                 if let Some(link) = usable.min_by_key(|link| (link.busy(), link.seated())) {
                     let seats = seats.filter(|_| self.keeps(link));
                     if links.spare && (link.busy() > 0 || seats.is_some() && link.seated() > 0) {

@@ -16,7 +16,7 @@ pub struct Observation {
     /// Of a member of a pool they are counted by the pool.
     pub calls: u64,
     pub errors: u64,
-    /// The pool through which it appears. It is not listed under its own name then.
+    /// The pool through which it appears, when it is not listed under its own name; of a pool, itself.
     pub pool: Option<ServerName>,
 }
 

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use super::{
     catalogue::{Entry, Exposure, Kind, Route},
     contract::ToolDefinition,
-    downstream::{Downstream, Pinning, Prefix, ServerName, ToolPolicy},
+    downstream::{Downstream, Pinning, Prefix, ServerName, Target, ToolPolicy},
     members::Member,
     names,
     observation::{Observation, ServerInfo, State, ToolSummary},
@@ -71,7 +71,7 @@ struct Server {
     entries: Vec<Arc<Entry>>,
     dropped: Vec<String>,
     counters: Arc<Counters>,
-    /// Of a pool.
+    is_pool: bool,
     members: BTreeMap<ServerName, Seen>,
     routes: Arc<Routes>,
 }
@@ -134,6 +134,7 @@ impl Registry {
             entries: Vec::new(),
             dropped: Vec::new(),
             counters: Arc::default(),
+            is_pool: false,
             members: BTreeMap::new(),
             routes: Arc::default(),
         });
@@ -146,6 +147,7 @@ impl Registry {
         server.exposure = Arc::new(exposure);
         server.pinning = terms.pinning.clone();
         server.wakes = wakes;
+        server.is_pool = matches!(downstream.target, Target::Members(_));
         server.keep(downstream.members());
         if is_shown_otherwise {
             server.entries =
@@ -291,7 +293,7 @@ impl Registry {
                 changed,
                 calls: server.counters.calls.load(Ordering::Relaxed),
                 errors: server.counters.errors.load(Ordering::Relaxed),
-                pool: None,
+                pool: server.is_pool.then(|| name.clone()),
             };
             observations.insert(name.clone(), observation);
         }

@@ -142,10 +142,6 @@ impl<P: Clone + PartialEq + Grouped, L> Slots<P, L> {
         self.slots.iter().any(|slot| matches!(slot.state, State::Opening))
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
-    }
-
     /// When the next rest is over.
     pub(super) fn wake(&self) -> Option<Instant> {
         let until = |slot: &Slot<P, L>| match slot.state {

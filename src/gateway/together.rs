@@ -1,6 +1,6 @@
 //! What the members of a pool offer together, and which of them answers what. Pure.
 //!
-//! `pool.md` beside this file says why so.
+//! `README.md` beside this file says why so.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

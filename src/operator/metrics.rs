@@ -22,7 +22,10 @@ use prometheus_client::{
 use tokio::sync::watch;
 
 use super::{deeds::Verb, lease::Leadership};
-use crate::{api::mcp_server::Phase, fleet::ServerName};
+use crate::{
+    api::{mcp_pool::PoolPhase, mcp_server::Phase},
+    fleet::ServerName,
+};
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 
@@ -81,18 +84,12 @@ impl Failing {
     }
 }
 
-const PHASES: [Phase; 6] =
-    [Phase::Pending, Phase::Deploying, Phase::Ready, Phase::Degraded, Phase::Failed, Phase::Stopped];
-
-fn word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Pending => "Pending",
-        Phase::Deploying => "Deploying",
-        Phase::Ready => "Ready",
-        Phase::Degraded => "Degraded",
-        Phase::Failed => "Failed",
-        Phase::Stopped => "Stopped",
-    }
+/// The phases of each kind that has some.
+fn phases() -> [(&'static str, Vec<&'static str>); 2] {
+    [
+        ("MCPServer", Phase::ALL.map(Phase::as_str).to_vec()),
+        ("MCPPool", PoolPhase::ALL.map(PoolPhase::as_str).to_vec()),
+    ]
 }
 
 /// Shared by everything in the operator; cloning is cheap.
@@ -110,7 +107,7 @@ pub struct Metrics {
 #[derive(Debug, Default)]
 struct Board {
     queued: HashSet<(&'static str, ServerName)>,
-    phases: HashMap<(&'static str, ServerName), Phase>,
+    phases: HashMap<(&'static str, ServerName), &'static str>,
 }
 
 impl fmt::Debug for Metrics {
@@ -229,7 +226,7 @@ impl Meter {
         self.metrics.board().queued.remove(&(self.kind, name.clone()));
     }
 
-    pub(super) fn phase(&self, name: &ServerName, phase: Phase) {
+    pub(super) fn phase(&self, name: &ServerName, phase: &'static str) {
         self.metrics.board().phases.insert((self.kind, name.clone()), phase);
     }
 
@@ -259,11 +256,15 @@ impl Collector for AtThisMoment {
         let help = "Objects by phase, told by the replica that leads";
         let of_any = ConstGauge::new(0_i64);
         let mut objects = encoder.encode_descriptor("objects", help, None, of_any.metric_type())?;
-        for phase in PHASES {
-            let count = board.phases.iter().filter(|((kind, _), is)| *kind == "MCPServer" && **is == phase);
-            let count = i64::try_from(count.count()).unwrap_or(i64::MAX);
-            let labels = [("kind", "MCPServer"), ("phase", word(phase))];
-            ConstGauge::new(count).encode(objects.encode_family(&labels)?)?;
+        for (kind, phases) in phases() {
+            for phase in phases {
+                let has_it = |((of, _), is): &(&(&'static str, ServerName), &&'static str)| {
+                    *of == kind && **is == phase
+                };
+                let count = i64::try_from(board.phases.iter().filter(has_it).count()).unwrap_or(i64::MAX);
+                let labels = [("kind", kind), ("phase", phase)];
+                ConstGauge::new(count).encode(objects.encode_family(&labels)?)?;
+            }
         }
         Ok(())
     }
@@ -282,7 +283,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::{Ending, Failing, Metrics, Step, Verb};
-    use crate::{api::mcp_server::Phase, fleet::ServerName, operator::lease::Leadership};
+    use crate::{fleet::ServerName, operator::lease::Leadership};
 
     fn name(name: &str) -> ServerName {
         ServerName { namespace: "team-a".to_owned(), name: name.to_owned() }
@@ -316,9 +317,9 @@ mod tests {
         meter.timed(Step::Apply, async {}).await;
         meter.ended(Ending::Settled);
         meter.ended(Ending::Failed(Failing::Conflict));
-        meter.phase(&name("a"), Phase::Deploying);
-        meter.phase(&name("a"), Phase::Ready);
-        meter.phase(&name("b"), Phase::Ready);
+        meter.phase(&name("a"), "Deploying");
+        meter.phase(&name("a"), "Ready");
+        meter.phase(&name("b"), "Ready");
         meter.forget(&name("b"));
         metrics.wrote(Verb::Scale { replicas: 3 }, "Deployment");
         metrics.term_begins();

@@ -21,8 +21,11 @@ use prometheus_client::{
 };
 use tokio::sync::watch;
 
-use super::{data_source, deeds::Verb, lease::Leadership, mcp_server};
-use crate::fleet::ServerName;
+use super::{deeds::Verb, lease::Leadership};
+use crate::{
+    api::{data_source::DataSourcePhase, mcp_pool::PoolPhase, mcp_server::Phase},
+    fleet::ServerName,
+};
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 
@@ -81,11 +84,14 @@ impl Failing {
     }
 }
 
-/// The phases that objects of a kind go through. Each is there from the beginning, as 0.
-const PHASES: [(&str, &[&str]); 2] = [
-    (mcp_server::KIND, &["Pending", "Deploying", "Ready", "Degraded", "Failed", "Stopped"]),
-    (data_source::KIND, &["Pending", "Connected", "Degraded", "Failed"]),
-];
+/// The phases of each kind that has some. Each is there from the beginning, as 0.
+fn phases() -> [(&'static str, Vec<&'static str>); 3] {
+    [
+        ("MCPServer", Phase::ALL.map(Phase::as_str).to_vec()),
+        ("MCPPool", PoolPhase::ALL.map(PoolPhase::as_str).to_vec()),
+        ("DataSource", DataSourcePhase::ALL.map(DataSourcePhase::as_str).to_vec()),
+    ]
+}
 
 /// Shared by everything in the operator; cloning is cheap.
 #[derive(Clone)]
@@ -252,12 +258,13 @@ impl Collector for AtThisMoment {
         let help = "Objects by phase, told by the replica that leads";
         let of_any = ConstGauge::new(0_i64);
         let mut objects = encoder.encode_descriptor("objects", help, None, of_any.metric_type())?;
-        for (kind, phases) in PHASES {
+        for (kind, phases) in phases() {
             for phase in phases {
-                let of_both = |((of, _), is): &(&(&str, ServerName), &&str)| *of == kind && *is == phase;
-                let count = board.phases.iter().filter(of_both).count();
+                let has_it = |((of, _), is): &(&(&'static str, ServerName), &&'static str)| {
+                    *of == kind && **is == phase
+                };
+                let count = i64::try_from(board.phases.iter().filter(has_it).count()).unwrap_or(i64::MAX);
                 let labels = [("kind", kind), ("phase", phase)];
-                let count = i64::try_from(count).unwrap_or(i64::MAX);
                 ConstGauge::new(count).encode(objects.encode_family(&labels)?)?;
             }
         }

@@ -86,6 +86,11 @@ impl Writer {
         Self { client, leadership, identity, events: Mutex::default(), deeds: Mutex::default(), metrics }
     }
 
+    /// To read with.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// POST: fails as outdated when the object exists already. None: its kind or namespace is not there any more.
     pub(super) async fn create_child(
         &self,

@@ -26,6 +26,7 @@ mod operator_rotation;
 mod operator_sources;
 mod operator_status;
 mod operator_unparsable;
+mod pool;
 mod rbac;
 mod reader;
 mod redaction;

@@ -34,7 +34,7 @@ pub(super) async fn report(
     if let (Some(name), Some(namespace), Some(phase)) =
         (server.metadata.name.clone(), server.metadata.namespace.clone(), phase)
     {
-        context.meter.phase(&ServerName { namespace, name }, phase.as_str());
+        context.pace.meter.phase(&ServerName { namespace, name }, phase.as_str());
     }
     let mut found = Vec::new();
     if server.status.as_ref() != Some(&status) {
@@ -42,7 +42,7 @@ pub(super) async fn report(
         let mut update = server.clone();
         update.status = Some(status);
         let writing = context.writer.status(&update);
-        context.meter.timed(Step::Status, writing).await.map_err(Error::Status)?;
+        context.pace.meter.timed(Step::Status, writing).await.map_err(Error::Status)?;
     }
     // Only now: a conflict above comes by here again, and nothing is told twice or forgotten.
     let done = deeds::told(&context.writer.take_deeds(uid));

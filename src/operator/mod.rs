@@ -7,6 +7,7 @@ mod backoff;
 mod deeds;
 mod events;
 mod lease;
+mod litellm;
 mod manifests;
 mod mcp_server;
 mod metrics;
@@ -15,19 +16,24 @@ mod versions;
 mod writer;
 
 pub use lease::{Leadership, Timing};
+pub use litellm::{
+    Address, ApiConfig, ConfigMapConfig, Format, KeySecretRef, LitellmConfig, LitellmConfigError,
+    LitellmSettings, RestartConfig,
+};
 pub use manifests::{ManifestsError, manifests, namespaced_manifests};
 pub use metrics::Metrics;
 pub use settings::{LEASE, OperatorSettings};
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures::future::join_all;
+use futures::future::{OptionFuture, join, join_all};
 use kube::Client;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::{Observations, Serving};
 use lease::Keeper;
+use litellm::Teller;
 use mcp_server::Context;
 use writer::Writer;
 
@@ -95,7 +101,7 @@ impl Operator {
             let context = Context::new(client.clone(), writer, observations.clone(), &settings, &metrics)
                 .serving(serving.clone());
             let term = cancel.child_token();
-            let mut reconciling = pin!(reconcile(Arc::new(context), &settings, &term));
+            let mut reconciling = pin!(reconcile(Arc::new(context), &settings, &metrics, &term));
             let has_ended = tokio::select! {
                 () = &mut reconciling => true,
                 _ = leadership.wait_for(|now| *now == Leadership::Following) => false,
@@ -123,11 +129,24 @@ async fn leads(leadership: &mut watch::Receiver<Leadership>, cancel: &Cancellati
     }
 }
 
-async fn reconcile(context: Arc<Context>, settings: &OperatorSettings, term: &CancellationToken) {
-    let run = |namespace| mcp_server::run(context.clone(), namespace, settings.concurrency, term.clone());
-    if settings.namespaces.is_empty() {
-        run(None).await;
-    } else {
-        join_all(settings.namespaces.iter().map(|namespace| run(Some(namespace)))).await;
-    }
+async fn reconcile(
+    context: Arc<Context>,
+    settings: &OperatorSettings,
+    metrics: &Metrics,
+    term: &CancellationToken,
+) {
+    let OperatorSettings { namespaces, concurrency, .. } = settings;
+    let run = |namespace| mcp_server::run(context.clone(), namespace, *concurrency, term.clone());
+    let reconciling = async {
+        if namespaces.is_empty() {
+            run(None).await;
+        } else {
+            join_all(namespaces.iter().map(|namespace| run(Some(namespace)))).await;
+        }
+    };
+    let registering = OptionFuture::from(context.registrar().map(|registrar| {
+        let (client, writer) = (&context.client, &context.writer);
+        Teller { registrar, client, writer, metrics, namespaces }.run(term.clone())
+    }));
+    join(reconciling, registering).await;
 }

@@ -1,6 +1,6 @@
 //! What the operator must be told.
 
-use super::lease::Timing;
+use super::{lease::Timing, litellm::LitellmSettings};
 
 /// Name of the Lease that the writing replica holds.
 pub const LEASE: &str = "pilothouse";
@@ -19,6 +19,8 @@ pub struct OperatorSettings {
     pub lease_timing: Timing,
     /// How many MCPServers are reconciled at the same time; at least 1.
     pub concurrency: u16,
+    /// The LiteLLM proxy that servers with `litellm.register` are registered in.
+    pub litellm: Option<LitellmSettings>,
 }
 
 impl OperatorSettings {
@@ -30,6 +32,7 @@ impl OperatorSettings {
             own_image: None,
             lease_timing: Timing::default(),
             concurrency: 8,
+            litellm: None,
         }
     }
 }

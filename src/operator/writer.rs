@@ -129,6 +129,38 @@ impl Writer {
         self.guarded(what, api.replace(&object.name_any(), &params(false), object)).await
     }
 
+    /// PUT of an object that others own and we hold a part of, as it was read.
+    pub(super) async fn replace_shared(
+        &self,
+        resource: &ApiResource,
+        object: &DynamicObject,
+    ) -> Result<DynamicObject, WriteError> {
+        let replaced = self.note_child(resource, object).await?;
+        self.metrics.wrote(Verb::Replace, &resource.kind);
+        Ok(replaced)
+    }
+
+    /// A write to another program than the API server, under the same lease.
+    pub(super) async fn elsewhere<T>(&self, write: impl Future<Output = T>) -> Result<T, WriteError> {
+        self.guarded(String::new(), async { Ok(write.await) }).await
+    }
+
+    /// Sets the finalizers of an object as it was read; fails as outdated when it is another version by now.
+    pub(super) async fn finalizers<K: Stored>(
+        &self,
+        object: &K,
+        finalizers: &[String],
+    ) -> Result<K, WriteError> {
+        let what = what("set the finalizers of", object);
+        let patch = json!({ "metadata": {
+            "uid": object.meta().uid,
+            "resourceVersion": object.meta().resource_version,
+            "finalizers": finalizers,
+        } });
+        let (patch, params) = (Patch::Merge(patch), PatchParams::default());
+        self.guarded(what, self.api::<K>(object).patch(name(object), &params, &patch)).await
+    }
+
     /// What [`Self::replace_child`] would leave behind; nothing is stored.
     pub(super) async fn rehearse_child(
         &self,

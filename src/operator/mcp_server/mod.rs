@@ -11,6 +11,7 @@ mod evidence;
 mod kind;
 mod memory;
 mod owned;
+mod proxied;
 mod references;
 mod referred;
 mod report;
@@ -50,6 +51,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     OperatorSettings,
     backoff::{Backoff, Cause},
+    litellm::Registrar,
     metrics::{Ending, Failing, Meter, Metrics, Step},
     writer::{WriteError, Writer},
 };
@@ -63,6 +65,7 @@ use dereference::Dereferenced;
 use evidence::LastWords;
 use kind::Kind;
 use memory::Memory;
+use proxied::Held;
 use referred::Referred;
 use rollout::{Gates, Standing};
 use rotation::Told;
@@ -96,6 +99,7 @@ pub(super) struct Context {
     serving: Option<Serving>,
     gates: Gates,
     sleepers: Option<Arc<Sleepers>>,
+    registrar: Option<Registrar>,
 }
 
 impl Context {
@@ -122,7 +126,13 @@ impl Context {
             serving: None,
             gates: Gates::default(),
             sleepers: None,
+            registrar: settings.litellm.clone().map(Registrar::new),
         }
+    }
+
+    /// Of the LiteLLM proxy, where one is configured.
+    pub(super) fn registrar(&self) -> Option<&Registrar> {
+        self.registrar.as_ref()
     }
 
     /// See [`super::Operator::serving`].
@@ -169,6 +179,9 @@ impl Context {
         self.referred.forget(name);
         self.meter.forget(name);
         self.gates.forget(name);
+        if let Some(registrar) = &self.registrar {
+            registrar.forget(name);
+        }
         if let Some(sleepers) = &self.sleepers {
             sleepers.forget(name);
         }
@@ -197,6 +210,8 @@ enum Error {
     Event(WriteError),
     #[error("a pod of it cannot be let pass: {0}")]
     Gate(WriteError),
+    #[error("its finalizer cannot be set: {0}")]
+    Finalizer(WriteError),
 }
 
 /// Reconciles the MCPServers of one namespace, or of all, until `cancel`; what is under way is finished.
@@ -284,9 +299,13 @@ async fn look(
             return Ok(Left::Nothing);
         }
     };
-    if server.metadata.deletion_timestamp.is_some() {
-        return Ok(Left::Nothing);
-    }
+    let held = proxied::hold(context, server, name).await?;
+    let server = match &held {
+        Held::AsItWas => server,
+        Held::Changed(changed) => &**changed,
+        Held::Leaving { waits: true } => return Ok(Left::Again(Cause::Deleting)),
+        Held::Leaving { waits: false } => return Ok(Left::Nothing),
+    };
     // dereference (client required)
     let observations = context.observations.borrow().clone();
     let reading = dereference::dereference(&context.client, name, &observations);
@@ -424,7 +443,8 @@ fn failing(error: &Error) -> Failing {
         Error::Apply(ApplyError::Write(error))
         | Error::Status(error)
         | Error::Event(error)
-        | Error::Gate(error) => match error {
+        | Error::Gate(error)
+        | Error::Finalizer(error) => match error {
             WriteError::Outdated(_) => Failing::Conflict,
             WriteError::NotLeading => Failing::NotLeading,
             WriteError::Refused { .. } => Failing::Unanswered,

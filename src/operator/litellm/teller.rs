@@ -32,6 +32,8 @@ use crate::{
 const TOGETHER: Duration = Duration::from_millis(500);
 /// Until a new leader has heard of its servers.
 const FIRST: Duration = Duration::from_secs(5);
+/// A proxy that could not be told is not asked more often than this, whoever changes.
+const CALM: Duration = Duration::from_secs(5);
 /// How often a ConfigMap is read again at once because somebody else wrote it.
 const CONFLICTS: u32 = 5;
 
@@ -58,19 +60,22 @@ impl Teller<'_> {
         let LitellmSettings { look_every, .. } = *self.registrar.settings();
         let mut backoff = Backoff::<()>::default();
         let mut next = Instant::now() + FIRST;
-        let mut waits_out = false;
+        let mut calm = Instant::now();
         loop {
+            let heard = async {
+                self.registrar.changed().await;
+                tokio::time::sleep_until(calm.max(Instant::now() + TOGETHER)).await;
+            };
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = tokio::time::sleep_until(next) => {}
-                // While the proxy cannot be told, whoever comes waits with the others.
-                () = self.registrar.changed(), if !waits_out => tokio::time::sleep(TOGETHER).await,
+                () = heard => {}
             }
             let wanted = self.registrar.wanted(Instant::now());
             let Look { standings, troubled } = self.look(&wanted.wishes).await;
             self.registrar.publish(&wanted, standings);
             let now = Instant::now();
-            waits_out = troubled;
+            calm = if troubled { now + CALM } else { now };
             next = if troubled {
                 now + backoff.apply((), Cause::Refused, now)
             } else {

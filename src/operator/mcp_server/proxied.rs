@@ -13,7 +13,7 @@ use super::{
 use crate::{
     api::{
         MCPServer, MCPServerStatus,
-        mcp_server::{Phase, Transport as Spoken},
+        mcp_server::{ConditionType, Phase, Transport as Spoken},
     },
     fleet::{Prefix, ServerName},
     operator::{
@@ -131,11 +131,19 @@ pub(super) fn say(context: &Context, server: &MCPServer, status: &mut MCPServerS
                 let name =
                     ServerName { namespace: server.namespace().unwrap_or_default(), name: server.name_any() };
                 let declared = declaration(server, status, registrar.settings());
-                Registration::Told(registrar.declare(&name, declared))
+                // Nothing was ever told of it.
+                let is_new = !matches!(declared, Declaration::Ready(_)) && !has_condition(server);
+                let standing = registrar.declare(&name, declared);
+                Registration::Told(standing.or_else(|| is_new.then_some(Standing::Gone)))
             }
         },
     };
     add_registration(status, server, registration, now);
+}
+
+fn has_condition(server: &MCPServer) -> bool {
+    let conditions = server.status.iter().flat_map(|status| &status.conditions);
+    conditions.into_iter().any(|one| one.type_ == ConditionType::LiteLLMRegistered.as_str())
 }
 
 fn wants(server: &MCPServer, settings: Option<&LitellmSettings>) -> bool {

@@ -94,6 +94,13 @@ fn servers_are_begun_where_there_are_none() {
 }
 
 #[test]
+fn a_name_that_readers_take_for_no_text_is_quoted() {
+    let added = yaml("", &[put("no", "http://one")]);
+    assert!(added.contains("\n  \"no\":\n"), "{added}");
+    assert_eq!(yaml(&added, &[remove("no")]), "mcp_servers:\n");
+}
+
+#[test]
 fn what_cannot_be_edited_safely_is_refused() {
     let change = [put("demo", "http://one")];
     for (text, says) in [

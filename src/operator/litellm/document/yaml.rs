@@ -16,9 +16,11 @@ pub(super) fn edited(text: &str, path: &[String], change: &Change) -> Result<Str
         Change::Put { name, fields } => {
             let servers = file.servers(path)?;
             let lines = |indent: usize| {
-                let head = format!("{}{name}:", " ".repeat(indent));
+                let head = format!("{}{}:", " ".repeat(indent), key(name));
                 let inner = " ".repeat(indent + STEP);
-                let fields = fields.iter().map(move |(key, value)| format!("{inner}{key}: {}", flow(value)));
+                let fields = fields
+                    .iter()
+                    .map(move |(name, value)| format!("{inner}{}: {}", self::key(name), flow(value)));
                 std::iter::once(head).chain(fields).collect::<Vec<_>>()
             };
             match file.key(&servers, name) {
@@ -52,6 +54,17 @@ pub(super) fn says_something(line: &str) -> bool {
 /// JSON is YAML, on one line.
 fn flow(value: &Value) -> String {
     value.to_string()
+}
+
+/// Quoted where a reader could take it for something else than text.
+fn key(name: &str) -> String {
+    let mut chars = name.chars();
+    let is_plain = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let is_word = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"]
+        .iter()
+        .any(|word| name.eq_ignore_ascii_case(word));
+    if is_plain && !is_word { name.to_owned() } else { flow(&Value::from(name)) }
 }
 
 struct File {
@@ -101,7 +114,7 @@ impl File {
                 Some(at) => at,
                 None => {
                     let at = self.content_end(&block.range);
-                    self.splice(at..at, vec![format!("{}{key}:", " ".repeat(block.indent))]);
+                    self.splice(at..at, vec![format!("{}{}:", " ".repeat(block.indent), self::key(key))]);
                     block.range.end += 1;
                     at
                 }

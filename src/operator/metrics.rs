@@ -157,9 +157,15 @@ impl Metrics {
         let help = "Times this replica began to lead";
         registry.register("terms", help, terms.clone());
         let help = "What the LiteLLM proxy was told, by verb: create, update, delete (entries), restart";
+        for verb in ["create", "update", "delete", "restart"] {
+            drop(litellm.get_or_create(&[("verb", verb)]));
+        }
         registry.register("litellm_changes", help, litellm.clone());
         let help =
             "Times the LiteLLM proxy could not be told, by reason: unreachable, refused; it is tried again";
+        for reason in ["unreachable", "refused"] {
+            drop(litellm_failures.get_or_create(&[("reason", reason)]));
+        }
         registry.register("litellm_failures", help, litellm_failures.clone());
         registry.register_collector(Box::new(AtThisMoment { board: board.clone(), leadership }));
     }

@@ -206,3 +206,46 @@ fn reason(error: &reqwest::Error) -> String {
     }
     if innermost.to_string().is_empty() { error.to_string() } else { innermost.to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use reqwest::{Client, StatusCode};
+    use serde_json::json;
+    use url::Url;
+
+    use super::{Key, Proxy, present};
+    use crate::operator::litellm::plan::FailureKind;
+
+    fn judged(status: u16, said: &str) -> (FailureKind, String) {
+        let base = Url::parse("http://litellm.llm.svc:4000/").unwrap();
+        let proxy = Proxy { base: &base, http: &Client::new(), key: Key("sk-of-the-master".to_owned()) };
+        let failure = proxy.judged(StatusCode::from_u16(status).unwrap(), said.as_bytes()).unwrap_err();
+        (failure.kind, failure.message)
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_the_proxys_words_and_never_with_the_key() {
+        let (kind, message) =
+            judged(400, r#"{"detail": {"error": "An MCP server with alias 'demo' already exists"}}"#);
+        assert_eq!(kind, FailureKind::Refused);
+        assert!(message.contains("litellm.llm.svc") && message.contains("alias 'demo' already"), "{message}");
+        let (_, message) = judged(401, r#"{"error": {"message": "Received API Key = sk-of-the-master"}}"#);
+        assert!(message.contains("proxy admin") && !message.contains("sk-of"), "{message}");
+        let (_, message) = judged(500, "oops sk-of-the-master");
+        assert!(message.contains("oops") && !message.contains("sk-of"), "{message}");
+        assert_eq!(judged(503, "").0, FailureKind::Unreachable);
+    }
+
+    #[test]
+    fn what_the_proxy_read_from_its_file_is_not_ours() {
+        let info = json!({ "pilothouse": { "owner": "pilothouse", "server": "a/demo" } });
+        let server = json!({ "server_id": "1", "server_name": "demo", "mcp_info": info });
+        assert!(present(server.clone()).unwrap().mark.is_some());
+        let mut fixed = server;
+        fixed["is_config"] = json!(true);
+        assert!(present(fixed).unwrap().mark.is_none());
+        assert!(present(json!("?")).is_none());
+    }
+}

@@ -10,13 +10,16 @@ use kube::{
     Api, ResourceExt,
     api::{ListParams, PostParams},
 };
+use pilothouse::operator::LitellmConfig;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{CONDITION, FINALIZER, SOON, broken, delete, finalizers, gone, proxy::Proxy, registered, whole};
 use crate::support::{
     kubectl,
-    own_operator::solo,
+    namespace::Scratch,
+    one_server::OneServer,
+    own_operator::{ACCOUNT, OwnOperator, solo},
     wait::until,
     whole::{NAME, STARTED, Whole},
 };
@@ -90,9 +93,9 @@ impl Stage {
 async fn a_server_stands_there_while_it_is_ready_and_no_other_byte_changes() {
     let scratch = solo("litellm");
     kubectl::apply(&format!(
-        "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: litellm, namespace: {}}}, spec: {{replicas: 0, \
-         selector: {{matchLabels: {{app: litellm}}}}, template: {{metadata: {{labels: {{app: litellm}}}}, spec: \
-         {{containers: [{{name: main, image: example.test/none:1}}]}}}}}}}}",
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: litellm, namespace: {}}}\nspec:\n  replicas: 0\n  \
+         selector: {{matchLabels: {{app: litellm}}}}\n  template:\n    metadata: {{labels: {{app: litellm}}}}\n    \
+         spec: {{containers: [{{name: main, image: 'example.test/none:1'}}]}}\n",
         scratch.name()
     ));
     let restart = json!({ "configMap": { "namespace": scratch.name(), "name": "litellm-config",
@@ -240,4 +243,45 @@ async fn a_real_proxy_that_reads_the_text_offers_the_tools() {
         "{status} {answer}\n{}",
         proxy.said()
     );
+}
+
+/// As an installation for one namespace, with the proxy in another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_that_is_missing_is_named_and_the_role_of_the_docs_gives_it() {
+    let (scratch, elsewhere) = (solo("litellm-rights"), Scratch::new("litellm-proxy"));
+    let name = "litellm-config";
+    let text = "mcp_servers: {}\n";
+    kubectl::run(&[
+        "-n",
+        elsewhere.name(),
+        "create",
+        "configmap",
+        name,
+        &format!("--from-literal=config.yaml={text}"),
+    ]);
+    let config =
+        json!({ "configMap": { "namespace": elsewhere.name(), "name": name }, "lookEverySeconds": 5 });
+    let config: LitellmConfig = serde_json::from_value(config).unwrap();
+    let operator = OwnOperator::start_registering(scratch.name(), config.settings().unwrap()).await;
+    let one = OneServer::new(&operator.client, scratch.name());
+    let admin = OneServer::new(&crate::support::client::admin().await, scratch.name());
+    admin.create(json!({ "image": "registry.invalid/none:1", "litellm": { "register": true } })).await;
+    let said = one.says(CONDITION, "False Refused").await;
+    assert!(said.contains("no right to read ConfigMap") && said.contains("docs/litellm.md"), "{said}");
+    let docs = include_str!("../../../docs/litellm.md");
+    let role = docs.rsplit("```yaml\n").next().unwrap().split("```").next().unwrap();
+    let role = role
+        .replace(
+            "name: pilothouse, namespace: pilothouse",
+            &format!("name: {ACCOUNT}, namespace: {}", scratch.name()),
+        )
+        .replace("namespace: litellm}", &format!("namespace: {}}}", elsewhere.name()));
+    kubectl::apply(&role);
+    one.says(CONDITION, "False NotReady").await;
+    admin.servers.delete(NAME, &kube::api::DeleteParams::default()).await.expect("a person deletes it");
+    until("nothing holds it", SOON, || async {
+        matches!(admin.servers.get_opt(NAME).await, Ok(None)).then_some(())
+    })
+    .await;
+    operator.stop().await;
 }

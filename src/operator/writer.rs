@@ -145,20 +145,23 @@ impl Writer {
         self.guarded(String::new(), async { Ok(write.await) }).await
     }
 
-    /// Sets the finalizers of an object as it was read; fails as outdated when it is another version by now.
+    /// Sets the finalizers of the object with this metadata; fails as outdated when it is another version by now.
     pub(super) async fn finalizers<K: Stored>(
         &self,
-        object: &K,
+        meta: &ObjectMeta,
         finalizers: &[String],
-    ) -> Result<K, WriteError> {
-        let what = what("set the finalizers of", object);
+    ) -> Result<ObjectMeta, WriteError> {
+        let namespace = meta.namespace.as_deref().unwrap_or_default();
+        let name = meta.name.as_deref().unwrap_or_default();
+        let what = format!("cannot set the finalizers of {} {namespace}/{name}", K::kind(&()));
         let patch = json!({ "metadata": {
-            "uid": object.meta().uid,
-            "resourceVersion": object.meta().resource_version,
-            "finalizers": finalizers,
+            "uid": meta.uid, "resourceVersion": meta.resource_version, "finalizers": finalizers,
         } });
+        let api = Api::<K>::namespaced(self.client.clone(), namespace);
         let (patch, params) = (Patch::Merge(patch), PatchParams::default());
-        self.guarded(what, self.api::<K>(object).patch(name(object), &params, &patch)).await
+        // The metadata alone: the rest may be what we cannot read.
+        let patched = self.guarded(what, api.patch_metadata(name, &params, &patch)).await?;
+        Ok(ObjectMeta { managed_fields: None, ..patched.metadata })
     }
 
     /// What [`Self::replace_child`] would leave behind; nothing is stored.

@@ -20,9 +20,9 @@ pub struct LitellmConfig {
     pub api: Option<ApiConfig>,
     /// The proxy reads its servers from a file, which is a key of a ConfigMap.
     pub config_map: Option<ConfigMapConfig>,
-    /// The word by which our entries are marked. Installations that share a proxy need different ones.
-    #[serde(default = "default_owner")]
-    pub owner: String,
+    /// The word by which our entries are marked; `pilothouse` for a ConfigMap if absent. Installations that share a
+    /// proxy need different ones, so over the API it must be set.
+    pub owner: Option<String>,
     /// Which URL of a server the proxy is given.
     #[serde(default)]
     pub address: Address,
@@ -33,10 +33,6 @@ pub struct LitellmConfig {
     /// How often it is looked whether the entries are still there, in seconds, 5 to 86400.
     #[serde(default = "default_look")]
     pub look_every_seconds: u64,
-}
-
-fn default_owner() -> String {
-    "pilothouse".to_owned()
 }
 
 fn default_grace() -> u64 {
@@ -126,6 +122,10 @@ pub enum LitellmConfigError {
     NoProxy,
     #[error("operator.litellm names two ways to tell the proxy: remove one of `api` and `configMap`")]
     TwoProxies,
+    #[error(
+        "operator.litellm.owner is missing: with `api`, name this installation, such as by its cluster; another one that tells the same proxy must have another name"
+    )]
+    Owner,
     #[error("operator.litellm.api needs the key of a proxy admin: set one of `keySecretRef` and `keyFile`")]
     Key,
     #[error(
@@ -172,6 +172,20 @@ pub(super) struct ConfigMapSettings {
     pub(super) restart: Option<String>,
 }
 
+impl LitellmSettings {
+    /// What holds the entries, to begin a sentence with.
+    pub(in crate::operator) fn place(&self) -> String {
+        match &self.proxy {
+            ProxySettings::Api { base, key: _, http: _ } => {
+                format!("The LiteLLM proxy at {}", base.as_str().trim_end_matches('/'))
+            }
+            ProxySettings::ConfigMap(ConfigMapSettings { namespace, name, .. }) => {
+                format!("ConfigMap {namespace}/{name} of the LiteLLM proxy")
+            }
+        }
+    }
+}
+
 impl LitellmConfig {
     /// Reads the authority's file; the network is not touched.
     ///
@@ -184,6 +198,11 @@ impl LitellmConfig {
             (Some(_), Some(_)) => return Err(LitellmConfigError::TwoProxies),
             (Some(api), None) => of_api(api)?,
             (None, Some(config_map)) => ProxySettings::ConfigMap(of_config_map(config_map)?),
+        };
+        let owner = match (owner, &proxy) {
+            (Some(owner), _) => owner,
+            (None, ProxySettings::ConfigMap(_)) => "pilothouse".to_owned(),
+            (None, ProxySettings::Api { .. }) => return Err(LitellmConfigError::Owner),
         };
         let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if owner.is_empty() || owner.len() > 63 || !owner.chars().all(is_word) {
@@ -300,6 +319,7 @@ mod tests {
             ("owner: x".to_owned(), "one of `api` and `configMap`"),
             (format!("{map}}}\napi: {{url: 'http://a', keyFile: k}}"), "remove one"),
             ("api: {url: 'http://a'}".to_owned(), "keySecretRef"),
+            ("api: {url: 'http://a', keyFile: k}".to_owned(), "litellm.owner"),
             ("api: {url: 'http://u:hunter2@a', keyFile: k}".to_owned(), "no user"),
             ("api: {url: 'ftp://a', keyFile: k}".to_owned(), "http://"),
             ("api: {url: 'http://a', keyFile: k, caFile: /does/not/exist}".to_owned(), "caFile"),

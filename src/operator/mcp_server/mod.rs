@@ -296,7 +296,8 @@ async fn look(
         Ok(server) => server,
         Err(invalid) => {
             unparsable::report(&context.writer, invalid).await.map_err(Error::Event)?;
-            return Ok(Left::Nothing);
+            let waits = proxied::let_go(context, invalid, name).await?;
+            return Ok(if waits { Left::Again(Cause::Deleting) } else { Left::Nothing });
         }
     };
     let held = proxied::hold(context, server, name).await?;

@@ -3,8 +3,15 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
-use kube::{Resource, ResourceExt};
+use k8s_openapi::{
+    api::core::v1::ObjectReference,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
+    jiff::Timestamp,
+};
+use kube::{
+    Resource, ResourceExt,
+    core::{DeserializeGuard, error_boundary::InvalidObject},
+};
 
 use super::{
     Context, Error,
@@ -53,10 +60,44 @@ enum Grip {
 /// # Errors
 /// When it cannot be stored.
 pub(super) async fn hold(context: &Context, server: &MCPServer, name: &ServerName) -> Result<Held, Error> {
-    let is_leaving = server.metadata.deletion_timestamp.is_some();
+    let wants = wants(server, context.registrar().map(|registrar| registrar.settings()));
+    let (grip, changed) = regrip(context, &server.metadata, server.object_ref(&()), name, wants).await?;
+    Ok(match (server.metadata.deletion_timestamp.is_some(), changed) {
+        (true, _) => Held::Leaving { waits: grip == Grip::Wait },
+        (false, Some(metadata)) => Held::Changed(Box::new(MCPServer { metadata, ..server.clone() })),
+        (false, None) => Held::AsItWas,
+    })
+}
+
+/// One that cannot be read is let go too, when it is deleted. Answers whether it still waits.
+///
+/// # Errors
+/// When the finalizer cannot be stored.
+pub(super) async fn let_go(
+    context: &Context,
+    unread: &InvalidObject,
+    name: &ServerName,
+) -> Result<bool, Error> {
+    if unread.metadata.deletion_timestamp.is_none() {
+        return Ok(false);
+    }
+    let about = DeserializeGuard::<MCPServer>(Err(unread.clone())).object_ref(&());
+    let (grip, _) = regrip(context, &unread.metadata, about, name, false).await?;
+    Ok(grip == Grip::Wait)
+}
+
+/// Answers the metadata as it is stored now, when it changed.
+async fn regrip(
+    context: &Context,
+    meta: &ObjectMeta,
+    about: ObjectReference,
+    name: &ServerName,
+    wants: bool,
+) -> Result<(Grip, Option<ObjectMeta>), Error> {
     let registrar = context.registrar();
-    let wants = wants(server, registrar.map(|registrar| registrar.settings()));
-    let is_held = server.finalizers().iter().any(|one| one == FINALIZER);
+    let is_leaving = meta.deletion_timestamp.is_some();
+    let finalizers = meta.finalizers.as_deref().unwrap_or_default();
+    let is_held = finalizers.iter().any(|one| one == FINALIZER);
     let standing = match registrar {
         Some(registrar) if is_held && (is_leaving || !wants) => registrar.declare(name, Declaration::Gone),
         Some(registrar) if !wants || is_leaving => {
@@ -66,47 +107,33 @@ pub(super) async fn hold(context: &Context, server: &MCPServer, name: &ServerNam
         Some(_) | None => None,
     };
     let is_out = registrar.is_none() || standing == Some(Standing::Gone);
-    let deleted = server
-        .metadata
-        .deletion_timestamp
-        .as_ref()
-        .map(|time| Duration::try_from(Timestamp::now().duration_since(time.0)).unwrap_or_default());
-    let grip = grip(is_held, wants, is_out, deleted);
-    let others = server.finalizers().iter().filter(|one| *one != FINALIZER).cloned();
-    let stored = match grip {
-        Grip::Leave | Grip::Wait => None,
-        Grip::Take => Some(others.chain([FINALIZER.to_owned()]).collect::<Vec<_>>()),
-        Grip::Release | Grip::GiveUp => Some(others.collect()),
+    let since = |time: &Time| Duration::try_from(Timestamp::now().duration_since(time.0)).unwrap_or_default();
+    let grip = grip(is_held, wants, is_out, meta.deletion_timestamp.as_ref().map(since));
+    let others = finalizers.iter().filter(|one| *one != FINALIZER).cloned();
+    let stored: Vec<String> = match grip {
+        Grip::Leave | Grip::Wait => return Ok((grip, None)),
+        Grip::Take => others.chain([FINALIZER.to_owned()]).collect(),
+        Grip::Release | Grip::GiveUp => others.collect(),
     };
     if grip == Grip::GiveUp {
-        let what = entry_name(server);
         let note = format!(
-            "The LiteLLM proxy could not be told for {} minutes that this server is deleted: look there for an entry {what} and remove it by hand.",
+            "The LiteLLM proxy could not be told for {} minutes that this server is deleted: look there for an entry with {name} in its mcp_info, and remove it by hand.",
             GIVE_UP.as_secs() / 60
         );
         tracing::warn!(server = %name, "{note}");
         let left = Happening::warning("LiteLLMEntryLeft", note);
         // A namespace on its way out takes no events, and holds nobody either.
-        if let Err(error) = context.writer.tell(&server.object_ref(&()), &left).await {
+        if let Err(error) = context.writer.tell(&about, &left).await {
             tracing::warn!(%error, server = %name, "an event could not be told");
         }
     }
-    let changed = match stored {
-        Some(finalizers) => {
-            Some(context.writer.finalizers(server, &finalizers).await.map_err(Error::Finalizer)?)
-        }
-        None => None,
-    };
+    let changed = context.writer.finalizers::<MCPServer>(meta, &stored).await.map_err(Error::Finalizer)?;
     if matches!(grip, Grip::Release | Grip::GiveUp)
         && let Some(registrar) = registrar
     {
         registrar.forget(name);
     }
-    Ok(match (is_leaving, changed) {
-        (true, _) => Held::Leaving { waits: grip == Grip::Wait },
-        (false, Some(changed)) => Held::Changed(Box::new(changed)),
-        (false, None) => Held::AsItWas,
-    })
+    Ok((grip, Some(changed)))
 }
 
 /// `deleted`: how long ago, if it is being deleted.
@@ -137,7 +164,8 @@ pub(super) fn say(context: &Context, server: &MCPServer, status: &mut MCPServerS
                 // Nothing was ever told of it.
                 let is_new = !matches!(declared, Declaration::Ready(_)) && !has_condition(server);
                 let standing = registrar.declare(&name, declared);
-                Registration::Told(standing.or_else(|| is_new.then_some(Standing::Gone)))
+                let standing = standing.or_else(|| is_new.then_some(Standing::Gone));
+                Registration::Told { standing, place: registrar.settings().place() }
             }
         },
     };

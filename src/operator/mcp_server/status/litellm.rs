@@ -20,8 +20,12 @@ pub(in crate::operator::mcp_server) enum Registration {
     NotConfigured,
     /// It cannot be registered as it is declared: why, and what to do.
     Unsupported(&'static str),
-    /// None: the proxy was not told yet.
-    Told(Option<Standing>),
+    Told {
+        /// None: not yet.
+        standing: Option<Standing>,
+        /// What holds the entries, such as `The LiteLLM proxy`.
+        place: String,
+    },
 }
 
 /// Adds the condition to a status that was assessed without it.
@@ -51,14 +55,14 @@ fn finding(before: &MCPServerStatus, registration: Registration) -> Finding {
             "pilothouse's configuration names no LiteLLM proxy: set operator.litellm there, or remove spec.litellm.register.".to_owned(),
         ),
         Registration::Unsupported(why) => found(Holds::No, "Unsupported", why.to_owned()),
-        Registration::Told(None) => conditions::found(before, ConditionType::LiteLLMRegistered)
+        Registration::Told { standing: None, place: _ } => conditions::found(before, ConditionType::LiteLLMRegistered)
             .filter(|told| [REGISTERED, NOT_READY, NAME_TAKEN, UNREACHABLE, REFUSED].contains(&told.reason.as_str()))
             .unwrap_or_else(|| {
                 found(Holds::Unknown, "Registering", "The LiteLLM proxy is told of it in a moment.".to_owned())
             }),
-        Registration::Told(Some(standing)) => match standing {
+        Registration::Told { standing: Some(standing), place } => match standing {
             Standing::There { name } => {
-                found(Holds::Yes, REGISTERED, format!("The LiteLLM proxy has it under the name {name}."))
+                found(Holds::Yes, REGISTERED, format!("{place} has it under the name {name}."))
             }
             Standing::Gone => found(
                 Holds::No,
@@ -74,7 +78,7 @@ fn finding(before: &MCPServerStatus, registration: Registration) -> Finding {
                 found(
                     Holds::No,
                     NAME_TAKEN,
-                    format!("The LiteLLM proxy has another server under the name {name}, {whose}: set another spec.gateway.prefix, or remove that entry."),
+                    format!("{place} has another server under the name {name}, {whose}: set another spec.gateway.prefix, or remove that entry."),
                 )
             }
             Standing::Failed(failure) => {
@@ -114,6 +118,10 @@ mod tests {
         (format!("{} {}", condition.status, condition.reason), status)
     }
 
+    fn told(standing: Option<Standing>) -> Registration {
+        Registration::Told { standing, place: "The LiteLLM proxy".to_owned() }
+    }
+
     #[test]
     fn each_standing_has_its_reason() {
         let there = Standing::There { name: "demo".to_owned() };
@@ -122,11 +130,11 @@ mod tests {
         for (registration, expected) in [
             (Registration::NotConfigured, "False NotConfigured"),
             (Registration::Unsupported("Because."), "False Unsupported"),
-            (Registration::Told(None), "Unknown Registering"),
-            (Registration::Told(Some(there)), "True Registered"),
-            (Registration::Told(Some(Standing::Gone)), "False NotReady"),
-            (Registration::Told(Some(taken)), "False NameTaken"),
-            (Registration::Told(Some(failed)), "False Refused"),
+            (told(None), "Unknown Registering"),
+            (told(Some(there)), "True Registered"),
+            (told(Some(Standing::Gone)), "False NotReady"),
+            (told(Some(taken)), "False NameTaken"),
+            (told(Some(failed)), "False Refused"),
         ] {
             assert_eq!(said(None, registration).0, expected);
         }
@@ -134,9 +142,9 @@ mod tests {
 
     #[test]
     fn a_new_leader_writes_nothing_until_it_knows() {
-        let there = || Registration::Told(Some(Standing::There { name: "demo".to_owned() }));
+        let there = || told(Some(Standing::There { name: "demo".to_owned() }));
         let (_, before) = said(None, there());
-        let (_, after) = said(Some(before.clone()), Registration::Told(None));
+        let (_, after) = said(Some(before.clone()), told(None));
         assert_eq!(before, after);
         let (_, again) = said(Some(before.clone()), there());
         assert_eq!(before, again);

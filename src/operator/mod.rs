@@ -4,6 +4,7 @@
 //! `README.md` beside this file says how children are applied, and why so.
 
 mod backoff;
+mod data_source;
 mod deeds;
 mod events;
 mod lease;
@@ -15,6 +16,7 @@ mod settings;
 mod versions;
 mod writer;
 
+pub use data_source::check_source;
 pub use lease::{Leadership, Timing};
 pub use litellm::{
     Address, ApiConfig, ConfigMapConfig, Format, KeySecretRef, LitellmConfig, LitellmConfigError,
@@ -32,6 +34,7 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::{Observations, Serving};
+use data_source::{Dial, Loopback};
 use lease::Keeper;
 use litellm::Teller;
 use mcp_server::Context;
@@ -101,9 +104,13 @@ impl Operator {
             let context = Context::new(client.clone(), writer, observations.clone(), &settings, &metrics)
                 .serving(serving.clone());
             let term = cancel.child_token();
-            let mut reconciling = pin!(reconcile(Arc::new(context), &settings, &metrics, &term));
+            let servers = reconcile(Arc::new(context), &settings, &metrics, &term);
+            let sources_writer =
+                Writer::new(client.clone(), leadership.clone(), &settings.identity, metrics.clone());
+            let sources = check_sources(client.clone(), sources_writer, &settings, &term);
+            let mut reconciling = pin!(join(servers, sources));
             let has_ended = tokio::select! {
-                () = &mut reconciling => true,
+                _ = &mut reconciling => true,
                 _ = leadership.wait_for(|now| *now == Leadership::Following) => false,
                 () = cancel.cancelled() => false,
             };
@@ -149,4 +156,28 @@ async fn reconcile(
         Teller { registrar, client, writer, metrics, namespaces }.run(term.clone())
     }));
     join(reconciling, registering).await;
+}
+
+/// Checks the DataSources. Where names cannot be resolved at all they are not checked, and the rest goes on.
+async fn check_sources(
+    client: Client,
+    writer: Writer,
+    settings: &OperatorSettings,
+    term: &CancellationToken,
+) {
+    let loopback = if settings.checks_loopback { Loopback::Allowed } else { Loopback::Refused };
+    let dial = match Dial::new(loopback) {
+        Ok(dial) => dial,
+        Err(error) => {
+            tracing::error!(error, "DataSources are not checked");
+            return term.cancelled().await;
+        }
+    };
+    let context = Arc::new(data_source::Context::new(client, writer, dial, term.clone()));
+    let run = |namespace| data_source::run(context.clone(), namespace);
+    if settings.namespaces.is_empty() {
+        run(None).await;
+    } else {
+        join_all(settings.namespaces.iter().map(|namespace| run(Some(namespace)))).await;
+    }
 }

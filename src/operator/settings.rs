@@ -17,6 +17,9 @@ pub struct OperatorSettings {
     /// (`PILOTHOUSE_IMAGE`). Without it stdio servers with an image are not accepted, and a condition says so.
     pub own_image: Option<String>,
     pub lease_timing: Timing,
+    /// DataSources may be at addresses of this machine. Not inside a cluster: there they are the operator's own
+    /// pod, which whoever may make a DataSource has no business with.
+    pub checks_loopback: bool,
     /// How many MCPServers are reconciled at the same time; at least 1.
     pub concurrency: u16,
     /// The LiteLLM proxy that servers with `litellm.register` are registered in.
@@ -31,6 +34,7 @@ impl OperatorSettings {
             lease_namespace: lease_namespace.into(),
             own_image: None,
             lease_timing: Timing::default(),
+            checks_loopback: false,
             concurrency: 8,
             litellm: None,
         }

@@ -22,6 +22,7 @@ mod operator_drift;
 mod operator_fields;
 mod operator_kinds;
 mod operator_rotation;
+mod operator_sources;
 mod operator_status;
 mod operator_unparsable;
 mod rbac;

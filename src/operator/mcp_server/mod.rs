@@ -20,6 +20,7 @@ mod rotation;
 mod served;
 mod sightings;
 mod sleep;
+mod sources;
 mod status;
 mod triggers;
 mod unparsable;
@@ -73,7 +74,7 @@ use served::Served;
 use sightings::Sightings;
 use sleep::Sleepers;
 use status::{Extras, Situation};
-use validate::{Runs, ValidatedServer};
+use validate::{InvalidSpec, Runs, ValidatedServer};
 
 /// What its metrics are called by.
 pub(super) const KIND: &str = "MCPServer";
@@ -89,6 +90,8 @@ pub(super) struct Context {
     pub(super) own_image: Option<String>,
     /// The namespace pilothouse runs in.
     own_namespace: String,
+    /// Where DataSources are watched; empty: everywhere.
+    namespaces: Vec<String>,
     served: Served,
     sightings: Sightings,
     referred: Referred,
@@ -113,6 +116,7 @@ impl Context {
         Self {
             own_image: settings.own_image.clone(),
             own_namespace: settings.lease_namespace.clone(),
+            namespaces: settings.namespaces.clone(),
             served: Served::new(client.clone()),
             sightings: Sightings::default(),
             referred: Referred::new(client.clone()),
@@ -228,7 +232,7 @@ pub(super) async fn run(
             tracing::warn!(%error, %kind, "not known whether the cluster has this kind, it is asked again");
         }
     }
-    let triggers = triggers::all(&context, namespace, writer);
+    let triggers = triggers::all(&context, namespace, writer, store.clone());
     let config = Config::default().concurrency(concurrency.max(1)).debounce(DEBOUNCE);
     let outcomes = applier(
         |guard, context| Box::pin(reconcile(guard, context)),
@@ -342,21 +346,40 @@ async fn look(
             }
             let workload = &*workload;
             // dereference what the pods refer to (client required)
-            let looks = context.referred.look(name, &references::of(owner, workload)).await?;
+            let sources = match sources::find(context, name, server, &live).await? {
+                Ok(sources) => sources,
+                Err(why) => return unusable(context, server, &why, &live).await,
+            };
+            let mut refers = references::of(owner, workload);
+            if let Some(sources) = &sources {
+                references::add_environment(&mut refers, &sources.connected.read_by_kubelet(name));
+            }
+            let looks = context.referred.look(name, &refers).await?;
             // build (no client required)
             let told = Told::of(live.deployment.as_ref()).now(&looks.sights)?;
-            let around = Around { own_namespace: &context.own_namespace, rotation: told.rotation.as_deref() };
+            let around = Around {
+                own_namespace: &context.own_namespace,
+                rotation: told.rotation.as_deref(),
+                sources: sources.as_ref().map(|sources| &sources.connected),
+            };
             let mut children = build::build(owner, workload, &around)?;
             told.note_on(&mut children.deployment)?;
-            let children = children.list()?;
             // apply (writer required)
+            let copy = children.sources_copy.as_ref();
+            let kept = sources::keep_copy(context, owner, copy, live.deployment.as_ref()).await;
+            if let Err(why) = kept.map_err(Error::Apply)? {
+                return unusable(context, server, &why, &live).await;
+            }
+            let has_copy = copy.is_some();
+            let has_trouble = sources.as_ref().is_some_and(|sources| !sources.troubles.is_empty());
+            let children = children.list()?;
             let applying = applier.apply(&children, live.stored_deployment.as_ref(), workload.replicas);
             let applied = context.meter.timed(Step::Apply, applying).await;
             // status (writer required)
             let (pods, evidence) = (&live.pods, &evidence);
             let rollout = context.rollout(server, name, pods).await?;
             let standing = &rollout;
-            let extras = applied.as_ref().map(|applied| Extras::of(workload, &looks, applied));
+            let extras = applied.as_ref().map(|applied| Extras::of(workload, &looks, applied, sources));
             let extras = &extras.unwrap_or_default();
             let in_place = |deployment| Situation::Workload {
                 owner,
@@ -384,9 +407,25 @@ async fn look(
             // What its probes find is told by events of its pods, which wake nobody.
             let is_starting = rollout.is_open()
                 || matches!(phase, Some(Phase::Deploying | Phase::Degraded)) && !pods.is_empty();
-            Ok(if left == Left::Nothing && is_starting { Left::Again(Cause::Starting) } else { left })
+            Ok(match left {
+                Left::Nothing if is_starting => Left::Again(Cause::Starting),
+                // A role may be bound, a Secret of another namespace change: neither wakes anybody.
+                Left::Nothing if has_trouble || has_copy => Left::Again(Cause::Copied),
+                left => left,
+            })
         }
     }
+}
+
+/// The pods that exist stay as they are until somebody corrects it, here or in another namespace.
+async fn unusable(
+    context: &Context,
+    server: &MCPServer,
+    why: &InvalidSpec,
+    live: &Dereferenced,
+) -> Result<Left, Error> {
+    report::report(context, server, &Situation::Invalid(why), live).await?;
+    Ok(Left::Again(Cause::Refused))
 }
 
 /// What may come without waking anybody, where every child that can be made is in place.

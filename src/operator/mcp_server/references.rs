@@ -6,7 +6,7 @@ use std::{
     fmt,
 };
 
-use k8s_openapi::api::core::v1::{EnvFromSource, EnvVarSource};
+use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource};
 
 use super::{
     build::external_name,
@@ -58,17 +58,7 @@ pub(super) type References = BTreeMap<Referent, Use>;
 
 pub(super) fn of(owner: &Owner, workload: &Workload) -> References {
     let mut all = References::new();
-    for variable in &workload.env {
-        let Some(EnvVarSource { config_map_key_ref, secret_key_ref, .. }) = &variable.value_from else {
-            continue;
-        };
-        if let Some(from) = config_map_key_ref {
-            add(&mut all, What::ConfigMap, &from.name, Some(&from.key), from.optional);
-        }
-        if let Some(from) = secret_key_ref {
-            add(&mut all, What::Secret, &from.name, Some(&from.key), from.optional);
-        }
-    }
+    add_environment(&mut all, &workload.env);
     for EnvFromSource { config_map_ref, secret_ref, prefix: _ } in &workload.env_from {
         if let Some(from) = config_map_ref {
             add(&mut all, What::ConfigMap, &from.name, None, from.optional);
@@ -87,6 +77,21 @@ pub(super) fn of(owner: &Owner, workload: &Workload) -> References {
         }
     }
     all
+}
+
+/// What variables take from objects.
+pub(super) fn add_environment(all: &mut References, env: &[EnvVar]) {
+    for variable in env {
+        let Some(EnvVarSource { config_map_key_ref, secret_key_ref, .. }) = &variable.value_from else {
+            continue;
+        };
+        if let Some(from) = config_map_key_ref {
+            add(all, What::ConfigMap, &from.name, Some(&from.key), from.optional);
+        }
+        if let Some(from) = secret_key_ref {
+            add(all, What::Secret, &from.name, Some(&from.key), from.optional);
+        }
+    }
 }
 
 fn add(all: &mut References, what: What, name: &str, key: Option<&String>, optional: Option<bool>) {

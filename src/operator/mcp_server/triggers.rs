@@ -17,7 +17,7 @@ use kube::{
     core::{ApiResource, DeserializeGuard, DynamicObject, PartialObjectMeta},
     runtime::{
         PredicateConfig, WatchStreamExt, predicates,
-        reflector::{self, ObjectRef},
+        reflector::{self, ObjectRef, Store},
         watcher,
     },
 };
@@ -35,6 +35,8 @@ use crate::{
     fleet::{Observation, Observations, ServerName},
 };
 
+mod data_sources;
+
 pub(super) type Guarded = DeserializeGuard<MCPServer>;
 type Trigger = Result<ObjectRef<Guarded>, watcher::Error>;
 
@@ -43,6 +45,7 @@ pub(super) fn all(
     context: &Arc<Context>,
     namespace: Option<&str>,
     writer: reflector::store::Writer<Guarded>,
+    store: Store<Guarded>,
 ) -> BoxStream<'static, Trigger> {
     let client = &context.client;
     let named = seen(context.observations.clone()).boxed();
@@ -55,6 +58,13 @@ pub(super) fn all(
         .map(|server| Ok(reference(&server)));
     let mut all =
         vec![servers(api(client, namespace), writer).boxed(), pods(client, namespace).boxed(), named.boxed()];
+    // Also those of other namespaces: a server may be connected to them.
+    if namespace.is_none() {
+        all.push(data_sources::connected(client, None, store.clone()).boxed());
+    } else {
+        let each = context.namespaces.iter().map(|namespace| Some(namespace.as_str()));
+        all.extend(each.map(|namespace| data_sources::connected(client, namespace, store.clone()).boxed()));
+    }
     all.extend(Kind::ALL.map(|kind| children(context.clone(), namespace.map(str::to_owned), kind)));
     select_all(all).boxed()
 }

@@ -19,6 +19,7 @@ pub(crate) mod relay;
 pub(crate) mod replica;
 
 pub(crate) mod served;
+pub(crate) mod served_at;
 pub(crate) mod talk;
 pub(crate) mod tools;
 pub(crate) mod wait;

@@ -151,7 +151,7 @@ async fn reconcile(
             join_all(namespaces.iter().map(|namespace| run(Some(namespace)))).await;
         }
     };
-    let registering = OptionFuture::from(context.registrar().map(|registrar| {
+    let registering = OptionFuture::from(context.registrar.as_ref().map(|registrar| {
         let (client, writer) = (&context.client, &context.writer);
         Teller { registrar, client, writer, metrics, namespaces }.run(term.clone())
     }));

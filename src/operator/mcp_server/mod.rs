@@ -102,7 +102,8 @@ pub(super) struct Context {
     serving: Option<Serving>,
     gates: Gates,
     sleepers: Option<Arc<Sleepers>>,
-    registrar: Option<Registrar>,
+    /// Of the LiteLLM proxy, where one is configured.
+    pub(super) registrar: Option<Registrar>,
 }
 
 impl Context {
@@ -132,11 +133,6 @@ impl Context {
             sleepers: None,
             registrar: settings.litellm.clone().map(Registrar::new),
         }
-    }
-
-    /// Of the LiteLLM proxy, where one is configured.
-    pub(super) fn registrar(&self) -> Option<&Registrar> {
-        self.registrar.as_ref()
     }
 
     /// See [`super::Operator::serving`].

@@ -25,7 +25,9 @@ use crate::{
     fleet::{Prefix, ServerName},
     operator::{
         events::Happening,
-        litellm::{Address, Declaration, Entry, LitellmSettings, Standing, Transport, description},
+        litellm::{
+            Address, Declaration, Entry, LitellmSettings, Registrar, Standing, Transport, description,
+        },
     },
 };
 
@@ -60,7 +62,7 @@ enum Grip {
 /// # Errors
 /// When it cannot be stored.
 pub(super) async fn hold(context: &Context, server: &MCPServer, name: &ServerName) -> Result<Held, Error> {
-    let wants = wants(server, context.registrar().map(|registrar| registrar.settings()));
+    let wants = wants(server, context.registrar.as_ref().map(Registrar::settings));
     let (grip, changed) = regrip(context, &server.metadata, server.object_ref(&()), name, wants).await?;
     Ok(match (server.metadata.deletion_timestamp.is_some(), changed) {
         (true, _) => Held::Leaving { waits: grip == Grip::Wait },
@@ -94,7 +96,7 @@ async fn regrip(
     name: &ServerName,
     wants: bool,
 ) -> Result<(Grip, Option<ObjectMeta>), Error> {
-    let registrar = context.registrar();
+    let registrar = context.registrar.as_ref();
     let is_leaving = meta.deletion_timestamp.is_some();
     let finalizers = meta.finalizers.as_deref().unwrap_or_default();
     let is_held = finalizers.iter().any(|one| one == FINALIZER);
@@ -153,7 +155,7 @@ pub(super) fn say(context: &Context, server: &MCPServer, status: &mut MCPServerS
     if !server.spec.litellm.register {
         return;
     }
-    let registration = match context.registrar() {
+    let registration = match &context.registrar {
         None => Registration::NotConfigured,
         Some(registrar) => match obstacle(server, registrar.settings()) {
             Some(why) => Registration::Unsupported(why),

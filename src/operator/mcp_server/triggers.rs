@@ -50,7 +50,7 @@ pub(super) fn all(
     let client = &context.client;
     let named = seen(context.observations.clone()).boxed();
     let due = context.sleepers.as_ref().map(|sleepers| sleepers.due(namespace.map(str::to_owned)).boxed());
-    let told = context.registrar().map(|registrar| registrar.wakes().boxed());
+    let told = context.registrar.as_ref().map(|registrar| registrar.wakes().boxed());
     let named = select_all([named, context.referred.wakes().boxed()].into_iter().chain(due).chain(told));
     let only_in = namespace.map(str::to_owned);
     let named = named

@@ -11,6 +11,7 @@ mod events;
 mod external_secret;
 mod kind;
 mod lease;
+mod litellm;
 mod manifests;
 mod mcp_pool;
 mod mcp_server;
@@ -26,13 +27,17 @@ mod writer;
 
 pub use data_source::check_source;
 pub use lease::{Leadership, Timing};
+pub use litellm::{
+    Address, ApiConfig, ConfigMapConfig, Format, KeySecretRef, LitellmConfig, LitellmConfigError,
+    LitellmSettings, RestartConfig,
+};
 pub use manifests::{ManifestsError, manifests, namespaced_manifests};
 pub use metrics::Metrics;
 pub use settings::{LEASE, OperatorSettings};
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures::future::{join_all, join3};
+use futures::future::{OptionFuture, join, join_all, join3};
 use kube::Client;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 use crate::fleet::{Observations, Serving};
 use data_source::{Dial, Loopback};
 use lease::Keeper;
+use litellm::Teller;
 use mcp_server::Context;
 use writer::Writer;
 
@@ -109,7 +115,7 @@ impl Operator {
             let context = Context::new(client.clone(), writer, observations.clone(), &settings, &metrics)
                 .serving(serving.clone());
             let term = cancel.child_token();
-            let servers = reconcile(Arc::new(context), &settings, &term);
+            let servers = reconcile(Arc::new(context), &settings, &metrics, &term);
             let sources_writer =
                 Writer::new(client.clone(), leadership.clone(), &settings.identity, metrics.clone());
             let sources = check_sources(client.clone(), sources_writer, &metrics, &settings, &term);
@@ -147,13 +153,26 @@ async fn leads(leadership: &mut watch::Receiver<Leadership>, cancel: &Cancellati
     }
 }
 
-async fn reconcile(context: Arc<Context>, settings: &OperatorSettings, term: &CancellationToken) {
-    let run = |namespace| mcp_server::run(context.clone(), namespace, settings.concurrency, term.clone());
-    if settings.namespaces.is_empty() {
-        run(None).await;
-    } else {
-        join_all(settings.namespaces.iter().map(|namespace| run(Some(namespace)))).await;
-    }
+async fn reconcile(
+    context: Arc<Context>,
+    settings: &OperatorSettings,
+    metrics: &Metrics,
+    term: &CancellationToken,
+) {
+    let OperatorSettings { namespaces, concurrency, .. } = settings;
+    let run = |namespace| mcp_server::run(context.clone(), namespace, *concurrency, term.clone());
+    let reconciling = async {
+        if namespaces.is_empty() {
+            run(None).await;
+        } else {
+            join_all(namespaces.iter().map(|namespace| run(Some(namespace)))).await;
+        }
+    };
+    let registering = OptionFuture::from(context.registrar.as_ref().map(|registrar| {
+        let (client, writer) = (&context.client, &context.writer);
+        Teller { registrar, client, writer, metrics, namespaces }.run(term.clone())
+    }));
+    join(reconciling, registering).await;
 }
 
 async fn present_pools(

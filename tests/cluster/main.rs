@@ -12,6 +12,7 @@ mod identity_tokens;
 mod leader_kills;
 mod leadership;
 mod lease;
+mod litellm;
 mod logs;
 mod main_job;
 mod metrics;

@@ -10,6 +10,7 @@ mod elsewhere;
 mod evidence;
 mod memory;
 mod owned;
+mod proxied;
 mod references;
 mod referred;
 mod report;
@@ -45,6 +46,7 @@ use super::{
     OperatorSettings,
     backoff::Cause,
     kind,
+    litellm::Registrar,
     metrics::{Failing, Metrics, Step},
     pace::Pace,
     served, unparsable,
@@ -60,6 +62,7 @@ use dereference::Dereferenced;
 use evidence::LastWords;
 use kind::Kind;
 use memory::Memory;
+use proxied::Held;
 use referred::Referred;
 use rollout::{Gates, Standing};
 use rotation::Told;
@@ -94,6 +97,8 @@ pub(super) struct Context {
     serving: Option<Serving>,
     gates: Gates,
     sleepers: Option<Arc<Sleepers>>,
+    /// Of the LiteLLM proxy, where one is configured.
+    pub(super) registrar: Option<Registrar>,
 }
 
 impl Context {
@@ -120,6 +125,7 @@ impl Context {
             serving: None,
             gates: Gates::default(),
             sleepers: None,
+            registrar: settings.litellm.clone().map(Registrar::new),
         }
     }
 
@@ -155,6 +161,9 @@ impl Context {
         self.referred.forget(name);
         self.pace.forget(name);
         self.gates.forget(name);
+        if let Some(registrar) = &self.registrar {
+            registrar.forget(name);
+        }
         if let Some(sleepers) = &self.sleepers {
             sleepers.forget(name);
         }
@@ -182,6 +191,8 @@ enum Error {
     Event(WriteError),
     #[error("a pod of it cannot be let pass: {0}")]
     Gate(WriteError),
+    #[error("its finalizer cannot be set: {0}")]
+    Finalizer(WriteError),
 }
 
 /// Reconciles the MCPServers of one namespace, or of all, until `cancel`; what is under way is finished.
@@ -260,12 +271,17 @@ async fn look(
         Ok(server) => server,
         Err(invalid) => {
             unparsable::report::<MCPServer>(&context.writer, invalid).await.map_err(Error::Event)?;
-            return Ok(Left::Nothing);
+            let waits = proxied::let_go(context, invalid, name).await?;
+            return Ok(if waits { Left::Again(Cause::Deleting) } else { Left::Nothing });
         }
     };
-    if server.metadata.deletion_timestamp.is_some() {
-        return Ok(Left::Nothing);
-    }
+    let held = proxied::hold(context, server, name).await?;
+    let server = match &held {
+        Held::AsItWas => server,
+        Held::Changed(changed) => &**changed,
+        Held::Leaving { waits: true } => return Ok(Left::Again(Cause::Deleting)),
+        Held::Leaving { waits: false } => return Ok(Left::Nothing),
+    };
     // dereference (client required)
     let observations = context.observations.borrow().clone();
     let reading = dereference::dereference(&context.client, name, &observations);
@@ -425,7 +441,8 @@ fn failing(error: &Error) -> Failing {
         Error::Apply(ApplyError::Write(error))
         | Error::Status(error)
         | Error::Event(error)
-        | Error::Gate(error) => error.into(),
+        | Error::Gate(error)
+        | Error::Finalizer(error) => error.into(),
         Error::Dereference(_) | Error::Apply(ApplyError::Read(_)) => Failing::Unanswered,
         Error::Build(_) | Error::Apply(ApplyError::Json(_)) => Failing::Internal,
     }

@@ -6,6 +6,7 @@ use kube::{Resource, ResourceExt};
 use super::{
     Context, Error,
     dereference::Dereferenced,
+    proxied,
     status::{self, Situation},
 };
 use crate::{
@@ -29,7 +30,9 @@ pub(super) async fn report(
         .deployment
         .as_ref()
         .filter(|deployment| deployment.owner_references().iter().any(|owner| owner.uid == uid));
-    let status = status::assess(server, situation, earlier, live.observation.as_ref(), Timestamp::now());
+    let now = Timestamp::now();
+    let mut status = status::assess(server, situation, earlier, live.observation.as_ref(), now);
+    proxied::say(context, server, &mut status, now);
     let phase = status.phase;
     if let (Some(name), Some(namespace), Some(phase)) =
         (server.metadata.name.clone(), server.metadata.namespace.clone(), phase)

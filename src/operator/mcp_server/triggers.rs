@@ -46,7 +46,8 @@ pub(super) fn all(
     let client = &context.client;
     let named = servers_seen(context.observations.clone()).boxed();
     let due = context.sleepers.as_ref().map(|sleepers| sleepers.due(namespace.map(str::to_owned)).boxed());
-    let named = select_all([named, context.referred.wakes().boxed()].into_iter().chain(due));
+    let told = context.registrar.as_ref().map(|registrar| registrar.wakes().boxed());
+    let named = select_all([named, context.referred.wakes().boxed()].into_iter().chain(due).chain(told));
     let only_in = namespace.map(str::to_owned);
     let named = named
         .filter(move |server| ready(only_in.as_ref().is_none_or(|namespace| *namespace == server.namespace)))

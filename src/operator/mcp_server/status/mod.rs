@@ -5,6 +5,7 @@ mod conditions;
 mod extras;
 mod happenings;
 mod images;
+mod litellm;
 mod monitor;
 mod phase;
 mod pods;
@@ -16,6 +17,7 @@ mod traces;
 
 pub(super) use extras::Extras;
 pub(super) use happenings::happenings;
+pub(super) use litellm::{Registration, add_registration};
 pub(super) use traces::{Crash, Evidence, FailedProbe, Probing, crash, last_line, probe_failure, probing};
 
 use k8s_openapi::{api::apps::v1::Deployment, api::core::v1::Pod, jiff::Timestamp};

@@ -129,7 +129,7 @@ impl Index {
     fn say(&mut self, name: ServerName) -> Vec<Change> {
         let change = match self.servers.get(&name) {
             None => Change::Delete(name.clone()),
-            Some(Err(reason)) => Change::Refuse { name: name.clone(), reason: reason.clone() },
+            Some(Err(reason)) => Change::Refuse { name: name.clone(), reason: reason.clone().into() },
             Some(Ok(server)) => {
                 // A server has few slices; finding them by a walk is only dear for fleets of thousands.
                 let own = self.slices.values().filter(|slice| slice.server == name);
@@ -277,7 +277,7 @@ mod tests {
         index.apply_server(server("good", json!({ "image": "x" })));
         let refused = index.apply_malformed(named("time"), "spec.port: invalid type");
         assert!(matches!(&refused[..], [Change::Refuse { name, reason }]
-            if *name == named("time") && reason.contains("spec.port")));
+            if *name == named("time") && reason.to_string().contains("spec.port")));
         assert_eq!(index.apply_server(server("good", json!({ "image": "x" }))), []);
         let corrected = index.apply_server(server("time", json!({ "image": "time:1" })));
         assert!(matches!(&corrected[..], [Change::Apply(_)]));
@@ -302,7 +302,7 @@ mod tests {
         let header = json!({ "name": "X-Key", "secretKeyRef": { "name": "s", "key": "k" } });
         let spec = json!({ "remote": { "url": "https://far/mcp", "headersFrom": [header] } });
         let said = |changes: Vec<Change>| match &changes[..] {
-            [Change::Refuse { reason, .. }] => reason.clone(),
+            [Change::Refuse { reason, .. }] => reason.to_string(),
             [Change::Apply(downstream)] => match &downstream.target {
                 Target::Url { headers, .. } => {
                     format!("{:?} {:?}", headers[0].0, headers[0].1.to_str().unwrap())

@@ -9,7 +9,7 @@ use http::HeaderValue;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::secrets::Known;
+use super::{roster::Refusal, secrets::Known};
 use crate::{
     api::mcp_server::{GatewaySpec, MCPServer, MCPServerSpec, Transport as Declared},
     gateway::{Downstream, Endpoint, Prefix, Program, ServerName, Target, Transport},
@@ -38,14 +38,14 @@ pub(super) fn in_cluster(
     server: &MCPServer,
     endpoints: Vec<Endpoint>,
     secrets: &Known,
-) -> Result<Downstream, String> {
+) -> Result<Downstream, Refusal> {
     let spec = &server.spec;
     let (transport, target) = match (&spec.image, &spec.remote) {
         (Some(_), Some(_)) => {
-            return Err("spec.image and spec.remote exclude each other: remove one of them".to_owned());
+            return Err("spec.image and spec.remote exclude each other: remove one of them".to_owned().into());
         }
         (None, None) => {
-            return Err("spec.image is missing: set spec.image or spec.remote.url".to_owned());
+            return Err("spec.image is missing: set spec.image or spec.remote.url".to_owned().into());
         }
         (None, Some(remote)) => {
             let namespace = &name(server).namespace;
@@ -53,29 +53,30 @@ pub(super) fn in_cluster(
         }
         (Some(_), None) => pods_target(server, endpoints)?,
     };
-    common(server, transport, target)
+    Ok(common(server, transport, target)?)
 }
 
 /// A server of a folder: `command` as a local process in `directory`, or `remote.url`.
 ///
 /// # Errors
 /// One sentence that names the field and the fix.
-pub(super) fn local(server: &MCPServer, directory: &Path) -> Result<Downstream, String> {
+pub(super) fn local(server: &MCPServer, directory: &Path) -> Result<Downstream, Refusal> {
     let spec = &server.spec;
     let (transport, target) = match (spec.command.split_first(), &spec.remote) {
         (Some(_), Some(_)) => {
-            return Err("spec.command and spec.remote exclude each other: remove one of them".to_owned());
+            return Err("spec.command and spec.remote exclude each other: remove one of them".to_owned().into());
         }
         (None, Some(remote)) => remote_target(spec, remote, Headers::Nowhere)?,
         (Some((command, rest)), None) => process_target(spec, command, rest, directory)?,
         (None, None) => {
             return Err(
                 "spec.command and spec.remote are missing: a folder runs spec.command as a local process or connects to spec.remote.url, it runs no image"
-                    .to_owned(),
+                    .to_owned()
+                    .into(),
             );
         }
     };
-    common(server, transport, target)
+    Ok(common(server, transport, target)?)
 }
 
 fn common(server: &MCPServer, transport: Transport, target: Target) -> Result<Downstream, String> {
@@ -232,7 +233,7 @@ mod tests {
             (json!({ "image": "x", "gateway": { "hostHeader": "a/b" } }), "spec.gateway.hostHeader"),
             (json!({ "image": "x", "path": "mcp" }), "spec.path"),
         ] {
-            let reason = in_cluster(&server(spec.clone()), Vec::new(), &Known::default()).unwrap_err();
+            let reason = in_cluster(&server(spec.clone()), Vec::new(), &Known::default()).unwrap_err().to_string();
             assert!(reason.contains(part), "{spec}: {reason}");
         }
     }
@@ -265,7 +266,7 @@ mod tests {
             ),
             (json!({ "command": ["x"], "remote": { "url": "http://a/" } }), "exclude each other"),
         ] {
-            let reason = local(&server(spec.clone()), Path::new("/")).unwrap_err();
+            let reason = local(&server(spec.clone()), Path::new("/")).unwrap_err().to_string();
             assert!(reason.contains(part), "{spec}: {reason}");
         }
     }

@@ -18,6 +18,6 @@ pub use crate::gateway::{
     Breach, Observation, Observations, Prefix, ServerInfo, ServerName, State, ToolDefinition, ToolSummary,
     contract::breaches,
 };
-pub use roster::{Change, Known, Roster, Source};
+pub use roster::{Change, Known, Refusal, Roster, Source};
 pub use rows::{Row, rows};
 pub use serving::{PodAddress, Serving};

@@ -15,9 +15,26 @@ pub enum Change {
     /// It is declared so now.
     Apply(Box<Downstream>),
     /// It is declared, but in a way that cannot be used: why, in one sentence. It is not registered.
-    Refuse { name: ServerName, reason: String },
+    Refuse { name: ServerName, reason: Refusal },
     /// It is not declared any more.
     Delete(ServerName),
+}
+
+/// Why a declared server cannot be used: one sentence for whoever declared it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A header of `spec.remote.headersFrom` has no value, mostly since its Secret is not there or may not be read.
+    #[error("{0}")]
+    Headers(String),
+    /// The manifest itself is to be corrected.
+    #[error("{0}")]
+    Manifest(String),
+}
+
+impl From<String> for Refusal {
+    fn from(why: String) -> Self {
+        Self::Manifest(why)
+    }
 }
 
 /// Who declared a server.
@@ -32,7 +49,7 @@ pub enum Source {
 pub struct Known {
     pub source: Source,
     /// The reason when it could not be registered.
-    pub declared: Result<Box<Downstream>, String>,
+    pub declared: Result<Box<Downstream>, Refusal>,
 }
 
 /// Every declared server. The only one who tells the gateway.
@@ -137,10 +154,10 @@ fn decide(
     }
 }
 
-fn report(name: &ServerName, declared: &Result<Box<Downstream>, String>) {
+fn report(name: &ServerName, declared: &Result<Box<Downstream>, Refusal>) {
     match declared {
         Ok(_) => tracing::debug!(server = %name, "server declared"),
-        Err(reason) => tracing::warn!(server = %name, reason, "server cannot be used"),
+        Err(reason) => tracing::warn!(server = %name, %reason, "server cannot be used"),
     }
 }
 
@@ -176,7 +193,7 @@ mod tests {
     }
 
     fn refuse() -> Change {
-        Change::Refuse { name: name(), reason: "wrong".to_owned() }
+        Change::Refuse { name: name(), reason: "wrong".to_owned().into() }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::roster::Known;
+use super::roster::{Known, Refusal};
 use crate::gateway::{Downstream, Observation, ServerName, State, Target, ToolSummary, Transport};
 
 /// One declared server.
@@ -41,12 +41,12 @@ pub fn rows(
         .collect()
 }
 
-fn refused(name: &ServerName, reason: &str) -> Row {
+fn refused(name: &ServerName, reason: &Refusal) -> Row {
     Row {
         name: name.clone(),
         prefix: String::new(),
         state: "Refused",
-        reason: reason.to_owned(),
+        reason: reason.to_string(),
         transport: "",
         server: None,
         tools: Vec::new(),

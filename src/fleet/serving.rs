@@ -10,7 +10,13 @@ use std::{
 use kube::Client;
 use tokio::sync::watch;
 
-use super::{cluster::Reach, forward::Forwards, manifest, roster::Roster, secrets::Known};
+use super::{
+    cluster::Reach,
+    forward::Forwards,
+    manifest,
+    roster::{Refusal, Roster},
+    secrets::Known,
+};
 use crate::{
     api::MCPServer,
     gateway::{Endpoint, Gateway, ServerName, Target, ToolDefinition},
@@ -41,8 +47,8 @@ impl Serving {
         Self { gateway, roster, client, reach }
     }
 
-    /// Why it is declared and cannot be used, in one sentence.
-    pub fn refused(&self, server: &ServerName) -> Option<String> {
+    /// Why it is declared and cannot be used.
+    pub fn refused(&self, server: &ServerName) -> Option<Refusal> {
         self.roster.known().borrow().get(server)?.declared.as_ref().err().cloned()
     }
 
@@ -87,7 +93,8 @@ impl Serving {
     ) -> Result<Vec<ToolDefinition>, String> {
         let PodAddress { name, ip, port } = pod;
         let endpoint = Endpoint { id: name, address: SocketAddr::new(ip, port), terminating: false };
-        let mut downstream = manifest::in_cluster(server, vec![endpoint], &Known::default())?;
+        let mut downstream = manifest::in_cluster(server, vec![endpoint], &Known::default())
+            .map_err(|refused| refused.to_string())?;
         // Its listener lives as long as this.
         let mut forwards = Forwards::new(self.client.clone());
         if let (Reach::PortForward, Target::Endpoints { endpoints, .. }) =

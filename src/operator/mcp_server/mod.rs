@@ -55,7 +55,7 @@ use super::{
 };
 use crate::{
     api::{MCPServer, mcp_server::Phase},
-    fleet::{Observations, ServerName, Serving},
+    fleet::{Observations, Refusal, ServerName, Serving},
 };
 use apply::{Applied, Applier, ApplyError, Outcome};
 use build::Around;
@@ -147,8 +147,10 @@ impl Context {
 
     /// Why the headers of a remote server have no values.
     fn unread_headers(&self, server: &MCPServer, name: &ServerName) -> Option<String> {
-        let refused = self.serving.as_ref()?.refused(name)?;
-        (has_headers(server) && refused.starts_with("spec.remote.headersFrom")).then_some(refused)
+        match self.serving.as_ref()?.refused(name)? {
+            Refusal::Headers(why) => has_headers(server).then_some(why),
+            Refusal::Manifest(_) => None,
+        }
     }
 
     /// It is looked at again after a while, the later the more often it was.

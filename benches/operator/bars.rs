@@ -38,7 +38,11 @@ impl Bars {
             self.below("memory of the operator, of ToolHive's", ours.memory / peer.memory, 1.0, "x");
         }
         let pods = (ours.pods, peer.pods);
-        self.0.push(("no more pods than ToolHive's".to_owned(), format!("{} of {}", pods.0, pods.1), pods.0 <= pods.1));
+        self.0.push((
+            "no more pods than ToolHive's".to_owned(),
+            format!("{} of {}", pods.0, pods.1),
+            pods.0 <= pods.1,
+        ));
     }
 
     pub(crate) fn many(&mut self, many: &Many) {

@@ -10,13 +10,25 @@ pub(crate) struct Counters(String);
 
 impl Counters {
     pub(crate) fn new(text: String) -> anyhow::Result<Self> {
-        ensure!(text.contains("pilothouse_operator_step_seconds_bucket"), "the operator's metrics are missing");
+        ensure!(
+            text.contains("pilothouse_operator_step_seconds_bucket"),
+            "the operator's metrics are missing"
+        );
         Ok(Self(text))
     }
 
     /// Reconciles by how they ended.
     pub(crate) fn reconciles(&self, ending: &str) -> f64 {
         self.sum("pilothouse_operator_reconciles_total", &format!("ending=\"{ending}\""))
+    }
+
+    /// Reconciles that failed, by reason: those that occurred.
+    pub(crate) fn errors(&self) -> Vec<String> {
+        let all = self.samples("pilothouse_operator_errors_total", "reason=");
+        let occurred = all.filter(|(_, count)| *count > 0.0);
+        occurred
+            .map(|(labels, count)| format!("{} {count}", labels.rsplit('"').nth(1).unwrap_or(labels)))
+            .collect()
     }
 
     /// Milliseconds at `share` of a step, interpolated within its bucket as Prometheus does. Half a bucket is what it

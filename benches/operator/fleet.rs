@@ -35,7 +35,7 @@ pub(crate) struct Fleet {
 impl Fleet {
     pub(crate) async fn start(client: &Client) -> anyhow::Result<Self> {
         let scratch = tokio::task::spawn_blocking(|| solo("thousand")).await?;
-        let node = FakeNode::start(client.clone(), scratch.name()).await?;
+        let node = FakeNode::start_unreachable(client.clone(), scratch.name()).await?;
         let servers = Api::namespaced(client.clone(), scratch.name());
         Ok(Self { client: client.clone(), scratch, node, servers })
     }
@@ -58,7 +58,9 @@ impl Fleet {
         let spec = &serde_json::from_value(spec)?;
         let create = |at: usize| async move {
             let sent = Instant::now();
-            self.servers.create(&PostParams::default(), &MCPServer::new(&Self::name(at), Clone::clone(spec))).await?;
+            self.servers
+                .create(&PostParams::default(), &MCPServer::new(&Self::name(at), Clone::clone(spec)))
+                .await?;
             anyhow::Ok(sent)
         };
         stream::iter((0..count).map(create)).buffered(AT_ONCE).try_collect().await
@@ -69,7 +71,8 @@ impl Fleet {
         let change = |at: usize| async move {
             let patch = json!({ "spec": { "env": [{ "name": "CHANGED", "value": "once" }] } });
             let sent = Instant::now();
-            let changed = self.servers.patch(&Self::name(at), &PatchParams::default(), &Patch::Merge(patch)).await?;
+            let changed =
+                self.servers.patch(&Self::name(at), &PatchParams::default(), &Patch::Merge(patch)).await?;
             Ok((sent, changed.metadata.generation.context("a stored object has a generation")?))
         };
         stream::iter((0..count).map(change)).buffered(AT_ONCE).try_collect().await
@@ -107,7 +110,11 @@ impl Fleet {
         let at_once = DeleteParams::default().grace_period(0);
         let begun = Instant::now();
         while namespaces.get_opt(scratch.name()).await?.is_some() {
-            ensure!(begun.elapsed() < within, "the namespace {} is still there after {within:?}", scratch.name());
+            ensure!(
+                begun.elapsed() < within,
+                "the namespace {} is still there after {within:?}",
+                scratch.name()
+            );
             // Slower by the namespace's own controller; one that takes too long is asked again.
             let _ = pods.delete_collection(&at_once, &ListParams::default()).await;
             tokio::time::sleep(Duration::from_secs(2)).await;

@@ -42,7 +42,8 @@ pub(crate) struct Many {
     /// ... until all are Available: the part of the cluster's controllers.
     pub(crate) available: f64,
     pub(crate) counters: Counters,
-    /// Milliseconds of processor time for each reconcile, with all else that the process does.
+    /// Milliseconds of processor time for each reconcile, with all else that the process did meanwhile: an upper
+    /// limit of the time that is not the API's.
     pub(crate) processor: f64,
     pub(crate) memory: Memory,
     /// Of the first part, and of changed servers in the last.
@@ -85,13 +86,13 @@ async fn with(client: &Client, fleet: &Fleet, replica: &Replica, size: &Size) ->
     let mut watching = Watching::start(fleet.servers.clone());
     tokio::time::sleep(Duration::from_secs(3)).await;
     let before = megabytes(replica.process(), "VmRSS")?;
+    let used_before = processor(replica.process())?;
 
     let (started, begun) = (Timestamp::now(), Instant::now());
     let sent = fleet.create(servers).await?;
     let applied = begun.elapsed();
-    let all_in_place = watching
-        .until("all in place", within(servers), |seen| seen.in_place.len() == servers)
-        .await;
+    let all_in_place =
+        watching.until("all in place", within(servers), |seen| seen.in_place.len() == servers).await;
     let in_place = begun.elapsed();
     all_in_place?;
     fleet.is_whole(servers).await?;
@@ -131,7 +132,8 @@ async fn with(client: &Client, fleet: &Fleet, replica: &Replica, size: &Size) ->
     let all = tokio::task::spawn_blocking(move || record::of(&name)).await??;
     let within = |from: Timestamp, to: Timestamp| all.iter().filter(move |one| one.at >= from && one.at < to);
     let is_changed = |request: &&Request| (0..changes).any(|at| request.is_of(&Fleet::name(at)));
-    let reconciles: f64 = ["settled", "again", "failed"].map(|ending| counters.reconciles(ending)).iter().sum();
+    let reconciles: f64 =
+        ["settled", "again", "failed"].map(|ending| counters.reconciles(ending)).iter().sum();
     Ok(Many {
         servers,
         changes,
@@ -140,7 +142,7 @@ async fn with(client: &Client, fleet: &Fleet, replica: &Replica, size: &Size) ->
         in_place: in_place.as_secs_f64(),
         one: (one.at(0.5) / 1_000.0, one.at(0.99) / 1_000.0),
         available: available.as_secs_f64(),
-        processor: used / reconciles.max(1.0),
+        processor: (used - used_before) / reconciles.max(1.0),
         counters: counters_at_end,
         memory: Memory { before, peak, after, after_data },
         requests: within(started, rest).cloned().collect(),

@@ -117,7 +117,12 @@ fn operated(taken: &[Taken], process: u32) -> anyhow::Result<Operated> {
 }
 
 /// Seconds until the change is in place, and until it is rolled out.
-async fn change_once(client: &Client, namespace: &str, ours: &Side, change: usize) -> anyhow::Result<(f64, f64)> {
+async fn change_once(
+    client: &Client,
+    namespace: &str,
+    ours: &Side,
+    change: usize,
+) -> anyhow::Result<(f64, f64)> {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
     let text = format!("change-{change}");
     let env = json!([{ "name": "PORT", "value": "3001" }, { "name": "CHANGED", "value": text }]);

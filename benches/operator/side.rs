@@ -59,7 +59,11 @@ impl Side {
             if let (true, Some(running)) = (ready, running) {
                 return Ok(Taken { running, ready: begun.elapsed().as_secs_f64(), pods: pods.len() });
             }
-            ensure!(begun.elapsed() < PATIENCE, "{name} is not Ready: {:?}", self.servers.get(name).await?.data);
+            ensure!(
+                begun.elapsed() < PATIENCE,
+                "{name} is not Ready: {:?}",
+                self.servers.get(name).await?.data
+            );
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }

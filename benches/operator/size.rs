@@ -12,7 +12,7 @@ pub(crate) struct Size {
     pub(crate) changes: usize,
     /// `QUIET`, in seconds: nothing happens for so long.
     pub(crate) quiet: Duration,
-    /// `ROUNDS`: real servers of each operator, one after another.
+    /// `ROUNDS`: real servers of each operator, one after another; 0 leaves this part out.
     pub(crate) rounds: usize,
 }
 
@@ -23,7 +23,7 @@ impl Size {
             servers,
             changes: number("CHANGES", 100)?.min(servers),
             quiet: Duration::from_secs(u64::try_from(number("QUIET", 600)?)?),
-            rounds: number("ROUNDS", 5)?.max(1),
+            rounds: number("ROUNDS", 5)?,
         })
     }
 }

@@ -30,7 +30,10 @@ pub(crate) fn real(real: &Real) -> String {
     add("memory of the operator, MB", &|one| {
         format!("{:.1} ({:.1} x), peak {:.1}", one.memory, against(one.memory, |ours| ours.memory), one.peak)
     });
-    format!("{}a change: in place after {converged:.2} s at most, rolled out after {rolled:.2} s\n", table.render())
+    format!(
+        "{}a change: in place after {converged:.2} s at most, rolled out after {rolled:.2} s\n",
+        table.render()
+    )
 }
 
 pub(crate) fn many(many: &Many) -> String {
@@ -48,16 +51,23 @@ pub(crate) fn many(many: &Many) -> String {
     }
     add("processor time of a reconcile", format!("{:.2} ms", many.processor));
     add("reconciles that succeeded", format!("{:.2} %", bars::succeeded(counters) * 100.0));
+    add("of those that did not", counters.errors().join(", "));
     add("memory before", format!("{:.1} MB", memory.before));
     add("memory peak", format!("{:.1} MB", memory.peak));
     add("memory after", format!("{:.1} MB, {:.1} MB of it data", memory.after, memory.after_data));
     add("requests for an object", format!("{:.1}", each(bars::answered(&many.requests), *servers)));
     add(&format!("writes in {} s of nothing", quiet.as_secs()), bars::written(&many.while_quiet).to_string());
+    let written = many.while_quiet.iter().filter(|request| request.writes());
+    for (what, count) in counted(written) {
+        add(&format!("  {what}"), count.to_string());
+    }
     add("reads in it", bars::answered(&many.while_quiet).to_string());
     add("requests for a change", format!("{:.1}", each(bars::answered(&many.for_changes), *changes)));
     add("a change in place", format!("p50 {:.2} s, worst {:.2} s", many.converged.0, many.converged.1));
     let mut text = table.render();
-    for (what, requests, of) in [("an object", &many.requests, *servers), ("a change", &many.for_changes, *changes)] {
+    for (what, requests, of) in
+        [("an object", &many.requests, *servers), ("a change", &many.for_changes, *changes)]
+    {
         let mut table = Table::new(["requests for", what]);
         for (request, count) in counted(requests.iter()) {
             table.push(vec![request, format!("{:.2}", each(count, of))]);

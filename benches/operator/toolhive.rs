@@ -46,7 +46,10 @@ impl Toolhive {
             .spawn()?;
         let started = Self { child, scratch, definitions: brought };
         let begun = Instant::now();
-        while !reqwest::get(format!("http://{health}/readyz")).await.is_ok_and(|answer| answer.status().is_success()) {
+        while !reqwest::get(format!("http://{health}/readyz"))
+            .await
+            .is_ok_and(|answer| answer.status().is_success())
+        {
             if begun.elapsed() > PATIENCE {
                 started.end().await?;
                 bail!("ToolHive's operator is not ready");

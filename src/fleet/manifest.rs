@@ -42,7 +42,9 @@ pub(super) fn in_cluster(
     let spec = &server.spec;
     let (transport, target) = match (&spec.image, &spec.remote) {
         (Some(_), Some(_)) => {
-            return Err("spec.image and spec.remote exclude each other: remove one of them".to_owned().into());
+            return Err("spec.image and spec.remote exclude each other: remove one of them"
+                .to_owned()
+                .into());
         }
         (None, None) => {
             return Err("spec.image is missing: set spec.image or spec.remote.url".to_owned().into());
@@ -64,7 +66,9 @@ pub(super) fn local(server: &MCPServer, directory: &Path) -> Result<Downstream, 
     let spec = &server.spec;
     let (transport, target) = match (spec.command.split_first(), &spec.remote) {
         (Some(_), Some(_)) => {
-            return Err("spec.command and spec.remote exclude each other: remove one of them".to_owned().into());
+            return Err("spec.command and spec.remote exclude each other: remove one of them"
+                .to_owned()
+                .into());
         }
         (None, Some(remote)) => remote_target(spec, remote, Headers::Nowhere)?,
         (Some((command, rest)), None) => process_target(spec, command, rest, directory)?,
@@ -233,7 +237,8 @@ mod tests {
             (json!({ "image": "x", "gateway": { "hostHeader": "a/b" } }), "spec.gateway.hostHeader"),
             (json!({ "image": "x", "path": "mcp" }), "spec.path"),
         ] {
-            let reason = in_cluster(&server(spec.clone()), Vec::new(), &Known::default()).unwrap_err().to_string();
+            let reason =
+                in_cluster(&server(spec.clone()), Vec::new(), &Known::default()).unwrap_err().to_string();
             assert!(reason.contains(part), "{spec}: {reason}");
         }
     }

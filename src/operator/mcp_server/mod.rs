@@ -22,6 +22,7 @@ mod sleep;
 mod status;
 mod triggers;
 mod unparsable;
+mod unseen;
 mod validate;
 
 #[cfg(test)]
@@ -36,7 +37,7 @@ use std::{
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use kube::{
-    Client,
+    Client, Resource,
     core::DeserializeGuard,
     runtime::{
         applier,
@@ -70,6 +71,7 @@ use served::Served;
 use sightings::Sightings;
 use sleep::Sleepers;
 use status::{Extras, Situation};
+use unseen::Unseen;
 use validate::{Runs, ValidatedServer};
 
 /// What its metrics are called by.
@@ -96,6 +98,7 @@ pub(super) struct Context {
     serving: Option<Serving>,
     gates: Gates,
     sleepers: Option<Arc<Sleepers>>,
+    unseen: Unseen,
 }
 
 impl Context {
@@ -122,6 +125,7 @@ impl Context {
             serving: None,
             gates: Gates::default(),
             sleepers: None,
+            unseen: Unseen::default(),
         }
     }
 
@@ -168,6 +172,7 @@ impl Context {
     fn forget(&self, name: &ServerName) {
         self.memory.forget(name);
         self.last_words.forget(name);
+        self.unseen.forget(name);
         self.referred.forget(name);
         self.meter.forget(name);
         self.gates.forget(name);
@@ -261,7 +266,12 @@ async fn note(context: &Context, outcome: Ended) {
 async fn reconcile(guard: Arc<DeserializeGuard<MCPServer>>, context: Arc<Context>) -> Result<Action, Error> {
     let name = named(&ObjectRef::from_obj(&*guard));
     context.meter.begun(&name);
-    let left = context.meter.timed(Step::All, look(&guard, &name, &context)).await?;
+    let left = if context.unseen.is_outdated(&name, guard.meta().resource_version.as_deref()) {
+        // What we wrote last is on its way to us. Writing over what was before it would be refused.
+        Left::Again(Cause::Conflict)
+    } else {
+        context.meter.timed(Step::All, look(&guard, &name, &context)).await?
+    };
     Ok(match left {
         Left::Nothing => {
             context.meter.ended(Ending::Settled);

@@ -31,10 +31,8 @@ pub(super) async fn report(
         .filter(|deployment| deployment.owner_references().iter().any(|owner| owner.uid == uid));
     let status = status::assess(server, situation, earlier, live.observation.as_ref(), Timestamp::now());
     let phase = status.phase;
-    if let (Some(name), Some(namespace), Some(phase)) =
-        (server.metadata.name.clone(), server.metadata.namespace.clone(), phase)
-    {
-        context.meter.phase(&ServerName { namespace, name }, phase);
+    if let Some(phase) = phase {
+        context.meter.phase(&named(server), phase);
     }
     let mut found = Vec::new();
     if server.status.as_ref() != Some(&status) {
@@ -42,12 +40,17 @@ pub(super) async fn report(
         let mut update = server.clone();
         update.status = Some(status);
         let writing = context.writer.status(&update);
-        context.meter.timed(Step::Status, writing).await.map_err(Error::Status)?;
+        let stored = context.meter.timed(Step::Status, writing).await.map_err(Error::Status)?;
+        context.unseen.wrote(&named(server), server.resource_version(), stored);
     }
     // Only now: a conflict above comes by here again, and nothing is told twice or forgotten.
     let done = deeds::told(&context.writer.take_deeds(uid));
     tell(context, server, done.into_iter().chain(found)).await;
     Ok(phase)
+}
+
+fn named(server: &MCPServer) -> ServerName {
+    ServerName { namespace: server.namespace().unwrap_or_default(), name: server.name_any() }
 }
 
 async fn tell(context: &Context, server: &MCPServer, told: impl IntoIterator<Item = Happening>) {

@@ -72,7 +72,9 @@ fn as_by_hand(value: &mut Value) {
             if let Some(Value::Object(annotations)) = fields.get_mut("annotations") {
                 annotations.retain(|name, _| !name.starts_with(MANAGER));
             }
-            fields.retain(|name, value| name != "annotations" || value.as_object().is_none_or(|all| !all.is_empty()));
+            fields.retain(|name, value| {
+                name != "annotations" || value.as_object().is_none_or(|all| !all.is_empty())
+            });
             fields.values_mut().for_each(as_by_hand);
         }
         Value::Array(items) => items.iter_mut().for_each(as_by_hand),

@@ -80,6 +80,8 @@ fn kwok(name: &str, stages: &Path) -> anyhow::Result<Child> {
         .arg("--config")
         .arg(stages)
         .args(["--manage-all-nodes=false", "--node-ip", "127.0.0.1", "--cidr", "10.200.0.0/16"])
+        // Without its lease a node is taken for dead within the minute, and its pods are not ready any more.
+        .arg("--node-lease-duration-seconds=40")
         .arg(format!("--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node={name}"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -3,6 +3,8 @@
 #![allow(clippy::print_stdout)]
 
 mod downstream;
+#[path = "../../tests/cluster/support/process.rs"]
+mod process;
 mod program;
 mod proxied;
 mod sample;

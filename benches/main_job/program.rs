@@ -1,7 +1,7 @@
 //! The release program as a child process.
 
 use std::{
-    env, fs,
+    env,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -9,6 +9,8 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+
+use crate::process;
 
 pub(crate) fn binary() -> anyhow::Result<PathBuf> {
     env::var_os("PILOTHOUSE_BINARY")
@@ -47,21 +49,13 @@ impl Served {
 
     /// Processor time used so far, in milliseconds.
     pub(crate) fn processor(&self) -> anyhow::Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name in parentheses may hold blanks; utime and stime are the 12th and 13th field after it.
-        let after = stat.rsplit_once(')').context("no name")?.1;
-        let ticks: Vec<f64> =
-            after.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
-        // A tick is 10 ms on Linux.
-        Ok(ticks.iter().sum::<f64>() * 10.0)
+        process::processor(self.child.id())
     }
 
-    /// Resident memory in MB.
-    pub(crate) fn memory(&self) -> anyhow::Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
-        let kilobytes: f64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
-        Ok(kilobytes / 1_024.0)
+    /// MB: all that is resident, and the part of it that is not the program's own file.
+    pub(crate) fn memory(&self) -> anyhow::Result<(f64, f64)> {
+        let of = |what| process::megabytes(self.child.id(), what);
+        Ok((of("VmRSS")?, of("RssAnon")?))
     }
 }
 

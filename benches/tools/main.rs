@@ -6,8 +6,14 @@
 #[path = "../../tests/cluster/support/crowd.rs"]
 mod crowd;
 #[allow(dead_code)]
+#[path = "../../tests/cluster/support/fake_node.rs"]
+mod fake_node;
+#[allow(dead_code)]
 #[path = "../../tests/cluster/support/piped.rs"]
 mod piped;
+#[allow(dead_code)]
+#[path = "../../tests/cluster/support/process.rs"]
+mod process;
 #[allow(dead_code)]
 #[path = "../main_job/sample.rs"]
 mod sample;

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     api::{MCPPool, MCPServer},
-    gateway::{Downstream, Endpoint, ServerName},
+    gateway::{Downstream, Endpoint, Refusal, ServerName},
 };
 
 /// A namespaced object that is no server.
@@ -226,7 +226,7 @@ impl Index {
     fn change(&self, name: &ServerName) -> Change {
         let unarranged = Arrangement::default();
         let arrangement = self.arrangements.get(&name.namespace).unwrap_or(&unarranged);
-        let refuse = |reason: &String| Change::Refuse { name: name.clone(), reason: reason.clone() };
+        let refuse = |reason: &String| Change::Refuse { name: name.clone(), reason: reason.clone().into() };
         let declared = match (self.pools.get(name), self.servers.get(name)) {
             (Some(Ok(pool)), server) if server.is_none() || arrangement.won.contains(name) => {
                 self.pool(name, pool, arrangement)
@@ -244,7 +244,7 @@ impl Index {
         }
     }
 
-    fn pool(&self, name: &ServerName, pool: &Pool, arrangement: &Arrangement) -> Result<Downstream, String> {
+    fn pool(&self, name: &ServerName, pool: &Pool, arrangement: &Arrangement) -> Result<Downstream, Refusal> {
         let Pool { declared, selector } = pool;
         selector.as_ref().map_err(Clone::clone)?;
         let members = arrangement.pool_of.iter().filter(|(_, pool)| *pool == name);
@@ -252,7 +252,7 @@ impl Index {
             let declared_server = self.servers.get(server)?.as_ref().ok()?;
             Some(manifest::member(declared, declared_server, self.pods(server), &self.secrets))
         });
-        manifest::pool(declared, members.collect())
+        Ok(manifest::pool(declared, members.collect())?)
     }
 
     /// A server has few slices; finding them by a walk is only dear for fleets of thousands.
@@ -412,7 +412,7 @@ mod tests {
         index.apply_server(server("good", json!({ "image": "x" })));
         let refused = index.apply_malformed(named("time"), "spec.port: invalid type");
         assert!(matches!(&refused[..], [Change::Refuse { name, reason }]
-            if *name == named("time") && reason.contains("spec.port")));
+            if *name == named("time") && reason.to_string().contains("spec.port")));
         assert_eq!(index.apply_server(server("good", json!({ "image": "x" }))), []);
         let corrected = index.apply_server(server("time", json!({ "image": "time:1" })));
         assert!(matches!(&corrected[..], [Change::Apply(_)]));
@@ -515,7 +515,7 @@ mod tests {
         let header = json!({ "name": "X-Key", "secretKeyRef": { "name": "s", "key": "k" } });
         let spec = json!({ "remote": { "url": "https://far/mcp", "headersFrom": [header] } });
         let said = |changes: Vec<Change>| match &changes[..] {
-            [Change::Refuse { reason, .. }] => reason.clone(),
+            [Change::Refuse { reason, .. }] => reason.to_string(),
             [Change::Apply(downstream)] => match &downstream.target {
                 Target::Url { headers, .. } => {
                     format!("{:?} {:?}", headers[0].0, headers[0].1.to_str().unwrap())

@@ -13,7 +13,7 @@ use kube::{ResourceExt, api::ObjectMeta};
 use super::secrets::Known;
 use crate::{
     api::mcp_server::{GatewaySpec, MCPServer, MCPServerSpec, Transport as Declared},
-    gateway::{Downstream, Endpoint, Prefix, Program, ServerName, Target, Transport},
+    gateway::{Downstream, Endpoint, Prefix, Program, Refusal, ServerName, Target, Transport},
 };
 pub(super) use pool::{member, name as pool_name, pool};
 use remote::{Headers, remote_target};
@@ -41,27 +41,27 @@ pub(super) fn in_cluster(
     server: &MCPServer,
     endpoints: Vec<Endpoint>,
     secrets: &Known,
-) -> Result<Downstream, String> {
+) -> Result<Downstream, Refusal> {
     let (transport, target) = reached_in_cluster(server, endpoints, secrets)?;
-    common(&Declaration::of(server), transport, target)
+    Ok(common(&Declaration::of(server), transport, target)?)
 }
 
 fn reached_in_cluster(
     server: &MCPServer,
     endpoints: Vec<Endpoint>,
     secrets: &Known,
-) -> Result<(Transport, Target), String> {
+) -> Result<(Transport, Target), Refusal> {
     let spec = &server.spec;
     match (&spec.image, &spec.remote) {
         (Some(_), Some(_)) => {
-            Err("spec.image and spec.remote exclude each other: remove one of them".to_owned())
+            Err("spec.image and spec.remote exclude each other: remove one of them".to_owned().into())
         }
-        (None, None) => Err("spec.image is missing: set spec.image or spec.remote.url".to_owned()),
+        (None, None) => Err("spec.image is missing: set spec.image or spec.remote.url".to_owned().into()),
         (None, Some(remote)) => {
             let namespace = &name(server).namespace;
             remote_target(spec, remote, Headers::OfCluster { namespace, secrets })
         }
-        (Some(_), None) => pods_target(server, endpoints),
+        (Some(_), None) => Ok(pods_target(server, endpoints)?),
     }
 }
 
@@ -69,22 +69,25 @@ fn reached_in_cluster(
 ///
 /// # Errors
 /// One sentence that names the field and the fix.
-pub(super) fn local(server: &MCPServer, directory: &Path) -> Result<Downstream, String> {
+pub(super) fn local(server: &MCPServer, directory: &Path) -> Result<Downstream, Refusal> {
     let spec = &server.spec;
     let (transport, target) = match (spec.command.split_first(), &spec.remote) {
         (Some(_), Some(_)) => {
-            return Err("spec.command and spec.remote exclude each other: remove one of them".to_owned());
+            return Err("spec.command and spec.remote exclude each other: remove one of them"
+                .to_owned()
+                .into());
         }
         (None, Some(remote)) => remote_target(spec, remote, Headers::Nowhere)?,
         (Some((command, rest)), None) => process_target(spec, command, rest, directory)?,
         (None, None) => {
             return Err(
                 "spec.command and spec.remote are missing: a folder runs spec.command as a local process or connects to spec.remote.url, it runs no image"
-                    .to_owned(),
+                    .to_owned()
+                    .into(),
             );
         }
     };
-    common(&Declaration::of(server), transport, target)
+    Ok(common(&Declaration::of(server), transport, target)?)
 }
 
 fn common(declaration: &Declaration<'_>, transport: Transport, target: Target) -> Result<Downstream, String> {
@@ -246,7 +249,8 @@ mod tests {
             (json!({ "image": "x", "gateway": { "hostHeader": "a/b" } }), "spec.gateway.hostHeader"),
             (json!({ "image": "x", "path": "mcp" }), "spec.path"),
         ] {
-            let reason = in_cluster(&server(spec.clone()), Vec::new(), &Known::default()).unwrap_err();
+            let reason =
+                in_cluster(&server(spec.clone()), Vec::new(), &Known::default()).unwrap_err().to_string();
             assert!(reason.contains(part), "{spec}: {reason}");
         }
     }
@@ -279,7 +283,7 @@ mod tests {
             ),
             (json!({ "command": ["x"], "remote": { "url": "http://a/" } }), "exclude each other"),
         ] {
-            let reason = local(&server(spec.clone()), Path::new("/")).unwrap_err();
+            let reason = local(&server(spec.clone()), Path::new("/")).unwrap_err().to_string();
             assert!(reason.contains(part), "{spec}: {reason}");
         }
     }

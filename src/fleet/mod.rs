@@ -16,8 +16,8 @@ mod serving;
 mod slices;
 
 pub use crate::gateway::{
-    Breach, Observation, Observations, Prefix, ServerInfo, ServerName, State, ToolDefinition, ToolSummary,
-    contract::breaches,
+    Breach, Observation, Observations, Prefix, Refusal, ServerInfo, ServerName, State, ToolDefinition,
+    ToolSummary, contract::breaches,
 };
 pub use roster::{Change, Known, Roster, Source};
 pub use rows::{MemberRow, Row, rows};

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::gateway::{Downstream, Gateway, ServerName};
+use crate::gateway::{Downstream, Gateway, Refusal, ServerName};
 
 /// What a source found out about one server.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +15,7 @@ pub enum Change {
     /// It is declared so now.
     Apply(Box<Downstream>),
     /// It is declared, but in a way that cannot be used: why, in one sentence. It is not registered.
-    Refuse { name: ServerName, reason: String },
+    Refuse { name: ServerName, reason: Refusal },
     /// It is not declared any more.
     Delete(ServerName),
 }
@@ -38,7 +38,7 @@ pub enum Source {
 pub struct Known {
     pub source: Source,
     /// The reason when it could not be registered.
-    pub declared: Result<Box<Downstream>, String>,
+    pub declared: Result<Box<Downstream>, Refusal>,
 }
 
 /// Every declared server. The only one who tells the gateway.
@@ -155,10 +155,10 @@ fn decide(
     }
 }
 
-fn report(name: &ServerName, declared: &Result<Box<Downstream>, String>) {
+fn report(name: &ServerName, declared: &Result<Box<Downstream>, Refusal>) {
     match declared {
         Ok(_) => tracing::debug!(server = %name, "server declared"),
-        Err(reason) => tracing::warn!(server = %name, reason, "server cannot be used"),
+        Err(reason) => tracing::warn!(server = %name, %reason, "server cannot be used"),
     }
 }
 
@@ -194,7 +194,7 @@ mod tests {
     }
 
     fn refuse() -> Change {
-        Change::Refuse { name: name(), reason: "wrong".to_owned() }
+        Change::Refuse { name: name(), reason: "wrong".to_owned().into() }
     }
 
     #[test]

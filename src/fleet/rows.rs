@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::roster::Known;
-use crate::gateway::{Downstream, Member, Observation, ServerName, State, Target, ToolSummary, Transport};
+use crate::gateway::{
+    Downstream, Member, Observation, Refusal, ServerName, State, Target, ToolSummary, Transport,
+};
 
 /// One declared server.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,12 +54,12 @@ pub fn rows(
         .collect()
 }
 
-fn refused(name: &ServerName, reason: &str) -> Row {
+fn refused(name: &ServerName, reason: &Refusal) -> Row {
     Row {
         name: name.clone(),
         prefix: String::new(),
         state: "Refused",
-        reason: reason.to_owned(),
+        reason: reason.to_string(),
         transport: "",
         server: None,
         tools: Vec::new(),

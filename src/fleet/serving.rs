@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     api::MCPServer,
-    gateway::{Endpoint, Gateway, Member, ServerName, Target, ToolDefinition},
+    gateway::{Endpoint, Gateway, Member, Refusal, ServerName, Target, ToolDefinition},
 };
 
 /// One pod, ready or not.
@@ -61,7 +61,7 @@ fn members_of(known: &Known) -> Option<&[Member]> {
 
 fn stands(known: &Known) -> PoolStands {
     match (&known.declared, members_of(known)) {
-        (Err(reason), _) => PoolStands::Refused(reason.clone()),
+        (Err(reason), _) => PoolStands::Refused(reason.to_string()),
         (Ok(_), None) => PoolStands::NameTaken,
         (Ok(_), Some(members)) => PoolStands::Members(members.iter().map(member).collect()),
     }
@@ -71,7 +71,7 @@ fn member(member: &Member) -> PoolMember {
     PoolMember {
         server: member.server.clone(),
         endpoints: rows::of_member(member),
-        refused: member.reached.as_ref().err().cloned(),
+        refused: member.reached.as_ref().err().map(ToString::to_string),
     }
 }
 
@@ -92,8 +92,8 @@ impl Serving {
         Self { gateway, roster, client, reach }
     }
 
-    /// Why it is declared and cannot be used, in one sentence.
-    pub fn refused(&self, server: &ServerName) -> Option<String> {
+    /// Why it is declared and cannot be used.
+    pub fn refused(&self, server: &ServerName) -> Option<Refusal> {
         let known = self.roster.known();
         let known = known.borrow();
         if let Some(known) = known.get(server) {
@@ -170,7 +170,8 @@ impl Serving {
     ) -> Result<Vec<ToolDefinition>, String> {
         let PodAddress { name, ip, port } = pod;
         let endpoint = Endpoint { id: name, address: SocketAddr::new(ip, port), terminating: false };
-        let mut downstream = manifest::in_cluster(server, vec![endpoint], &secrets::Known::default())?;
+        let mut downstream = manifest::in_cluster(server, vec![endpoint], &secrets::Known::default())
+            .map_err(|refused| refused.to_string())?;
         // Its listener lives as long as this.
         let mut forwards = Forwards::new(self.client.clone());
         if self.reach == Reach::PortForward {

@@ -8,8 +8,25 @@ use super::downstream::{Downstream, ServerName, Target, Transport};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     pub server: ServerName,
-    /// Or why it cannot be used, in one sentence: the others go on without it.
-    pub reached: Result<Reached, String>,
+    /// Or why it cannot be used: the others go on without it.
+    pub reached: Result<Reached, Refusal>,
+}
+
+/// Why a declared server cannot be used: one sentence for whoever declared it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A header of `spec.remote.headersFrom` has no value, mostly since its Secret is not there or may not be read.
+    #[error("{0}")]
+    Headers(String),
+    /// The manifest itself is to be corrected.
+    #[error("{0}")]
+    Manifest(String),
+}
+
+impl From<String> for Refusal {
+    fn from(why: String) -> Self {
+        Self::Manifest(why)
+    }
 }
 
 /// How a member is reached, and what holds for its own endpoints.
@@ -39,12 +56,11 @@ pub(super) struct Part<'a> {
 
 impl Downstream {
     /// Every MCPServer behind it, or why it cannot be used: itself, or its members in the order of their names.
-    pub(super) fn parts(&self) -> Vec<(&ServerName, Result<Part<'_>, &str>)> {
+    pub(super) fn parts(&self) -> Vec<(&ServerName, Result<Part<'_>, &Refusal>)> {
         let Target::Members(members) = &self.target else { return vec![(&self.name, Ok(self.whole()))] };
-        let parts = members.iter().map(|Member { server, reached }| {
-            let part = reached.as_ref().map(|reached| reached.part(server));
-            (server, part.map_err(String::as_str))
-        });
+        let parts = members
+            .iter()
+            .map(|Member { server, reached }| (server, reached.as_ref().map(|reached| reached.part(server))));
         parts.collect()
     }
 

@@ -30,7 +30,7 @@ pub use door::RUNNING;
 pub use downstream::{
     Downstream, Endpoint, Pinning, Prefix, Program, ServerName, Target, Terms, ToolPolicy, Transport,
 };
-pub use members::{Member, Reached};
+pub use members::{Member, Reached, Refusal};
 pub use observation::{Observation, ServerInfo, State, ToolSummary};
 pub use seats::Seats;
 

@@ -136,7 +136,7 @@ impl Runner {
         self.is_pool = matches!(wanted.target, Target::Members(_));
         let mut places = Vec::new();
         for (server, part) in &parts {
-            let mut found = self.places(server, part.as_ref().copied().map_err(|why| (*why).to_owned()));
+            let mut found = self.places(server, part.as_ref().copied().map_err(|why| why.to_string()));
             if resting.contains(*server) {
                 found.clear();
             }

@@ -217,11 +217,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Stores the status of the object as it was read.
-    pub(super) async fn status<K: Stored>(&self, object: &K) -> Result<(), WriteError> {
+    /// Stores the status of the object as it was read; answers the version that it has now.
+    pub(super) async fn status<K: Stored>(&self, object: &K) -> Result<Option<String>, WriteError> {
         let what = what("write the status of", object);
         let api = self.api::<K>(object);
-        self.guarded(what, api.replace_status(name(object), &params(false), object)).await.map(drop)
+        let stored = self.guarded(what, api.replace_status(name(object), &params(false), object)).await?;
+        Ok(stored.meta().resource_version.clone())
     }
 
     /// Sets a condition of a pod to true, as its readiness gate waits for. Fails as outdated when it is another pod by

@@ -2,18 +2,17 @@
 
 use futures::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, value::RawValue};
 
 use super::{
     Tool, answered,
-    arguments::{self, Parsed},
-    definition::{Definition, Effect, cursor, max_tokens, text},
+    definition::{Definition, Effect},
     desk::{Desk, Paging},
     get_logs,
     kinds::{self, Facts, Health, Pods},
     list_events::{self, Filter, Groups},
     list_resources,
+    one_object::{self, Asked},
 };
 use crate::{
     answer::{Answer, Place, Rank, window},
@@ -23,16 +22,6 @@ use crate::{
 };
 
 pub(super) struct GetResource(pub(super) Desk);
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Arguments {
-    kind: String,
-    name: String,
-    namespace: Option<String>,
-    cursor: Option<String>,
-    max_tokens: Option<usize>,
-}
 
 /// Conditions and events shown with an object.
 const LINES: usize = 10;
@@ -44,14 +33,8 @@ impl Tool for GetResource {
             name: "get_resource",
             title: "Get resource",
             description: "Use this to look at one object of any kind: its health with the reason, its conditions, its recent events, and its YAML without noise. Secret values are replaced by a digest.",
-            properties: json!({
-                "kind": text("kind, plural or short name"),
-                "name": text("name of the object"),
-                "namespace": text("required for kinds with namespaces"),
-                "cursor": cursor(),
-                "max_tokens": max_tokens(),
-            }),
-            required: &["kind", "name"],
+            properties: one_object::properties("required for kinds with namespaces"),
+            required: one_object::REQUIRED,
             effect: Effect::Reads,
             output: None,
         }
@@ -65,10 +48,8 @@ impl Tool for GetResource {
 
 impl GetResource {
     async fn get(&self, caller: &Caller, raw: Option<&RawValue>) -> Result<Answer, Answer> {
-        let Parsed { arguments, request } = arguments::parse(&self.definition(), raw)?;
-        let Arguments { kind, name, namespace, cursor, max_tokens } = arguments;
-        let paging = self.0.page(caller, &request, cursor.as_deref(), max_tokens)?;
-        let resource = self.0.kind(&kind).await?;
+        let asked = self.0.asked(&self.definition(), caller, raw).await?;
+        let Asked { paging, resource, name, namespace } = asked;
         // One is not waited for to ask for the other: most of a call is the way to the API server and back.
         let (raw, events) = tokio::join!(
             self.0.object(&resource, namespace.as_deref(), &name).boxed(),

@@ -26,6 +26,7 @@ mod mcp_servers;
 mod metrics;
 mod objects;
 mod on_cluster;
+mod one_object;
 mod owners;
 pub mod prompts;
 mod quantity;

@@ -11,8 +11,7 @@ mod thing;
 use std::collections::BTreeMap;
 
 use futures::future::BoxFuture;
-use serde::Deserialize;
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, value::RawValue};
 
 use self::{
     draw::{Drawing, Page, draw},
@@ -22,9 +21,9 @@ use self::{
 };
 use super::{
     Tool, answered,
-    arguments::{self, Parsed},
-    definition::{Definition, Effect, cursor, max_tokens, text},
+    definition::{Definition, Effect},
     desk::{Desk, Paging},
+    one_object::{self, Asked},
     owners::{Owners, title},
 };
 use crate::{
@@ -34,30 +33,14 @@ use crate::{
 
 pub(super) struct ResourceTree(pub(super) Desk);
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Arguments {
-    kind: String,
-    name: String,
-    namespace: Option<String>,
-    cursor: Option<String>,
-    max_tokens: Option<usize>,
-}
-
 impl Tool for ResourceTree {
     fn definition(&self) -> Value {
         Definition {
             name: "resource_tree",
             title: "Resource tree",
             description: "Use this to see what an object hangs together with, unhealthy first: owners and owned of any kind, Services with endpoints and what exposes them (Ingress, Route, HTTPRoute), ConfigMaps, Secrets, claims and ServiceAccount it uses (missing ones say so), and the HPA, PodDisruptionBudgets and NetworkPolicies that select it. For a ConfigMap, Secret or claim: who uses it.",
-            properties: json!({
-                "kind": text("kind, plural or short name"),
-                "name": text("name of the object"),
-                "namespace": text("its namespace"),
-                "cursor": cursor(),
-                "max_tokens": max_tokens(),
-            }),
-            required: &["kind", "name"],
+            properties: one_object::properties("its namespace"),
+            required: one_object::REQUIRED,
             effect: Effect::Reads,
             output: None,
         }
@@ -71,10 +54,8 @@ impl Tool for ResourceTree {
 
 impl ResourceTree {
     async fn show(&self, caller: &Caller, raw: Option<&RawValue>) -> Result<Answer, Answer> {
-        let Parsed { arguments, request } = arguments::parse(&self.definition(), raw)?;
-        let Arguments { kind, name, namespace, cursor, max_tokens } = arguments;
-        let paging = self.0.page(caller, &request, cursor.as_deref(), max_tokens)?;
-        let resource = self.0.kind(&kind).await?;
+        let asked = self.0.asked(&self.definition(), caller, raw).await?;
+        let Asked { paging, resource, name, namespace } = asked;
         if !resource.namespaced {
             return Err(Answer::error(format!(
                 "resource_tree shows what hangs together inside a namespace, and a {} is in none: try list_resources with `fields` or `labels`",

@@ -146,7 +146,7 @@ async fn a_bad_file_is_reported_with_its_place_and_the_others_go_on() {
 
     let known = watched.until("both are there", |known| names(known) == ["good", "image"]).await;
     assert!(command(&known, "good").is_some());
-    let refused = known[&named("image")].declared.clone().unwrap_err();
+    let refused = known[&named("image")].declared.clone().unwrap_err().to_string();
     assert!(refused.contains("spec.command") && refused.contains("spec.remote"), "{refused}");
     assert_eq!(log.count("bad.yaml:6:14: "), 1);
 

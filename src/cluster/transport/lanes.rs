@@ -36,37 +36,17 @@ const WINDOW: u32 = 512 << 10;
 /// A connection that answers no ping for so long leads nowhere.
 const PONG: Duration = Duration::from_secs(5);
 
-/// What differs between calls and streams.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tuning {
-    /// Of silence until a ping. With [`PONG`] less than the time of a request, so that it learns of a dead connection
-    /// while it can still be sent over another.
-    ping: Duration,
-}
-
-impl Tuning {
-    pub(super) const CALLS: Self = Self { ping: Duration::from_secs(2) };
-    pub(super) const STREAMS: Self = Self { ping: Duration::from_secs(4) };
-
-    fn client(self, dial: Dial) -> Client<Dial, Body> {
-        let streams = u32::try_from(FULL).unwrap_or(u32::MAX);
-        Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .http2_initial_stream_window_size(WINDOW)
-            .http2_initial_connection_window_size(WINDOW.saturating_mul(streams))
-            .http2_keep_alive_interval(self.ping)
-            .http2_keep_alive_timeout(PONG)
-            .http2_keep_alive_while_idle(true)
-            .build(dial)
-    }
-}
+/// Of silence until a ping, where what is asked is answered at once. With [`PONG`] less than the time of a request, so
+/// that it learns of a dead connection while it can still be sent over another.
+pub(super) const PING_OF_CALLS: Duration = Duration::from_secs(2);
+/// The same where silence is usual.
+pub(super) const PING_OF_STREAMS: Duration = Duration::from_secs(4);
 
 /// All lanes to one cluster for one kind of traffic. There are as many as what was once under way needed.
 pub(super) struct Lanes {
     dial: Dial,
-    tuning: Tuning,
+    /// Of silence until a ping.
+    ping: Duration,
     /// Each request under way holds a clone of its lane.
     lanes: Mutex<Vec<Arc<Lane>>>,
 }
@@ -80,8 +60,8 @@ struct Lane {
 }
 
 impl Lanes {
-    pub(super) fn new(dial: Dial, tuning: Tuning) -> Self {
-        Self { dial, tuning, lanes: Mutex::default() }
+    pub(super) fn new(dial: Dial, ping: Duration) -> Self {
+        Self { dial, ping, lanes: Mutex::default() }
     }
 
     /// The request may be sent twice: when its connection breaks before it is answered.
@@ -112,10 +92,24 @@ impl Lanes {
         if let Some(lane) = lanes.iter().find(|lane| Arc::strong_count(lane) <= FULL) {
             return lane.clone();
         }
-        let lane = Arc::new(Lane::new(self.tuning.client(self.dial.clone())));
+        let lane = Arc::new(Lane::new(client(self.dial.clone(), self.ping)));
         lanes.push(lane.clone());
         lane
     }
+}
+
+fn client(dial: Dial, ping: Duration) -> Client<Dial, Body> {
+    let streams = u32::try_from(FULL).unwrap_or(u32::MAX);
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .http2_initial_stream_window_size(WINDOW)
+        .http2_initial_connection_window_size(WINDOW.saturating_mul(streams))
+        .http2_keep_alive_interval(ping)
+        .http2_keep_alive_timeout(PONG)
+        .http2_keep_alive_while_idle(true)
+        .build(dial)
 }
 
 impl Lane {

@@ -17,7 +17,7 @@ use tower::{BoxError, ServiceBuilder, ServiceExt, retry::RetryLayer, service_fn,
 use tower_http::decompression::DecompressionLayer;
 
 use dial::Dial;
-use lanes::{Lanes, Tuning};
+use lanes::{Lanes, PING_OF_CALLS, PING_OF_STREAMS};
 
 /// Carries requests to one cluster. Clones share connections.
 ///
@@ -40,8 +40,8 @@ pub(super) enum Traffic {
 /// When what the kubeconfig says of login, trust or proxy cannot be used.
 pub(super) fn transport(config: &Config) -> Result<Transport, kube::Error> {
     let dial = Dial::new(config)?;
-    let calls = Lanes::new(dial.clone(), Tuning::CALLS);
-    let streams = Lanes::new(dial, Tuning::STREAMS);
+    let calls = Lanes::new(dial.clone(), PING_OF_CALLS);
+    let streams = Lanes::new(dial, PING_OF_STREAMS);
     let roads = Arc::new((calls, streams));
     let send = service_fn(move |request: Request<Body>| {
         let roads = roads.clone();

@@ -84,7 +84,7 @@ impl Scan {
             let change = match manifest::local(&server, folder) {
                 Ok(downstream) => Change::Apply(Box::new(downstream)),
                 Err(reason) => {
-                    self.complaints.push(complain(Some((line, 1)), reason.clone()));
+                    self.complaints.push(complain(Some((line, 1)), reason.to_string()));
                     Change::Refuse { name: name.clone(), reason }
                 }
             };

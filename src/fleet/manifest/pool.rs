@@ -123,6 +123,6 @@ mod tests {
         let broken = member(&declared(json!({})), &server(json!({})), Vec::new(), &Known::default());
         let Member { server, reached } = broken;
         assert_eq!(server.name, "search-a");
-        assert!(reached.unwrap_err().contains("spec.image is missing"));
+        assert!(reached.unwrap_err().to_string().contains("spec.image is missing"));
     }
 }

@@ -7,7 +7,7 @@ use super::host_header;
 use crate::{
     api::mcp_server::{HeaderFrom, MCPServerSpec, Remote, Transport as Declared},
     fleet::secrets::{Known, SecretName},
-    gateway::{Target, Transport},
+    gateway::{Refusal, Target, Transport},
 };
 
 /// Where the values of headers come from.
@@ -22,7 +22,7 @@ pub(super) fn remote_target(
     spec: &MCPServerSpec,
     remote: &Remote,
     from: Headers<'_>,
-) -> Result<(Transport, Target), String> {
+) -> Result<(Transport, Target), Refusal> {
     let Remote { url, headers_from, ca_bundle } = remote;
     let wrong =
         |why: &str| format!("spec.remote.url `{url}` {why}: write it like https://mcp.example.com/mcp");
@@ -30,17 +30,17 @@ pub(super) fn remote_target(
         Declared::StreamableHttp => Transport::StreamableHttp,
         Declared::Sse => Transport::Sse,
         Declared::Stdio => {
-            return Err(
-                "spec.transport stdio has no meaning with spec.remote: use streamable-http or sse".to_owned()
-            );
+            let why = "spec.transport stdio has no meaning with spec.remote: use streamable-http or sse";
+            return Err(why.to_owned().into());
         }
     };
     let url = Url::parse(url).map_err(|error| wrong(&format!("is not a URL ({error})")))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-        return Err(wrong("is not an http or https URL with a host"));
+        return Err(wrong("is not an http or https URL with a host").into());
     }
     let host_header = host_header(spec)?.map(ToOwned::to_owned);
-    let headers = headers_from.iter().map(|header| from.header(header)).collect::<Result<_, _>>()?;
+    let headers = headers_from.iter().map(|header| from.header(header)).collect::<Result<_, _>>();
+    let headers = headers.map_err(Refusal::Headers)?;
     Ok((transport, Target::Url { url, host_header, headers, authorities: ca_bundle.clone() }))
 }
 

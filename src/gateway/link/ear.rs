@@ -3,7 +3,7 @@
 use rmcp::{
     ClientHandler,
     model::{ClientCapabilities, ClientConfig, Implementation, ProtocolVersion},
-    service::{NotificationContext, RoleClient},
+    service::{NotificationContext, RoleClient, RunningService},
 };
 use tokio::sync::mpsc;
 
@@ -46,6 +46,9 @@ impl Teller {
         let _ = self.runner.send(Told { link: self.link, news: News::Ended(why) }).await;
     }
 }
+
+/// rmcp's side of an open connection.
+pub(super) type Running = RunningService<RoleClient, Ear>;
 
 /// Hears what rmcp hears. Declares no capabilities: the connection is shared by all clients.
 #[derive(Debug)]

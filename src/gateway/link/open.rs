@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use rmcp::{
     model::ProtocolVersion,
-    service::{ClientInitializeError, ClientLifecycleMode, ClientServiceExt, RoleClient, RunningService},
+    service::{ClientInitializeError, ClientLifecycleMode, ClientServiceExt, RoleClient},
     transport::{
         IntoTransport, StreamableHttpClientTransport,
         common::client_side_sse::ExponentialBackoff,
@@ -27,7 +27,7 @@ use url::Url;
 use super::{
     LARGEST, Link, Offers, Way,
     dialer::Dialer,
-    ear::{Ear, Teller, Told},
+    ear::{Ear, Running, Teller, Told},
     http::{HttpWay, reasons},
     place::{At, Place},
     process::{self, Process},
@@ -55,8 +55,6 @@ const PROCESS_DISCOVER_WITHIN: Duration = Duration::from_secs(5);
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(20);
 /// Most time until a broken GET stream is opened again.
 const STREAM_AGAIN_WITHIN: Duration = Duration::from_secs(10);
-
-pub(super) type Running = RunningService<RoleClient, Ear>;
 
 /// A handshake that succeeded, and what belongs to its connection.
 struct Shaken {

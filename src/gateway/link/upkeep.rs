@@ -14,8 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Way,
-    ear::{News, Teller},
-    open::Running,
+    ear::{News, Running, Teller},
     process::Process,
 };
 use crate::gateway::wire::table::Table;

@@ -21,6 +21,7 @@ mod sleep;
 mod sources;
 mod status;
 mod triggers;
+mod unseen;
 mod validate;
 
 #[cfg(test)]
@@ -31,7 +32,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use kube::{
-    Client,
+    Client, Resource,
     core::DeserializeGuard,
     runtime::{
         applier,
@@ -54,7 +55,7 @@ use super::{
 };
 use crate::{
     api::{MCPServer, mcp_server::Phase},
-    fleet::{Observations, ServerName, Serving},
+    fleet::{Observations, Refusal, ServerName, Serving},
 };
 use apply::{Applied, Applier, ApplyError, Outcome};
 use build::Around;
@@ -70,6 +71,7 @@ use served::Served;
 use sightings::Sightings;
 use sleep::Sleepers;
 use status::{Extras, Situation};
+use unseen::Unseen;
 use validate::{InvalidSpec, Runs, ValidatedServer};
 
 /// What its metrics are called by.
@@ -97,6 +99,7 @@ pub(super) struct Context {
     serving: Option<Serving>,
     gates: Gates,
     sleepers: Option<Arc<Sleepers>>,
+    unseen: Unseen,
     /// Of the LiteLLM proxy, where one is configured.
     pub(super) registrar: Option<Registrar>,
 }
@@ -125,6 +128,7 @@ impl Context {
             serving: None,
             gates: Gates::default(),
             sleepers: None,
+            unseen: Unseen::default(),
             registrar: settings.litellm.clone().map(Registrar::new),
         }
     }
@@ -151,13 +155,16 @@ impl Context {
 
     /// Why the headers of a remote server have no values.
     fn unread_headers(&self, server: &MCPServer, name: &ServerName) -> Option<String> {
-        let refused = self.serving.as_ref()?.refused(name)?;
-        (has_headers(server) && refused.starts_with("spec.remote.headersFrom")).then_some(refused)
+        match self.serving.as_ref()?.refused(name)? {
+            Refusal::Headers(why) => has_headers(server).then_some(why),
+            Refusal::Manifest(_) => None,
+        }
     }
 
     fn forget(&self, name: &ServerName) {
         self.memory.forget(name);
         self.last_words.forget(name);
+        self.unseen.forget(name);
         self.referred.forget(name);
         self.pace.forget(name);
         self.gates.forget(name);
@@ -255,7 +262,12 @@ async fn note(context: &Context, outcome: Ended) {
 async fn reconcile(guard: Arc<DeserializeGuard<MCPServer>>, context: Arc<Context>) -> Result<Action, Error> {
     let name = named(&ObjectRef::from_obj(&*guard));
     context.pace.meter.begun(&name);
-    let left = context.pace.meter.timed(Step::All, look(&guard, &name, &context)).await?;
+    let left = if context.unseen.is_outdated(&name, guard.meta().resource_version.as_deref()) {
+        // What we wrote last is on its way to us. Writing over what was before it would be refused.
+        Left::Again(Cause::Conflict)
+    } else {
+        context.pace.meter.timed(Step::All, look(&guard, &name, &context)).await?
+    };
     Ok(match left {
         Left::Nothing => context.pace.settled(&name),
         Left::Again(cause) => context.pace.again(&name, cause),

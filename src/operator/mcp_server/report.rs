@@ -34,10 +34,8 @@ pub(super) async fn report(
     let mut status = status::assess(server, situation, earlier, live.observation.as_ref(), now);
     proxied::say(context, server, &mut status, now);
     let phase = status.phase;
-    if let (Some(name), Some(namespace), Some(phase)) =
-        (server.metadata.name.clone(), server.metadata.namespace.clone(), phase)
-    {
-        context.pace.meter.phase(&ServerName { namespace, name }, phase.as_str());
+    if let Some(phase) = phase {
+        context.pace.meter.phase(&named(server), phase.as_str());
     }
     let mut found = Vec::new();
     if server.status.as_ref() != Some(&status) {
@@ -45,12 +43,17 @@ pub(super) async fn report(
         let mut update = server.clone();
         update.status = Some(status);
         let writing = context.writer.status(&update);
-        context.pace.meter.timed(Step::Status, writing).await.map_err(Error::Status)?;
+        let stored = context.pace.meter.timed(Step::Status, writing).await.map_err(Error::Status)?;
+        context.unseen.wrote(&named(server), server.resource_version(), stored);
     }
     // Only now: a conflict above comes by here again, and nothing is told twice or forgotten.
     let done = deeds::told(&context.writer.take_deeds(uid));
     tell(context, server, done.into_iter().chain(found)).await;
     Ok(phase)
+}
+
+fn named(server: &MCPServer) -> ServerName {
+    ServerName { namespace: server.namespace().unwrap_or_default(), name: server.name_any() }
 }
 
 async fn tell(context: &Context, server: &MCPServer, told: impl IntoIterator<Item = Happening>) {

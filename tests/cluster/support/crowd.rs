@@ -1,22 +1,19 @@
 //! Thousands of pods that cost nothing: kwok says that they run, on a node that is none. The benchmark of the tools
 //! uses this file too.
 
-use std::{
-    env, fs,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use futures::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{
     Api, Client,
     api::{DeleteParams, ListParams, PostParams},
 };
 use serde_json::json;
 use tokio::time::{Instant, sleep};
+
+use super::fake_node::FakeNode;
 
 const POSTS_AT_ONCE: usize = 32;
 /// Deletions of a collection work one after another: each gets its own share of the pods.
@@ -26,21 +23,20 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// Pods named `pod-00000` and on, in a namespace of their own.
 pub(crate) struct Crowd {
     client: Client,
-    kwok: Child,
+    node: FakeNode,
     pub(crate) namespace: String,
 }
 
 impl Crowd {
-    /// `PARTS_KWOK` names the folder with kwok and its stages.
+    /// See [`FakeNode::start`].
     pub(crate) async fn gather(client: Client, count: usize) -> anyhow::Result<Self> {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let namespace = format!("test-crowd-{}", &id[..8]);
-        let crowd = Self { kwok: kwok(&namespace)?, client, namespace };
+        let crowd = Self { node: FakeNode::start(client.clone(), &namespace).await?, client, namespace };
         let Self { client, namespace, .. } = &crowd;
         let made = PostParams::default();
         let space: Namespace = serde_json::from_value(json!({ "metadata": { "name": namespace } }))?;
         Api::<Namespace>::all(client.clone()).create(&made, &space).await?;
-        Api::<Node>::all(client.clone()).create(&made, &node(namespace)?).await?;
         until_account(client, namespace).await?;
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let posted = stream::iter((0..count).map(Ok)).try_for_each_concurrent(POSTS_AT_ONCE, |at| {
@@ -72,48 +68,10 @@ impl Crowd {
             });
             stream::iter(deleted).buffer_unordered(SHARDS).collect::<Vec<_>>().await;
         }
-        Api::<Node>::all(self.client.clone()).delete(&self.namespace, &at_once).await?;
-        Api::<Namespace>::all(self.client.clone()).delete(&self.namespace, &DeleteParams::default()).await?;
+        self.node.remove().await?;
+        Api::<Namespace>::all(self.client).delete(&self.namespace, &DeleteParams::default()).await?;
         Ok(())
     }
-}
-
-impl Drop for Crowd {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.kwok.kill();
-        let _ = self.kwok.wait();
-    }
-}
-
-/// kwok for the one node that is named as the namespace is: never for the cluster's own.
-fn kwok(name: &str) -> anyhow::Result<Child> {
-    let folder = env::var_os("PARTS_KWOK").map(PathBuf::from);
-    let folder =
-        folder.context("PARTS_KWOK must name kwok's folder: tests/cluster/harness/parts builds it")?;
-    let kubeconfig = env::var_os("KUBECONFIG").context("KUBECONFIG must name a disposable cluster")?;
-    let log = fs::File::create(env::temp_dir().join(format!("{name}.kwok.log")))?;
-    let kwok = Command::new(folder.join("kwok"))
-        .arg("--kubeconfig")
-        .arg(kubeconfig)
-        .arg("--config")
-        .arg(folder.join("stages.yaml"))
-        .args(["--manage-all-nodes=false", "--node-ip", "127.0.0.1", "--cidr", "10.200.0.0/16"])
-        .arg(format!("--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node={name}"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()?;
-    Ok(kwok)
-}
-
-fn node(name: &str) -> serde_json::Result<Node> {
-    let room = json!({ "cpu": "10000", "memory": "100Ti", "pods": "100000" });
-    serde_json::from_value(json!({
-        "metadata": { "name": name, "annotations": { "kwok.x-k8s.io/node": name }, "labels": { "type": "kwok" } },
-        "spec": { "taints": [{ "key": "kwok.x-k8s.io/node", "value": name, "effect": "NoSchedule" }] },
-        "status": { "allocatable": room, "capacity": room },
-    }))
 }
 
 fn pod(node: &str, at: usize) -> serde_json::Result<Pod> {

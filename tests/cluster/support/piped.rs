@@ -1,7 +1,6 @@
 //! A program that speaks MCP over its stdin and stdout. The benchmark of the tools uses this file too.
 
 use std::{
-    fs,
     io::{BufRead, BufReader, Write},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
@@ -9,6 +8,8 @@ use std::{
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
+
+use super::process::megabytes;
 
 /// Killed when dropped.
 pub(crate) struct Piped {
@@ -74,12 +75,9 @@ impl Piped {
         })
     }
 
-    /// In MB: `VmRSS` is what it holds now, `VmHWM` the most that it ever held.
+    /// See [`megabytes`].
     pub(crate) fn memory(&self, what: &str) -> anyhow::Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|line| line.starts_with(what)).context("no such line")?;
-        let kilobytes: f64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
-        Ok(kilobytes / 1_024.0)
+        megabytes(self.child.id(), what)
     }
 }
 

@@ -87,6 +87,11 @@ impl Replica {
         self.child.wait().expect("it ends");
     }
 
+    /// For [`super::process`].
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it wrote to stderr so far.
     pub(crate) fn said(&self) -> String {
         fs::read_to_string(self.folder.path().join("stderr")).unwrap_or_default()

@@ -247,6 +247,8 @@ pub(super) fn metrics_url(owner: &Owner, workload: &Workload) -> Option<String> 
 }
 
 #[cfg(test)]
+mod one_manifest;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod whole;

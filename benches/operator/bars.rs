@@ -51,7 +51,6 @@ impl Bars {
         let succeeded = succeeded(&many.counters);
         let measured = format!("{:.2} %", succeeded * 100.0);
         self.0.push(("reconciles that succeed >= 99.9 %".to_owned(), measured, succeeded >= SUCCEEDED));
-        self.below("one of many changes in place", many.converged.1, CONVERGED, "s");
         if is_release() {
             self.below("processor time of a reconcile", many.processor, OWN, "ms");
             self.below("memory after", many.memory.after, MEMORY, "MB");

@@ -25,9 +25,13 @@ mod size;
 mod table;
 mod toolhive;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bars::Bars;
 use size::Size;
+use tokio::signal::{
+    ctrl_c,
+    unix::{SignalKind, signal},
+};
 
 fn main() -> anyhow::Result<()> {
     if std::env::var_os("KUBECONFIG").is_none() {
@@ -35,7 +39,15 @@ fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(run())
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        // Who is given up ends the processes that it started, and has its namespaces deleted.
+        tokio::select! {
+            ended = run() => ended,
+            _ = terminate.recv() => bail!("told to stop"),
+            _ = ctrl_c() => bail!("told to stop"),
+        }
+    })
 }
 
 async fn run() -> anyhow::Result<()> {

@@ -134,7 +134,7 @@ async fn a_header_comes_from_a_secret_where_it_may_be_read_and_follows_it() {
     let known = roster.known();
     until("it is said what is missing", SOON, || async {
         let declared = known.borrow().get(&name).map(|known| known.declared.clone());
-        let why = declared?.err()?;
+        let why = declared?.err()?.to_string();
         (why.contains("spec.remote.headersFrom `X-Api-Key`") && why.contains("pilothouse-secrets"))
             .then_some(())
     })
@@ -169,7 +169,7 @@ async fn a_header_comes_from_a_secret_where_it_may_be_read_and_follows_it() {
     kubectl::run(&["-n", namespace, "delete", "secret", "far"]);
     until("it is said that the Secret is gone", SOON, || async {
         let declared = known.borrow().get(&name).map(|known| known.declared.clone());
-        declared?.err()?.contains("does not exist").then_some(())
+        declared?.err()?.to_string().contains("does not exist").then_some(())
     })
     .await;
 }

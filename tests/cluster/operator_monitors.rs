@@ -143,7 +143,7 @@ async fn a_prometheus_finds_the_metrics_of_a_server_by_its_monitor() {
     fs::write(&discovery, json!(all).to_string()).expect("written");
     let scrapes = scraped(&monitor, &discovery.display().to_string());
     assert_eq!(scrapes.len(), 1, "{monitor:?}");
-    let monitoring = Monitoring::start_scraping("  []\n", &scrapes);
+    let monitoring = Monitoring::start_scraping("  - {record: nothing, expr: vector(0)}\n", &scrapes);
     let found = until("the metric of the pod", LONG, || query(&monitoring, "demo_calls_total")).await;
     let [(labels, value)] = found.as_slice() else { panic!("one series was expected: {found:?}") };
     assert_eq!(value, "42");

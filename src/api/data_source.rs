@@ -228,6 +228,8 @@ pub enum DataSourcePhase {
 }
 
 impl DataSourcePhase {
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Connected, Self::Degraded, Self::Failed];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "Pending",

@@ -110,6 +110,19 @@ pub enum PoolPhase {
     Failed,
 }
 
+impl PoolPhase {
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Ready, Self::Degraded, Self::Failed];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Ready => "Ready",
+            Self::Degraded => "Degraded",
+            Self::Failed => "Failed",
+        }
+    }
+}
+
 /// The conditions an MCPPool has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PoolCondition {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::access::AccessConfig;
 use crate::{
     answer::Budget, changes::ChangesConfig, mcp::authentication::config::IdentityConfig,
-    metrics::MetricsConfig,
+    metrics::MetricsConfig, operator::LitellmConfig,
 };
 
 /// What does not fit a flag. Every field has a default, so an empty file is legal.
@@ -21,6 +21,15 @@ pub struct Configuration {
     pub identity: IdentityConfig,
     pub access: AccessConfig,
     pub metrics: MetricsConfig,
+    pub operator: OperatorConfig,
+}
+
+/// What the operator does beyond the MCPServers' own objects. Not used where this process is no operator.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct OperatorConfig {
+    /// The LiteLLM proxy that servers with `litellm.register` are registered in.
+    pub litellm: Option<LitellmConfig>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     fleet::{self, Roster, Row},
     gateway::Gateway,
-    tools::{FleetView, ServerRow},
+    tools::{FleetView, MemberRow, ServerRow},
 };
 
 /// Joins what is declared with what the gateway has seen, at the moment of asking. The tools are made before
@@ -39,8 +39,22 @@ impl FleetView for JoinedFleet {
 }
 
 fn row(row: Row) -> ServerRow {
-    let Row { name, prefix, state, reason, transport, server, tools, calls, errors, endpoints, dropped } =
-        row;
+    let Row {
+        name,
+        prefix,
+        state,
+        reason,
+        transport,
+        server,
+        tools,
+        calls,
+        errors,
+        endpoints,
+        dropped,
+        members,
+    } = row;
+    let member =
+        |fleet::MemberRow { name, state, reason }| MemberRow { name, state: state.to_owned(), reason };
     ServerRow {
         namespace: name.namespace,
         name: name.name,
@@ -54,5 +68,6 @@ fn row(row: Row) -> ServerRow {
         errors,
         endpoints,
         dropped,
+        members: members.into_iter().map(member).collect(),
     }
 }

@@ -30,7 +30,7 @@ use crate::{
     gateway::Gateway,
     mcp::{self, Face, HttpSettings},
     metrics::Backend,
-    operator::{Operator, OperatorSettings},
+    operator::{LitellmConfig, Operator, OperatorSettings},
     tools::{self, Parts},
 };
 
@@ -75,7 +75,9 @@ impl App {
     pub fn assemble(sources: Sources, configuration: Configuration) -> anyhow::Result<Self> {
         let Sources { cluster, live, namespaces, servers, operator, data, cursor_key } = sources;
         // Who comes in is decided at the door.
-        let Configuration { answers, changes, identity: _, access, metrics } = configuration;
+        let Configuration { answers, changes, identity: _, access, metrics, operator: of_operator } =
+            configuration;
+        let litellm = of_operator.litellm.map(LitellmConfig::settings).transpose()?;
         let audit = Audit::open(&data)?;
         let (reader, own_namespace) = match &cluster {
             Ok(connection) => (connection.reader.clone(), connection.namespace.clone()),
@@ -110,6 +112,7 @@ impl App {
             Ok(Connection { client, in_cluster, .. }) if live => {
                 let reach = if in_cluster { Reach::Direct } else { Reach::PortForward };
                 let operator = operator.map(|settings| {
+                    let settings = OperatorSettings { litellm, ..settings };
                     let serving = Serving::new(gateway.clone(), roster.clone(), client.clone(), reach);
                     Operator::new(client.clone(), settings, gateway.observations()).serving(serving)
                 });

@@ -1,4 +1,4 @@
-//! The cluster's MCPServers and their pods, watched.
+//! The cluster's MCPServers, MCPPools and the servers' pods, watched.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,11 +9,13 @@ use std::{
 
 use futures::{
     StreamExt,
+    future::ready,
     stream::{self, BoxStream},
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::{
     Api, Client,
+    api::ObjectMeta,
     core::DeserializeGuard,
     runtime::{WatchStreamExt, watcher},
 };
@@ -29,8 +31,8 @@ use super::{
     secrets::{Found, SecretName, Watches},
 };
 use crate::{
-    api::MCPServer,
-    gateway::{ServerName, Target},
+    api::{MCPPool, MCPServer},
+    gateway::ServerName,
 };
 
 /// Secrets of which there is news at once.
@@ -48,15 +50,13 @@ pub enum Reach {
     PortForward,
 }
 
-/// Watches MCPServers and EndpointSlices and keeps the roster as they say.
+/// Watches MCPServers, MCPPools and EndpointSlices and keeps the roster as they say.
 pub struct Cluster {
     client: Client,
     /// Empty: all.
     namespaces: Vec<String>,
     reach: Reach,
     roster: Arc<Roster>,
-    /// True once every first list is complete.
-    listed: watch::Sender<bool>,
 }
 
 /// How Secrets for headers are come by. On a laptop the user's own rights would open far more than what was bound to
@@ -89,14 +89,38 @@ impl Secrets {
 enum Event {
     Server(Option<String>, watcher::Event<DeserializeGuard<MCPServer>>),
     Slice(Option<String>, watcher::Event<EndpointSlice>),
+    Pool(Option<String>, watcher::Event<DeserializeGuard<MCPPool>>),
+    /// The cluster does not have the kind, or does not let us see it: it is served without pools.
+    PoolsUnseen(Option<String>, Unseen),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unseen {
+    Absent,
+    Forbidden,
+}
+
+/// What is listed in each place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Listed {
+    Servers,
+    Slices,
+    Pools,
+}
+
+impl Listed {
+    const ALL: [Self; 3] = [Self::Servers, Self::Slices, Self::Pools];
 }
 
 impl Event {
-    /// Which list is complete now: whether of servers, and its namespace.
-    fn ends_list(&self) -> Option<(bool, Option<String>)> {
+    /// Which list is complete now, and its namespace.
+    fn ends_list(&self) -> Option<(Listed, Option<String>)> {
         match self {
-            Self::Server(place, watcher::Event::InitDone) => Some((true, place.clone())),
-            Self::Slice(place, watcher::Event::InitDone) => Some((false, place.clone())),
+            Self::Server(place, watcher::Event::InitDone) => Some((Listed::Servers, place.clone())),
+            Self::Slice(place, watcher::Event::InitDone) => Some((Listed::Slices, place.clone())),
+            Self::Pool(place, watcher::Event::InitDone) | Self::PoolsUnseen(place, _) => {
+                Some((Listed::Pools, place.clone()))
+            }
             _ => None,
         }
     }
@@ -107,17 +131,18 @@ impl Event {
 struct Lists {
     servers: BTreeMap<Option<String>, BTreeSet<ServerName>>,
     slices: BTreeMap<Option<String>, BTreeSet<SliceName>>,
+    pools: BTreeMap<Option<String>, BTreeSet<ServerName>>,
 }
 
 impl Cluster {
     /// `namespaces` empty watches all of them, which needs rights on the whole cluster.
     pub fn new(client: Client, namespaces: Vec<String>, reach: Reach, roster: Arc<Roster>) -> Self {
-        Self { client, namespaces, reach, roster, listed: watch::Sender::new(false) }
+        Self { client, namespaces, reach, roster }
     }
 
-    /// Turns true once all MCPServers and EndpointSlices have been listed for the first time.
+    /// Turns true once all MCPServers, MCPPools and EndpointSlices have been listed for the first time.
     pub fn listed(&self) -> watch::Receiver<bool> {
-        self.listed.subscribe()
+        self.roster.listed()
     }
 
     /// Runs until `stop`. An API server that is away is asked again, ever less often (at most every 30 s); what
@@ -128,8 +153,7 @@ impl Cluster {
         let mut forwards = Forwards::new(self.client.clone());
         let mut events = self.events();
         let mut listed = BTreeSet::new();
-        // Two kinds in each place.
-        let first_lists = 2 * self.namespaces.len().max(1);
+        let first_lists = Listed::ALL.len() * self.namespaces.len().max(1);
         let (tell, mut told) = mpsc::channel(NEWS);
         let mut secrets = self.secrets(tell);
         loop {
@@ -155,7 +179,7 @@ impl Cluster {
                 self.roster.record(Source::Cluster, change);
             }
             if listed.len() == first_lists {
-                self.listed.send_if_modified(|known| !std::mem::replace(known, true));
+                self.roster.note_listed();
             }
         }
     }
@@ -175,21 +199,45 @@ impl Cluster {
         };
         let mut events = stream::SelectAll::new();
         for place in places {
-            let (servers, slices) = (place.clone(), place.clone());
+            let (servers, slices, pools) = (place.clone(), place.clone(), place.clone());
             let config = watcher::Config::default();
             events.push(
                 watched::<DeserializeGuard<MCPServer>>(&self.client, place.as_deref(), config, "MCPServers")
-                    .map(move |event| Event::Server(servers.clone(), event))
+                    .filter_map(move |event| {
+                        ready(event.ok().map(|event| Event::Server(servers.clone(), event)))
+                    })
                     .boxed(),
             );
             let config = watcher::Config::default().labels(OURS);
             events.push(
                 watched::<EndpointSlice>(&self.client, place.as_deref(), config, "EndpointSlices")
-                    .map(move |event| Event::Slice(slices.clone(), event))
+                    .filter_map(move |event| {
+                        ready(event.ok().map(|event| Event::Slice(slices.clone(), event)))
+                    })
+                    .boxed(),
+            );
+            let config = watcher::Config::default();
+            events.push(
+                watched::<DeserializeGuard<MCPPool>>(&self.client, place.as_deref(), config, "MCPPools")
+                    .filter_map(move |event| {
+                        ready(match event {
+                            Ok(event) => Some(Event::Pool(pools.clone(), event)),
+                            Err(error) => unseen(&error).map(|why| Event::PoolsUnseen(pools.clone(), why)),
+                        })
+                    })
                     .boxed(),
             );
         }
         events
+    }
+}
+
+fn unseen(error: &watcher::Error) -> Option<Unseen> {
+    let watcher::Error::InitialListFailed(kube::Error::Api(status)) = error else { return None };
+    match status.code {
+        404 => Some(Unseen::Absent),
+        403 => Some(Unseen::Forbidden),
+        _ => None,
     }
 }
 
@@ -199,7 +247,7 @@ fn watched<K>(
     namespace: Option<&str>,
     config: watcher::Config,
     what: &'static str,
-) -> BoxStream<'static, watcher::Event<K>>
+) -> BoxStream<'static, Result<watcher::Event<K>, watcher::Error>>
 where
     K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
         + Clone
@@ -217,22 +265,17 @@ where
     let mut broken = false;
     watcher(api, config)
         .default_backoff()
-        .filter_map(move |event| {
-            let event = match event {
-                Ok(event) => {
-                    if std::mem::take(&mut broken) {
-                        tracing::info!(what, namespace, "watched again");
-                    }
-                    Some(event)
+        .inspect(move |event| match event {
+            Ok(_) => {
+                if std::mem::take(&mut broken) {
+                    tracing::info!(what, namespace, "watched again");
                 }
-                Err(error) => {
-                    if !std::mem::replace(&mut broken, true) {
-                        tracing::warn!(what, namespace, %error, "cannot be watched, trying again");
-                    }
-                    None
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut broken, true) {
+                    tracing::warn!(what, namespace, %error, "cannot be watched, trying again");
                 }
-            };
-            std::future::ready(event)
+            }
         })
         .boxed()
 }
@@ -241,9 +284,7 @@ where
 async fn forwarded(forwards: &mut Forwards, change: Change) -> Change {
     match change {
         Change::Apply(mut downstream) => {
-            if let Target::Endpoints { endpoints, .. } = &mut downstream.target {
-                *endpoints = forwards.reach(&downstream.name, std::mem::take(endpoints)).await;
-            }
+            forwards.reach_all(&downstream.name, &mut downstream.target).await;
             Change::Apply(downstream)
         }
         Change::Refuse { name, reason } => {
@@ -274,6 +315,25 @@ impl Lists {
             }
             Event::Server(_, watcher::Event::Apply(server)) => apply(index, server),
             Event::Server(_, watcher::Event::Delete(server)) => index.delete_server(&name(&server)),
+            Event::Pool(place, watcher::Event::Init) => {
+                self.pools.insert(place, BTreeSet::new());
+                Vec::new()
+            }
+            Event::Pool(place, watcher::Event::InitApply(pool)) => {
+                self.pools.entry(place).or_default().insert(pool_name(&pool));
+                apply_pool(index, pool)
+            }
+            Event::Pool(place, watcher::Event::InitDone) => {
+                let seen = self.pools.remove(&place).unwrap_or_default();
+                index.pools_listed(place.as_deref(), &seen)
+            }
+            Event::Pool(_, watcher::Event::Apply(pool)) => apply_pool(index, pool),
+            Event::Pool(_, watcher::Event::Delete(pool)) => index.delete_pool(&pool_name(&pool)),
+            // Those that we knew are gone with their kind; those that we may not see any more stay as they were.
+            Event::PoolsUnseen(place, Unseen::Absent) => {
+                index.pools_listed(place.as_deref(), &BTreeSet::new())
+            }
+            Event::PoolsUnseen(_, Unseen::Forbidden) => Vec::new(),
             Event::Slice(place, watcher::Event::Init) => {
                 self.slices.insert(place, BTreeSet::new());
                 Vec::new()
@@ -295,22 +355,34 @@ impl Lists {
 fn apply(index: &mut Index, server: DeserializeGuard<MCPServer>) -> Vec<Change> {
     match server.0 {
         Ok(server) => index.apply_server(server),
-        Err(invalid) => {
-            let name = ServerName {
-                namespace: invalid.metadata.namespace.unwrap_or_default(),
-                name: invalid.metadata.name.unwrap_or_default(),
-            };
-            index.apply_malformed(name, &invalid.error)
-        }
+        Err(invalid) => index.apply_malformed(named(&invalid.metadata), &invalid.error),
+    }
+}
+
+fn apply_pool(index: &mut Index, pool: DeserializeGuard<MCPPool>) -> Vec<Change> {
+    match pool.0 {
+        Ok(pool) => index.apply_pool(pool),
+        Err(invalid) => index.apply_malformed_pool(named(&invalid.metadata), &invalid.error),
     }
 }
 
 fn name(DeserializeGuard(server): &DeserializeGuard<MCPServer>) -> ServerName {
     match server {
         Ok(server) => manifest::name(server),
-        Err(invalid) => ServerName {
-            namespace: invalid.metadata.namespace.clone().unwrap_or_default(),
-            name: invalid.metadata.name.clone().unwrap_or_default(),
-        },
+        Err(invalid) => named(&invalid.metadata),
+    }
+}
+
+fn pool_name(DeserializeGuard(pool): &DeserializeGuard<MCPPool>) -> ServerName {
+    match pool {
+        Ok(pool) => manifest::pool_name(pool),
+        Err(invalid) => named(&invalid.metadata),
+    }
+}
+
+fn named(metadata: &ObjectMeta) -> ServerName {
+    ServerName {
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        name: metadata.name.clone().unwrap_or_default(),
     }
 }

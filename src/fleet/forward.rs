@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::gateway::{Endpoint, ServerName};
+use crate::gateway::{Endpoint, Member, ServerName, Target};
 
 /// Connections through one listener at once; each is a websocket to the API server. More wait.
 const CONNECTIONS: usize = 32;
@@ -30,6 +30,25 @@ struct Forward {
 impl Forwards {
     pub(super) fn new(client: Client) -> Self {
         Self { client, open: BTreeMap::new() }
+    }
+
+    /// Whatever pods the target has, at loopback addresses.
+    pub(super) async fn reach_all(&mut self, server: &ServerName, target: &mut Target) {
+        match target {
+            Target::Endpoints { endpoints, .. } => {
+                *endpoints = self.reach(server, std::mem::take(endpoints)).await;
+            }
+            Target::Members(members) => {
+                let mut own = endpoints_of(members);
+                let all = own.iter().flat_map(|endpoints| endpoints.iter().cloned()).collect();
+                let reached = self.reach(server, all).await;
+                for endpoints in &mut own {
+                    let is_own = |at: &&Endpoint| endpoints.iter().any(|own| own.id == at.id);
+                    **endpoints = reached.iter().filter(is_own).cloned().collect();
+                }
+            }
+            Target::Url { .. } | Target::Process(_) => {}
+        }
     }
 
     /// The same pods at loopback addresses. Forwards to pods that are not among them are closed. A pod for which
@@ -61,6 +80,15 @@ impl Forwards {
     pub(super) fn forget(&mut self, server: &ServerName) {
         self.open.remove(server);
     }
+}
+
+fn endpoints_of(members: &mut [Member]) -> Vec<&mut Vec<Endpoint>> {
+    let reached = members.iter_mut().filter_map(|member| member.reached.as_mut().ok());
+    let endpoints = reached.filter_map(|reached| match &mut reached.target {
+        Target::Endpoints { endpoints, .. } => Some(endpoints),
+        Target::Url { .. } | Target::Process(_) | Target::Members(_) => None,
+    });
+    endpoints.collect()
 }
 
 impl Forward {

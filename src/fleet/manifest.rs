@@ -1,5 +1,6 @@
 //! An MCPServer as a downstream. Pure: the sentence of an error is for whoever wrote the manifest.
 
+mod pool;
 mod remote;
 mod terms;
 
@@ -7,14 +8,16 @@ use std::{path::Path, time::Duration};
 
 use http::HeaderValue;
 use jiff::Timestamp;
-use kube::ResourceExt;
+use kube::{ResourceExt, api::ObjectMeta};
 
 use super::secrets::Known;
 use crate::{
     api::mcp_server::{GatewaySpec, MCPServer, MCPServerSpec, Transport as Declared},
     gateway::{Downstream, Endpoint, Prefix, Program, ServerName, Target, Transport},
 };
+pub(super) use pool::{member, name as pool_name, pool};
 use remote::{Headers, remote_target};
+use terms::Declaration;
 
 pub(super) use terms::APPROVED_TOOLS;
 
@@ -39,21 +42,27 @@ pub(super) fn in_cluster(
     endpoints: Vec<Endpoint>,
     secrets: &Known,
 ) -> Result<Downstream, String> {
+    let (transport, target) = reached_in_cluster(server, endpoints, secrets)?;
+    common(&Declaration::of(server), transport, target)
+}
+
+fn reached_in_cluster(
+    server: &MCPServer,
+    endpoints: Vec<Endpoint>,
+    secrets: &Known,
+) -> Result<(Transport, Target), String> {
     let spec = &server.spec;
-    let (transport, target) = match (&spec.image, &spec.remote) {
+    match (&spec.image, &spec.remote) {
         (Some(_), Some(_)) => {
-            return Err("spec.image and spec.remote exclude each other: remove one of them".to_owned());
+            Err("spec.image and spec.remote exclude each other: remove one of them".to_owned())
         }
-        (None, None) => {
-            return Err("spec.image is missing: set spec.image or spec.remote.url".to_owned());
-        }
+        (None, None) => Err("spec.image is missing: set spec.image or spec.remote.url".to_owned()),
         (None, Some(remote)) => {
             let namespace = &name(server).namespace;
-            remote_target(spec, remote, Headers::OfCluster { namespace, secrets })?
+            remote_target(spec, remote, Headers::OfCluster { namespace, secrets })
         }
-        (Some(_), None) => pods_target(server, endpoints)?,
-    };
-    common(server, transport, target)
+        (Some(_), None) => pods_target(server, endpoints),
+    }
 }
 
 /// A server of a folder: `command` as a local process in `directory`, or `remote.url`.
@@ -75,12 +84,12 @@ pub(super) fn local(server: &MCPServer, directory: &Path) -> Result<Downstream, 
             );
         }
     };
-    common(server, transport, target)
+    common(&Declaration::of(server), transport, target)
 }
 
-fn common(server: &MCPServer, transport: Transport, target: Target) -> Result<Downstream, String> {
-    let GatewaySpec { prefix, call_timeout, .. } = &server.spec.gateway;
-    let name = name(server);
+fn common(declaration: &Declaration<'_>, transport: Transport, target: Target) -> Result<Downstream, String> {
+    let GatewaySpec { prefix, call_timeout, .. } = declaration.gateway;
+    let name = declaration.name.clone();
     let prefix = match prefix {
         Some(prefix) => Prefix::parse(prefix).map_err(|reason| format!("spec.gateway.prefix: {reason}"))?,
         None => Prefix::from_name(&name.name),
@@ -88,13 +97,18 @@ fn common(server: &MCPServer, transport: Transport, target: Target) -> Result<Do
     Ok(Downstream {
         name,
         prefix,
-        created: server.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+        created: created(declaration.metadata),
         transport,
         target,
-        tools: terms::tools(server),
+        tools: declaration.tools(),
         call_timeout: Duration::max(call_timeout.duration(), Duration::from_millis(1)),
-        terms: terms::terms(server),
+        terms: declaration.terms(),
     })
+}
+
+/// What has no such time, like a manifest in a folder, is older than anything else.
+pub(super) fn created(metadata: &ObjectMeta) -> Timestamp {
+    metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0)
 }
 
 fn pods_target(server: &MCPServer, endpoints: Vec<Endpoint>) -> Result<(Transport, Target), String> {

@@ -8,6 +8,7 @@ pub mod folder;
 mod forward;
 mod index;
 mod manifest;
+mod pools;
 mod roster;
 mod rows;
 mod secrets;
@@ -19,5 +20,5 @@ pub use crate::gateway::{
     contract::breaches,
 };
 pub use roster::{Change, Known, Roster, Source};
-pub use rows::{Row, rows};
-pub use serving::{PodAddress, Serving};
+pub use rows::{MemberRow, Row, rows};
+pub use serving::{PodAddress, PoolMember, PoolStands, Serving};

@@ -20,6 +20,12 @@ pub enum Change {
     Delete(ServerName),
 }
 
+impl Change {
+    pub(super) fn is_delete(&self) -> bool {
+        matches!(self, Self::Delete(_))
+    }
+}
+
 /// Who declared a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -41,16 +47,28 @@ pub struct Roster {
     known: watch::Sender<BTreeMap<ServerName, Known>>,
     /// Declared by the other source under a name that is taken; the next in line when it becomes free.
     waiting: Mutex<BTreeMap<ServerName, Known>>,
+    /// Everything that the cluster declares was seen once.
+    listed: watch::Sender<bool>,
 }
 
 impl Roster {
     pub fn new(gateway: Arc<Gateway>) -> Arc<Self> {
-        Arc::new(Self { gateway, known: watch::Sender::default(), waiting: Mutex::default() })
+        let (known, waiting) = (watch::Sender::default(), Mutex::default());
+        Arc::new(Self { gateway, known, waiting, listed: watch::Sender::new(false) })
     }
 
     /// Told of every change. Do not hold the borrowed map for long: sources wait for it.
     pub fn known(&self) -> watch::Receiver<BTreeMap<ServerName, Known>> {
         self.known.subscribe()
+    }
+
+    /// Turns true once everything that the cluster declares, and the pods of its servers, were seen.
+    pub fn listed(&self) -> watch::Receiver<bool> {
+        self.listed.subscribe()
+    }
+
+    pub(super) fn note_listed(&self) {
+        self.listed.send_if_modified(|listed| !std::mem::replace(listed, true));
     }
 
     /// Takes a change over. Must be called inside a Tokio runtime, since the gateway connects in the background.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::roster::Known;
-use crate::gateway::{Downstream, Observation, ServerName, State, Target, ToolSummary, Transport};
+use crate::gateway::{Downstream, Member, Observation, ServerName, State, Target, ToolSummary, Transport};
 
 /// One declared server.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,17 @@ pub struct Row {
     pub endpoints: usize,
     /// Entries that were dropped alone and tools that changed, one sentence each.
     pub dropped: Vec<String>,
+    /// The MCPServers behind it when it is a pool, sorted by name.
+    pub members: Vec<MemberRow>,
+}
+
+/// A member of a pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberRow {
+    pub name: String,
+    /// As of a [`Row`].
+    pub state: &'static str,
+    pub reason: String,
 }
 
 /// Every declared server, sorted by name.
@@ -35,7 +46,7 @@ pub fn rows(
     known
         .iter()
         .map(|(name, known)| match &known.declared {
-            Ok(downstream) => row(downstream, observations.get(name)),
+            Ok(downstream) => row(downstream, observations),
             Err(reason) => refused(name, reason),
         })
         .collect()
@@ -54,28 +65,55 @@ fn refused(name: &ServerName, reason: &str) -> Row {
         errors: 0,
         endpoints: 0,
         dropped: Vec::new(),
+        members: Vec::new(),
     }
 }
 
-fn row(downstream: &Downstream, observation: Option<&Observation>) -> Row {
-    let endpoints = match &downstream.target {
+/// Those that may get new work.
+pub(super) fn endpoints(target: &Target) -> usize {
+    match target {
         Target::Endpoints { endpoints, .. } => endpoints.iter().filter(|at| !at.terminating).count(),
         Target::Url { .. } | Target::Process(_) => 1,
-    };
-    let (state, reason) = match observation.map(|seen| &seen.state) {
+        Target::Members(members) => members.iter().map(of_member).sum(),
+    }
+}
+
+/// Those of a member of a pool.
+pub(super) fn of_member(member: &Member) -> usize {
+    member.reached.as_ref().map_or(0, |reached| endpoints(&reached.target))
+}
+
+/// The state in a word, and why it is not ready.
+fn state(prefix: &str, endpoints: usize, observation: Option<&Observation>) -> (&'static str, String) {
+    match observation.map(|seen| &seen.state) {
         None | Some(State::Connecting) if endpoints == 0 => ("Connecting", "no pod is ready".to_owned()),
         None | Some(State::Connecting) => ("Connecting", "the handshake has not ended yet".to_owned()),
         Some(State::Ready) => ("Ready", String::new()),
         Some(State::Asleep) => ("Asleep", "nobody uses it, the first call wakes it".to_owned()),
         Some(State::Unreachable { reason }) => ("Unreachable", reason.clone()),
         Some(State::PrefixTaken { by }) => {
-            ("PrefixTaken", format!("the older server {by} has the prefix {}", downstream.prefix.as_str()))
+            ("PrefixTaken", format!("the older server {by} has the prefix {prefix}"))
         }
-    };
+    }
+}
+
+fn row(downstream: &Downstream, observations: &BTreeMap<ServerName, Observation>) -> Row {
+    let observation = observations.get(&downstream.name);
+    let endpoints = endpoints(&downstream.target);
+    let prefix = downstream.prefix.as_str();
+    let (state_now, mut reason) = state(prefix, endpoints, observation);
+    if matches!(&downstream.target, Target::Members(members) if members.is_empty()) {
+        reason = "its selector matches no MCPServer, or they belong to an older pool".to_owned();
+    }
+    let members = downstream.members().iter().map(|member| {
+        let (state, reason) = state(prefix, of_member(member), observations.get(&member.server));
+        MemberRow { name: member.server.name.clone(), state, reason }
+    });
+    let members = members.collect();
     Row {
         name: downstream.name.clone(),
         prefix: downstream.prefix.as_str().to_owned(),
-        state,
+        state: state_now,
         reason,
         transport: match downstream.transport {
             Transport::StreamableHttp => "streamable-http",
@@ -90,5 +128,6 @@ fn row(downstream: &Downstream, observation: Option<&Observation>) -> Row {
         errors: observation.map_or(0, |seen| seen.errors),
         endpoints,
         dropped: observation.map(|seen| [&*seen.dropped, &*seen.changed].concat()).unwrap_or_default(),
+        members,
     }
 }

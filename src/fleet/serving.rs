@@ -1,7 +1,8 @@
-//! What the operator asks of the servers that run: whether anybody uses them, and what a single pod offers.
+//! What the operator asks of the servers that run: whether anybody uses them, what a single pod offers, and who belongs
+//! to which pool.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -10,10 +11,16 @@ use std::{
 use kube::Client;
 use tokio::sync::watch;
 
-use super::{cluster::Reach, forward::Forwards, manifest, roster::Roster, secrets::Known};
+use super::{
+    cluster::Reach,
+    forward::Forwards,
+    manifest,
+    roster::{Known, Roster},
+    rows, secrets,
+};
 use crate::{
     api::MCPServer,
-    gateway::{Endpoint, Gateway, ServerName, Target, ToolDefinition},
+    gateway::{Endpoint, Gateway, Member, ServerName, Target, ToolDefinition},
 };
 
 /// One pod, ready or not.
@@ -22,6 +29,50 @@ pub struct PodAddress {
     pub name: String,
     pub ip: IpAddr,
     pub port: u16,
+}
+
+/// What became of an MCPPool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PoolStands {
+    /// It cannot be acted on: why, in one sentence.
+    Refused(String),
+    /// A server that is older has its name.
+    NameTaken,
+    /// Sorted by name.
+    Members(Vec<PoolMember>),
+}
+
+/// A member of a pool as it is declared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolMember {
+    pub server: ServerName,
+    /// Pods that may get new work; 1 for a remote server.
+    pub endpoints: usize,
+    /// Why it cannot be used, in one sentence.
+    pub refused: Option<String>,
+}
+
+fn members_of(known: &Known) -> Option<&[Member]> {
+    match &known.declared.as_ref().ok()?.target {
+        Target::Members(members) => Some(members),
+        Target::Endpoints { .. } | Target::Url { .. } | Target::Process(_) => None,
+    }
+}
+
+fn stands(known: &Known) -> PoolStands {
+    match (&known.declared, members_of(known)) {
+        (Err(reason), _) => PoolStands::Refused(reason.clone()),
+        (Ok(_), None) => PoolStands::NameTaken,
+        (Ok(_), Some(members)) => PoolStands::Members(members.iter().map(member).collect()),
+    }
+}
+
+fn member(member: &Member) -> PoolMember {
+    PoolMember {
+        server: member.server.clone(),
+        endpoints: rows::of_member(member),
+        refused: member.reached.as_ref().err().cloned(),
+    }
 }
 
 /// The servers as the gateway of this process knows them. Cheap to clone.
@@ -43,7 +94,39 @@ impl Serving {
 
     /// Why it is declared and cannot be used, in one sentence.
     pub fn refused(&self, server: &ServerName) -> Option<String> {
-        self.roster.known().borrow().get(server)?.declared.as_ref().err().cloned()
+        let known = self.roster.known();
+        let known = known.borrow();
+        if let Some(known) = known.get(server) {
+            return known.declared.as_ref().err().cloned();
+        }
+        let members = known.values().filter_map(members_of).flatten();
+        members
+            .filter(|member| member.server == *server)
+            .find_map(|member| member.reached.as_ref().err().cloned())
+    }
+
+    /// Waits until everything that the cluster declares was seen once.
+    pub async fn listed(&self) {
+        // Its sender lives as long as the roster.
+        let _ = self.roster.listed().wait_for(|listed| *listed).await;
+    }
+
+    /// Told of every change of what is declared. Do not hold the borrowed map for long.
+    pub fn changes(&self) -> watch::Receiver<BTreeMap<ServerName, Known>> {
+        self.roster.known()
+    }
+
+    /// What became of the MCPPool of this name; nothing before it was seen.
+    pub fn pool(&self, name: &ServerName) -> Option<PoolStands> {
+        self.roster.known().borrow().get(name).map(stands)
+    }
+
+    /// Every pool that appears.
+    pub fn pools(&self) -> BTreeMap<ServerName, PoolStands> {
+        let known = self.roster.known();
+        let known = known.borrow();
+        let pools = known.iter().filter(|(_, known)| known.declared.is_err() || members_of(known).is_some());
+        pools.map(|(name, known)| (name.clone(), stands(known))).collect()
     }
 
     /// How long nobody has called it or held a session with it; nothing while somebody does.
@@ -87,13 +170,11 @@ impl Serving {
     ) -> Result<Vec<ToolDefinition>, String> {
         let PodAddress { name, ip, port } = pod;
         let endpoint = Endpoint { id: name, address: SocketAddr::new(ip, port), terminating: false };
-        let mut downstream = manifest::in_cluster(server, vec![endpoint], &Known::default())?;
+        let mut downstream = manifest::in_cluster(server, vec![endpoint], &secrets::Known::default())?;
         // Its listener lives as long as this.
         let mut forwards = Forwards::new(self.client.clone());
-        if let (Reach::PortForward, Target::Endpoints { endpoints, .. }) =
-            (self.reach, &mut downstream.target)
-        {
-            *endpoints = forwards.reach(&downstream.name, std::mem::take(endpoints)).await;
+        if self.reach == Reach::PortForward {
+            forwards.reach_all(&downstream.name, &mut downstream.target).await;
         }
         self.gateway.inspect(&downstream).await
     }

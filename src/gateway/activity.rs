@@ -1,7 +1,8 @@
-//! Whether anybody uses a downstream: calls under way, sessions that are held, calls that wait for it to wake.
+//! Whether anybody uses a downstream, and which of the MCPServers behind it: calls under way, sessions that are held,
+//! calls that wait for it to wake.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
@@ -10,18 +11,25 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{downstream::ServerName, link::Link};
 
-/// Servers that somebody waits for, told when the set changes.
+/// MCPServers that somebody waits for, told when the set changes.
 pub(super) type Parked = watch::Sender<BTreeSet<ServerName>>;
 
 #[derive(Debug)]
 pub(super) struct Activity {
-    server: ServerName,
     parked: Arc<Parked>,
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
+    /// Calls of which it is not known yet where they go.
+    choosing: usize,
+    servers: BTreeMap<ServerName, Use>,
+}
+
+/// Of one MCPServer.
+#[derive(Debug)]
+struct Use {
     calls: usize,
     waiting: usize,
     /// Connections on which sessions have had seats.
@@ -30,21 +38,42 @@ struct State {
     last: Instant,
 }
 
+impl Default for Use {
+    fn default() -> Self {
+        Self { calls: 0, waiting: 0, links: Vec::new(), last: Instant::now() }
+    }
+}
+
 impl Activity {
-    pub(super) fn new(server: ServerName, parked: Arc<Parked>) -> Self {
-        let state = State { calls: 0, waiting: 0, links: Vec::new(), last: Instant::now() };
-        Self { server, parked, state: Mutex::new(state) }
+    pub(super) fn new(parked: Arc<Parked>) -> Self {
+        Self { parked, state: Mutex::default() }
+    }
+
+    /// These are the MCPServers behind it now.
+    pub(super) fn keep(&self, servers: &BTreeSet<ServerName>) {
+        self.with(|state| {
+            // Whoever calls or waits there still takes itself off.
+            state
+                .servers
+                .retain(|server, used| servers.contains(server) || used.calls > 0 || used.waiting > 0);
+            for server in servers {
+                state.servers.entry(server.clone()).or_default();
+            }
+        });
     }
 
     /// How long nobody has used it; nothing while somebody does.
-    pub(super) fn idle_for(&self) -> Option<Duration> {
-        self.with(|state| state.is_unused().then(|| state.last.elapsed()))
+    pub(super) fn idle_for(&self, server: &ServerName) -> Option<Duration> {
+        self.with(|state| {
+            let used = state.servers.get(server)?;
+            state.is_unused(server).then(|| used.last.elapsed())
+        })
     }
 
     /// Does this only if nobody uses the server: no call comes in between. Whether it was done.
-    pub(super) fn if_unused(&self, act: impl FnOnce()) -> bool {
+    pub(super) fn if_unused(&self, server: &ServerName, act: impl FnOnce()) -> bool {
         self.with(|state| {
-            let is_unused = state.is_unused();
+            let is_unused = state.is_unused(server);
             if is_unused {
                 act();
             }
@@ -53,29 +82,33 @@ impl Activity {
     }
 
     pub(super) fn call(&self) -> Call<'_> {
-        self.with(|state| state.calls += 1);
-        Call(self)
+        self.with(|state| state.choosing += 1);
+        Call { activity: self, at: None }
     }
 
     /// A call waits until the server is awake.
-    pub(super) fn wait(&self) -> Waiting<'_> {
-        self.with(|state| state.waiting += 1);
-        self.parked.send_if_modified(|parked| parked.insert(self.server.clone()));
-        Waiting(self)
+    pub(super) fn wait(&self, server: &ServerName) -> Waiting<'_> {
+        self.with(|state| state.servers.entry(server.clone()).or_default().waiting += 1);
+        self.parked.send_if_modified(|parked| parked.insert(server.clone()));
+        Waiting { activity: self, server: server.clone() }
     }
 
     /// A session has a seat on this connection now.
     pub(super) fn seated(&self, link: &Arc<Link>) {
         self.with(|state| {
-            state
-                .links
+            let links = &mut state.servers.entry(link.place.server.clone()).or_default().links;
+            links
                 .retain(|known| known.strong_count() > 0 && !std::ptr::eq(known.as_ptr(), Arc::as_ptr(link)));
-            state.links.push(Arc::downgrade(link));
+            links.push(Arc::downgrade(link));
         });
     }
 
-    pub(super) fn touch(&self) {
-        self.with(|state| state.last = Instant::now());
+    pub(super) fn touch(&self, server: &ServerName) {
+        self.with(|state| {
+            if let Some(used) = state.servers.get_mut(server) {
+                used.last = Instant::now();
+            }
+        });
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
@@ -84,38 +117,78 @@ impl Activity {
 }
 
 impl State {
-    fn is_unused(&self) -> bool {
-        let is_held = self.links.iter().filter_map(Weak::upgrade).any(|link| link.is_held());
-        self.calls == 0 && self.waiting == 0 && !is_held
+    fn is_unused(&self, server: &ServerName) -> bool {
+        let is_held = |used: &Use| used.links.iter().filter_map(Weak::upgrade).any(|link| link.is_held());
+        let is_unused = |used: &Use| used.calls == 0 && used.waiting == 0 && !is_held(used);
+        self.choosing == 0 && self.servers.get(server).is_none_or(is_unused)
+    }
+
+    fn leave(&mut self, server: Option<&ServerName>) {
+        match server.map(|server| self.servers.get_mut(server)) {
+            None => self.choosing -= 1,
+            Some(Some(used)) => used.calls -= 1,
+            Some(None) => {}
+        }
     }
 }
 
 /// A call, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Call<'a>(&'a Activity);
+pub(super) struct Call<'a> {
+    activity: &'a Activity,
+    /// Where it goes, once that is known.
+    at: Option<ServerName>,
+}
+
+impl Call<'_> {
+    /// It is of no concern for the other MCPServers from now on.
+    pub(super) fn goes_to(&mut self, server: &ServerName) {
+        let Self { activity, at } = self;
+        if at.as_ref() == Some(server) {
+            return;
+        }
+        activity.with(|state| {
+            state.leave(at.as_ref());
+            state.servers.entry(server.clone()).or_default().calls += 1;
+        });
+        *at = Some(server.clone());
+    }
+}
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        self.0.with(|state| {
-            state.calls -= 1;
-            state.last = Instant::now();
+        let Self { activity, at } = self;
+        activity.with(|state| {
+            state.leave(at.as_ref());
+            let now = Instant::now();
+            match at {
+                Some(server) => state.servers.entry(server.clone()).or_default().last = now,
+                // It found nobody: any of them could have been asked.
+                None => state.servers.values_mut().for_each(|used| used.last = now),
+            }
         });
     }
 }
 
 /// A call that waits for the server to wake, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Waiting<'a>(&'a Activity);
+pub(super) struct Waiting<'a> {
+    activity: &'a Activity,
+    server: ServerName,
+}
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let Self(activity) = self;
-        let left = activity.with(|state| {
-            state.waiting -= 1;
-            state.waiting
+        let Self { activity, server } = self;
+        let left = activity.with(|state| match state.servers.get_mut(server) {
+            Some(used) => {
+                used.waiting -= 1;
+                used.waiting
+            }
+            None => 0,
         });
         if left == 0 {
-            activity.parked.send_if_modified(|parked| parked.remove(&activity.server));
+            activity.parked.send_if_modified(|parked| parked.remove(server));
         }
     }
 }

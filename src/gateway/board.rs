@@ -13,7 +13,7 @@ use super::{
     Observations,
     catalogue::{Catalogue, Entry},
     downstream::ServerName,
-    registry::{Reach, Registry},
+    registry::{MemberStanding, Reach, Registry},
 };
 
 /// How long changes of the catalogue are gathered.
@@ -69,10 +69,18 @@ impl Board {
         look(&self.state.lock().unwrap_or_else(PoisonError::into_inner).registry)
     }
 
-    /// Whether and why a downstream can be reached; told within 10 ms when it is news.
-    pub(super) fn reached(self: &Arc<Self>, name: &ServerName, reach: Reach) {
+    /// Whether and why a downstream can be reached, and its members when it is a pool; told within 10 ms when it is
+    /// news.
+    pub(super) fn reached(
+        self: &Arc<Self>,
+        name: &ServerName,
+        reach: Reach,
+        members: BTreeMap<ServerName, MemberStanding>,
+    ) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.registry.reached(name, reach) && !std::mem::replace(&mut state.soon, true) {
+        let is_news = state.registry.members_stand(name, members);
+        let is_news = state.registry.reached(name, reach) || is_news;
+        if is_news && !std::mem::replace(&mut state.soon, true) {
             self.publish_in(SOON);
         }
     }

@@ -13,9 +13,10 @@ use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 use url::Url;
 
+use super::members::Member;
 use crate::caller::Audience;
 
-/// `namespace/name` of the MCPServer; the namespace of a manifest in a folder without one is `default`.
+/// `namespace/name` of the MCPServer, or of the MCPPool; the namespace of a manifest in a folder without one is `default`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServerName {
     pub namespace: String,
@@ -103,6 +104,9 @@ pub enum Target {
     },
     /// A local process that speaks MCP over its stdin and stdout.
     Process(Program),
+    /// A pool: several MCPServers that appear as one, sorted by name. The transport and some terms of the downstream
+    /// do not count then, but those of each member.
+    Members(Vec<Member>),
 }
 
 /// How a local process is started. It inherits little of our environment.
@@ -141,7 +145,7 @@ impl ToolPolicy {
 pub struct Downstream {
     pub name: ServerName,
     pub prefix: Prefix,
-    /// When the MCPServer was created: the oldest keeps a contested prefix.
+    /// When the MCPServer or MCPPool was created: the oldest keeps a contested prefix.
     pub created: Timestamp,
     pub transport: Transport,
     pub target: Target,

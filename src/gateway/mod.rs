@@ -10,6 +10,7 @@ pub mod contract;
 mod door;
 pub mod downstream;
 mod link;
+mod members;
 mod names;
 pub mod observation;
 mod offer;
@@ -18,6 +19,8 @@ mod registry;
 mod runner;
 mod seats;
 mod slots;
+mod standing;
+mod together;
 mod turns;
 pub mod wire;
 
@@ -27,6 +30,7 @@ pub use door::RUNNING;
 pub use downstream::{
     Downstream, Endpoint, Pinning, Prefix, Program, ServerName, Target, Terms, ToolPolicy, Transport,
 };
+pub use members::{Member, Reached};
 pub use observation::{Observation, ServerInfo, State, ToolSummary};
 pub use seats::Seats;
 
@@ -109,7 +113,7 @@ impl Gateway {
                 return;
             }
             self.board.change(|registry| registry.apply(&downstream));
-            door.wanted.send_replace(downstream);
+            door.change(downstream);
             return;
         }
         let name = downstream.name.clone();
@@ -125,7 +129,7 @@ impl Gateway {
             Err(reason) => {
                 let obstacle = reason.clone();
                 door.links.send_replace(Links { obstacle, ..Links::default() });
-                self.board.reached(&name, Reach::Unreachable { reason });
+                self.board.reached(&name, Reach::Unreachable { reason }, BTreeMap::new());
             }
         }
     }
@@ -138,6 +142,13 @@ impl Gateway {
         self.doors.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
+    /// The door behind which an MCPServer is: its own, or that of its pool.
+    fn door_of(&self, server: &ServerName) -> Option<Arc<Door>> {
+        let doors = self.doors.read().unwrap_or_else(PoisonError::into_inner);
+        let own = doors.get(server).filter(|door| door.is_of(server));
+        own.or_else(|| doors.values().find(|door| door.is_of(server))).cloned()
+    }
+
     /// The tools of a server that is not registered, such as one pod of a new revision: connects to its first
     /// place, lists and leaves.
     ///
@@ -145,7 +156,8 @@ impl Gateway {
     /// One sentence: why it does not answer as an MCP server.
     pub async fn inspect(&self, downstream: &Downstream) -> Result<Vec<ToolDefinition>, String> {
         let dialer = self.dialer()?;
-        let places = link::places(downstream)?;
+        let part = downstream.part(&downstream.name).ok_or_else(|| "it is no single server".to_owned())?;
+        let places = link::places(&part)?;
         let place = places.first().ok_or_else(|| "it has no endpoint".to_owned())?;
         // Nobody hears what it says beside.
         let (teller, _told) = mpsc::channel(1);
@@ -155,26 +167,27 @@ impl Gateway {
         Ok(tools.map(|tool| ToolDefinition { name: tool.original, raw: tool.raw }).collect())
     }
 
-    /// The tools that a registered server offered last.
+    /// The tools that a registered server offered last; of a member of a pool, those that the pool offers and calls
+    /// there.
     pub fn definitions(&self, name: &ServerName) -> Vec<ToolDefinition> {
         self.board.look(|registry| registry.definitions(name))
     }
 
-    /// How long nobody has called a registered server or held a session with it; nothing while somebody does, or
-    /// when it is not registered. As far as this process knows.
+    /// How long nobody has called a registered server, or a member of a pool, or held a session with it; nothing while
+    /// somebody does, or when it is not registered. As far as this process knows.
     pub fn idle_for(&self, name: &ServerName) -> Option<Duration> {
-        self.door(name)?.idle_for()
+        self.door_of(name)?.idle_for(name)
     }
 
     /// Closes all connections to a server and keeps none until it is [roused](Self::rouse); calls wait. Whether it
     /// was done: not while somebody uses it.
     pub fn rest(&self, name: &ServerName) -> bool {
-        self.door(name).is_some_and(|door| door.rest())
+        self.door_of(name).is_some_and(|door| door.rest(name))
     }
 
     pub fn rouse(&self, name: &ServerName) {
-        if let Some(door) = self.door(name) {
-            door.rouse();
+        if let Some(door) = self.door_of(name) {
+            door.rouse(name);
         }
     }
 

@@ -1,5 +1,7 @@
 //! What the gateway has seen of a downstream: feeds the MCPServer's status and `get_mcp_server`.
 
+use super::downstream::ServerName;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
     pub state: State,
@@ -11,8 +13,11 @@ pub struct Observation {
     pub dropped: Vec<String>,
     /// Tools whose definition is not the one they had when the server was registered, one sentence each.
     pub changed: Vec<String>,
+    /// Of a member of a pool they are counted by the pool.
     pub calls: u64,
     pub errors: u64,
+    /// The pool through which it appears, when it is not listed under its own name; of a pool, itself.
+    pub pool: Option<ServerName>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

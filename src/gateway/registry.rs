@@ -18,11 +18,13 @@ use jiff::Timestamp;
 use super::{
     catalogue::{Entry, Exposure, Kind, Route},
     contract::ToolDefinition,
-    downstream::{Downstream, Pinning, Prefix, ServerName, ToolPolicy},
+    downstream::{Downstream, Pinning, Prefix, ServerName, Target, ToolPolicy},
+    members::Member,
     names,
     observation::{Observation, ServerInfo, State, ToolSummary},
     offer::{Offer, Offered},
     pins::Pinned,
+    together::{Routes, Together},
     wire::text::{Fields, string},
 };
 
@@ -69,6 +71,28 @@ struct Server {
     entries: Vec<Arc<Entry>>,
     dropped: Vec<String>,
     counters: Arc<Counters>,
+    is_pool: bool,
+    members: BTreeMap<ServerName, Seen>,
+    routes: Arc<Routes>,
+}
+
+/// What is known of a member of a pool.
+#[derive(Debug, Default)]
+struct Seen {
+    wakes: bool,
+    /// Nothing before the pool's runner has looked.
+    reach: Option<Reach>,
+    info: Option<ServerInfo>,
+    /// Its lists were read.
+    is_listed: bool,
+    left_out: Vec<String>,
+}
+
+/// How a member stands at this moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct MemberStanding {
+    pub(super) reach: Reach,
+    pub(super) info: Option<ServerInfo>,
 }
 
 /// Wanted downstreams and what is known of them.
@@ -95,6 +119,8 @@ impl Registry {
         // How it is reached is the runner's affair.
         let Downstream { name, prefix, created, tools, terms, transport: _, target: _, call_timeout: _ } =
             downstream;
+        let wakes =
+            downstream.parts().iter().any(|(_, part)| part.is_ok_and(|part| part.wakes_within.is_some()));
         let server = self.servers.entry(name.clone()).or_insert_with(|| Server {
             prefix: prefix.clone(),
             created: *created,
@@ -108,6 +134,9 @@ impl Registry {
             entries: Vec::new(),
             dropped: Vec::new(),
             counters: Arc::default(),
+            is_pool: false,
+            members: BTreeMap::new(),
+            routes: Arc::default(),
         });
         let exposure = Exposure::from(terms);
         let is_shown_otherwise =
@@ -117,7 +146,9 @@ impl Registry {
         server.policy = tools.clone();
         server.exposure = Arc::new(exposure);
         server.pinning = terms.pinning.clone();
-        server.wakes = terms.wakes_within.is_some();
+        server.wakes = wakes;
+        server.is_pool = matches!(downstream.target, Target::Members(_));
+        server.keep(downstream.members());
         if is_shown_otherwise {
             server.entries =
                 std::mem::take(&mut server.entries).iter().map(|entry| server.shown_as(entry)).collect();
@@ -140,9 +171,51 @@ impl Registry {
         server.pinned.approve(&server.pinning, &server.entries);
     }
 
-    /// The tools it offered last, hidden ones too.
+    /// As [`Self::offered`], for a pool whose members offer this together.
+    pub(super) fn offered_together(&mut self, name: &ServerName, together: Together, routes: Arc<Routes>) {
+        let Together { offer, routes: _, mut left_out } = together;
+        if let Some(server) = self.servers.get_mut(name) {
+            server.routes = routes;
+            for (member, seen) in &mut server.members {
+                let left_out = left_out.remove(member);
+                seen.is_listed = left_out.is_some();
+                seen.left_out = left_out.unwrap_or_default();
+            }
+        }
+        self.offered(name, offer);
+    }
+
+    /// Whether that was news.
+    pub(super) fn members_stand(
+        &mut self,
+        name: &ServerName,
+        standings: BTreeMap<ServerName, MemberStanding>,
+    ) -> bool {
+        let Some(server) = self.servers.get_mut(name) else { return false };
+        let mut is_news = false;
+        for (member, MemberStanding { reach, info }) in standings {
+            let Some(seen) = server.members.get_mut(&member) else { continue };
+            if seen.reach.as_ref() != Some(&reach) || seen.info != info {
+                is_news = true;
+                (seen.reach, seen.info) = (Some(reach), info);
+            }
+        }
+        is_news
+    }
+
+    /// The tools it offered last, hidden ones too; of a member of a pool, those that are called there.
     pub(super) fn definitions(&self, name: &ServerName) -> Vec<ToolDefinition> {
-        let entries = self.servers.get(name).into_iter().flat_map(|server| &server.entries);
+        let of_pool = || {
+            let mut pools = self.servers.values();
+            let pool = pools.find(|server| server.members.get(name).is_some_and(|seen| seen.is_listed));
+            pool.map(|pool| (pool, Some(name)))
+        };
+        let found = self.servers.get(name).map(|server| (server, None)).or_else(of_pool);
+        let entries = found.into_iter().flat_map(|(server, member)| {
+            let answers =
+                move |entry: &&Arc<Entry>| member.is_none_or(|member| server.answers(member, entry));
+            server.entries.iter().filter(answers)
+        });
         entries
             .filter(|entry| entry.kind == Kind::Tool)
             .map(|entry| ToolDefinition { name: entry.original().to_owned(), raw: entry.raw.clone() })
@@ -197,16 +270,30 @@ impl Registry {
                 }
             }
             tools.sort_by_key(|entry| entry.original());
-            let state =
-                if holder == name { server.state() } else { State::PrefixTaken { by: holder.to_string() } };
+            let taken = (holder != name).then(|| State::PrefixTaken { by: holder.to_string() });
+            for (member, seen) in &server.members {
+                let tools = tools.iter().filter(|entry| seen.is_listed && server.answers(member, entry));
+                let observation = Observation {
+                    state: taken.clone().unwrap_or_else(|| seen.state()),
+                    server: seen.info.clone(),
+                    tools: tools.map(|entry| summary(entry)).collect(),
+                    dropped: seen.left_out.clone(),
+                    changed: Vec::new(),
+                    calls: 0,
+                    errors: 0,
+                    pool: Some(name.clone()),
+                };
+                observations.insert(member.clone(), observation);
+            }
             let observation = Observation {
-                state,
+                state: taken.unwrap_or_else(|| server.state()),
                 server: server.info.clone(),
                 tools: tools.into_iter().map(|entry| summary(entry)).collect(),
                 dropped,
                 changed,
                 calls: server.counters.calls.load(Ordering::Relaxed),
                 errors: server.counters.errors.load(Ordering::Relaxed),
+                pool: server.is_pool.then(|| name.clone()),
             };
             observations.insert(name.clone(), observation);
         }
@@ -222,12 +309,22 @@ impl Server {
 
     /// Without an endpoint it is asleep, once it is known what it offers.
     fn state(&self) -> State {
-        match &self.reach {
-            Reach::Empty if self.wakes && !self.entries.is_empty() => State::Asleep,
-            Reach::Empty | Reach::Connecting => State::Connecting,
-            Reach::Ready => State::Ready,
-            Reach::Unreachable { reason } => State::Unreachable { reason: reason.clone() },
+        state(&self.reach, self.wakes && !self.entries.is_empty())
+    }
+
+    /// Those of before that are still there keep what is known of them.
+    fn keep(&mut self, members: &[Member]) {
+        let mut before = std::mem::take(&mut self.members);
+        for Member { server, reached } in members {
+            let mut seen = before.remove(server).unwrap_or_default();
+            seen.wakes = reached.as_ref().is_ok_and(|reached| reached.wakes_within.is_some());
+            self.members.insert(server.clone(), seen);
         }
+    }
+
+    /// Whether calls of this entry go to that member.
+    fn answers(&self, member: &ServerName, entry: &Entry) -> bool {
+        self.routes.admits(Some(&(entry.kind, entry.original().to_owned())), member)
     }
 
     /// The entry as clients see it.
@@ -250,6 +347,21 @@ impl Server {
             entry.name = name;
         }
         Arc::new(entry)
+    }
+}
+
+impl Seen {
+    fn state(&self) -> State {
+        state(self.reach.as_ref().unwrap_or(&Reach::Connecting), self.wakes && self.is_listed)
+    }
+}
+
+fn state(reach: &Reach, may_sleep: bool) -> State {
+    match reach {
+        Reach::Empty if may_sleep => State::Asleep,
+        Reach::Empty | Reach::Connecting => State::Connecting,
+        Reach::Ready => State::Ready,
+        Reach::Unreachable { reason } => State::Unreachable { reason: reason.clone() },
     }
 }
 

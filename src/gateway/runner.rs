@@ -2,6 +2,7 @@
 //! downstream does, or leaves undone, holds up another one's task.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     hash::{BuildHasher, Hasher, RandomState},
     sync::Arc,
     time::{Duration, Instant},
@@ -14,11 +15,13 @@ use super::{
     board::Board,
     door::{Door, Links},
     downstream::{ServerName, Target},
-    link::{self, Dialer, Link, News, Place, Told},
+    link::{self, At, Dialer, Link, News, Place, Told},
+    members::Part,
     offer::Offer,
-    registry::Reach,
+    registry::{MemberStanding, Reach},
     slots::{self, Slots},
-    wire::Era,
+    standing::{self, Standing},
+    together::{Routes, together},
 };
 
 /// Changes of lists are gathered this long: servers often announce many at once.
@@ -49,18 +52,21 @@ pub(super) struct Runner {
     slots: Slots<Place, Arc<Link>>,
     teller: mpsc::Sender<Told>,
     told: mpsc::Receiver<Told>,
-    /// What the last handshake spoke: tried first next time.
-    known: Option<Era>,
+    /// The MCPServers behind it: itself, or the members of the pool that it is.
+    servers: BTreeMap<ServerName, Standing>,
+    /// Its servers are the members of a pool.
+    is_pool: bool,
+    routes: Arc<Routes>,
     opening: FuturesUnordered<BoxFuture<'static, (Place, Result<Link, String>)>>,
-    listing: FuturesUnordered<BoxFuture<'static, (u64, Result<Offer, String>)>>,
+    listing: FuturesUnordered<BoxFuture<'static, Listed>>,
     checking: FuturesUnordered<BoxFuture<'static, (u64, bool)>>,
-    /// When the lists are to be read.
-    list_at: Option<Instant>,
-    list_failures: u32,
-    /// Its lists were read since the last connection was opened.
-    listed: bool,
-    /// The last failure, in words.
-    failure: Option<String>,
+}
+
+/// What came of reading the lists of a server over a connection.
+struct Listed {
+    server: ServerName,
+    link: u64,
+    outcome: Result<Offer, String>,
 }
 
 impl Runner {
@@ -73,14 +79,12 @@ impl Runner {
             slots: Slots::new(),
             teller,
             told,
-            known: None,
+            servers: BTreeMap::new(),
+            is_pool: false,
+            routes: Arc::default(),
             opening: FuturesUnordered::new(),
             listing: FuturesUnordered::new(),
             checking: FuturesUnordered::new(),
-            list_at: None,
-            list_failures: 0,
-            listed: false,
-            failure: None,
         }
     }
 
@@ -102,7 +106,7 @@ impl Runner {
                 Ok(()) = resting.changed() => self.rewant(),
                 Some(told) = self.told.recv() => self.heard(told),
                 Some((place, outcome)) = self.opening.next() => self.opened(&place, outcome),
-                Some((link, outcome)) = self.listing.next() => self.listed(link, outcome),
+                Some(listed) = self.listing.next() => self.listed(listed),
                 Some((link, alive)) = self.checking.next() => {
                     if !alive {
                         self.ended(link, "it no longer answers".to_owned());
@@ -123,25 +127,54 @@ impl Runner {
     /// The wanted places may have changed.
     fn rewant(&mut self) {
         let wanted = self.door.wanted.borrow().clone();
-        let places = match link::places(&wanted) {
-            Ok(_) if *self.door.resting.borrow() => Vec::new(),
-            Ok(places) => places,
-            Err(why) => {
-                self.failure = Some(why);
-                Vec::new()
+        let resting = self.door.resting.borrow().clone();
+        let parts = wanted.parts();
+        let names: BTreeSet<&ServerName> = parts.iter().map(|(server, _)| *server).collect();
+        let before = self.servers.len();
+        self.servers.retain(|server, _| names.contains(server));
+        let has_lost_some = self.servers.len() < before;
+        self.is_pool = matches!(wanted.target, Target::Members(_));
+        let mut places = Vec::new();
+        for (server, part) in &parts {
+            let mut found = self.places(server, part.as_ref().copied().map_err(|why| (*why).to_owned()));
+            if resting.contains(*server) {
+                found.clear();
             }
-        };
-        if !matches!(wanted.target, Target::Endpoints { .. })
-            && self.slots.links().all(|link| !places.contains(&link.place))
-        {
-            self.known = None;
-        }
-        if places.is_empty() && matches!(wanted.target, Target::Endpoints { .. }) {
-            // Nothing is tried any more: what was wrong is over.
-            self.failure = None;
+            if let Some(standing) = self.servers.get_mut(*server) {
+                standing.places = found.len();
+                if found.is_empty() && part.is_ok_and(|part| part.has_pods()) {
+                    // Nothing is tried any more: what was wrong is over.
+                    standing.failure = None;
+                }
+            }
+            places.append(&mut found);
         }
         for link in self.slots.change(places) {
-            self.leave(link, wanted.terms.drain);
+            let drain = wanted.part(&link.place.server).map_or(wanted.terms.drain, |part| part.drain);
+            self.leave(link, drain);
+        }
+        if has_lost_some && self.is_pool {
+            self.offer_together();
+        }
+    }
+
+    /// Notes how an MCPServer is declared, and answers its places.
+    fn places(&mut self, server: &ServerName, part: Result<Part<'_>, String>) -> Vec<Place> {
+        let found = part.and_then(|part| Ok((part, link::places(&part)?)));
+        let standing = self.servers.entry(server.clone()).or_default();
+        match found {
+            Ok((part, places)) => {
+                standing.refused = None;
+                let mut own = self.slots.links().filter(|link| link.place.server == *server);
+                if !part.has_pods() && own.all(|link| !places.contains(&link.place)) {
+                    standing.known = None;
+                }
+                places
+            }
+            Err(why) => {
+                standing.refused = Some(why);
+                Vec::new()
+            }
         }
     }
 
@@ -161,7 +194,8 @@ impl Runner {
 
     fn start_opening(&mut self) {
         while let Some(place) = self.slots.next(Instant::now()) {
-            let (name, known, teller) = (self.name.clone(), self.known, self.teller.clone());
+            let known = self.servers.get(&place.server).and_then(|standing| standing.known);
+            let (name, teller) = (place.server.clone(), self.teller.clone());
             let Shared { board: _, dialer, handshakes } = self.shared.clone();
             let open = async move {
                 let turn = handshakes.acquire_owned().await;
@@ -183,27 +217,35 @@ impl Runner {
     }
 
     fn opened(&mut self, place: &Place, outcome: Result<Link, String>) {
+        let server = &place.server;
         match outcome {
             Ok(link) => {
                 let (info, era, now) = (link.info.clone(), link.spoken.era, Instant::now());
-                tracing::info!(server = %self.name, version = info.protocol_version, "connected");
+                tracing::info!(%server, version = info.protocol_version, "connected");
                 if self.slots.opened(place, Arc::new(link), now).is_err() {
                     return;
                 }
-                self.known = Some(era);
-                self.failure = None;
-                self.listed = false;
-                self.list_at = Some(now);
-                self.shared.board.change(|registry| registry.greeted(&self.name, info));
+                if let Some(standing) = self.servers.get_mut(server) {
+                    standing.known = Some(era);
+                    standing.failure = None;
+                    standing.listed = false;
+                    standing.list_at = Some(now);
+                    standing.info = Some(info.clone());
+                }
+                if !self.is_pool {
+                    self.shared.board.change(|registry| registry.greeted(&self.name, info));
+                }
             }
             Err(why) => {
-                // The first failure and every new one; not the same one every 30 s.
-                if self.failure.as_ref() != Some(&why) {
-                    tracing::warn!(server = %self.name, reason = why, "not connected; tried again");
-                }
-                self.failure = Some(why);
-                if matches!(place, Place::Process(_)) {
-                    self.known = None;
+                if let Some(standing) = self.servers.get_mut(server) {
+                    // The first failure and every new one; not the same one every 30 s.
+                    if standing.failure.as_ref() != Some(&why) {
+                        tracing::warn!(%server, reason = why, "not connected; tried again");
+                    }
+                    standing.failure = Some(why);
+                    if matches!(place.at, At::Process(_)) {
+                        standing.known = None;
+                    }
                 }
                 self.slots.failed(place, Instant::now(), chance());
             }
@@ -214,7 +256,11 @@ impl Runner {
         match news {
             News::Changed => {
                 let gathered = Instant::now() + GATHER;
-                self.list_at = Some(self.list_at.map_or(gathered, |at| at.min(gathered)));
+                let by =
+                    self.slots.links().find(|open| open.id == link).map(|open| open.place.server.clone());
+                if let Some(standing) = by.and_then(|server| self.servers.get_mut(&server)) {
+                    standing.list_at = Some(standing.list_at.map_or(gathered, |at| at.min(gathered)));
+                }
             }
             News::Doubtful => self.check(Some(link)),
             News::Ended(why) => self.ended(link, why),
@@ -223,9 +269,12 @@ impl Runner {
 
     fn ended(&mut self, id: u64, why: String) {
         if let Some(link) = self.slots.ended(|link| link.id == id, Instant::now(), chance()) {
-            tracing::warn!(server = %self.name, reason = why, "connection lost");
+            let server = &link.place.server;
+            tracing::warn!(%server, reason = why, "connection lost");
             link.retire(&why);
-            self.failure = Some(why);
+            if let Some(standing) = self.servers.get_mut(server) {
+                standing.failure = Some(why);
+            }
         }
     }
 
@@ -240,54 +289,93 @@ impl Runner {
         }
     }
 
+    /// The lists of one server are read one after the other.
     fn start_listing(&mut self) {
-        let due = self.list_at.is_some_and(|at| at <= Instant::now());
-        if !due || !self.listing.is_empty() {
-            return;
+        let now = Instant::now();
+        for (server, standing) in &mut self.servers {
+            let is_due = standing.list_at.is_some_and(|at| at <= now);
+            if !is_due || standing.listing {
+                continue;
+            }
+            let is_own = |link: &&Arc<Link>| link.place.server == *server && !link.is_dead();
+            let Some(link) = self.slots.links().find(is_own).cloned() else { continue };
+            (standing.list_at, standing.listing) = (None, true);
+            let server = server.clone();
+            let list = async move { Listed { server, link: link.id, outcome: link.list().await } };
+            self.listing.push(list.boxed());
         }
-        let Some(link) = self.slots.links().find(|link| !link.is_dead()).cloned() else { return };
-        self.list_at = None;
-        self.listing.push(async move { (link.id, link.list().await) }.boxed());
     }
 
-    fn listed(&mut self, link: u64, outcome: Result<Offer, String>) {
-        if self.slots.links().all(|open| open.id != link) {
-            // The connection was lost meanwhile; the next one lists again.
+    fn listed(&mut self, Listed { server, link, outcome }: Listed) {
+        let is_lost = self.slots.links().all(|open| open.id != link);
+        let Some(standing) = self.servers.get_mut(&server) else { return };
+        standing.listing = false;
+        if is_lost {
+            // Another connection lists again, one that is open or the next.
+            standing.list_at = Some(Instant::now());
             return;
         }
         match outcome {
             Ok(offer) => {
-                self.list_failures = 0;
-                self.listed = true;
-                self.failure = None;
-                self.shared.board.change(|registry| registry.offered(&self.name, offer));
+                standing.list_failures = 0;
+                standing.listed = true;
+                standing.failure = None;
+                if self.is_pool {
+                    standing.offer = Some(offer);
+                    self.offer_together();
+                } else {
+                    self.shared.board.change(|registry| registry.offered(&self.name, offer));
+                }
             }
             Err(why) => {
-                tracing::warn!(server = %self.name, link, reason = why, "its lists cannot be read; tried again");
-                let rest = slots::rest(self.list_failures, chance());
-                self.list_failures = self.list_failures.saturating_add(1);
-                self.failure = Some(why);
-                self.listed = false;
-                self.list_at = Some(Instant::now() + rest);
+                tracing::warn!(%server, link, reason = why, "its lists cannot be read; tried again");
+                let rest = slots::rest(standing.list_failures, chance());
+                standing.list_failures = standing.list_failures.saturating_add(1);
+                standing.failure = Some(why);
+                standing.listed = false;
+                standing.list_at = Some(Instant::now() + rest);
             }
         }
+    }
+
+    /// What one member offered stays while it is a member, also while it cannot be reached.
+    fn offer_together(&mut self) {
+        let offers =
+            self.servers.iter().filter_map(|(server, standing)| Some((server, standing.offer.as_ref()?)));
+        let all = together(offers);
+        self.routes = Arc::new(all.routes.clone());
+        let routes = self.routes.clone();
+        self.shared.board.change(|registry| registry.offered_together(&self.name, all, routes));
     }
 
     /// Tells the door and the board what has changed.
     fn tell(&self) {
         let open: Vec<_> = self.slots.links().cloned().collect();
-        let reach = match &self.failure {
-            Some(reason) => Reach::Unreachable { reason: reason.clone() },
-            None if self.slots.is_empty() => Reach::Empty,
-            None if !open.is_empty() && self.listed => Reach::Ready,
-            None => Reach::Connecting,
+        let reaches: BTreeMap<&ServerName, Reach> = self
+            .servers
+            .iter()
+            .map(|(server, standing)| {
+                let open = open.iter().filter(|link| link.place.server == *server).count();
+                (server, standing.reach(open))
+            })
+            .collect();
+        let (reach, members) = if self.is_pool {
+            let members = reaches.iter().map(|(server, reach)| {
+                let info = self.servers.get(*server).and_then(|standing| standing.info.clone());
+                ((*server).clone(), MemberStanding { reach: reach.clone(), info })
+            });
+            let all = standing::of_all(reaches.iter().map(|(server, reach)| (*server, reach)));
+            (all, members.collect())
+        } else {
+            (reaches.into_values().next().unwrap_or(Reach::Empty), BTreeMap::new())
         };
-        let obstacle = match &self.failure {
-            Some(why) => why.clone(),
-            None if self.slots.is_empty() => "none of its pods is ready".to_owned(),
-            None => "it is still connecting".to_owned(),
+        let obstacle = match &reach {
+            Reach::Unreachable { reason } => reason.clone(),
+            Reach::Empty => "none of its pods is ready".to_owned(),
+            Reach::Connecting | Reach::Ready => "it is still connecting".to_owned(),
         };
-        let links = Links { open, spare: self.slots.has_spare(), opening: self.slots.is_opening(), obstacle };
+        let (spare, opening, routes) = (self.slots.has_spare(), self.slots.is_opening(), self.routes.clone());
+        let links = Links { open, routes, spare, opening, obstacle };
         self.door.links.send_if_modified(|before| {
             let changed = !before.is_same(&links);
             if changed {
@@ -295,12 +383,17 @@ impl Runner {
             }
             changed
         });
-        self.shared.board.reached(&self.name, reach);
+        self.shared.board.reached(&self.name, reach, members);
     }
 
     fn wake(&self) -> Option<Instant> {
-        let list_at = self.list_at.filter(|_| self.listing.is_empty() && self.slots.links().next().is_some());
-        [self.slots.wake(), list_at].into_iter().flatten().min()
+        let is_linked = |server: &ServerName| self.slots.links().any(|link| link.place.server == *server);
+        let lists = self
+            .servers
+            .iter()
+            .filter(|(server, standing)| !standing.listing && is_linked(server))
+            .filter_map(|(_, standing)| standing.list_at);
+        lists.chain(self.slots.wake()).min()
     }
 }
 

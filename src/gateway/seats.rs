@@ -8,10 +8,10 @@ use std::{
 
 use super::{activity::Activity, downstream::ServerName, link::Link};
 
-/// The seats of one session: for each server the connection that its calls go over. They are given back when this
-/// is dropped.
+/// The seats of one session: for each server the connection that its calls go over; for a pool several, where no
+/// member answers everything. They are given back when this is dropped.
 #[derive(Default)]
-pub struct Seats(Mutex<BTreeMap<ServerName, Seat>>);
+pub struct Seats(Mutex<BTreeMap<ServerName, Vec<Seat>>>);
 
 impl fmt::Debug for Seats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,28 +27,26 @@ struct Seat {
 }
 
 impl Seats {
-    /// The connection of this session to that server, while it is of use.
-    pub(super) fn link(&self, server: &ServerName) -> Option<Arc<Link>> {
+    /// The connection of this session to that server, while it is of use and will do for what is asked.
+    pub(super) fn link(&self, server: &ServerName, will_do: impl Fn(&Link) -> bool) -> Option<Arc<Link>> {
         let mut seats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let seat = seats.get(server)?;
-        if seat.link.is_dead() {
-            seats.remove(server);
-            return None;
-        }
-        Some(seat.link.clone())
+        let seats = seats.get_mut(server)?;
+        seats.retain(|seat| !seat.link.is_dead());
+        seats.iter().find(|seat| will_do(&seat.link)).map(|seat| seat.link.clone())
     }
 
     pub(super) fn take(&self, server: &ServerName, link: Arc<Link>, activity: &Arc<Activity>) {
         link.sit();
         activity.seated(&link);
         let seat = Seat { link, activity: activity.clone() };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(server.clone(), seat);
+        let mut seats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seats.entry(server.clone()).or_default().push(seat);
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         self.link.rise();
-        self.activity.touch();
+        self.activity.touch(&self.link.place.server);
     }
 }

@@ -1,8 +1,8 @@
 //! Which places of one downstream get a connection, and when a lost one is tried again. Pure: time and chance
 //! come from outside.
 //!
-//! One connection is opened; a further one only when all are busy and a place is left. A place that failed
-//! rests, twice as long each time, and another one is tried meanwhile.
+//! Each group of places (those of one MCPServer) has one connection; a further one is opened only when all are busy
+//! and a place is left. A place that failed rests, twice as long each time, and another one is tried meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,11 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 
 /// A connection that lasted this long starts counting its failures anew.
 const LASTED: Duration = Duration::from_secs(10);
+
+/// Places that stand for each other: those of one MCPServer.
+pub(super) trait Grouped {
+    fn is_of_group_of(&self, other: &Self) -> bool;
+}
 
 #[derive(Debug)]
 enum State<L> {
@@ -36,7 +41,7 @@ pub(super) struct Slots<P, L> {
     wanted: usize,
 }
 
-impl<P: Clone + PartialEq, L> Slots<P, L> {
+impl<P: Clone + PartialEq + Grouped, L> Slots<P, L> {
     pub(super) fn new() -> Self {
         Self { slots: Vec::new(), wanted: 1 }
     }
@@ -63,22 +68,29 @@ impl<P: Clone + PartialEq, L> Slots<P, L> {
     /// All connections are busy.
     pub(super) fn want_more(&mut self) {
         let open = self.links().count();
-        if self.wanted == open && open < self.slots.len() {
-            self.wanted += 1;
+        if self.wanted <= open && open < self.slots.len() {
+            self.wanted = open + 1;
         }
     }
 
     /// The place to open a connection to now, if any; it counts as opening from here on.
     pub(super) fn next(&mut self, now: Instant) -> Option<P> {
-        let up = |state: &State<L>| matches!(state, State::Open { .. } | State::Opening);
-        if self.slots.iter().filter(|slot| up(&slot.state)).count() >= self.wanted {
-            return None;
-        }
-        let slot = self.slots.iter_mut().find(|slot| match slot.state {
+        let is_up = |slot: &Slot<P, L>| matches!(slot.state, State::Open { .. } | State::Opening);
+        let is_free = |slot: &Slot<P, L>| match slot.state {
             State::Idle => true,
             State::Resting { until } => until <= now,
             State::Opening | State::Open { .. } => false,
-        })?;
+        };
+        let is_alone = |slot: &Slot<P, L>| {
+            !self.slots.iter().any(|other| is_up(other) && other.place.is_of_group_of(&slot.place))
+        };
+        let alone = self.slots.iter().position(|slot| is_free(slot) && is_alone(slot));
+        let further = || {
+            let is_wanted = self.slots.iter().filter(|slot| is_up(slot)).count() < self.wanted;
+            self.slots.iter().position(is_free).filter(|_| is_wanted)
+        };
+        let at = alone.or_else(further)?;
+        let slot = self.slots.get_mut(at)?;
         slot.state = State::Opening;
         Some(slot.place.clone())
     }
@@ -128,10 +140,6 @@ impl<P: Clone + PartialEq, L> Slots<P, L> {
 
     pub(super) fn is_opening(&self) -> bool {
         self.slots.iter().any(|slot| matches!(slot.state, State::Opening))
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
     }
 
     /// When the next rest is over.
@@ -184,7 +192,15 @@ mod tests {
 
     use std::time::{Duration, Instant};
 
-    use super::{Slots, rest};
+    use super::{Grouped, Slots, rest};
+
+    /// Before the `/` stands the group.
+    impl Grouped for &'static str {
+        fn is_of_group_of(&self, other: &Self) -> bool {
+            let group = |place: &'static str| place.split_once('/').map(|(group, _)| group);
+            group(self) == group(other)
+        }
+    }
 
     fn slots(places: &[&'static str]) -> Slots<&'static str, u32> {
         let mut slots = Slots::new();
@@ -205,6 +221,23 @@ mod tests {
         slots.opened(&"b", 2, now).unwrap();
         slots.want_more();
         assert_eq!(slots.next(now), None);
+    }
+
+    #[test]
+    fn each_group_has_a_connection_before_any_has_two() {
+        let now = Instant::now();
+        let mut slots = slots(&["a/1", "a/2", "b/1", "b/2"]);
+        assert_eq!(slots.next(now), Some("a/1"));
+        assert_eq!(slots.next(now), Some("b/1"));
+        assert_eq!(slots.next(now), None);
+        slots.opened(&"a/1", 1, now).unwrap();
+        slots.failed(&"b/1", now, 0.5);
+        assert_eq!(slots.next(now), Some("b/2"), "the other place of the group");
+        slots.opened(&"b/2", 2, now).unwrap();
+        slots.want_more();
+        assert_eq!(slots.next(now), Some("a/2"));
+        slots.want_more();
+        assert_eq!(slots.next(now), None, "one at a time");
     }
 
     #[test]

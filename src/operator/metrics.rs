@@ -21,8 +21,11 @@ use prometheus_client::{
 };
 use tokio::sync::watch;
 
-use super::{data_source, deeds::Verb, lease::Leadership, mcp_server};
-use crate::fleet::ServerName;
+use super::{deeds::Verb, lease::Leadership, litellm::FailureKind};
+use crate::{
+    api::{data_source::DataSourcePhase, mcp_pool::PoolPhase, mcp_server::Phase},
+    fleet::ServerName,
+};
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 
@@ -81,11 +84,14 @@ impl Failing {
     }
 }
 
-/// The phases that objects of a kind go through. Each is there from the beginning, as 0.
-const PHASES: [(&str, &[&str]); 2] = [
-    (mcp_server::KIND, &["Pending", "Deploying", "Ready", "Degraded", "Failed", "Stopped"]),
-    (data_source::KIND, &["Pending", "Connected", "Degraded", "Failed"]),
-];
+/// The phases of each kind that has some. Each is there from the beginning, as 0.
+fn phases() -> [(&'static str, Vec<&'static str>); 3] {
+    [
+        ("MCPServer", Phase::ALL.map(Phase::as_str).to_vec()),
+        ("MCPPool", PoolPhase::ALL.map(PoolPhase::as_str).to_vec()),
+        ("DataSource", DataSourcePhase::ALL.map(DataSourcePhase::as_str).to_vec()),
+    ]
+}
 
 /// Shared by everything in the operator; cloning is cheap.
 #[derive(Clone)]
@@ -95,6 +101,8 @@ pub struct Metrics {
     errors: Family<Labels<2>, Counter>,
     writes: Family<[(&'static str, String); 2], Counter>,
     terms: Counter,
+    litellm: Family<Labels<1>, Counter>,
+    litellm_failures: Family<Labels<1>, Counter>,
     board: Arc<Mutex<Board>>,
 }
 
@@ -119,6 +127,8 @@ impl Default for Metrics {
             errors: Family::default(),
             writes: Family::default(),
             terms: Counter::default(),
+            litellm: Family::default(),
+            litellm_failures: Family::default(),
             board: Arc::default(),
         }
     }
@@ -133,7 +143,7 @@ impl Metrics {
     /// Everything under `operator_`; `leadership` is looked at when the metrics are read.
     pub fn register(&self, registry: &mut Registry, leadership: watch::Receiver<Leadership>) {
         let registry = registry.sub_registry_with_prefix("operator");
-        let Self { reconciles, steps, errors, writes, terms, board } = self;
+        let Self { reconciles, steps, errors, writes, terms, litellm, litellm_failures, board } = self;
         let help = "Reconciles by how they ended: settled, again (looked at again after a while), failed";
         registry.register("reconciles", help, reconciles.clone());
         let help = "Seconds of a reconcile by step; all: the whole";
@@ -144,6 +154,17 @@ impl Metrics {
         registry.register("writes", help, writes.clone());
         let help = "Times this replica began to lead";
         registry.register("terms", help, terms.clone());
+        let help = "What the LiteLLM proxy was told, by verb: create, update, delete (entries), restart";
+        for verb in ["create", "update", "delete", "restart"] {
+            drop(litellm.get_or_create(&[("verb", verb)]));
+        }
+        registry.register("litellm_changes", help, litellm.clone());
+        let help =
+            "Times the LiteLLM proxy could not be told, by reason: unreachable, refused; it is tried again";
+        for reason in ["unreachable", "refused"] {
+            drop(litellm_failures.get_or_create(&[("reason", reason)]));
+        }
+        registry.register("litellm_failures", help, litellm_failures.clone());
         registry.register_collector(Box::new(AtThisMoment { board: board.clone(), leadership }));
     }
 
@@ -167,6 +188,18 @@ impl Metrics {
     pub(super) fn wrote(&self, verb: Verb, kind: &str) {
         let labels = [("verb", verb.as_str().to_owned()), ("kind", kind.to_owned())];
         self.writes.get_or_create(&labels).inc();
+    }
+
+    pub(super) fn litellm_told(&self, verb: &'static str, count: u64) {
+        self.litellm.get_or_create(&[("verb", verb)]).inc_by(count);
+    }
+
+    pub(super) fn litellm_failed(&self, kind: FailureKind) {
+        let reason = match kind {
+            FailureKind::Unreachable => "unreachable",
+            FailureKind::Refused => "refused",
+        };
+        self.litellm_failures.get_or_create(&[("reason", reason)]).inc();
     }
 
     pub(super) fn term_begins(&self) {
@@ -252,12 +285,13 @@ impl Collector for AtThisMoment {
         let help = "Objects by phase, told by the replica that leads";
         let of_any = ConstGauge::new(0_i64);
         let mut objects = encoder.encode_descriptor("objects", help, None, of_any.metric_type())?;
-        for (kind, phases) in PHASES {
+        for (kind, phases) in phases() {
             for phase in phases {
-                let of_both = |((of, _), is): &(&(&str, ServerName), &&str)| *of == kind && *is == phase;
-                let count = board.phases.iter().filter(of_both).count();
+                let has_it = |((of, _), is): &(&(&'static str, ServerName), &&'static str)| {
+                    *of == kind && **is == phase
+                };
+                let count = i64::try_from(board.phases.iter().filter(has_it).count()).unwrap_or(i64::MAX);
                 let labels = [("kind", kind), ("phase", phase)];
-                let count = i64::try_from(count).unwrap_or(i64::MAX);
                 ConstGauge::new(count).encode(objects.encode_family(&labels)?)?;
             }
         }

@@ -4,29 +4,40 @@
 //! `README.md` beside this file says how children are applied, and why so.
 
 mod backoff;
+mod conditions;
 mod data_source;
 mod deeds;
 mod events;
 mod external_secret;
 mod kind;
 mod lease;
+mod litellm;
 mod manifests;
+mod mcp_pool;
 mod mcp_server;
 mod metrics;
+mod offered;
+mod pace;
 mod served;
 mod settings;
+mod unparsable;
 mod versions;
+mod watches;
 mod writer;
 
 pub use data_source::check_source;
 pub use lease::{Leadership, Timing};
+pub use litellm::{
+    Address, ApiConfig, ConfigMapConfig, Format, KeySecretRef, LitellmConfig, LitellmConfigError,
+    LitellmSettings, RestartConfig,
+};
 pub use manifests::{ManifestsError, manifests, namespaced_manifests};
 pub use metrics::Metrics;
 pub use settings::{LEASE, OperatorSettings};
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures::future::{join, join_all};
+use futures::future::{OptionFuture, join, join_all, join3};
 use kube::Client;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 use crate::fleet::{Observations, Serving};
 use data_source::{Dial, Loopback};
 use lease::Keeper;
+use litellm::Teller;
 use mcp_server::Context;
 use writer::Writer;
 
@@ -66,11 +78,12 @@ impl Operator {
         // So that its metrics are there, as 0, also where this process never leads.
         metrics.meter(mcp_server::KIND);
         metrics.meter(data_source::KIND);
+        metrics.meter(mcp_pool::KIND);
         Self { client, settings, observations, serving: None, keeper, leadership, metrics }
     }
 
-    /// With this it can ask pods and knows who uses a server: without it no gate of a rollout opens, and no server
-    /// sleeps.
+    /// With this it can ask pods, and knows who uses a server and who belongs to which pool: without it no gate of a
+    /// rollout opens, no server sleeps, and no MCPPool has a status.
     #[must_use]
     pub fn serving(self, serving: Serving) -> Self {
         Self { serving: Some(serving), ..self }
@@ -102,11 +115,17 @@ impl Operator {
             let context = Context::new(client.clone(), writer, observations.clone(), &settings, &metrics)
                 .serving(serving.clone());
             let term = cancel.child_token();
-            let servers = reconcile(Arc::new(context), &settings, &term);
+            let servers = reconcile(Arc::new(context), &settings, &metrics, &term);
             let sources_writer =
                 Writer::new(client.clone(), leadership.clone(), &settings.identity, metrics.clone());
             let sources = check_sources(client.clone(), sources_writer, &metrics, &settings, &term);
-            let mut reconciling = pin!(join(servers, sources));
+            let pools_writer =
+                Writer::new(client.clone(), leadership.clone(), &settings.identity, metrics.clone());
+            let pools = serving
+                .clone()
+                .map(|serving| mcp_pool::Context::new(pools_writer, observations.clone(), serving, &metrics));
+            let pools = present_pools(pools.map(Arc::new), &settings, &term);
+            let mut reconciling = pin!(join3(servers, sources, pools));
             let has_ended = tokio::select! {
                 _ = &mut reconciling => true,
                 _ = leadership.wait_for(|now| *now == Leadership::Following) => false,
@@ -134,8 +153,35 @@ async fn leads(leadership: &mut watch::Receiver<Leadership>, cancel: &Cancellati
     }
 }
 
-async fn reconcile(context: Arc<Context>, settings: &OperatorSettings, term: &CancellationToken) {
-    let run = |namespace| mcp_server::run(context.clone(), namespace, settings.concurrency, term.clone());
+async fn reconcile(
+    context: Arc<Context>,
+    settings: &OperatorSettings,
+    metrics: &Metrics,
+    term: &CancellationToken,
+) {
+    let OperatorSettings { namespaces, concurrency, .. } = settings;
+    let run = |namespace| mcp_server::run(context.clone(), namespace, *concurrency, term.clone());
+    let reconciling = async {
+        if namespaces.is_empty() {
+            run(None).await;
+        } else {
+            join_all(namespaces.iter().map(|namespace| run(Some(namespace)))).await;
+        }
+    };
+    let registering = OptionFuture::from(context.registrar.as_ref().map(|registrar| {
+        let (client, writer) = (&context.client, &context.writer);
+        Teller { registrar, client, writer, metrics, namespaces }.run(term.clone())
+    }));
+    join(reconciling, registering).await;
+}
+
+async fn present_pools(
+    context: Option<Arc<mcp_pool::Context>>,
+    settings: &OperatorSettings,
+    term: &CancellationToken,
+) {
+    let Some(context) = context else { return term.cancelled().await };
+    let run = |namespace| mcp_pool::run(context.clone(), namespace, settings.concurrency, term.clone());
     if settings.namespaces.is_empty() {
         run(None).await;
     } else {

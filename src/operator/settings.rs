@@ -1,6 +1,6 @@
 //! What the operator must be told.
 
-use super::lease::Timing;
+use super::{lease::Timing, litellm::LitellmSettings};
 
 /// Name of the Lease that the writing replica holds.
 pub const LEASE: &str = "pilothouse";
@@ -22,6 +22,8 @@ pub struct OperatorSettings {
     pub checks_loopback: bool,
     /// How many MCPServers are reconciled at the same time; at least 1.
     pub concurrency: u16,
+    /// The LiteLLM proxy that servers with `litellm.register` are registered in.
+    pub litellm: Option<LitellmSettings>,
 }
 
 impl OperatorSettings {
@@ -34,6 +36,7 @@ impl OperatorSettings {
             lease_timing: Timing::default(),
             checks_loopback: false,
             concurrency: 8,
+            litellm: None,
         }
     }
 }

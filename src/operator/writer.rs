@@ -86,6 +86,11 @@ impl Writer {
         Self { client, leadership, identity, events: Mutex::default(), deeds: Mutex::default(), metrics }
     }
 
+    /// To read with.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// POST: fails as outdated when the object exists already. None: its kind or namespace is not there any more.
     pub(super) async fn create_child(
         &self,
@@ -127,6 +132,41 @@ impl Writer {
         let what = what_child("update", resource, object);
         let api = self.children(resource, object);
         self.guarded(what, api.replace(&object.name_any(), &params(false), object)).await
+    }
+
+    /// PUT of an object that others own and we hold a part of, as it was read.
+    pub(super) async fn replace_shared(
+        &self,
+        resource: &ApiResource,
+        object: &DynamicObject,
+    ) -> Result<DynamicObject, WriteError> {
+        let replaced = self.note_child(resource, object).await?;
+        self.metrics.wrote(Verb::Replace, &resource.kind);
+        Ok(replaced)
+    }
+
+    /// A write to another program than the API server, under the same lease.
+    pub(super) async fn elsewhere<T>(&self, write: impl Future<Output = T>) -> Result<T, WriteError> {
+        self.guarded(String::new(), async { Ok(write.await) }).await
+    }
+
+    /// Sets the finalizers of the object with this metadata; fails as outdated when it is another version by now.
+    pub(super) async fn finalizers<K: Stored>(
+        &self,
+        meta: &ObjectMeta,
+        finalizers: &[String],
+    ) -> Result<ObjectMeta, WriteError> {
+        let namespace = meta.namespace.as_deref().unwrap_or_default();
+        let name = meta.name.as_deref().unwrap_or_default();
+        let what = format!("cannot set the finalizers of {} {namespace}/{name}", K::kind(&()));
+        let patch = json!({ "metadata": {
+            "uid": meta.uid, "resourceVersion": meta.resource_version, "finalizers": finalizers,
+        } });
+        let api = Api::<K>::namespaced(self.client.clone(), namespace);
+        let (patch, params) = (Patch::Merge(patch), PatchParams::default());
+        // The metadata alone: the rest may be what we cannot read.
+        let patched = self.guarded(what, api.patch_metadata(name, &params, &patch)).await?;
+        Ok(ObjectMeta { managed_fields: None, ..patched.metadata })
     }
 
     /// What [`Self::replace_child`] would leave behind; nothing is stored.

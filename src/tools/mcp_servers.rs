@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    FleetView, ServerRow, Tool, answered,
+    FleetView, MemberRow, ServerRow, Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, max_tokens, text},
     desk::{Desk, What, failed},
@@ -120,8 +120,10 @@ impl ListMcpServers {
         let servers = self.0.visible(caller).await?;
         let wanted =
             servers.iter().filter(|row| namespace.as_ref().is_none_or(|wanted| row.namespace == *wanted));
-        wanted.for_each(|server| rows.offer(row(server)));
-        let columns = [
+        let wanted: Vec<&ServerRow> = wanted.collect();
+        let has_pools = wanted.iter().any(|server| !server.members.is_empty());
+        wanted.iter().for_each(|server| rows.offer(row(server, has_pools)));
+        let mut columns = vec![
             "NAMESPACE",
             "NAME",
             "PREFIX",
@@ -133,6 +135,9 @@ impl ListMcpServers {
             "ERRORS",
             "WHY",
         ];
+        if has_pools {
+            columns.push("MEMBERS");
+        }
         let page = rows.page(columns, paging.budget(), cell_text);
         if let (0, Some(namespace)) = (page.total, &namespace) {
             let mut known: Vec<&str> = servers.iter().map(|row| row.namespace.as_str()).collect();
@@ -155,13 +160,33 @@ impl ListMcpServers {
 
 fn rank(server: &ServerRow) -> Rank {
     match server.state.as_str() {
-        "Ready" if server.dropped.is_empty() => Rank::Healthy,
+        "Ready" if server.dropped.is_empty() && absent(server).is_empty() => Rank::Healthy,
         "Ready" | "Connecting" => Rank::Warning,
         _ => Rank::Broken,
     }
 }
 
-fn row(row: &ServerRow) -> Row {
+/// The members of a pool that do not answer.
+fn absent(server: &ServerRow) -> Vec<&MemberRow> {
+    let is_there = |member: &&MemberRow| matches!(member.state.as_str(), "Ready" | "Asleep");
+    server.members.iter().filter(|member| !is_there(member)).collect()
+}
+
+/// Which members answer, and why the others do not, in a few words.
+fn members(server: &ServerRow) -> String {
+    let names: Vec<&str> = server.members.iter().map(|member| member.name.as_str()).collect();
+    match (names.len(), absent(server).as_slice()) {
+        (0, _) => String::new(),
+        (_, []) => names.join(", "),
+        (all, [first, ..]) => {
+            let reason = if first.reason.is_empty() { &first.state } else { &first.reason };
+            let ready = all - absent(server).len();
+            format!("{ready} of {all} ready: {}; {}: {reason}", names.join(", "), first.name)
+        }
+    }
+}
+
+fn row(row: &ServerRow, has_pools: bool) -> Row {
     let ServerRow {
         namespace,
         name,
@@ -175,13 +200,14 @@ fn row(row: &ServerRow) -> Row {
         errors,
         endpoints,
         dropped,
+        members: _,
     } = row;
     let why = match (reason.is_empty(), dropped.len()) {
         (false, _) => reason.clone(),
         (true, 0) => String::new(),
         (true, count) => format!("{count} entries dropped, {}", dropped[0]),
     };
-    let cells = vec![
+    let mut cells = vec![
         namespace.clone(),
         name.clone(),
         prefix.clone(),
@@ -193,6 +219,9 @@ fn row(row: &ServerRow) -> Row {
         errors.to_string(),
         why,
     ];
+    if has_pools {
+        cells.push(members(row));
+    }
     Row { rank: rank(row), key: format!("{namespace}/{name}"), group: namespace.clone(), cells }
 }
 
@@ -212,9 +241,9 @@ impl Tool for GetMcpServer {
         Definition {
             name: "get_mcp_server",
             title: "Get MCP server",
-            description: "Use this to look at one registered MCP server: whether it answers and why not, its version, its tools as they are called here with what each definition costs in tokens, and its calls.",
+            description: "Use this to look at one registered MCP server or MCPPool: whether it answers and why not, its version, its tools as they are called here with what each definition costs in tokens, and its calls.",
             properties: json!({
-                "name": text("name of the MCPServer"),
+                "name": text("name of the MCPServer or MCPPool"),
                 "namespace": text("needed if several have the name"),
                 "max_tokens": max_tokens(),
             }),
@@ -288,6 +317,7 @@ fn described(row: &ServerRow, budget: Budget) -> Answer {
         errors,
         endpoints,
         dropped,
+        members,
     } = row;
     let tokens: u32 = tools.iter().map(|(_, tokens)| tokens).sum();
     let reason = cell_text(reason);
@@ -300,6 +330,13 @@ fn described(row: &ServerRow, budget: Budget) -> Answer {
     text.push_str(&format!(
         "transport: {transport}, endpoints: {endpoints}, prefix: {prefix}, calls: {calls}, errors on the way: {errors}\n"
     ));
+    if !members.is_empty() {
+        text.push_str(&format!("an MCPPool of {}:\n", members.len()));
+    }
+    for MemberRow { name, state, reason } in members {
+        let why = if reason.is_empty() { String::new() } else { format!(": {}", cell_text(reason)) };
+        text.push_str(&format!("  {name}: {state}{why}\n"));
+    }
     dropped
         .iter()
         .take(DROPPED)

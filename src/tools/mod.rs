@@ -125,6 +125,18 @@ pub struct ServerRow {
     pub endpoints: usize,
     /// Tools, prompts or resources that were dropped alone, one sentence each.
     pub dropped: Vec<String>,
+    /// The MCPServers behind it when it is an MCPPool, sorted by name.
+    pub members: Vec<MemberRow>,
+}
+
+/// A member of a pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberRow {
+    pub name: String,
+    /// As [`ServerRow::state`].
+    pub state: String,
+    /// As [`ServerRow::reason`].
+    pub reason: String,
 }
 
 /// Change requests as tools see them; implemented by `changes`.

@@ -35,6 +35,7 @@ mod gateway_envelopes;
 mod gateway_neighbours;
 mod gateway_odd;
 mod gateway_parts;
+mod gateway_pools;
 mod gateway_processes;
 mod gateway_seats;
 mod gateway_support;

@@ -62,6 +62,7 @@ impl FleetView for Fleet {
             errors: 1,
             endpoints: 1,
             dropped: Vec::new(),
+            members: Vec::new(),
         };
         vec![
             server("clock", "Ready", ""),

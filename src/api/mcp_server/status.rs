@@ -80,6 +80,9 @@ pub enum Phase {
 }
 
 impl Phase {
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Deploying, Self::Ready, Self::Degraded, Self::Failed, Self::Stopped];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "Pending",

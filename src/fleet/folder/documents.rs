@@ -65,6 +65,12 @@ fn server(document: &str) -> Result<Option<MCPServer>, Wrong> {
     let plain = |what: String| Wrong { at: None, what };
     let said = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or("nothing").to_owned();
     let (version, kind) = (said("apiVersion"), said("kind"));
+    if (version.as_str(), kind.as_str()) == ("pilothouse.dev/v1alpha1", "MCPPool") {
+        return Err(plain(
+            "an MCPPool is acted on in a cluster only: in a folder each MCPServer appears by itself"
+                .to_owned(),
+        ));
+    }
     if (version.as_str(), kind.as_str()) != ("pilothouse.dev/v1alpha1", "MCPServer") {
         return Err(plain(format!(
             "{kind} of {version} is no server: this folder may hold MCPServers of pilothouse.dev/v1alpha1 only"
@@ -139,6 +145,7 @@ mod tests {
             ("apiVersion: [", ""),
             ("kind: Pod\napiVersion: v1\nmetadata: {name: x}", "Pod of v1 is no server"),
             ("just text", "nothing of nothing"),
+            ("kind: MCPPool\napiVersion: pilothouse.dev/v1alpha1\nmetadata: {name: x}", "in a cluster only"),
             (&GOOD.replace("  name: good", "  labels: {}"), "metadata.name is missing"),
             (&GOOD.replace("command", "comand"), "spec.comand is not a field"),
             (&format!("{GOOD}  env: [{{nam: X}}]\n"), "spec.env[0].nam is not a field"),

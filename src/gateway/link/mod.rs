@@ -14,7 +14,7 @@ mod upkeep;
 
 pub(super) use dialer::Dialer;
 pub(super) use open::open;
-pub(super) use place::{Place, places};
+pub(super) use place::{At, Place, places};
 
 use std::{
     collections::HashMap,

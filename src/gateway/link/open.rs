@@ -29,7 +29,7 @@ use super::{
     dialer::Dialer,
     ear::{Ear, Teller, Told},
     http::{HttpWay, reasons},
-    place::Place,
+    place::{At, Place},
     process::{self, Process},
     session::Session,
     sse,
@@ -89,8 +89,8 @@ pub(in crate::gateway) async fn open(
     let teller = Teller::new(id, runner);
     let attempt = Attempt { name, dialer, teller: teller.clone() };
     let shaking = async {
-        match place {
-            Place::Http { id, url, headers, authorities, sse } => {
+        match &place.at {
+            At::Http { id, url, headers, authorities, sse } => {
                 let http = dialer.client(id, url, authorities.as_deref())?;
                 if *sse {
                     attempt.sse(http, url, headers).await
@@ -98,7 +98,7 @@ pub(in crate::gateway) async fn open(
                     attempt.streamable(http, url, headers, known).await
                 }
             }
-            Place::Process(program) => attempt.process(program, known).await,
+            At::Process(program) => attempt.process(program, known).await,
         }
     };
     let shaken = tokio::time::timeout(HANDSHAKE_WITHIN, shaking).await;

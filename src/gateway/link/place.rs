@@ -3,11 +3,22 @@
 use http::{HeaderName, HeaderValue, header::HOST};
 use url::Url;
 
-use crate::gateway::downstream::{Downstream, Endpoint, Program, Target, Transport};
+use crate::gateway::{
+    downstream::{Endpoint, Program, ServerName, Target, Transport},
+    members::Part,
+    slots::Grouped,
+};
 
 /// Equal places are the same connection; a place that changes is another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::gateway) enum Place {
+pub(in crate::gateway) struct Place {
+    /// The MCPServer that answers there.
+    pub(in crate::gateway) server: ServerName,
+    pub(in crate::gateway) at: At,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::gateway) enum At {
     Http {
         /// The pod's name; empty for a URL.
         id: String,
@@ -22,15 +33,23 @@ pub(in crate::gateway) enum Place {
     Process(Program),
 }
 
-/// The places where a downstream can be reached for new calls: all endpoints that are not terminating.
+impl Grouped for Place {
+    fn is_of_group_of(&self, other: &Self) -> bool {
+        self.server == other.server
+    }
+}
+
+/// The places where an MCPServer can be reached for new calls: all endpoints that are not terminating.
 ///
 /// # Errors
-/// One sentence when the downstream's values do not go together.
-pub(in crate::gateway) fn places(downstream: &Downstream) -> Result<Vec<Place>, String> {
-    let sse = downstream.transport == Transport::Sse;
-    match &downstream.target {
-        Target::Process(program) => Ok(vec![Place::Process(program.clone())]),
-        _ if downstream.transport == Transport::Stdio => {
+/// One sentence when its values do not go together.
+pub(in crate::gateway) fn places(part: &Part<'_>) -> Result<Vec<Place>, String> {
+    let sse = part.transport == Transport::Sse;
+    let at = |at| Place { server: part.server.clone(), at };
+    match part.target {
+        Target::Members(_) => Ok(Vec::new()),
+        Target::Process(program) => Ok(vec![at(At::Process(program.clone()))]),
+        _ if part.transport == Transport::Stdio => {
             Err("transport stdio needs a process: give a command, or another transport".to_owned())
         }
         Target::Url { url, host_header, headers, authorities } => {
@@ -39,7 +58,7 @@ pub(in crate::gateway) fn places(downstream: &Downstream) -> Result<Vec<Place>, 
                 headers.push((HOST, host_value(host)?));
             }
             let authorities = authorities.clone();
-            Ok(vec![Place::Http { id: String::new(), url: url.clone(), headers, authorities, sse }])
+            Ok(vec![at(At::Http { id: String::new(), url: url.clone(), headers, authorities, sse })])
         }
         Target::Endpoints { path, host_header, endpoints } => {
             let host = host_value(host_header)?;
@@ -50,7 +69,7 @@ pub(in crate::gateway) fn places(downstream: &Downstream) -> Result<Vec<Place>, 
                         format!("path `{path}` makes no URL ({error}): begin it with `/`")
                     })?;
                     let headers = vec![(HOST, host.clone())];
-                    Ok(Place::Http { id: id.clone(), url, headers, authorities: None, sse })
+                    Ok(at(At::Http { id: id.clone(), url, headers, authorities: None, sse }))
                 })
                 .collect()
         }
@@ -68,7 +87,7 @@ mod tests {
 
     use std::time::Duration;
 
-    use super::{Place, places};
+    use super::{At, places};
     use crate::gateway::{Downstream, Endpoint, Prefix, ServerName, Target, Terms, ToolPolicy, Transport};
 
     fn downstream(target: Target) -> Downstream {
@@ -94,8 +113,10 @@ mod tests {
         let endpoints = vec![endpoint("a", 1, false), endpoint("b", 2, true)];
         let target =
             Target::Endpoints { path: "/mcp".to_owned(), host_header: "git.shop".to_owned(), endpoints };
-        let places = places(&downstream(target)).unwrap();
-        let [Place::Http { id, url, .. }] = places.as_slice() else { panic!("{places:?}") };
+        let one = downstream(target);
+        let places = places(&one.part(&one.name).unwrap()).unwrap();
+        let [place] = places.as_slice() else { panic!("{places:?}") };
+        let At::Http { id, url, .. } = &place.at else { panic!("{place:?}") };
         assert_eq!((id.as_str(), url.as_str()), ("a", "http://127.0.0.1:1/mcp"));
     }
 
@@ -105,6 +126,6 @@ mod tests {
         let mut wrong =
             downstream(Target::Url { url, host_header: None, headers: vec![], authorities: None });
         wrong.transport = Transport::Stdio;
-        assert!(places(&wrong).unwrap_err().contains("give a command"));
+        assert!(places(&wrong.part(&wrong.name).unwrap()).unwrap_err().contains("give a command"));
     }
 }

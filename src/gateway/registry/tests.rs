@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Reach, Registry};
+use super::{MemberStanding, Reach, Registry};
 use crate::gateway::{
-    Downstream, Entry, Kind, Prefix, Program, Route, ServerName, State, Target, Terms, ToolPolicy, Transport,
-    offer::Offer, wire::text::string,
+    Downstream, Entry, Kind, Member, Prefix, Program, Reached, Route, ServerName, State, Target, Terms,
+    ToolPolicy, Transport, offer::Offer, together::together, wire::text::string,
 };
 
 fn name(text: &str) -> ServerName {
@@ -189,4 +189,44 @@ fn without_an_endpoint_it_sleeps_if_it_may_and_its_tools_are_known() {
     registry.offered(&name("git"), offer(Kind::Tool, r#"[{"name":"log"}]"#));
     assert_eq!(state(&registry), State::Asleep);
     assert_eq!(names(&registry), ["git_log"]);
+}
+
+#[test]
+fn a_pool_shows_its_tools_and_each_member_those_that_are_called_there() {
+    let reached = |wakes_within| Reached {
+        transport: Transport::StreamableHttp,
+        target: server("x", "x", 0).target,
+        stateless: false,
+        drain: Duration::ZERO,
+        wakes_within,
+    };
+    let members = [("a", None), ("b", Some(Duration::from_secs(9)))]
+        .map(|(member, wakes)| Member { server: name(member), reached: Ok(reached(wakes)) });
+    let mut pool = server("pool", "pool", 1);
+    pool.target = Target::Members(members.to_vec());
+    let mut registry = Registry::default();
+    registry.apply(&pool);
+    let (a, b) =
+        (offer(Kind::Tool, r#"[{"name":"x"}]"#), offer(Kind::Tool, r#"[{"name":"x"},{"name":"y"}]"#));
+    let all = together([(&name("a"), &a), (&name("b"), &b)]);
+    let routes = Arc::new(all.routes.clone());
+    registry.offered_together(&name("pool"), all, routes);
+    let standing = |reach| MemberStanding { reach, info: None };
+    let news = [(name("a"), standing(Reach::Ready)), (name("b"), standing(Reach::Empty))];
+    assert!(registry.members_stand(&name("pool"), news.clone().into()));
+    assert!(!registry.members_stand(&name("pool"), news.into()), "nothing is new");
+    registry.reached(&name("pool"), Reach::Ready);
+
+    let view = registry.view();
+    let shown = |of: &str| {
+        let seen = &view.observations[&name(of)];
+        let tools: Vec<_> = seen.tools.iter().map(|tool| tool.name.as_str()).collect();
+        (seen.state.clone(), tools, seen.pool.clone())
+    };
+    assert_eq!(shown("pool"), (State::Ready, vec!["pool_x", "pool_y"], Some(name("pool"))));
+    assert_eq!(shown("a"), (State::Ready, vec!["pool_x"], Some(name("pool"))));
+    assert_eq!(shown("b"), (State::Asleep, vec!["pool_x", "pool_y"], Some(name("pool"))));
+    let relied_on =
+        |of: &str| registry.definitions(&name(of)).into_iter().map(|tool| tool.name).collect::<Vec<_>>();
+    assert_eq!((relied_on("a"), relied_on("b").len(), relied_on("pool").len()), (vec!["x".to_owned()], 2, 2));
 }

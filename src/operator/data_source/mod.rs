@@ -36,10 +36,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     deeds,
-    events::Happening,
     kind::Kind,
     metrics::{Ending, Failing, Meter, Metrics, Step},
     served::{LOOK_AGAIN, Served},
+    unparsable,
     writer::{WriteError, Writer},
 };
 use crate::{
@@ -182,13 +182,7 @@ async fn reconcile(guard: Arc<Guarded>, context: Arc<Context>) -> Result<Action,
     let source = match &guard.0 {
         Ok(source) => source,
         Err(invalid) => {
-            let about = DeserializeGuard::<DataSource>(Err(invalid.clone())).object_ref(&());
-            let note = format!(
-                "The DataSource cannot be read and is not checked: {}; correct its spec and apply it again",
-                invalid.error
-            );
-            let happening = Happening::warning("SpecNotParsed", note);
-            context.writer.tell(&about, &happening).await.map_err(Error::Event)?;
+            unparsable::report::<DataSource>(&context.writer, invalid).await.map_err(Error::Event)?;
             context.meter.ended(Ending::Settled);
             return Ok(Action::await_change());
         }

@@ -10,6 +10,7 @@ mod elsewhere;
 mod evidence;
 mod memory;
 mod owned;
+mod proxied;
 mod references;
 mod referred;
 mod report;
@@ -20,17 +21,12 @@ mod sleep;
 mod sources;
 mod status;
 mod triggers;
-mod unparsable;
 mod validate;
 
 #[cfg(test)]
 mod fixture;
 
-use std::{
-    pin::pin,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
@@ -43,15 +39,17 @@ use kube::{
         reflector::{self, ObjectRef},
     },
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     OperatorSettings,
-    backoff::{Backoff, Cause},
+    backoff::Cause,
     kind,
-    metrics::{Ending, Failing, Meter, Metrics, Step},
-    served,
+    litellm::Registrar,
+    metrics::{Failing, Metrics, Step},
+    pace::Pace,
+    served, unparsable,
     writer::{WriteError, Writer},
 };
 use crate::{
@@ -64,6 +62,7 @@ use dereference::Dereferenced;
 use evidence::LastWords;
 use kind::Kind;
 use memory::Memory;
+use proxied::Held;
 use referred::Referred;
 use rollout::{Gates, Standing};
 use rotation::Told;
@@ -94,11 +93,12 @@ pub(super) struct Context {
     referred: Referred,
     memory: Memory,
     last_words: LastWords,
-    backoff: Mutex<Backoff<ServerName>>,
-    meter: Meter,
+    pace: Pace,
     serving: Option<Serving>,
     gates: Gates,
     sleepers: Option<Arc<Sleepers>>,
+    /// Of the LiteLLM proxy, where one is configured.
+    pub(super) registrar: Option<Registrar>,
 }
 
 impl Context {
@@ -121,11 +121,11 @@ impl Context {
             observations,
             memory: Memory::default(),
             last_words: LastWords::default(),
-            backoff: Mutex::default(),
-            meter: metrics.meter(KIND),
+            pace: Pace::new(KIND, metrics.meter(KIND)),
             serving: None,
             gates: Gates::default(),
             sleepers: None,
+            registrar: settings.litellm.clone().map(Registrar::new),
         }
     }
 
@@ -155,28 +155,18 @@ impl Context {
         (has_headers(server) && refused.starts_with("spec.remote.headersFrom")).then_some(refused)
     }
 
-    /// It is looked at again after a while, the later the more often it was.
-    fn again(&self, name: &ServerName, cause: Cause) -> Action {
-        let mut backoff = self.backoff.lock().unwrap_or_else(PoisonError::into_inner);
-        Action::requeue(backoff.apply(name.clone(), cause, Instant::now()))
-    }
-
-    /// It is looked at again when something changes.
-    fn settled(&self, name: &ServerName) -> Action {
-        self.backoff.lock().unwrap_or_else(PoisonError::into_inner).forget(name);
-        Action::await_change()
-    }
-
     fn forget(&self, name: &ServerName) {
         self.memory.forget(name);
         self.last_words.forget(name);
         self.referred.forget(name);
-        self.meter.forget(name);
+        self.pace.forget(name);
         self.gates.forget(name);
+        if let Some(registrar) = &self.registrar {
+            registrar.forget(name);
+        }
         if let Some(sleepers) = &self.sleepers {
             sleepers.forget(name);
         }
-        self.settled(name);
     }
 }
 
@@ -201,6 +191,8 @@ enum Error {
     Event(WriteError),
     #[error("a pod of it cannot be let pass: {0}")]
     Gate(WriteError),
+    #[error("its finalizer cannot be set: {0}")]
+    Finalizer(WriteError),
 }
 
 /// Reconciles the MCPServers of one namespace, or of all, until `cancel`; what is under way is finished.
@@ -225,7 +217,7 @@ pub(super) async fn run(
         context.clone(),
         store,
         triggers.take_until(cancel.cancelled_owned()).inspect_ok(|server| {
-            context.meter.queued(named(server));
+            context.pace.meter.queued(named(server));
         }),
         config,
     );
@@ -262,17 +254,11 @@ async fn note(context: &Context, outcome: Ended) {
 
 async fn reconcile(guard: Arc<DeserializeGuard<MCPServer>>, context: Arc<Context>) -> Result<Action, Error> {
     let name = named(&ObjectRef::from_obj(&*guard));
-    context.meter.begun(&name);
-    let left = context.meter.timed(Step::All, look(&guard, &name, &context)).await?;
+    context.pace.meter.begun(&name);
+    let left = context.pace.meter.timed(Step::All, look(&guard, &name, &context)).await?;
     Ok(match left {
-        Left::Nothing => {
-            context.meter.ended(Ending::Settled);
-            context.settled(&name)
-        }
-        Left::Again(cause) => {
-            context.meter.ended(Ending::Again);
-            context.again(&name, cause)
-        }
+        Left::Nothing => context.pace.settled(&name),
+        Left::Again(cause) => context.pace.again(&name, cause),
     })
 }
 
@@ -284,17 +270,22 @@ async fn look(
     let server = match &guard.0 {
         Ok(server) => server,
         Err(invalid) => {
-            unparsable::report(&context.writer, invalid).await.map_err(Error::Event)?;
-            return Ok(Left::Nothing);
+            unparsable::report::<MCPServer>(&context.writer, invalid).await.map_err(Error::Event)?;
+            let waits = proxied::let_go(context, invalid, name).await?;
+            return Ok(if waits { Left::Again(Cause::Deleting) } else { Left::Nothing });
         }
     };
-    if server.metadata.deletion_timestamp.is_some() {
-        return Ok(Left::Nothing);
-    }
+    let held = proxied::hold(context, server, name).await?;
+    let server = match &held {
+        Held::AsItWas => server,
+        Held::Changed(changed) => &**changed,
+        Held::Leaving { waits: true } => return Ok(Left::Again(Cause::Deleting)),
+        Held::Leaving { waits: false } => return Ok(Left::Nothing),
+    };
     // dereference (client required)
     let observations = context.observations.borrow().clone();
     let reading = dereference::dereference(&context.client, name, &observations);
-    let live = context.meter.timed(Step::Dereference, reading).await?;
+    let live = context.pace.meter.timed(Step::Dereference, reading).await?;
     let evidence = evidence::gather(&context.client, name, &live.pods, &context.last_words).await;
     // validate (no client required)
     let bridge_image = live.bridge_image().or(context.own_image.as_deref());
@@ -358,7 +349,7 @@ async fn look(
             let is_unseen = is_brought && looks.by_events;
             let children = children.list()?;
             let applying = applier.apply(&children, live.stored_deployment.as_ref(), workload.replicas);
-            let applied = context.meter.timed(Step::Apply, applying).await;
+            let applied = context.pace.meter.timed(Step::Apply, applying).await;
             // status (writer required)
             let (pods, evidence) = (&live.pods, &evidence);
             let rollout = context.rollout(server, name, pods).await?;
@@ -441,25 +432,8 @@ fn refusal(error: &ApplyError) -> Option<String> {
 }
 
 fn again(guard: &DeserializeGuard<MCPServer>, error: &Error, context: &Context) -> Action {
-    let server = ObjectRef::from_obj(guard);
-    let failing = failing(error);
-    context.meter.ended(Ending::Failed(failing));
-    let cause = match failing {
-        Failing::Conflict => {
-            tracing::debug!(%server, %error, "read again");
-            Cause::Conflict
-        }
-        // A renewal that came late leaves the term as it is; where the term is over, so is this queue.
-        Failing::NotLeading => {
-            tracing::debug!(%server, %error, "looked at again in a moment");
-            Cause::Unanswered
-        }
-        Failing::Unanswered | Failing::Internal => {
-            tracing::warn!(%server, %error, "an MCPServer could not be reconciled, trying again");
-            Cause::Unanswered
-        }
-    };
-    context.again(&named(&server), cause)
+    let name = named(&ObjectRef::from_obj(guard));
+    context.pace.failed(&name, failing(error), error)
 }
 
 fn failing(error: &Error) -> Failing {
@@ -467,11 +441,8 @@ fn failing(error: &Error) -> Failing {
         Error::Apply(ApplyError::Write(error))
         | Error::Status(error)
         | Error::Event(error)
-        | Error::Gate(error) => match error {
-            WriteError::Outdated(_) => Failing::Conflict,
-            WriteError::NotLeading => Failing::NotLeading,
-            WriteError::Refused { .. } => Failing::Unanswered,
-        },
+        | Error::Gate(error)
+        | Error::Finalizer(error) => error.into(),
         Error::Dereference(_) | Error::Apply(ApplyError::Read(_)) => Failing::Unanswered,
         Error::Build(_) | Error::Apply(ApplyError::Json(_)) => Failing::Internal,
     }

@@ -6,6 +6,7 @@ use kube::{Resource, ResourceExt};
 use super::{
     Context, Error,
     dereference::Dereferenced,
+    proxied,
     status::{self, Situation},
 };
 use crate::{
@@ -29,12 +30,14 @@ pub(super) async fn report(
         .deployment
         .as_ref()
         .filter(|deployment| deployment.owner_references().iter().any(|owner| owner.uid == uid));
-    let status = status::assess(server, situation, earlier, live.observation.as_ref(), Timestamp::now());
+    let now = Timestamp::now();
+    let mut status = status::assess(server, situation, earlier, live.observation.as_ref(), now);
+    proxied::say(context, server, &mut status, now);
     let phase = status.phase;
     if let (Some(name), Some(namespace), Some(phase)) =
         (server.metadata.name.clone(), server.metadata.namespace.clone(), phase)
     {
-        context.meter.phase(&ServerName { namespace, name }, phase.as_str());
+        context.pace.meter.phase(&ServerName { namespace, name }, phase.as_str());
     }
     let mut found = Vec::new();
     if server.status.as_ref() != Some(&status) {
@@ -42,7 +45,7 @@ pub(super) async fn report(
         let mut update = server.clone();
         update.status = Some(status);
         let writing = context.writer.status(&update);
-        context.meter.timed(Step::Status, writing).await.map_err(Error::Status)?;
+        context.pace.meter.timed(Step::Status, writing).await.map_err(Error::Status)?;
     }
     // Only now: a conflict above comes by here again, and nothing is told twice or forgotten.
     let done = deeds::told(&context.writer.take_deeds(uid));

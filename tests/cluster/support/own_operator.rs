@@ -13,7 +13,7 @@ use std::{
 use kube::Client;
 use pilothouse::{
     fleet::Observations,
-    operator::{self, Leadership, Operator, OperatorSettings, Timing},
+    operator::{self, Leadership, LitellmSettings, Operator, OperatorSettings, Timing},
 };
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -93,6 +93,13 @@ fn rights(namespace: &str) -> String {
     )
 }
 
+async fn with_its_rights(namespace: &str) -> Client {
+    kubectl::apply(&rights(namespace));
+    let mut config = client::config().await;
+    config.auth_info.impersonate = Some(format!("system:serviceaccount:{namespace}:{ACCOUNT}"));
+    Client::try_from(config).expect("the kubeconfig makes a client")
+}
+
 /// Runs until [`OwnOperator::stop`], or is given up when dropped.
 pub(crate) struct OwnOperator {
     pub(crate) client: Client,
@@ -116,19 +123,31 @@ impl OwnOperator {
 
     /// With the rights that the installation gives an operator for one namespace, and no others.
     pub(crate) async fn start_with_its_rights(namespace: &str, identity: &str) -> Self {
-        kubectl::apply(&rights(namespace));
-        let mut config = client::config().await;
-        config.auth_info.impersonate = Some(format!("system:serviceaccount:{namespace}:{ACCOUNT}"));
-        let client = Client::try_from(config).expect("the kubeconfig makes a client");
-        Self::start_as(client, &[namespace], identity).await
+        Self::start_as(with_its_rights(namespace).await, &[namespace], identity).await
+    }
+
+    /// As [`Self::start_with_its_rights`], with a LiteLLM proxy to register servers in.
+    pub(crate) async fn start_registering(namespace: &str, litellm: LitellmSettings) -> Self {
+        let client = with_its_rights(namespace).await;
+        Self::start_so(client, &[namespace], "registering", Some(litellm)).await
     }
 
     async fn start_as(client: Client, namespaces: &[&str], identity: &str) -> Self {
+        Self::start_so(client, namespaces, identity, None).await
+    }
+
+    async fn start_so(
+        client: Client,
+        namespaces: &[&str],
+        identity: &str,
+        litellm: Option<LitellmSettings>,
+    ) -> Self {
         let lease_in = namespaces.first().copied().unwrap_or_default();
         let mut settings = OperatorSettings::new(identity, lease_in);
         settings.namespaces = namespaces.iter().map(|namespace| (*namespace).to_owned()).collect();
         settings.own_image = Some("docker.io/pilothouse/pilothouse:test".to_owned());
         settings.lease_timing = TIMING;
+        settings.litellm = litellm;
         settings.checks_loopback = true;
         let observations = watch::Sender::new(Arc::new(BTreeMap::new()));
         let operator = Operator::new(client.clone(), settings, observations.subscribe());

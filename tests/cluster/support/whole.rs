@@ -17,7 +17,7 @@ use pilothouse::{
         Gateway, Kind, Request, Route,
         wire::{Era, text},
     },
-    operator::{Operator, OperatorSettings},
+    operator::{LitellmSettings, Operator, OperatorSettings},
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -60,6 +60,10 @@ pub(crate) struct Whole {
 
 impl Whole {
     pub(crate) async fn start(namespace: &str) -> Self {
+        Self::start_with(namespace, None).await
+    }
+
+    pub(crate) async fn start_with(namespace: &str, litellm: Option<LitellmSettings>) -> Self {
         let client = client::admin().await;
         let gateway = Arc::new(Gateway::new(Vec::new()));
         let stop = CancellationToken::new();
@@ -71,6 +75,7 @@ impl Whole {
         settings.namespaces = only;
         settings.own_image = Some("docker.io/pilothouse/pilothouse:test".to_owned());
         settings.lease_timing = TIMING;
+        settings.litellm = litellm;
         let serving = Serving::new(gateway.clone(), roster, client.clone(), Reach::Direct);
         let operator = Operator::new(client.clone(), settings, gateway.observations()).serving(serving);
         tokio::spawn(operator.run(stop.clone()));

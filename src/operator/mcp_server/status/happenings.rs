@@ -14,7 +14,7 @@ use crate::{
 const BAD_WHEN_TRUE: [ConditionType; 2] = [ConditionType::SecretsNotReadable, ConditionType::RolloutHeld];
 
 /// Reasons on the way to what is declared: nobody has to do anything, or another condition says what.
-const ROUTINE: [&str; 10] = [
+const ROUTINE: [&str; 12] = [
     "Asleep",
     "PodsReady",
     "Progressing",
@@ -25,6 +25,8 @@ const ROUTINE: [&str; 10] = [
     "EarlierSpec",
     "NotVerified",
     "Connecting",
+    "NotReady",
+    "Registering",
 ];
 
 /// In the order in which they belong; empty when nothing that matters changed.

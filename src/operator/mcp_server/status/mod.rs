@@ -5,6 +5,7 @@ mod conditions;
 mod extras;
 mod happenings;
 mod images;
+mod litellm;
 mod monitor;
 mod phase;
 mod pods;
@@ -16,6 +17,7 @@ mod traces;
 
 pub(super) use extras::Extras;
 pub(super) use happenings::happenings;
+pub(super) use litellm::{Registration, add_registration};
 pub(super) use traces::{Crash, Evidence, FailedProbe, Probing, crash, last_line, probe_failure, probing};
 
 use k8s_openapi::{api::apps::v1::Deployment, api::core::v1::Pod, jiff::Timestamp};
@@ -78,9 +80,15 @@ pub(super) fn assess(
     let accepted = accepted(situation);
     let mut availability = available::availability(situation, earlier);
     availability.finding = conditions::with_known_cause(&before, availability.finding, images::CAUSE_UNKNOWN);
+    // What was seen under its name is the pool's, where that has the name.
+    let taken = server.metadata.name.as_deref();
+    let taken =
+        observation.and_then(|seen| seen.pool.as_ref()).is_some_and(|pool| Some(pool.name.as_str()) == taken);
+    let observation = observation.filter(|_| !taken);
     // A replica that has just become the leader has not tried yet: what the one before it found still holds.
     let is_known = observation.is_some_and(|seen| seen.state != State::Connecting);
-    let carries_on = !is_known && availability.serves && conditions::holds(&before, ConditionType::Verified);
+    let carries_on =
+        !is_known && !taken && availability.serves && conditions::holds(&before, ConditionType::Verified);
     let seen = if carries_on { None } else { observation };
     let (verified, registered) = if carries_on {
         (
@@ -88,7 +96,7 @@ pub(super) fn assess(
             conditions::found(&before, ConditionType::Registered),
         )
     } else {
-        (Some(registered::verified(seen)), Some(registered::registered(seen)))
+        (Some(registered::verified(seen)), Some(registered::registered(seen, taken)))
     };
     let answers = match (carries_on, seen.map(|seen| &seen.state)) {
         (true, _) => phase::Answers::Yes,

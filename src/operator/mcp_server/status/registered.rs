@@ -4,6 +4,7 @@ use super::conditions::{Finding, Holds};
 use crate::{
     api::mcp_server::ConditionType,
     fleet::{Observation, State},
+    operator::offered::offered,
 };
 
 pub(super) fn verified(observation: Option<&Observation>) -> Finding {
@@ -31,15 +32,27 @@ pub(super) fn verified(observation: Option<&Observation>) -> Finding {
     }
 }
 
-pub(super) fn registered(observation: Option<&Observation>) -> Finding {
+/// `taken`: an older MCPPool has the server's name.
+pub(super) fn registered(observation: Option<&Observation>, taken: bool) -> Finding {
     let found = |holds, reason: &str, message: String| Finding {
         type_: ConditionType::Registered,
         holds,
         reason: reason.to_owned(),
         message,
     };
+    if taken {
+        let message = "An MCPPool that is older has the same name: rename one of them.";
+        return found(Holds::No, "NameTaken", message.to_owned());
+    }
     match observation.map(|seen| (&seen.state, seen)) {
-        Some((State::Ready | State::Asleep, seen)) => found(Holds::Yes, "Registered", offered(seen)),
+        Some((State::Ready | State::Asleep, seen)) => match &seen.pool {
+            None => found(Holds::Yes, "Registered", offered(seen)),
+            Some(pool) => {
+                let message =
+                    format!("Presented by the MCPPool {}, not by itself: {}", pool.name, offered(seen));
+                found(Holds::Yes, "InPool", message)
+            }
+        },
         Some((State::PrefixTaken { by }, _)) => found(
             Holds::No,
             "PrefixTaken",
@@ -51,26 +64,5 @@ pub(super) fn registered(observation: Option<&Observation>) -> Finding {
             "Its tools are offered as soon as it answers: the condition Verified says how it stands."
                 .to_owned(),
         ),
-    }
-}
-
-fn offered(observation: &Observation) -> String {
-    let tools = match observation.tools.len() {
-        1 => "1 tool is offered.".to_owned(),
-        count => format!("{count} tools are offered."),
-    };
-    let tools = match observation.changed.as_slice() {
-        [] => tools,
-        [first, ..] => format!(
-            "{tools} {} changed since they were registered, the first: {first}.",
-            observation.changed.len()
-        ),
-    };
-    match observation.dropped.as_slice() {
-        [] => tools,
-        [first] => format!("{tools} 1 entry was left out: {first}"),
-        [first, ..] => {
-            format!("{tools} {} entries were left out, the first: {first}", observation.dropped.len())
-        }
     }
 }

@@ -21,6 +21,7 @@ use crate::{
 
 fn seen(state: State) -> Observation {
     Observation {
+        pool: None,
         state,
         server: Some(ServerInfo {
             name: "everything".to_owned(),

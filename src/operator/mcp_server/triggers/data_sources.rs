@@ -17,8 +17,11 @@ use kube::{
     },
 };
 
-use super::{Guarded, Trigger, api};
-use crate::{api::DataSource, operator::data_source::namespaces};
+use super::{Guarded, Trigger};
+use crate::{
+    api::DataSource,
+    operator::{data_source::namespaces, watches::api},
+};
 
 type Source = DeserializeGuard<DataSource>;
 

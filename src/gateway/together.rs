@@ -1,0 +1,145 @@
+//! What the members of a pool offer together, and which of them answers what. Pure.
+//!
+//! `README.md` beside this file says why so.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::{
+    Request,
+    catalogue::Kind,
+    downstream::ServerName,
+    offer::{Offer, Offered},
+    wire::text::Fields,
+};
+
+/// Which servers answer an entry. What is not listed is answered by any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Routes(HashMap<(Kind, String), BTreeSet<ServerName>>);
+
+/// One entry, by the name that the server itself gives it.
+pub(super) type Asked = (Kind, String);
+
+impl Routes {
+    pub(super) fn admits(&self, asked: Option<&Asked>, server: &ServerName) -> bool {
+        let by = asked.and_then(|asked| self.0.get(asked));
+        by.is_none_or(|by| by.contains(server))
+    }
+}
+
+/// Which entry a request is about, as far as its method tells.
+pub(super) fn asked(request: &Request) -> Option<Asked> {
+    let (kind, key) = match request.method.as_str() {
+        "tools/call" => (Kind::Tool, "name"),
+        "prompts/get" => (Kind::Prompt, "name"),
+        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => (Kind::Resource, "uri"),
+        _ => return None,
+    };
+    let name = Fields::of(request.params.as_deref()).ok()?.get_str(key)?;
+    Some((kind, name))
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Together {
+    pub(super) offer: Offer,
+    pub(super) routes: Routes,
+    /// What of each member is not offered, one sentence each.
+    pub(super) left_out: BTreeMap<ServerName, Vec<String>>,
+}
+
+/// An entry is offered as the first member that has it defines it, and answered by the members that define it
+/// so. A resource is the same whatever is said about it.
+pub(super) fn together<'a>(offers: impl IntoIterator<Item = (&'a ServerName, &'a Offer)>) -> Together {
+    let mut all = Together::default();
+    // The hash of what is offered, and whose it is.
+    let mut first: HashMap<Asked, (&str, &ServerName)> = HashMap::new();
+    for (server, offer) in offers {
+        let mut left_out = offer.dropped.clone();
+        for offered in &offer.entries {
+            let Offered { kind, original, raw: _, hash } = offered;
+            let asked = (*kind, original.clone());
+            let (same_as, by) = *first.entry(asked.clone()).or_insert_with(|| {
+                all.offer.entries.push(offered.clone());
+                (hash.as_str(), server)
+            });
+            let is_same = same_as == hash || matches!(kind, Kind::Resource | Kind::ResourceTemplate);
+            if is_same {
+                all.routes.0.entry(asked).or_default().insert(server.clone());
+            } else {
+                left_out.push(format!(
+                    "`{original}` is defined otherwise by {}, which comes first: it is not called here",
+                    by.name
+                ));
+            }
+        }
+        all.offer.dropped.extend(left_out.iter().map(|sentence| format!("{}: {sentence}", server.name)));
+        all.left_out.insert(server.clone(), left_out);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::{Together, together};
+    use crate::gateway::{Kind, ServerName, offer::Offer};
+
+    fn name(name: &str) -> ServerName {
+        ServerName { namespace: "shop".to_owned(), name: name.to_owned() }
+    }
+
+    fn of(members: &[(&str, Kind, &str)]) -> Together {
+        let offers: Vec<(ServerName, Offer)> = members
+            .iter()
+            .map(|(member, kind, entries)| {
+                let mut offer = Offer::default();
+                offer.take(*kind, serde_json::from_str(entries).unwrap());
+                (name(member), offer)
+            })
+            .collect();
+        together(offers.iter().map(|(name, offer)| (name, offer)))
+    }
+
+    fn answers(all: &Together, kind: Kind, entry: &str, member: &str) -> bool {
+        all.routes.admits(Some(&(kind, entry.to_owned())), &name(member))
+    }
+
+    #[test]
+    fn a_tool_is_offered_once_and_called_where_it_is_listed() {
+        let all = of(&[
+            ("a", Kind::Tool, r#"[{"name":"find"},{"name":"only"}]"#),
+            ("b", Kind::Tool, r#"[{"name":"find"}]"#),
+        ]);
+        let names: Vec<_> = all.offer.entries.iter().map(|entry| entry.original.as_str()).collect();
+        assert_eq!(names, ["find", "only"]);
+        let call = |tool, member| answers(&all, Kind::Tool, tool, member);
+        assert!(call("find", "a") && call("find", "b") && call("only", "a") && !call("only", "b"));
+        assert!(call("unheard", "b"), "whoever is asked says that it has no such tool");
+        assert!(all.routes.admits(None, &name("b")));
+        assert!(all.offer.dropped.is_empty());
+    }
+
+    #[test]
+    fn a_tool_that_is_defined_otherwise_is_not_called_there_and_that_is_said() {
+        let all = of(&[
+            ("a", Kind::Tool, r#"[{"name":"find","description":"x"}]"#),
+            ("b", Kind::Tool, r#"[{"name":"find","description":"y"}]"#),
+        ]);
+        assert!(!answers(&all, Kind::Tool, "find", "b"));
+        let said = "`find` is defined otherwise by a, which comes first: it is not called here";
+        assert_eq!(all.left_out[&name("b")], [said]);
+        assert_eq!(all.offer.dropped, [format!("b: {said}")]);
+        assert!(all.left_out[&name("a")].is_empty());
+    }
+
+    #[test]
+    fn a_resource_is_read_wherever_it_is_listed() {
+        let all = of(&[
+            ("a", Kind::Resource, r#"[{"uri":"x://1","size":1}]"#),
+            ("b", Kind::Resource, r#"[{"uri":"x://1","size":2},{"uri":"x://2"}]"#),
+        ]);
+        assert!(answers(&all, Kind::Resource, "x://1", "b"));
+        assert!(!answers(&all, Kind::Resource, "x://2", "a"));
+        assert_eq!(all.offer.entries.len(), 2);
+    }
+}

@@ -18,6 +18,8 @@ use crate::{
     },
 };
 
+/// Its value is the name of the source.
+pub(super) const INSTANCE: &str = "app.kubernetes.io/instance";
 pub(super) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Value of [`MANAGED_BY`].
 pub(super) const MANAGER: &str = "pilothouse";
@@ -187,7 +189,7 @@ fn meant(source: &DataSource) -> Option<DynamicObject> {
     let (first, others) = wanted.split_first()?;
     let labels = [
         ("app.kubernetes.io/component", COMPONENT),
-        ("app.kubernetes.io/instance", name),
+        (INSTANCE, name),
         (MANAGED_BY, MANAGER),
         ("app.kubernetes.io/part-of", MANAGER),
     ];

@@ -20,14 +20,11 @@ use kube::{
 
 use super::{
     Context, Guarded,
-    external::{COMPONENT, MANAGED_BY, MANAGER},
+    external::{COMPONENT, INSTANCE, MANAGED_BY, MANAGER},
 };
-use crate::{
-    api::DataSource,
-    operator::{
-        kind::Kind,
-        served::{says_gone, while_served},
-    },
+use crate::operator::{
+    kind::Kind,
+    served::{says_gone, while_served},
 };
 
 type Trigger = Result<ObjectRef<Guarded>, watcher::Error>;
@@ -92,9 +89,10 @@ fn external_secrets(
         .boxed()
 }
 
+/// By its label: somebody may have taken its owner reference away.
 fn source_of(external: &PartialObjectMeta<DynamicObject>) -> Option<ObjectRef<Guarded>> {
-    let owner = external.owner_references().iter().find(|owner| owner.kind == DataSource::kind(&()))?;
-    Some(ObjectRef::new(&owner.name).within(&external.namespace()?))
+    let name = external.labels().get(INSTANCE)?;
+    Some(ObjectRef::new(name).within(&external.namespace()?))
 }
 
 /// Our own writing of the status wakes nobody.

@@ -18,7 +18,7 @@ pub(crate) struct Monitoring {
     pub(crate) prometheus: String,
     pub(crate) alertmanager: String,
     children: Vec<Child>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Monitoring {
@@ -64,7 +64,7 @@ impl Monitoring {
             prometheus: format!("http://127.0.0.1:{web}"),
             alertmanager: format!("http://127.0.0.1:{alerts}"),
             children: children.into(),
-            _folder: folder,
+            folder,
         }
     }
 }
@@ -75,6 +75,10 @@ impl Drop for Monitoring {
             // It may have ended by itself.
             let _ = child.kill();
             let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.folder.path().join("prometheus.log")).unwrap_or_default();
+            println!("Prometheus said:\n{log}");
         }
     }
 }

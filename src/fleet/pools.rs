@@ -11,6 +11,9 @@ use kube::core::{Selector, SelectorExt};
 
 use crate::gateway::ServerName;
 
+/// Why a pool does not appear whose name a server has.
+pub(super) const NAME_TAKEN: &str = "an MCPServer of the same name is older: give the MCPPool another name";
+
 /// What of an MCPServer decides whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Candidate<'a> {

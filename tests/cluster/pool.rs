@@ -132,40 +132,40 @@ async fn several_servers_appear_as_one_and_by_themselves_again() {
     pools.server("find-a", "search", &[], json!({})).await;
     pools.server("find-b", "search", &["only"], json!({ "replicas": 2 })).await;
     pools.tools_become(&["finda_look", "findb_look", "findb_only"]).await;
-    pools.pool("search", "search").await;
-    pools.tools_become(&["search_look", "search_only"]).await;
-    kubectl::run(&["-n", namespace, "wait", "--for=condition=Available", "--timeout=60s", "mcppool/search"]);
-    pools.members_become("search", &[("find-a", true), ("find-b", true)]).await;
+    pools.pool("finder", "search").await;
+    pools.tools_become(&["finder_look", "finder_only"]).await;
+    kubectl::run(&["-n", namespace, "wait", "--for=condition=Available", "--timeout=60s", "mcppool/finder"]);
+    pools.members_become("finder", &[("find-a", true), ("find-b", true)]).await;
     kubectl::run(&[
         "-n",
         namespace,
         "wait",
         "--for=jsonpath={.status.phase}=Ready",
         "--timeout=60s",
-        "mcppool/search",
+        "mcppool/finder",
     ]);
     let columns = kubectl::run(&["-n", namespace, "get", "mcppools", "--no-headers"]);
     let columns: Vec<&str> = columns.split_whitespace().collect();
-    assert_eq!(columns[..5], ["search", "Ready", "2", "2", "2"], "name, phase, ready, members, tools");
-    pools.registered("find-a", "True InPool: Presented by the MCPPool search").await;
+    assert_eq!(columns[..5], ["finder", "Ready", "2", "2", "2"], "name, phase, ready, members, tools");
+    pools.registered("find-a", "True InPool: Presented by the MCPPool finder").await;
 
     // Both answer, a session stays where it is, and a tool is called where it is.
     until("both members answer", SOON, || async {
-        let by = pools.crowd("search_look", 16).await;
+        let by = pools.crowd("finder_look", 16).await;
         (by == BTreeSet::from(["find-a look".to_owned(), "find-b look".to_owned()])).then_some(())
     })
     .await;
-    assert_eq!(pools.crowd("search_only", 8).await, BTreeSet::from(["find-b only".to_owned()]));
+    assert_eq!(pools.crowd("finder_only", 8).await, BTreeSet::from(["find-b only".to_owned()]));
     let sessions: Vec<Arc<Seats>> = (0..6).map(|_| Arc::default()).collect();
     for session in &sessions {
-        let first = pools.asks(session, "search_look").await;
-        let again = join_all((0..8).map(|_| pools.asks(session, "search_look"))).await;
+        let first = pools.asks(session, "finder_look").await;
+        let again = join_all((0..8).map(|_| pools.asks(session, "finder_look"))).await;
         assert!(again.iter().all(|by| *by == first), "{first}, then {again:?}");
     }
     drop(sessions);
 
     // A minute of nothing writes nothing; a shorter one shows it too.
-    let version = async || pools.pools.get("search").await.unwrap().metadata.resource_version;
+    let version = async || pools.pools.get("finder").await.unwrap().metadata.resource_version;
     let before = version().await;
     tokio::time::sleep(Duration::from_secs(15)).await;
     assert_eq!(version().await, before);
@@ -176,19 +176,19 @@ async fn several_servers_appear_as_one_and_by_themselves_again() {
     pools.pods.delete(&pod, &DeleteParams::default()).await.unwrap();
     let asked = std::time::Instant::now();
     while asked.elapsed() < Duration::from_secs(8) {
-        pools.crowd("search_look", 4).await;
+        pools.crowd("finder_look", 4).await;
     }
-    pools.members_become("search", &[("find-a", true), ("find-b", true)]).await;
+    pools.members_become("finder", &[("find-a", true), ("find-b", true)]).await;
 
     // One joins, one leaves, the pool goes.
     pools.server("find-c", "search", &[], json!({})).await;
-    pools.members_become("search", &[("find-a", true), ("find-b", true), ("find-c", true)]).await;
-    assert_eq!(pools.tools(), ["search_look", "search_only"]);
+    pools.members_become("finder", &[("find-a", true), ("find-b", true), ("find-c", true)]).await;
+    assert_eq!(pools.tools(), ["finder_look", "finder_only"]);
     pools.label("find-b", "none").await;
-    pools.tools_become(&["findb_look", "findb_only", "search_look"]).await;
-    pools.members_become("search", &[("find-a", true), ("find-c", true)]).await;
+    pools.tools_become(&["findb_look", "findb_only", "finder_look"]).await;
+    pools.members_become("finder", &[("find-a", true), ("find-c", true)]).await;
     pools.registered("find-b", "True Registered").await;
-    pools.pools.delete("search", &DeleteParams::default()).await.unwrap();
+    pools.pools.delete("finder", &DeleteParams::default()).await.unwrap();
     pools.tools_become(&["finda_look", "findb_look", "findb_only", "findc_look"]).await;
     pools.registered("find-a", "True Registered").await;
     let events = kubectl::run(&[
@@ -241,9 +241,11 @@ async fn the_oldest_pool_has_a_contested_member_and_then_the_next() {
     pools.pool("find-a", "nobody").await;
     until("its name is taken", SOON, || async {
         let conditions = pools.pools.get("find-a").await.ok()?.status?.conditions;
-        conditions.iter().any(|one| one.type_ == "Accepted" && one.reason == "NameTaken").then_some(())
+        let accepted = conditions.iter().find(|one| one.type_ == "Accepted")?;
+        (accepted.status == "False" && accepted.message.contains("is older")).then_some(())
     })
     .await;
+    assert_eq!(pools.tools(), ["another_look"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -253,16 +255,16 @@ async fn a_call_wakes_the_first_member_when_all_sleep() {
     let sleepy = json!({ "scaleToZero": { "idleAfter": "10s", "wakeTimeout": "60s" } });
     pools.server("find-a", "search", &[], sleepy.clone()).await;
     pools.server("find-b", "search", &[], sleepy).await;
-    pools.pool("search", "search").await;
-    pools.members_become("search", &[("find-a", true), ("find-b", true)]).await;
+    pools.pool("finder", "search").await;
+    pools.members_become("finder", &[("find-a", true), ("find-b", true)]).await;
     until("both sleep", STARTED, || async {
         let asleep = pools.replicas("find-a").await? == 0 && pools.replicas("find-b").await? == 0;
         (asleep && pools.pods.list(&ListParams::default()).await.ok()?.items.is_empty()).then_some(())
     })
     .await;
-    assert_eq!(pools.tools(), ["search_look"], "they stay listed");
-    pools.members_become("search", &[("find-a", true), ("find-b", true)]).await;
-    assert_eq!(pools.crowd("search_look", 3).await, BTreeSet::from(["find-a look".to_owned()]));
+    assert_eq!(pools.tools(), ["finder_look"], "they stay listed");
+    pools.members_become("finder", &[("find-a", true), ("find-b", true)]).await;
+    assert_eq!(pools.crowd("finder_look", 3).await, BTreeSet::from(["find-a look".to_owned()]));
     assert_eq!(pools.replicas("find-b").await, Some(0), "one is enough");
     until("it sleeps again", STARTED, || async { (pools.replicas("find-a").await? == 0).then_some(()) })
         .await;

@@ -117,7 +117,7 @@ fn accepted(stands: &PoolStands) -> Finding {
         PoolStands::NameTaken => found(
             Holds::No,
             "NameTaken",
-            "An MCPServer that is older has the same name: give the MCPPool another one.",
+            "An MCPServer of the same name is older: give the MCPPool another name.",
         ),
     }
 }

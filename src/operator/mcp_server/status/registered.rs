@@ -53,11 +53,16 @@ pub(super) fn registered(observation: Option<&Observation>, taken: bool) -> Find
                 found(Holds::Yes, "InPool", message)
             }
         },
-        Some((State::PrefixTaken { by }, _)) => found(
-            Holds::No,
-            "PrefixTaken",
-            format!("The prefix is held by {by}, which is older: set another spec.gateway.prefix."),
-        ),
+        Some((State::PrefixTaken { by }, seen)) => {
+            let whose = match &seen.pool {
+                None => String::new(),
+                Some(pool) => format!(" of the MCPPool {}", pool.name),
+            };
+            let message = format!(
+                "The prefix{whose} is held by {by}, which is older: set another spec.gateway.prefix."
+            );
+            found(Holds::No, "PrefixTaken", message)
+        }
         Some((State::Connecting | State::Unreachable { .. }, _)) | None => found(
             Holds::No,
             "NotVerified",

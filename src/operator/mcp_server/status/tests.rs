@@ -8,10 +8,10 @@ use k8s_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::{Evidence, Extras, FailedProbe, Situation, assess, traces::Probe};
+use super::{Evidence, Extras, FailedProbe, Situation, assess, conditions::Holds, registered, traces::Probe};
 use crate::{
     api::{MCPServer, MCPServerStatus, mcp_server::Phase},
-    fleet::{Observation, ServerInfo, State, ToolSummary},
+    fleet::{Observation, ServerInfo, ServerName, State, ToolSummary},
     operator::mcp_server::{
         fixture::server,
         rollout::{Held, Standing},
@@ -422,4 +422,14 @@ fn headers_without_values_are_said() {
         said(Some("spec.remote.headersFrom `X`: no")).starts_with("True HeaderWithoutValue: spec.remote")
     );
     assert!(said(None).starts_with("False Readable"));
+}
+
+#[test]
+fn a_member_of_a_pool_says_so_and_whose_name_a_pool_has_says_that() {
+    let pool = |name: &str| Some(ServerName { namespace: "team-a".to_owned(), name: name.to_owned() });
+    let member = Observation { pool: pool("finder"), ..seen(State::Ready) };
+    let finding = registered::registered(Some(&member), false);
+    assert_eq!((finding.holds, finding.reason.as_str()), (Holds::Yes, "InPool"));
+    assert!(finding.message.starts_with("Presented by the MCPPool finder, not by itself: "), "{finding:?}");
+    assert_eq!(registered::registered(None, true).reason, "NameTaken");
 }

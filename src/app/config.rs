@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::access::AccessConfig;
 use crate::{
     answer::Budget, changes::ChangesConfig, mcp::authentication::config::IdentityConfig,
-    metrics::MetricsConfig,
+    metrics::MetricsConfig, operator::OperatorConfig,
 };
 
 /// What does not fit a flag. Every field has a default, so an empty file is legal.
@@ -21,6 +21,8 @@ pub struct Configuration {
     pub identity: IdentityConfig,
     pub access: AccessConfig,
     pub metrics: MetricsConfig,
+    /// What the operator allows, and whether the API server may ask it.
+    pub operator: OperatorConfig,
 }
 
 #[derive(Debug, Deserialize)]

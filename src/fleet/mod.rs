@@ -20,4 +20,4 @@ pub use crate::gateway::{
 };
 pub use roster::{Change, Known, Roster, Source};
 pub use rows::{Row, rows};
-pub use serving::{PodAddress, Serving};
+pub use serving::{Contest, PodAddress, Serving};

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::{cluster::Reach, forward::Forwards, manifest, roster::Roster, secrets::Known};
 use crate::{
     api::MCPServer,
-    gateway::{Endpoint, Gateway, ServerName, Target, ToolDefinition},
+    gateway::{Downstream, Endpoint, Gateway, ServerName, Target, ToolDefinition},
 };
 
 /// One pod, ready or not.
@@ -22,6 +22,13 @@ pub struct PodAddress {
     pub name: String,
     pub ip: IpAddr,
     pub port: u16,
+}
+
+/// An older server has the prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contest {
+    pub prefix: String,
+    pub holder: ServerName,
 }
 
 /// The servers as the gateway of this process knows them. Cheap to clone.
@@ -44,6 +51,27 @@ impl Serving {
     /// Why it is declared and cannot be used, in one sentence.
     pub fn refused(&self, server: &ServerName) -> Option<String> {
         self.roster.known().borrow().get(server)?.declared.as_ref().err().cloned()
+    }
+
+    /// Whether an older server has the prefix that the tools of this one would be shown under.
+    pub fn contest(&self, server: &MCPServer) -> Option<Contest> {
+        let downstream = manifest::in_cluster(server, Vec::new(), &Known::default()).ok()?;
+        let prefix = downstream.prefix.as_str();
+        // Without a prefix nobody takes it from anybody.
+        if prefix.is_empty() {
+            return None;
+        }
+        let known = self.roster.known();
+        let known = known.borrow();
+        let rivals = known.values().filter_map(|other| other.declared.as_ref().ok());
+        let age = |one: &Downstream| (one.created, one.name.clone());
+        let rivals =
+            rivals.filter(|other| other.name != downstream.name && other.prefix == downstream.prefix);
+        let oldest = rivals.min_by_key(|other| age(other))?;
+        // What is not stored yet is the youngest.
+        let is_stored = server.metadata.creation_timestamp.is_some();
+        let is_older = !is_stored || age(oldest) < age(&downstream);
+        is_older.then(|| Contest { prefix: prefix.to_owned(), holder: oldest.name.clone() })
     }
 
     /// How long nobody has called it or held a session with it; nothing while somebody does.

@@ -4,31 +4,38 @@
 //! `README.md` beside this file says how children are applied, and why so.
 
 mod backoff;
+mod config;
 mod deeds;
 mod events;
+mod field_error;
 mod lease;
 mod manifests;
 mod mcp_server;
 mod metrics;
+mod policy;
 mod settings;
 mod versions;
+mod webhook;
 mod writer;
 
+pub use config::OperatorConfig;
 pub use lease::{Leadership, Timing};
-pub use manifests::{ManifestsError, manifests, namespaced_manifests};
+pub use manifests::{ManifestsError, manifests, namespaced_manifests, webhook_manifests, with_webhook};
 pub use metrics::Metrics;
+pub use policy::Policy;
 pub use settings::{LEASE, OperatorSettings};
+pub use webhook::{Webhook, WebhookConfig, WebhookError};
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use kube::Client;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::{Observations, Serving};
 use lease::Keeper;
-use mcp_server::Context;
+use mcp_server::{Context, Examiner};
 use writer::Writer;
 
 /// What is under way when the lease is lost or the program ends may take this long.
@@ -40,6 +47,7 @@ pub struct Operator {
     settings: OperatorSettings,
     observations: watch::Receiver<Observations>,
     serving: Option<Serving>,
+    webhook: Option<Webhook>,
     keeper: Keeper,
     leadership: watch::Receiver<Leadership>,
     metrics: Metrics,
@@ -59,7 +67,7 @@ impl Operator {
         let metrics = Metrics::default();
         // So that its metrics are there, as 0, also where this process never leads.
         metrics.meter(mcp_server::KIND);
-        Self { client, settings, observations, serving: None, keeper, leadership, metrics }
+        Self { client, settings, observations, serving: None, webhook: None, keeper, leadership, metrics }
     }
 
     /// With this it can ask pods and knows who uses a server: without it no gate of a rollout opens, and no server
@@ -67,6 +75,12 @@ impl Operator {
     #[must_use]
     pub fn serving(self, serving: Serving) -> Self {
         Self { serving: Some(serving), ..self }
+    }
+
+    /// With this the API server may ask it about objects before they are stored, in every replica.
+    #[must_use]
+    pub fn webhook(self, webhook: Option<Webhook>) -> Self {
+        Self { webhook, ..self }
     }
 
     /// What it counts, to be registered before it runs.
@@ -81,7 +95,7 @@ impl Operator {
 
     /// Waits for the Lease, reconciles while it is held, and gives it back after `cancel`.
     pub async fn run(self, cancel: CancellationToken) {
-        let Self { client, settings, observations, serving, keeper, mut leadership, metrics } = self;
+        let Self { client, settings, observations, serving, webhook, keeper, mut leadership, metrics } = self;
         // The Lease outlives the reconciling: nothing is under way any more when it is given back.
         let keeping = CancellationToken::new();
         // A set, so that the keeper ends with this future when it is dropped.
@@ -89,15 +103,29 @@ impl Operator {
         kept.spawn(keeper.run(keeping.clone()));
         let mut saying = JoinSet::new();
         saying.spawn(versions::say(client.clone(), cancel.clone()));
+        let mut answering = JoinSet::new();
+        let certificate = webhook.as_ref().and_then(|webhook| webhook.keeper(&client, &settings));
+        if let Some(webhook) = webhook {
+            let examiner = Examiner::new(client.clone(), &settings, serving.clone());
+            answering.spawn(webhook.run(
+                client.clone(),
+                settings.lease_namespace.clone(),
+                examiner,
+                cancel.clone(),
+            ));
+        }
         while leads(&mut leadership, &cancel).await {
             metrics.term_begins();
             let writer = Writer::new(client.clone(), leadership.clone(), &settings.identity, metrics.clone());
             let context = Context::new(client.clone(), writer, observations.clone(), &settings, &metrics)
                 .serving(serving.clone());
             let term = cancel.child_token();
-            let mut reconciling = pin!(reconcile(Arc::new(context), &settings, &term));
+            let servers = reconcile(Arc::new(context), &settings, &term);
+            let writer = Writer::new(client.clone(), leadership.clone(), &settings.identity, metrics.clone());
+            let kept = webhook::keep(certificate.as_ref(), &writer, &term);
+            let mut reconciling = pin!(join(servers, kept));
             let has_ended = tokio::select! {
-                () = &mut reconciling => true,
+                _ = &mut reconciling => true,
                 _ = leadership.wait_for(|now| *now == Leadership::Following) => false,
                 () = cancel.cancelled() => false,
             };

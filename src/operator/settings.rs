@@ -1,6 +1,8 @@
 //! What the operator must be told.
 
-use super::lease::Timing;
+use std::sync::Arc;
+
+use super::{lease::Timing, policy::Policy};
 
 /// Name of the Lease that the writing replica holds.
 pub const LEASE: &str = "pilothouse";
@@ -17,6 +19,8 @@ pub struct OperatorSettings {
     /// (`PILOTHOUSE_IMAGE`). Without it stdio servers with an image are not accepted, and a condition says so.
     pub own_image: Option<String>,
     pub lease_timing: Timing,
+    /// What the installation allows; a server that breaks it is not accepted.
+    pub policy: Arc<Policy>,
     /// How many MCPServers are reconciled at the same time; at least 1.
     pub concurrency: u16,
 }
@@ -29,6 +33,7 @@ impl OperatorSettings {
             lease_namespace: lease_namespace.into(),
             own_image: None,
             lease_timing: Timing::default(),
+            policy: Arc::default(),
             concurrency: 8,
         }
     }

@@ -10,6 +10,7 @@ mod elsewhere;
 mod evidence;
 mod kind;
 mod memory;
+mod objections;
 mod owned;
 mod references;
 mod referred;
@@ -50,7 +51,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     OperatorSettings,
     backoff::{Backoff, Cause},
+    field_error::FieldError,
     metrics::{Ending, Failing, Meter, Metrics, Step},
+    policy::Policy,
     writer::{WriteError, Writer},
 };
 use crate::{
@@ -70,7 +73,10 @@ use served::Served;
 use sightings::Sightings;
 use sleep::Sleepers;
 use status::{Extras, Situation};
-use validate::{Runs, ValidatedServer};
+use validate::{Owner, Runs, ValidatedServer, Workload};
+
+pub(super) use objections::{Examiner, Objections};
+pub(super) use validate::usual_limits;
 
 /// What its metrics are called by.
 pub(super) const KIND: &str = "MCPServer";
@@ -86,6 +92,7 @@ pub(super) struct Context {
     pub(super) own_image: Option<String>,
     /// The namespace pilothouse runs in.
     own_namespace: String,
+    policy: Arc<Policy>,
     served: Served,
     sightings: Sightings,
     referred: Referred,
@@ -109,6 +116,7 @@ impl Context {
         Self {
             own_image: settings.own_image.clone(),
             own_namespace: settings.lease_namespace.clone(),
+            policy: settings.policy.clone(),
             served: Served::new(client.clone()),
             sightings: Sightings::default(),
             referred: Referred::new(client.clone()),
@@ -301,6 +309,12 @@ async fn look(
             return Ok(Left::Nothing);
         }
     };
+    // Before anything is written: what runs already is left as it is.
+    let violations = context.policy.violations(server);
+    if !violations.is_empty() {
+        report::report(context, server, &Situation::PolicyViolated(&violations), &live).await?;
+        return Ok(Left::Nothing);
+    }
     let ValidatedServer { owner, runs } = &validated;
     let Context { client, writer, served, sightings, memory, .. } = context;
     let applier = Applier { client, writer, served, sightings, memory, owner };
@@ -336,7 +350,8 @@ async fn look(
             let (pods, evidence) = (&live.pods, &evidence);
             let rollout = context.rollout(server, name, pods).await?;
             let standing = &rollout;
-            let extras = applied.as_ref().map(|applied| Extras::of(workload, &looks, applied));
+            let obstacles = obstacles(context, server, owner, workload, &live).await;
+            let extras = applied.as_ref().map(|applied| Extras::of(workload, &looks, applied, obstacles));
             let extras = &extras.unwrap_or_default();
             let in_place = |deployment| Situation::Workload {
                 owner,
@@ -367,6 +382,27 @@ async fn look(
             Ok(if left == Left::Nothing && is_starting { Left::Again(Cause::Starting) } else { left })
         }
     }
+}
+
+/// What is not ours and stands in its way; looked for only while it does.
+async fn obstacles(
+    context: &Context,
+    server: &MCPServer,
+    owner: &Owner,
+    workload: &Workload,
+    live: &Dereferenced,
+) -> Vec<FieldError> {
+    let mut found = Vec::new();
+    if !live.is_ready() {
+        let mentions = objections::mentions(server);
+        found = objections::missing(&context.client, &owner.name.namespace, &mentions).await;
+    }
+    let now = live.deployment.as_ref().and_then(|deployment| deployment.spec.as_ref()?.replicas);
+    let is_moved = now.is_some_and(|now| workload.replicas.wanted(Some(now)) != now);
+    if is_moved || server.status.as_ref().is_some_and(status::was_scaled) {
+        found.extend(objections::foreign_autoscaler(&context.client, owner).await);
+    }
+    found
 }
 
 /// What may come without waking anybody, where every child that can be made is in place.

@@ -22,4 +22,5 @@ pub(crate) mod served;
 pub(crate) mod talk;
 pub(crate) mod tools;
 pub(crate) mod wait;
+pub(crate) mod webhook;
 pub(crate) mod whole;

@@ -6,16 +6,24 @@ use kube::core::DynamicObject;
 
 use super::{
     Situation,
-    conditions::Finding,
+    conditions::{Finding, Holds, found},
     monitor,
     secrets::{not_readable, synced},
 };
-use crate::operator::mcp_server::{
-    apply::Applied,
-    kind::Kind,
-    referred::Looks,
-    validate::{SecretUse, Workload},
+use crate::{
+    api::{MCPServerStatus, mcp_server::ConditionType},
+    operator::{
+        field_error::{FieldError, Problem, listed},
+        mcp_server::{
+            apply::Applied,
+            kind::Kind,
+            referred::Looks,
+            validate::{SecretUse, Workload},
+        },
+    },
 };
+
+const AUTOSCALER_CONFLICT: &str = "AutoscalerConflict";
 
 #[derive(Debug, Default)]
 pub(in crate::operator::mcp_server) struct Extras {
@@ -28,10 +36,17 @@ pub(in crate::operator::mcp_server) struct Extras {
     pub(super) monitor_declared: bool,
     /// Kinds that the cluster does not have.
     pub(super) missing: BTreeSet<Kind>,
+    /// What stands in its way and is not ours.
+    pub(super) obstacles: Vec<FieldError>,
 }
 
 impl Extras {
-    pub(in crate::operator::mcp_server) fn of(workload: &Workload, looks: &Looks, applied: &Applied) -> Self {
+    pub(in crate::operator::mcp_server) fn of(
+        workload: &Workload,
+        looks: &Looks,
+        applied: &Applied,
+        obstacles: Vec<FieldError>,
+    ) -> Self {
         Self {
             hidden: looks.hidden.clone(),
             readable: looks.readable,
@@ -39,11 +54,35 @@ impl Extras {
             external_secrets: applied.external_secrets.clone(),
             monitor_declared: workload.metrics.as_ref().is_some_and(|metrics| metrics.monitor.is_some()),
             missing: applied.missing.clone(),
+            obstacles,
         }
     }
 }
 
 pub(super) fn findings(situation: &Situation<'_>) -> Vec<Finding> {
     let Situation::Workload { extras, .. } = situation else { return Vec::new() };
-    [synced(extras), not_readable(extras), monitor::ready(extras)].into_iter().flatten().collect()
+    [synced(extras), not_readable(extras), monitor::ready(extras), obstructed(extras)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Whether something stands in its way, in the words of the webhook.
+fn obstructed(extras: &Extras) -> Option<Finding> {
+    let first = extras.obstacles.first()?;
+    let reason = match first.problem {
+        Problem::NotFound(_) => "ReferenceMissing",
+        _ => AUTOSCALER_CONFLICT,
+    };
+    Some(Finding {
+        type_: ConditionType::Obstructed,
+        holds: Holds::Yes,
+        reason: reason.to_owned(),
+        message: listed(&extras.obstacles),
+    })
+}
+
+/// Whether an autoscaler of somebody else was in its way when it was last looked at.
+pub(in crate::operator::mcp_server) fn was_scaled(status: &MCPServerStatus) -> bool {
+    found(status, ConditionType::Obstructed).is_some_and(|found| found.reason == AUTOSCALER_CONFLICT)
 }

@@ -76,6 +76,17 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_that_cannot_be_meant_is_refused_with_its_place() {
+        let text = "operator:\n  policy:\n    images:\n      repositories: [mcp/time]\n";
+        let error = Configuration::parse(text).map_err(|error| format!("{error:#}"));
+        let Err(message) = error else { panic!("must be refused") };
+        assert!(
+            message.contains("does not begin with a registry") && message.contains("line 4"),
+            "{message}"
+        );
+    }
+
+    #[test]
     fn an_empty_file_is_the_defaults() {
         let budget = Configuration::parse("# nothing yet\n").map(|read| read.answers.budget).ok();
         assert_eq!(budget, Some(8_000));

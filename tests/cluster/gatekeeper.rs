@@ -33,7 +33,7 @@ impl Library {
             })
             .map(|policy| policy.to_string())
             .collect();
-        kubectl::apply(&policies.join("\n---\n"));
+        kubectl::apply(&policies.join("\n"));
         library
     }
 

@@ -100,8 +100,8 @@ impl Webhook {
         };
         tracing::info!(address = %config.address, "serving the webhook at {PATH}");
         let desk = Desk { examiner, references: config.references };
-        let serving =
-            axum::serve(listener, router(desk)).with_graceful_shutdown(cancel.clone().cancelled_owned());
+        let serving = axum::serve(listener, router(desk, DEADLINE))
+            .with_graceful_shutdown(cancel.clone().cancelled_owned());
         let following =
             certificate::follow(presented, config.certificate, client, namespace, provider, cancel.clone());
         let (served, ()) = tokio::join!(serving, following);
@@ -123,19 +123,19 @@ struct Desk {
     references: References,
 }
 
-fn router(desk: Desk) -> Router {
+fn router(desk: Desk, deadline: Duration) -> Router {
     Router::new()
         .route(PATH, post(validate))
         .with_state(Arc::new(desk))
         .layer(DefaultBodyLimit::max(LARGEST))
-        .layer(middleware::from_fn(in_time))
+        .layer(middleware::from_fn_with_state(deadline, in_time))
         .layer(CatchPanicLayer::new())
         .layer(GlobalConcurrencyLimitLayer::new(AT_ONCE))
 }
 
 /// A body that does not come to its end holds nobody up.
-async fn in_time(request: Request, next: Next) -> Response {
-    let answered = timeout(DEADLINE, next.run(request)).await;
+async fn in_time(State(deadline): State<Duration>, request: Request, next: Next) -> Response {
+    let answered = timeout(deadline, next.run(request)).await;
     answered.unwrap_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response())
 }
 

@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{Router, body::Body};
 use http::{Request, Response, StatusCode};
@@ -11,10 +15,10 @@ use kube::Client;
 use serde_json::{Value, json};
 use tower::{ServiceExt, service_fn};
 
-use super::{Desk, LARGEST, References, router};
+use super::{DEADLINE, Desk, LARGEST, References, router};
 use crate::operator::{OperatorSettings, mcp_server::Examiner};
 
-fn webhook(policy: &str) -> Router {
+fn webhook(policy: &str, deadline: Duration) -> Router {
     let silent = service_fn(|_: Request<kube::client::Body>| async {
         std::future::pending::<Result<Response<kube::client::Body>, Infallible>>().await
     });
@@ -23,7 +27,8 @@ fn webhook(policy: &str) -> Router {
         policy: Arc::new(serde_saphyr::from_str(policy).unwrap()),
         ..OperatorSettings::new("test", "pilothouse")
     };
-    router(Desk { examiner: Examiner::new(client, &settings, None), references: References::Warn })
+    let examiner = Examiner::new(client, &settings, None);
+    router(Desk { examiner, references: References::Warn }, deadline)
 }
 
 async fn ask(webhook: Router, method: &str, path: &str, body: impl Into<Body>) -> (StatusCode, String) {
@@ -48,7 +53,7 @@ fn review(image: &str) -> String {
 
 #[tokio::test]
 async fn a_bad_request_is_told_so_and_the_next_one_is_answered() {
-    let webhook = webhook("{images: {requireTag: true}}");
+    let webhook = webhook("{images: {requireTag: true}}", DEADLINE);
     let cases = [
         ("POST", "/validate", "not JSON".to_owned(), StatusCode::BAD_REQUEST),
         ("POST", "/validate", String::new(), StatusCode::BAD_REQUEST),
@@ -74,23 +79,24 @@ async fn a_bad_request_is_told_so_and_the_next_one_is_answered() {
 }
 
 /// The API server waits 5 s for us.
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn the_policy_is_held_even_while_nothing_else_can_be_looked_at() {
-    let webhook = webhook("{images: {requireTag: true}}");
-    let begun = tokio::time::Instant::now();
-    let (status, said) = ask(webhook.clone(), "POST", "/validate", review("a:1")).await;
+    let webhook = webhook("{images: {requireTag: true}}", DEADLINE);
+    let begun = Instant::now();
+    let good = ask(webhook.clone(), "POST", "/validate", review("a:1"));
+    let bad = ask(webhook, "POST", "/validate", review("a:latest"));
+    let ((status, said), (_, refused)) = futures::future::join(good, bad).await;
     let answer: Value = serde_json::from_str(&said).unwrap();
     assert_eq!((status, &answer["response"]), (StatusCode::OK, &json!({"uid": "r", "allowed": true})));
     assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
-    let (_, said) = ask(webhook, "POST", "/validate", review("a:latest")).await;
-    let answer: Value = serde_json::from_str(&said).unwrap();
+    let answer: Value = serde_json::from_str(&refused).unwrap();
     assert_eq!(answer["response"]["status"]["details"]["causes"][0]["field"], "spec.image");
 }
 
 /// A body that never ends.
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_body_that_stands_still_is_given_up() {
     let still = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
-    let (status, _) = ask(webhook("{}"), "POST", "/validate", still).await;
+    let (status, _) = ask(webhook("{}", Duration::from_millis(50)), "POST", "/validate", still).await;
     assert_eq!(status, StatusCode::REQUEST_TIMEOUT);
 }

@@ -120,7 +120,7 @@ fn webhook_rights(namespace: &str) -> String {
         }
         Some(object.to_string())
     });
-    documents.collect::<Vec<_>>().join("\n---\n")
+    documents.collect::<Vec<_>>().join("\n")
 }
 
 /// The configuration that the manifests print, for one namespace and for processes on this machine; removed when

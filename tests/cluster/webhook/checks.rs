@@ -23,6 +23,7 @@ impl Stage {
     /// As kubectl prints what an API server finds invalid.
     fn refuses(&self, manifest: &str, kind: &str, name: &str, causes: &[&str]) {
         let said = self.dry_run(manifest).expect_err(manifest);
+        let said: String = said.split_inclusive('\n').filter(|line| !line.starts_with("Warning: ")).collect();
         let expected = match causes {
             [one] => format!("The {kind} \"{name}\" is invalid: {one}\n"),
             many => {

@@ -134,6 +134,8 @@ fn sight<K>(
         Ok(Some(found)) => Ok(Sight::There(keys(found))),
         Ok(None) => Ok(Sight::Absent),
         Err(kube::Error::Api(status)) if status.code == 403 => Ok(Sight::Unknown),
+        // The kind itself is not served.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Sight::Absent),
         Err(error) => Err(error),
     }
 }

@@ -93,6 +93,10 @@ pub struct ManifestsArgs {
     /// Work in this namespace only, with a Role there instead of a ClusterRole (repeatable); without it everywhere
     #[arg(long = "namespace", value_name = "NS", value_delimiter = ',')]
     pub namespaces: Vec<String>,
+
+    /// Also let the API server ask pilothouse before it stores a resource of ours
+    #[arg(long)]
+    pub webhook: bool,
 }
 
 /// Who may come in over HTTP, and by which names.

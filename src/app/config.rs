@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::access::AccessConfig;
 use crate::{
     answer::Budget, changes::ChangesConfig, mcp::authentication::config::IdentityConfig,
-    metrics::MetricsConfig, operator::LitellmConfig,
+    metrics::MetricsConfig, operator::OperatorConfig,
 };
 
 /// What does not fit a flag. Every field has a default, so an empty file is legal.
@@ -21,15 +21,8 @@ pub struct Configuration {
     pub identity: IdentityConfig,
     pub access: AccessConfig,
     pub metrics: MetricsConfig,
+    /// What the operator allows and tells others, and whether the API server may ask it.
     pub operator: OperatorConfig,
-}
-
-/// What the operator does beyond the MCPServers' own objects. Not used where this process is no operator.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub struct OperatorConfig {
-    /// The LiteLLM proxy that servers with `litellm.register` are registered in.
-    pub litellm: Option<LitellmConfig>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,6 +73,17 @@ mod tests {
         let error = Configuration::parse("answers:\n  budgte: 100\n").map_err(|error| format!("{error:#}"));
         let Err(message) = error else { panic!("must be refused") };
         assert!(message.contains("budgte") && message.contains("line 2"), "{message}");
+    }
+
+    #[test]
+    fn a_policy_that_cannot_be_meant_is_refused_with_its_place() {
+        let text = "operator:\n  policy:\n    images:\n      repositories: [mcp/time]\n";
+        let error = Configuration::parse(text).map_err(|error| format!("{error:#}"));
+        let Err(message) = error else { panic!("must be refused") };
+        assert!(
+            message.contains("does not begin with a registry") && message.contains("line 4"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -36,11 +36,18 @@ pub fn run(job: Job) -> anyhow::Result<()> {
         Job::Demo(arguments) => runtime()?.block_on(demo::demo(arguments)),
         Job::Snapshot(arguments) => runtime()?.block_on(snapshot::snapshot(arguments)),
         Job::Crds => print(&api::crds().context("the custom resource definitions cannot be written")?),
-        Job::Manifests(ManifestsArgs { namespaces }) if namespaces.is_empty() => {
-            print(&operator::manifests().context("the manifests cannot be written")?)
-        }
-        Job::Manifests(ManifestsArgs { namespaces }) => print(&operator::namespaced_manifests(&namespaces)?),
+        Job::Manifests(arguments) => print(&manifests(&arguments)?),
     }
+}
+
+fn manifests(arguments: &ManifestsArgs) -> anyhow::Result<String> {
+    let ManifestsArgs { namespaces, webhook } = arguments;
+    let manifests = if namespaces.is_empty() {
+        operator::manifests().context("the manifests cannot be written")?
+    } else {
+        operator::namespaced_manifests(namespaces)?
+    };
+    Ok(if *webhook { operator::with_webhook(&manifests, namespaces)? } else { manifests })
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

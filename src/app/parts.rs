@@ -30,7 +30,7 @@ use crate::{
     gateway::Gateway,
     mcp::{self, Face, HttpSettings},
     metrics::Backend,
-    operator::{LitellmConfig, Operator, OperatorSettings},
+    operator::{LitellmConfig, Operator, OperatorConfig, OperatorSettings, Webhook},
     tools::{self, Parts},
 };
 
@@ -75,9 +75,10 @@ impl App {
     pub fn assemble(sources: Sources, configuration: Configuration) -> anyhow::Result<Self> {
         let Sources { cluster, live, namespaces, servers, operator, data, cursor_key } = sources;
         // Who comes in is decided at the door.
-        let Configuration { answers, changes, identity: _, access, metrics, operator: of_operator } =
+        let Configuration { answers, changes, identity: _, access, metrics, operator: reconciling } =
             configuration;
-        let litellm = of_operator.litellm.map(LitellmConfig::settings).transpose()?;
+        let OperatorConfig { policy, webhook, litellm } = reconciling;
+        let litellm = litellm.map(LitellmConfig::settings).transpose()?;
         let audit = Audit::open(&data)?;
         let (reader, own_namespace) = match &cluster {
             Ok(connection) => (connection.reader.clone(), connection.namespace.clone()),
@@ -111,10 +112,13 @@ impl App {
         let (fleet, operator) = match cluster {
             Ok(Connection { client, in_cluster, .. }) if live => {
                 let reach = if in_cluster { Reach::Direct } else { Reach::PortForward };
+                let webhook = webhook.filter(|_| operator.is_some()).map(Webhook::bind).transpose()?;
                 let operator = operator.map(|settings| {
-                    let settings = OperatorSettings { litellm, ..settings };
+                    let settings = OperatorSettings { policy: Arc::new(policy), litellm, ..settings };
                     let serving = Serving::new(gateway.clone(), roster.clone(), client.clone(), reach);
-                    Operator::new(client.clone(), settings, gateway.observations()).serving(serving)
+                    Operator::new(client.clone(), settings, gateway.observations())
+                        .serving(serving)
+                        .webhook(webhook)
                 });
                 (Some(Cluster::new(client, namespaces, reach, roster)), operator)
             }

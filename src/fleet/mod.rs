@@ -21,4 +21,4 @@ pub use crate::gateway::{
 };
 pub use roster::{Change, Known, Roster, Source};
 pub use rows::{MemberRow, Row, rows};
-pub use serving::{PodAddress, PoolMember, PoolStands, Serving};
+pub use serving::{Contest, PodAddress, PoolMember, PoolStands, Serving};

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     api::MCPServer,
-    gateway::{Endpoint, Gateway, Member, Refusal, ServerName, Target, ToolDefinition},
+    gateway::{Downstream, Endpoint, Gateway, Member, Refusal, ServerName, Target, ToolDefinition},
 };
 
 /// One pod, ready or not.
@@ -75,6 +75,13 @@ fn member(member: &Member) -> PoolMember {
     }
 }
 
+/// An older server has the prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contest {
+    pub prefix: String,
+    pub holder: ServerName,
+}
+
 /// The servers as the gateway of this process knows them. Cheap to clone.
 ///
 /// Use is that of this process alone. With several replicas those that follow must tell the leader of theirs before
@@ -127,6 +134,27 @@ impl Serving {
         let known = known.borrow();
         let pools = known.iter().filter(|(_, known)| known.declared.is_err() || members_of(known).is_some());
         pools.map(|(name, known)| (name.clone(), stands(known))).collect()
+    }
+
+    /// Whether an older server has the prefix that the tools of this one would be shown under.
+    pub fn contest(&self, server: &MCPServer) -> Option<Contest> {
+        let downstream = manifest::in_cluster(server, Vec::new(), &secrets::Known::default()).ok()?;
+        let prefix = downstream.prefix.as_str();
+        // Without a prefix nobody takes it from anybody.
+        if prefix.is_empty() {
+            return None;
+        }
+        let known = self.roster.known();
+        let known = known.borrow();
+        let rivals = known.values().filter_map(|other| other.declared.as_ref().ok());
+        let age = |one: &Downstream| (one.created, one.name.clone());
+        let rivals =
+            rivals.filter(|other| other.name != downstream.name && other.prefix == downstream.prefix);
+        let oldest = rivals.min_by_key(|other| age(other))?;
+        // What is not stored yet is the youngest.
+        let is_stored = server.metadata.creation_timestamp.is_some();
+        let is_older = !is_stored || age(oldest) < age(&downstream);
+        is_older.then(|| Contest { prefix: prefix.to_owned(), holder: oldest.name.clone() })
     }
 
     /// How long nobody has called it or held a session with it; nothing while somebody does.

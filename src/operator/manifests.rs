@@ -4,6 +4,11 @@ use serde_json::{Value, json};
 
 /// The plain manifests; the CRD comes from the types.
 const INSTALLATION: &str = include_str!("../../manifests/pilothouse.yaml");
+/// What is added for the webhook.
+const WEBHOOK: &str = include_str!("../../manifests/webhook.yaml");
+/// The end of the configuration in `INSTALLATION`.
+const CONFIGURED: &str = "        audience: [pilothouse]\n";
+const SERVED: &str = "    operator:\n      webhook: {}\n";
 const SEPARATOR: &str = "\n---\n";
 /// How the pods of the installation are started.
 const ARGUMENTS: &str = "args: [serve, ";
@@ -47,6 +52,35 @@ pub fn namespaced_manifests(namespaces: &[String]) -> Result<String, ManifestsEr
     }
     let crds = crate::api::crds()?;
     Ok(format!("{crds}---\n{}\n", documents.join(SEPARATOR)))
+}
+
+/// What the webhook needs besides the installation.
+pub fn webhook_manifests() -> &'static str {
+    WEBHOOK
+}
+
+/// The manifests of an installation with the webhook: it is served, and the API server asks about objects of these
+/// namespaces; of all where none is named.
+///
+/// # Errors
+/// When our own manifests do not parse.
+pub fn with_webhook(manifests: &str, namespaces: &[String]) -> Result<String, ManifestsError> {
+    let served = manifests.replacen(CONFIGURED, &format!("{CONFIGURED}{SERVED}"), 1);
+    if served == manifests {
+        return Err(ManifestsError::Read("the ConfigMap does not end in its identity".to_owned()));
+    }
+    let mut documents = vec![served.trim_end().to_owned()];
+    for document in WEBHOOK.trim_end().split(SEPARATOR) {
+        let is_configuration = document.contains("\nkind: ValidatingWebhookConfiguration\n");
+        documents.push(if is_configuration && !namespaces.is_empty() {
+            let narrow =
+                json!([{ "key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces }]);
+            format!("{document}\n  namespaceSelector: {{\"matchExpressions\": {narrow}}}")
+        } else {
+            document.to_owned()
+        });
+    }
+    Ok(format!("{}\n", documents.join(SEPARATOR)))
 }
 
 fn is_namespace(name: &str) -> bool {

@@ -5,10 +5,12 @@
 
 mod backoff;
 mod conditions;
+mod config;
 mod data_source;
 mod deeds;
 mod events;
 mod external_secret;
+mod field_error;
 mod kind;
 mod lease;
 mod litellm;
@@ -18,36 +20,39 @@ mod mcp_server;
 mod metrics;
 mod offered;
 mod pace;
+mod policy;
 mod served;
 mod settings;
+mod term;
 mod unparsable;
 mod versions;
 mod watches;
+mod webhook;
 mod writer;
 
+pub use config::OperatorConfig;
 pub use data_source::check_source;
 pub use lease::{Leadership, Timing};
 pub use litellm::{
     Address, ApiConfig, ConfigMapConfig, Format, KeySecretRef, LitellmConfig, LitellmConfigError,
     LitellmSettings, RestartConfig,
 };
-pub use manifests::{ManifestsError, manifests, namespaced_manifests};
+pub use manifests::{ManifestsError, manifests, namespaced_manifests, webhook_manifests, with_webhook};
 pub use metrics::Metrics;
+pub use policy::Policy;
 pub use settings::{LEASE, OperatorSettings};
+pub use webhook::{Webhook, WebhookConfig, WebhookError};
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, time::Duration};
 
-use futures::future::{OptionFuture, join, join_all, join3};
 use kube::Client;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::{Observations, Serving};
-use data_source::{Dial, Loopback};
 use lease::Keeper;
-use litellm::Teller;
-use mcp_server::Context;
-use writer::Writer;
+use mcp_server::Examiner;
+use term::Term;
 
 /// What is under way when the lease is lost or the program ends may take this long.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -58,6 +63,7 @@ pub struct Operator {
     settings: OperatorSettings,
     observations: watch::Receiver<Observations>,
     serving: Option<Serving>,
+    webhook: Option<Webhook>,
     keeper: Keeper,
     leadership: watch::Receiver<Leadership>,
     metrics: Metrics,
@@ -79,7 +85,7 @@ impl Operator {
         metrics.meter(mcp_server::KIND);
         metrics.meter(data_source::KIND);
         metrics.meter(mcp_pool::KIND);
-        Self { client, settings, observations, serving: None, keeper, leadership, metrics }
+        Self { client, settings, observations, serving: None, webhook: None, keeper, leadership, metrics }
     }
 
     /// With this it can ask pods, and knows who uses a server and who belongs to which pool: without it no gate of a
@@ -87,6 +93,12 @@ impl Operator {
     #[must_use]
     pub fn serving(self, serving: Serving) -> Self {
         Self { serving: Some(serving), ..self }
+    }
+
+    /// With this the API server may ask it about objects before they are stored, in every replica.
+    #[must_use]
+    pub fn webhook(self, webhook: Option<Webhook>) -> Self {
+        Self { webhook, ..self }
     }
 
     /// What it counts, to be registered before it runs.
@@ -101,7 +113,7 @@ impl Operator {
 
     /// Waits for the Lease, reconciles while it is held, and gives it back after `cancel`.
     pub async fn run(self, cancel: CancellationToken) {
-        let Self { client, settings, observations, serving, keeper, mut leadership, metrics } = self;
+        let Self { client, settings, observations, serving, webhook, keeper, mut leadership, metrics } = self;
         // The Lease outlives the reconciling: nothing is under way any more when it is given back.
         let keeping = CancellationToken::new();
         // A set, so that the keeper ends with this future when it is dropped.
@@ -109,29 +121,37 @@ impl Operator {
         kept.spawn(keeper.run(keeping.clone()));
         let mut saying = JoinSet::new();
         saying.spawn(versions::say(client.clone(), cancel.clone()));
+        let mut answering = JoinSet::new();
+        let certificate = webhook.as_ref().and_then(|webhook| webhook.keeper(&client, &settings));
+        if let Some(webhook) = webhook {
+            let examiner = Examiner::new(client.clone(), &settings, serving.clone());
+            answering.spawn(webhook.run(
+                client.clone(),
+                settings.lease_namespace.clone(),
+                examiner,
+                cancel.clone(),
+            ));
+        }
+        let terms = leadership.clone();
         while leads(&mut leadership, &cancel).await {
             metrics.term_begins();
-            let writer = Writer::new(client.clone(), leadership.clone(), &settings.identity, metrics.clone());
-            let context = Context::new(client.clone(), writer, observations.clone(), &settings, &metrics)
-                .serving(serving.clone());
-            let term = cancel.child_token();
-            let servers = reconcile(Arc::new(context), &settings, &metrics, &term);
-            let sources_writer =
-                Writer::new(client.clone(), leadership.clone(), &settings.identity, metrics.clone());
-            let sources = check_sources(client.clone(), sources_writer, &metrics, &settings, &term);
-            let pools_writer =
-                Writer::new(client.clone(), leadership.clone(), &settings.identity, metrics.clone());
-            let pools = serving
-                .clone()
-                .map(|serving| mcp_pool::Context::new(pools_writer, observations.clone(), serving, &metrics));
-            let pools = present_pools(pools.map(Arc::new), &settings, &term);
-            let mut reconciling = pin!(join3(servers, sources, pools));
+            let over = cancel.child_token();
+            let term = Term {
+                client: &client,
+                settings: &settings,
+                metrics: &metrics,
+                leadership: &terms,
+                observations: &observations,
+                serving: serving.as_ref(),
+                certificate: certificate.as_ref(),
+            };
+            let mut reconciling = pin!(term.run(&over));
             let has_ended = tokio::select! {
-                _ = &mut reconciling => true,
+                () = &mut reconciling => true,
                 _ = leadership.wait_for(|now| *now == Leadership::Following) => false,
                 () = cancel.cancelled() => false,
             };
-            term.cancel();
+            over.cancel();
             if !has_ended && timeout(DRAIN, reconciling).await.is_err() {
                 tracing::warn!("reconciling did not end within {DRAIN:?} and is given up");
             }
@@ -150,66 +170,5 @@ async fn leads(leadership: &mut watch::Receiver<Leadership>, cancel: &Cancellati
         biased;
         () = cancel.cancelled() => false,
         led = leadership.wait_for(|now| *now != Leadership::Following) => led.is_ok(),
-    }
-}
-
-async fn reconcile(
-    context: Arc<Context>,
-    settings: &OperatorSettings,
-    metrics: &Metrics,
-    term: &CancellationToken,
-) {
-    let OperatorSettings { namespaces, concurrency, .. } = settings;
-    let run = |namespace| mcp_server::run(context.clone(), namespace, *concurrency, term.clone());
-    let reconciling = async {
-        if namespaces.is_empty() {
-            run(None).await;
-        } else {
-            join_all(namespaces.iter().map(|namespace| run(Some(namespace)))).await;
-        }
-    };
-    let registering = OptionFuture::from(context.registrar.as_ref().map(|registrar| {
-        let (client, writer) = (&context.client, &context.writer);
-        Teller { registrar, client, writer, metrics, namespaces }.run(term.clone())
-    }));
-    join(reconciling, registering).await;
-}
-
-async fn present_pools(
-    context: Option<Arc<mcp_pool::Context>>,
-    settings: &OperatorSettings,
-    term: &CancellationToken,
-) {
-    let Some(context) = context else { return term.cancelled().await };
-    let run = |namespace| mcp_pool::run(context.clone(), namespace, settings.concurrency, term.clone());
-    if settings.namespaces.is_empty() {
-        run(None).await;
-    } else {
-        join_all(settings.namespaces.iter().map(|namespace| run(Some(namespace)))).await;
-    }
-}
-
-/// Checks the DataSources. Where names cannot be resolved at all they are not checked, and the rest goes on.
-async fn check_sources(
-    client: Client,
-    writer: Writer,
-    metrics: &Metrics,
-    settings: &OperatorSettings,
-    term: &CancellationToken,
-) {
-    let loopback = if settings.checks_loopback { Loopback::Allowed } else { Loopback::Refused };
-    let dial = match Dial::new(loopback) {
-        Ok(dial) => dial,
-        Err(error) => {
-            tracing::error!(error, "DataSources are not checked");
-            return term.cancelled().await;
-        }
-    };
-    let context = Arc::new(data_source::Context::new(client, writer, dial, metrics, term.clone()));
-    let run = |namespace| data_source::run(context.clone(), namespace);
-    if settings.namespaces.is_empty() {
-        run(None).await;
-    } else {
-        join_all(settings.namespaces.iter().map(|namespace| run(Some(namespace)))).await;
     }
 }

@@ -1,6 +1,8 @@
 //! What the operator must be told.
 
-use super::{lease::Timing, litellm::LitellmSettings};
+use std::sync::Arc;
+
+use super::{lease::Timing, litellm::LitellmSettings, policy::Policy};
 
 /// Name of the Lease that the writing replica holds.
 pub const LEASE: &str = "pilothouse";
@@ -20,6 +22,8 @@ pub struct OperatorSettings {
     /// DataSources may be at addresses of this machine. Not inside a cluster: there they are the operator's own
     /// pod, which whoever may make a DataSource has no business with.
     pub checks_loopback: bool,
+    /// What the installation allows; a server that breaks it is not accepted.
+    pub policy: Arc<Policy>,
     /// How many MCPServers are reconciled at the same time; at least 1.
     pub concurrency: u16,
     /// The LiteLLM proxy that servers with `litellm.register` are registered in.
@@ -35,6 +39,7 @@ impl OperatorSettings {
             own_image: None,
             lease_timing: Timing::default(),
             checks_loopback: false,
+            policy: Arc::default(),
             concurrency: 8,
             litellm: None,
         }

@@ -123,6 +123,19 @@ impl Writer {
         Ok(replaced)
     }
 
+    /// PUT of an object that has no namespace and is no child, as it was read.
+    pub(super) async fn replace_everywhere(
+        &self,
+        resource: &ApiResource,
+        object: &DynamicObject,
+    ) -> Result<(), WriteError> {
+        let what = format!("cannot update {} {}", resource.kind, object.name_any());
+        let api = Api::<DynamicObject>::all_with(self.client.clone(), resource);
+        self.guarded(what, api.replace(&object.name_any(), &params(false), object)).await?;
+        self.done(&resource.kind, object.meta(), Verb::Replace);
+        Ok(())
+    }
+
     /// As [`Self::replace_child`], for an object on which only a note of ours changed: it is no event.
     pub(super) async fn note_child(
         &self,

@@ -8,6 +8,7 @@ mod contexts;
 mod faults;
 mod fleet;
 mod fleet_headers;
+mod gatekeeper;
 mod identity_tokens;
 mod leader_kills;
 mod leadership;
@@ -41,6 +42,7 @@ mod support;
 mod tools_recording;
 mod tools_workload;
 mod tree_pages;
+mod webhook;
 mod whole_run;
 
 /// Real PostgreSQL and Redis servers, as the integration tests have them.

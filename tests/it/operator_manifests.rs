@@ -209,3 +209,61 @@ fn a_name_that_no_namespace_has_is_refused() {
         assert!(refused.contains(&format!("`{wrong}`")) && refused.contains("team-a"), "{refused}");
     }
 }
+
+fn with_webhook(namespaces: &[String]) -> BTreeMap<(String, String), Value> {
+    let plain = match namespaces {
+        [] => operator::manifests().unwrap(),
+        some => operator::namespaced_manifests(some).unwrap(),
+    };
+    parsed(&operator::with_webhook(&plain, namespaces).unwrap())
+}
+
+fn named(objects: &BTreeMap<(String, String), Value>, kind: &str, name: &str) -> Value {
+    objects[&(kind.to_owned(), name.to_owned())].clone()
+}
+
+#[test]
+fn the_webhook_is_asked_about_little_and_is_in_nobodys_way() {
+    let objects = with_webhook(&[]);
+    let configuration = named(&objects, "ValidatingWebhookConfiguration", "pilothouse");
+    let webhook = &configuration["webhooks"][0];
+    assert_eq!((&webhook["failurePolicy"], &webhook["sideEffects"]), (&json!("Ignore"), &json!("None")));
+    assert!(webhook["timeoutSeconds"].as_u64().unwrap() <= 5);
+    assert_eq!(webhook["rules"][0]["resources"], json!(["mcpservers", "mcppools", "datasources"]));
+    assert!(webhook.get("namespaceSelector").is_none());
+    let service = &webhook["clientConfig"]["service"];
+    let port = &named(&objects, "Service", service["name"].as_str().unwrap())["spec"]["ports"][0];
+    assert_eq!((&service["port"], &port["targetPort"]), (&port["port"], &json!(9443)));
+    let text = named(&objects, "ConfigMap", "pilothouse")["data"]["config.yaml"].as_str().unwrap().to_owned();
+    let read: Value = serde_saphyr::from_str(&text).unwrap();
+    assert_eq!(read["operator"]["webhook"], json!({}), "it is served");
+    assert!(
+        !self::objects().contains_key(&("Service".to_owned(), "pilothouse-webhook".to_owned())),
+        "it is optional"
+    );
+}
+
+#[test]
+fn the_webhook_needs_two_objects_by_name_and_looks_at_what_specs_name() {
+    let objects = with_webhook(&[]);
+    for kind in ["Role", "ClusterRole"] {
+        for rule in rules(&named(&objects, kind, "pilothouse-webhook")) {
+            let writes = words(&rule, "verbs").iter().any(|verb| !["get", "list"].contains(&verb.as_str()));
+            assert!(!writes || words(&rule, "resourceNames").len() == 1, "{rule}");
+            let secrets = words(&rule, "resources").contains(&"secrets".to_owned());
+            assert!(!secrets || words(&rule, "resourceNames") == ["pilothouse-webhook"], "{rule}");
+        }
+    }
+    assert!(named(&objects, "Secret", "pilothouse-webhook").get("data").is_none(), "no key is shipped");
+}
+
+#[test]
+fn an_installation_for_some_namespaces_is_asked_about_these() {
+    let objects = with_webhook(&["team-a".to_owned(), "team-b".to_owned()]);
+    let configuration = named(&objects, "ValidatingWebhookConfiguration", "pilothouse");
+    assert_eq!(
+        configuration["webhooks"][0]["namespaceSelector"],
+        json!({"matchExpressions": [
+            {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["team-a", "team-b"]}]})
+    );
+}

@@ -186,7 +186,7 @@ pub struct MCPServerSpec {
     #[schemars(schema_with = "embedded::brief::<Vec<EnvFromSource>>", length(max = 64))]
     pub env_from: Vec<EnvFromSource>,
 
-    /// CPU and memory, as in a pod. Default: requests 10m and 64Mi, memory limit 512Mi.
+    /// CPU and memory, as in a pod. Default: requests 10m and 64Mi, limits 2 and 512Mi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "embedded::brief::<Option<ResourceRequirements>>")]
     pub resources: Option<ResourceRequirements>,

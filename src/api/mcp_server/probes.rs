@@ -18,7 +18,7 @@ pub struct Probes {
     #[serde(default, skip_serializing_if = "omit::default")]
     pub readiness: ProbeSpec,
 
-    /// When it fails, the container is restarted. Default: none, or the bridge's every 10s, 6 times.
+    /// When it fails, the container is restarted. Default: every 10s, 6 times.
     #[serde(default, skip_serializing_if = "omit::default")]
     pub liveness: ProbeSpec,
 }

@@ -56,7 +56,7 @@ pub struct MCPServerStatus {
 
     /// Accepted: the spec can be acted on. Available: enough pods are ready. Verified: an MCP handshake
     /// succeeded. Registered: its tools are offered to clients. Where used: SecretsSynced, SecretsNotReadable,
-    /// ServiceMonitorReady, DataSourcesConnected, RolloutHeld, LiteLLMRegistered.
+    /// ServiceMonitorReady, DataSourcesConnected, RolloutHeld, LiteLLMRegistered, Obstructed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -172,6 +172,8 @@ pub enum ConditionType {
     /// True: `rollout.gate` holds a new revision back; the message is the difference.
     RolloutHeld,
     LiteLLMRegistered,
+    /// True: what it needs does not exist, or somebody else moves what is its own; the message says what.
+    Obstructed,
 }
 
 impl ConditionType {
@@ -187,6 +189,7 @@ impl ConditionType {
             Self::DataSourcesConnected => "DataSourcesConnected",
             Self::RolloutHeld => "RolloutHeld",
             Self::LiteLLMRegistered => "LiteLLMRegistered",
+            Self::Obstructed => "Obstructed",
         }
     }
 }

@@ -26,6 +26,11 @@ pub(super) struct Dereferenced {
 }
 
 impl Dereferenced {
+    /// Every pod that is wanted is there and ready.
+    pub(super) fn is_ready(&self) -> bool {
+        self.deployment.as_ref().is_some_and(all_ready)
+    }
+
     /// The image that brought the bridge into the pods that exist. It is kept: a new pilothouse alone rolls
     /// nobody's pods.
     pub(super) fn bridge_image(&self) -> Option<&str> {

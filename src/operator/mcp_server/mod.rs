@@ -9,6 +9,7 @@ mod dereference;
 mod elsewhere;
 mod evidence;
 mod memory;
+mod objections;
 mod owned;
 mod proxied;
 mod references;
@@ -46,10 +47,12 @@ use tokio_util::sync::CancellationToken;
 use super::{
     OperatorSettings,
     backoff::Cause,
+    field_error::FieldError,
     kind,
     litellm::Registrar,
     metrics::{Failing, Metrics, Step},
     pace::Pace,
+    policy::Policy,
     served, unparsable,
     writer::{WriteError, Writer},
 };
@@ -72,7 +75,10 @@ use sightings::Sightings;
 use sleep::Sleepers;
 use status::{Extras, Situation};
 use unseen::Unseen;
-use validate::{InvalidSpec, Runs, ValidatedServer};
+use validate::{InvalidSpec, Owner, Runs, ValidatedServer, Workload};
+
+pub(super) use objections::{Examiner, Objections};
+pub(super) use validate::usual_limits;
 
 /// What its metrics are called by.
 pub(super) const KIND: &str = "MCPServer";
@@ -90,6 +96,7 @@ pub(super) struct Context {
     own_namespace: String,
     /// Where DataSources are watched; empty: everywhere.
     namespaces: Vec<String>,
+    policy: Arc<Policy>,
     served: Served,
     sightings: Sightings,
     referred: Referred,
@@ -116,6 +123,7 @@ impl Context {
             own_image: settings.own_image.clone(),
             own_namespace: settings.lease_namespace.clone(),
             namespaces: settings.namespaces.clone(),
+            policy: settings.policy.clone(),
             served: Served::new(client.clone()),
             sightings: Sightings::default(),
             referred: Referred::new(client.clone()),
@@ -308,6 +316,12 @@ async fn look(
             return Ok(Left::Nothing);
         }
     };
+    // Before anything is written: what runs already is left as it is.
+    let violations = context.policy.violations(server);
+    if !violations.is_empty() {
+        report::report(context, server, &Situation::PolicyViolated(&violations), &live).await?;
+        return Ok(Left::Nothing);
+    }
     let ValidatedServer { owner, runs } = &validated;
     let Context { client, writer, served, sightings, memory, .. } = context;
     let applier = Applier { client, writer, served, sightings, memory, owner };
@@ -366,7 +380,9 @@ async fn look(
             let (pods, evidence) = (&live.pods, &evidence);
             let rollout = context.rollout(server, name, pods).await?;
             let standing = &rollout;
-            let extras = applied.as_ref().map(|applied| Extras::of(workload, &looks, applied, sources));
+            let obstacles = obstacles(context, server, owner, workload, &live).await;
+            let extras =
+                applied.as_ref().map(|applied| Extras::of(workload, &looks, applied, sources, obstacles));
             let extras = &extras.unwrap_or_default();
             let in_place = |deployment| Situation::Workload {
                 owner,
@@ -413,6 +429,27 @@ async fn unusable(
 ) -> Result<Left, Error> {
     report::report(context, server, &Situation::Invalid(why), live).await?;
     Ok(Left::Again(Cause::Refused))
+}
+
+/// What is not ours and stands in its way; looked for only while it does.
+async fn obstacles(
+    context: &Context,
+    server: &MCPServer,
+    owner: &Owner,
+    workload: &Workload,
+    live: &Dereferenced,
+) -> Vec<FieldError> {
+    let mut found = Vec::new();
+    if !live.is_ready() {
+        let mentions = objections::mentions(server);
+        found = objections::missing(&context.client, &owner.name.namespace, &mentions).await;
+    }
+    let now = live.deployment.as_ref().and_then(|deployment| deployment.spec.as_ref()?.replicas);
+    let is_moved = now.is_some_and(|now| workload.replicas.wanted(Some(now)) != now);
+    if is_moved || server.status.as_ref().is_some_and(status::was_scaled) {
+        found.extend(objections::foreign_autoscaler(&context.client, owner).await);
+    }
+    found
 }
 
 /// What may come without waking anybody, where every child that can be made is in place.

@@ -56,3 +56,11 @@ fn text(what: &str, output: &Output) -> String {
     assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
+
+/// All that is printed, warnings included, or why it was refused.
+pub(crate) fn ask(arguments: &[&str], manifests: &str) -> Result<String, String> {
+    let output = piped(arguments, manifests);
+    let said =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    if output.status.success() { Ok(said) } else { Err(said) }
+}

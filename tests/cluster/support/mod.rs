@@ -26,4 +26,5 @@ pub(crate) mod served_at;
 pub(crate) mod talk;
 pub(crate) mod tools;
 pub(crate) mod wait;
+pub(crate) mod webhook;
 pub(crate) mod whole;

@@ -73,7 +73,8 @@ pub(crate) const TIMING: Timing = Timing {
 /// As whom [`OwnOperator::start_with_its_rights`] acts.
 pub(crate) const ACCOUNT: &str = "operator";
 
-fn rights(namespace: &str) -> String {
+/// What the installation gives an operator for one namespace, for [`ACCOUNT`].
+pub(crate) fn rights(namespace: &str) -> String {
     let all = operator::namespaced_manifests(&[namespace.to_owned()]).expect("the manifests can be written");
     let role = all.split("\n---\n").find(|document| {
         document.contains("kind: Role\n") && document.contains(&format!("namespace: {namespace}\n"))

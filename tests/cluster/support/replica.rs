@@ -147,8 +147,18 @@ pub(crate) fn api_server() -> Option<SocketAddr> {
     server.strip_prefix("https://")?.trim_end_matches('/').parse().ok()
 }
 
+/// The kubeconfig of the tests, in that namespace and as a service account of it, with its rights and no others.
+pub(crate) fn acting_as_account(namespace: &str, account: &str) -> String {
+    let mut config: Value =
+        serde_json::from_str(&acting_as(namespace, account, None)).expect("it was JSON a moment ago");
+    let user = &mut config["users"][0]["user"];
+    user["as"] = json!(format!("system:serviceaccount:{namespace}:{account}"));
+    user["as-groups"] = json!(["system:serviceaccounts", "system:authenticated"]);
+    config.to_string()
+}
+
 /// The kubeconfig of the tests, in that namespace and as that user.
-fn acting_as(namespace: &str, user: &str, through: Option<SocketAddr>) -> String {
+pub(crate) fn acting_as(namespace: &str, user: &str, through: Option<SocketAddr>) -> String {
     let mut config = kubeconfig();
     if let Some(through) = through {
         let cluster = &mut config["clusters"][0]["cluster"];

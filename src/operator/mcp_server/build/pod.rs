@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::mcp_server::{Seccomp, Security},
-    operator::mcp_server::validate::{Account, Kept, Mount, Owner, Start, Workload},
+    operator::mcp_server::validate::{Account, Kept, Mount, Owner, Start, Workload, limited},
 };
 
 /// Name of the container that is the server.
@@ -65,7 +65,7 @@ pub(super) fn build(owner: &Owner, workload: &Workload) -> PodSpec {
         env: Some(env::build(owner, workload)),
         env_from: (!env_from.is_empty()).then(|| env_from.clone()),
         ports: Some(ports.into_iter().flatten().map(|(name, port)| container_port(name, port)).collect()),
-        resources: Some(resources.clone()),
+        resources: Some(limited(resources)),
         security_context: Some(SecurityContext {
             read_only_root_filesystem: Some(security.read_only_root_filesystem),
             ..restricted()

@@ -32,9 +32,8 @@ pub(super) fn of_a_listener(container: &mut Container, declared: &Probes) {
     let open_port = tcp(None);
     container.startup_probe = probe(startup, &open_port, &STARTUP);
     container.readiness_probe = probe(readiness, &open_port, &READINESS);
-    // A server that is busy may be slow to accept: it is restarted only where somebody asks for it.
-    container.liveness_probe =
-        if *liveness == ProbeSpec::default() { None } else { probe(liveness, &open_port, &LIVENESS) };
+    // A busy server still has an open port: its kernel answers for it.
+    container.liveness_probe = probe(liveness, &open_port, &LIVENESS);
 }
 
 pub(super) fn of_the_bridge(container: &mut Container, declared: &Probes) {

@@ -39,7 +39,10 @@ pub(super) enum Progress {
 
 pub(super) fn availability(situation: &Situation<'_>, earlier: Option<&Deployment>) -> Availability {
     match situation {
-        Situation::Invalid(_) | Situation::Refused(_) | Situation::NamesTaken(_) => still_running(earlier),
+        Situation::Invalid(_)
+        | Situation::PolicyViolated(_)
+        | Situation::Refused(_)
+        | Situation::NamesTaken(_) => still_running(earlier),
         Situation::Remote { .. } => Availability {
             finding: finding(Holds::Yes, "Remote", "The server runs elsewhere.".to_owned()),
             replicas: 0,

@@ -6,21 +6,29 @@ use kube::core::DynamicObject;
 
 use super::{
     Situation,
-    conditions::Finding,
+    conditions::{Finding, Holds, found},
     monitor,
     secrets::{not_readable, synced},
     sources,
 };
 use crate::{
-    api::mcp_server::ConnectedSource,
-    operator::mcp_server::{
-        apply::Applied,
+    api::{
+        MCPServerStatus,
+        mcp_server::{ConditionType, ConnectedSource},
+    },
+    operator::{
+        field_error::{FieldError, Problem, listed},
         kind::Kind,
-        referred::Looks,
-        sources::Sources,
-        validate::{SecretUse, Workload},
+        mcp_server::{
+            apply::Applied,
+            referred::Looks,
+            sources::Sources,
+            validate::{SecretUse, Workload},
+        },
     },
 };
+
+const AUTOSCALER_CONFLICT: &str = "AutoscalerConflict";
 
 #[derive(Debug, Default)]
 pub(in crate::operator::mcp_server) struct Extras {
@@ -34,6 +42,8 @@ pub(in crate::operator::mcp_server) struct Extras {
     pub(super) sources: Option<Sources>,
     /// Kinds that the cluster does not have.
     pub(super) missing: BTreeSet<Kind>,
+    /// What stands in its way and is not ours.
+    pub(super) obstacles: Vec<FieldError>,
 }
 
 impl Extras {
@@ -42,6 +52,7 @@ impl Extras {
         looks: &Looks,
         applied: &Applied,
         sources: Option<Sources>,
+        obstacles: Vec<FieldError>,
     ) -> Self {
         Self {
             hidden: looks.hidden.clone(),
@@ -51,13 +62,20 @@ impl Extras {
             monitor_declared: workload.metrics.as_ref().is_some_and(|metrics| metrics.monitor.is_some()),
             sources,
             missing: applied.missing.clone(),
+            obstacles,
         }
     }
 }
 
 pub(super) fn findings(situation: &Situation<'_>) -> Vec<Finding> {
     let Situation::Workload { extras, .. } = situation else { return Vec::new() };
-    let all = [synced(extras), not_readable(extras), monitor::ready(extras), sources::connected(extras)];
+    let all = [
+        synced(extras),
+        not_readable(extras),
+        monitor::ready(extras),
+        sources::connected(extras),
+        obstructed(extras),
+    ];
     all.into_iter().flatten().collect()
 }
 
@@ -71,6 +89,29 @@ pub(super) fn connected_sources(
             extras.sources.as_ref().map(|sources| sources.connected.listed.clone()).unwrap_or_default()
         }
         Situation::Remote { .. } => Vec::new(),
-        Situation::Invalid(_) | Situation::Refused(_) | Situation::NamesTaken(_) => before,
+        Situation::Invalid(_)
+        | Situation::PolicyViolated(_)
+        | Situation::Refused(_)
+        | Situation::NamesTaken(_) => before,
     }
+}
+
+/// Whether something stands in its way, in the words of the webhook.
+fn obstructed(extras: &Extras) -> Option<Finding> {
+    let first = extras.obstacles.first()?;
+    let reason = match first.problem {
+        Problem::NotFound(_) => "ReferenceMissing",
+        _ => AUTOSCALER_CONFLICT,
+    };
+    Some(Finding {
+        type_: ConditionType::Obstructed,
+        holds: Holds::Yes,
+        reason: reason.to_owned(),
+        message: listed(&extras.obstacles),
+    })
+}
+
+/// Whether an autoscaler of somebody else was in its way when it was last looked at.
+pub(in crate::operator::mcp_server) fn was_scaled(status: &MCPServerStatus) -> bool {
+    found(status, ConditionType::Obstructed).is_some_and(|found| found.reason == AUTOSCALER_CONFLICT)
 }

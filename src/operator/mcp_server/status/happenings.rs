@@ -11,7 +11,8 @@ use crate::{
 };
 
 /// These conditions are bad while they hold.
-const BAD_WHEN_TRUE: [ConditionType; 2] = [ConditionType::SecretsNotReadable, ConditionType::RolloutHeld];
+const BAD_WHEN_TRUE: [ConditionType; 3] =
+    [ConditionType::SecretsNotReadable, ConditionType::RolloutHeld, ConditionType::Obstructed];
 
 /// Reasons on the way to what is declared: nobody has to do anything, or another condition says what.
 const ROUTINE: [&str; 12] = [

@@ -15,7 +15,7 @@ mod secrets;
 mod sources;
 mod traces;
 
-pub(super) use extras::Extras;
+pub(super) use extras::{Extras, was_scaled};
 pub(super) use happenings::happenings;
 pub(super) use litellm::{Registration, add_registration};
 pub(super) use traces::{Crash, Evidence, FailedProbe, Probing, crash, last_line, probe_failure, probing};
@@ -34,6 +34,10 @@ use crate::{
         mcp_server::{ConditionType, Endpoints, ServerInfo, ToolStatus},
     },
     fleet::{Observation, State},
+    operator::{
+        field_error::{FieldError, listed},
+        policy::Violation,
+    },
 };
 use conditions::{Finding, Holds};
 
@@ -44,6 +48,8 @@ const TOOLS: usize = 200;
 #[derive(Debug)]
 pub(super) enum Situation<'a> {
     Invalid(&'a InvalidSpec),
+    /// The installation does not allow it.
+    PolicyViolated(&'a [Violation]),
     /// The API server refuses a child: what it said.
     Refused(String),
     /// Objects that have our name and are not ours.
@@ -134,6 +140,10 @@ fn accepted(situation: &Situation<'_>) -> Finding {
     };
     match situation {
         Situation::Invalid(why) => refused(why.reason(), why.to_string()),
+        Situation::PolicyViolated(violations) => {
+            let errors: Vec<FieldError> = violations.iter().map(FieldError::from).collect();
+            refused("PolicyViolated", listed(&errors))
+        }
         Situation::Refused(what) => refused("ChildRefused", what.clone()),
         Situation::NamesTaken(names) => refused(
             "NameTaken",
@@ -161,7 +171,10 @@ fn endpoints(situation: &Situation<'_>) -> Option<Endpoints> {
             external: external_url(workload),
             metrics: metrics_url(owner, workload),
         }),
-        Situation::Invalid(_) | Situation::Refused(_) | Situation::NamesTaken(_) => None,
+        Situation::Invalid(_)
+        | Situation::PolicyViolated(_)
+        | Situation::Refused(_)
+        | Situation::NamesTaken(_) => None,
     }
 }
 

@@ -64,6 +64,13 @@ pub(in crate::operator::mcp_server) enum InvalidSpec {
 }
 
 impl InvalidSpec {
+    /// The field that it begins with, and the rest of the sentence.
+    pub(in crate::operator::mcp_server) fn split(&self) -> (String, String) {
+        let said = self.to_string();
+        let field = said.split([' ', ':']).next().filter(|word| word.starts_with("spec."));
+        (field.unwrap_or("spec").to_owned(), said)
+    }
+
     /// The reason of the condition.
     pub(in crate::operator::mcp_server) fn reason(&self) -> &'static str {
         match self {

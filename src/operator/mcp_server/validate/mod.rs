@@ -13,7 +13,7 @@ pub(super) use invalid::InvalidSpec;
 pub(super) use network::{Measured, Monitor, Traced};
 pub(super) use pods::{Account, Notes, Placement};
 pub(super) use scaling::{Budget, Range, Replicas, Targets};
-pub(super) use secrets::{Place, SecretUse, Source};
+pub(super) use secrets::{Place, SecretUse, Source, set_twice};
 pub(super) use storage::{Kept, Mount, OwnClaim};
 
 use std::{collections::BTreeMap, time::Duration};
@@ -232,7 +232,7 @@ fn whole_seconds(time: Duration) -> i64 {
     i64::try_from(time.as_millis().div_ceil(1_000)).unwrap_or(i64::MAX)
 }
 
-/// What a server gets that does not say what it needs. No CPU limit: it would only slow the start.
+/// What a server gets that does not say what it needs, as it is in the hash.
 fn small_resources() -> ResourceRequirements {
     let amounts = |pairs: &[(&str, &str)]| {
         Some(
@@ -244,6 +244,21 @@ fn small_resources() -> ResourceRequirements {
         limits: amounts(&[("memory", "512Mi")]),
         claims: None,
     }
+}
+
+/// As it is in the pod: who does not say what it needs has a limit of CPU too, since common policies ask for one. It
+/// is far above what a start takes. Not in the hash, so that nobody's pods roll for it.
+pub(in crate::operator::mcp_server) fn limited(resources: &ResourceRequirements) -> ResourceRequirements {
+    let mut limited = resources.clone();
+    if limited == small_resources() {
+        limited.limits.get_or_insert_default().insert("cpu".to_owned(), Quantity("2".to_owned()));
+    }
+    limited
+}
+
+/// The limits of a server that does not say what it needs.
+pub(in crate::operator) fn usual_limits() -> BTreeMap<String, Quantity> {
+    limited(&small_resources()).limits.unwrap_or_default()
 }
 
 #[cfg(test)]

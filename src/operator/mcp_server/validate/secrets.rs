@@ -4,7 +4,10 @@ use k8s_openapi::api::core::v1::EnvVar;
 use serde::Serialize;
 
 use super::InvalidSpec;
-use crate::api::{External, SecretKeyRef, mcp_server::SecretEntry};
+use crate::{
+    api::{External, MCPServerSpec, SecretKeyRef, mcp_server::SecretEntry},
+    operator::field_error::{FieldError, Problem},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(in crate::operator::mcp_server) struct SecretUse {
@@ -53,12 +56,25 @@ pub(super) fn secrets(entries: &[SecretEntry], env: &[EnvVar]) -> Result<Vec<Sec
         Ok(SecretUse { place, optional: *optional, source })
     });
     let uses: Vec<SecretUse> = uses.collect::<Result<_, _>>()?;
-    let twice = uses.iter().find_map(|one| match &one.place {
-        Place::Env(name) => env.iter().any(|variable| variable.name == *name).then(|| name.clone()),
-        Place::File(_) => None,
-    });
-    match twice {
-        Some(name) => Err(InvalidSpec::SetTwice(name)),
+    match twice(entries, env).next() {
+        Some((_, name)) => Err(InvalidSpec::SetTwice(name.to_owned())),
         None => Ok(uses),
     }
+}
+
+/// Secrets whose variable `env` sets too, each with its place in the list.
+fn twice<'a>(entries: &'a [SecretEntry], variables: &'a [EnvVar]) -> impl Iterator<Item = (usize, &'a str)> {
+    let named = entries.iter().enumerate().filter_map(|(index, entry)| Some((index, entry.env.as_deref()?)));
+    named.filter(|(_, name)| variables.iter().any(|variable| variable.name == *name))
+}
+
+/// Every variable that is set by both; [`secrets`] stops at the first.
+pub(in crate::operator::mcp_server) fn set_twice(spec: &MCPServerSpec) -> Vec<FieldError> {
+    let detail = "spec.env sets this variable too: remove one of them";
+    twice(&spec.secrets, &spec.env)
+        .map(|(index, name)| {
+            let field = format!("spec.secrets[{index}].env");
+            FieldError::new(field, Problem::Duplicate(name.to_owned()), detail)
+        })
+        .collect()
 }

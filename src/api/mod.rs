@@ -9,6 +9,7 @@ mod omit;
 mod rules;
 mod secret_source;
 mod span;
+pub mod variables;
 
 pub use crds::{crd_files, crds};
 pub use data_source::{DataSource, DataSourceSpec, DataSourceStatus};

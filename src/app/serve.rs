@@ -168,7 +168,9 @@ fn reconciling(
     let holder = std::env::var("POD_NAME").unwrap_or_else(|_| std::process::id().to_string());
     let identity = format!("{holder}_{}", uuid::Uuid::new_v4().simple());
     let own_image = std::env::var("PILOTHOUSE_IMAGE").ok().filter(|image| !image.is_empty());
-    Ok(Some(OperatorSettings { own_image, ..OperatorSettings::new(identity, &connection.namespace) }))
+    let checks_loopback = !connection.in_cluster;
+    let settings = OperatorSettings::new(identity, &connection.namespace);
+    Ok(Some(OperatorSettings { own_image, checks_loopback, ..settings }))
 }
 
 /// Cancelled by SIGTERM or SIGINT.

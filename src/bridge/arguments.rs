@@ -8,7 +8,7 @@ use super::hosts::Hosts;
 #[derive(Clone, Debug, clap::Args)]
 pub struct BridgeArgs {
     /// Where to listen, for example 0.0.0.0:8080; health is at /healthz of the same address.
-    #[arg(long, value_name = "ADDR", env = "PILOTHOUSE_BRIDGE_LISTEN", required_unless_present = "install")]
+    #[arg(long, value_name = "ADDR", env = "PILOTHOUSE_BRIDGE_LISTEN", required_unless_present_any = ["install", "fill"])]
     listen: Option<SocketAddr>,
 
     /// A host name (with or without port) that requests may name besides loopback; may be given several times.
@@ -30,8 +30,17 @@ pub struct BridgeArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["listen", "allow_host", "command"])]
     install: Option<PathBuf>,
 
+    /// Read FILE, replace each ${NAME} for which PILOTHOUSE_FILL_NAME is set, write the result to --into, and end;
+    /// used by an init container.
+    #[arg(long, value_name = "FILE", requires = "into", conflicts_with_all = ["listen", "allow_host", "command", "install"])]
+    fill: Option<PathBuf>,
+
+    /// Where --fill writes to.
+    #[arg(long, value_name = "FILE", requires = "fill")]
+    into: Option<PathBuf>,
+
     /// The server's own command and its arguments.
-    #[arg(last = true, value_name = "COMMAND", required_unless_present = "install")]
+    #[arg(last = true, value_name = "COMMAND", required_unless_present_any = ["install", "fill"])]
     command: Vec<OsString>,
 }
 
@@ -39,6 +48,7 @@ pub struct BridgeArgs {
 #[derive(Debug)]
 pub(super) enum Job {
     Install(PathBuf),
+    Fill { template: PathBuf, into: PathBuf },
     Serve(Serve),
 }
 
@@ -54,7 +64,7 @@ pub(super) struct Serve {
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "what to do is not clear: give --listen ADDR and, after --, the command of the server, or --install FILE"
+    "what to do is not clear: give --listen ADDR and, after --, the command of the server, or --install FILE, or --fill FILE --into FILE"
 )]
 pub(super) struct ArgumentsError;
 
@@ -62,7 +72,10 @@ impl BridgeArgs {
     /// # Errors
     /// When neither a command to serve nor a file to install to is given; clap refuses that earlier.
     pub(super) fn job(self) -> Result<Job, ArgumentsError> {
-        let Self { listen, allow_host, max_sessions, idle_seconds, install, command } = self;
+        let Self { listen, allow_host, max_sessions, idle_seconds, install, fill, into, command } = self;
+        if let (Some(template), Some(into)) = (fill, into) {
+            return Ok(Job::Fill { template, into });
+        }
         match (install, listen) {
             (Some(destination), _) => Ok(Job::Install(destination)),
             (None, Some(listen)) if !command.is_empty() => Ok(Job::Serve(Serve {

@@ -6,6 +6,7 @@ mod arguments;
 mod child;
 mod command;
 mod exchange;
+mod fill;
 mod hosts;
 mod install;
 mod lines;
@@ -17,6 +18,7 @@ mod sessions;
 mod supervise;
 
 pub use arguments::BridgeArgs;
+pub use fill::{FillError, fill};
 pub use install::{InstallError, install};
 
 use std::{io::Write, process::ExitCode};
@@ -45,6 +47,10 @@ fn start(args: BridgeArgs) -> Result<ExitCode, BridgeError> {
             install(&destination)?;
             Ok(ExitCode::SUCCESS)
         }
+        Job::Fill { template, into } => {
+            fill(&template, &into)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Job::Serve(serve) => {
             let program = command::find(&serve.command[0])?;
             match supervise::role()? {
@@ -64,6 +70,8 @@ enum BridgeError {
     Command(#[from] command::CommandError),
     #[error(transparent)]
     Install(#[from] InstallError),
+    #[error(transparent)]
+    Fill(#[from] FillError),
     #[error("the serving process cannot be started or watched ({0}): is /proc mounted in this container?")]
     Supervise(#[from] supervise::SuperviseError),
     #[error("cannot listen on {address} ({reason}): choose another address with --listen")]
@@ -77,7 +85,9 @@ impl BridgeError {
         match self {
             Self::Command(error) => ExitCode::from(error.exit_code()),
             Self::Arguments(_) => ExitCode::from(2),
-            Self::Install(_) | Self::Supervise(_) | Self::Listen { .. } | Self::Serve(_) => ExitCode::FAILURE,
+            Self::Install(_) | Self::Fill(_) | Self::Supervise(_) | Self::Listen { .. } | Self::Serve(_) => {
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -19,6 +19,8 @@ pub(super) enum Cause {
     Starting,
     /// A kind that the cluster does not have may be installed.
     KindMissing,
+    /// Credentials of other namespaces may have changed, which no watch shows.
+    Copied,
     /// A secret was asked of its store anew; whether another value came of it is told by an event in a moment.
     Refreshed,
 }
@@ -32,6 +34,7 @@ impl Cause {
             Self::Refused => (Duration::from_secs(30), Duration::from_secs(300)),
             Self::Deleting => (Duration::from_secs(1), Duration::from_secs(30)),
             Self::KindMissing => (Duration::from_secs(20), Duration::from_secs(60)),
+            Self::Copied => (Duration::from_secs(60), Duration::from_secs(60)),
             Self::Refreshed => (Duration::from_secs(3), Duration::from_secs(10)),
             Self::Starting => (Duration::from_secs(10), Duration::from_secs(300)),
         }

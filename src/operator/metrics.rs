@@ -21,8 +21,8 @@ use prometheus_client::{
 };
 use tokio::sync::watch;
 
-use super::{deeds::Verb, lease::Leadership};
-use crate::{api::mcp_server::Phase, fleet::ServerName};
+use super::{data_source, deeds::Verb, lease::Leadership, mcp_server};
+use crate::fleet::ServerName;
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 
@@ -81,19 +81,11 @@ impl Failing {
     }
 }
 
-const PHASES: [Phase; 6] =
-    [Phase::Pending, Phase::Deploying, Phase::Ready, Phase::Degraded, Phase::Failed, Phase::Stopped];
-
-fn word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Pending => "Pending",
-        Phase::Deploying => "Deploying",
-        Phase::Ready => "Ready",
-        Phase::Degraded => "Degraded",
-        Phase::Failed => "Failed",
-        Phase::Stopped => "Stopped",
-    }
-}
+/// The phases that objects of a kind go through. Each is there from the beginning, as 0.
+const PHASES: [(&str, &[&str]); 2] = [
+    (mcp_server::KIND, &["Pending", "Deploying", "Ready", "Degraded", "Failed", "Stopped"]),
+    (data_source::KIND, &["Pending", "Connected", "Degraded", "Failed"]),
+];
 
 /// Shared by everything in the operator; cloning is cheap.
 #[derive(Clone)]
@@ -110,7 +102,7 @@ pub struct Metrics {
 #[derive(Debug, Default)]
 struct Board {
     queued: HashSet<(&'static str, ServerName)>,
-    phases: HashMap<(&'static str, ServerName), Phase>,
+    phases: HashMap<(&'static str, ServerName), &'static str>,
 }
 
 impl fmt::Debug for Metrics {
@@ -229,7 +221,8 @@ impl Meter {
         self.metrics.board().queued.remove(&(self.kind, name.clone()));
     }
 
-    pub(super) fn phase(&self, name: &ServerName, phase: Phase) {
+    /// One of those that the kind has.
+    pub(super) fn phase(&self, name: &ServerName, phase: &'static str) {
         self.metrics.board().phases.insert((self.kind, name.clone()), phase);
     }
 
@@ -259,11 +252,14 @@ impl Collector for AtThisMoment {
         let help = "Objects by phase, told by the replica that leads";
         let of_any = ConstGauge::new(0_i64);
         let mut objects = encoder.encode_descriptor("objects", help, None, of_any.metric_type())?;
-        for phase in PHASES {
-            let count = board.phases.iter().filter(|((kind, _), is)| *kind == "MCPServer" && **is == phase);
-            let count = i64::try_from(count.count()).unwrap_or(i64::MAX);
-            let labels = [("kind", "MCPServer"), ("phase", word(phase))];
-            ConstGauge::new(count).encode(objects.encode_family(&labels)?)?;
+        for (kind, phases) in PHASES {
+            for phase in phases {
+                let of_both = |((of, _), is): &(&(&str, ServerName), &&str)| *of == kind && *is == phase;
+                let count = board.phases.iter().filter(of_both).count();
+                let labels = [("kind", kind), ("phase", phase)];
+                let count = i64::try_from(count).unwrap_or(i64::MAX);
+                ConstGauge::new(count).encode(objects.encode_family(&labels)?)?;
+            }
         }
         Ok(())
     }
@@ -282,7 +278,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::{Ending, Failing, Metrics, Step, Verb};
-    use crate::{api::mcp_server::Phase, fleet::ServerName, operator::lease::Leadership};
+    use crate::{fleet::ServerName, operator::lease::Leadership};
 
     fn name(name: &str) -> ServerName {
         ServerName { namespace: "team-a".to_owned(), name: name.to_owned() }
@@ -316,9 +312,10 @@ mod tests {
         meter.timed(Step::Apply, async {}).await;
         meter.ended(Ending::Settled);
         meter.ended(Ending::Failed(Failing::Conflict));
-        meter.phase(&name("a"), Phase::Deploying);
-        meter.phase(&name("a"), Phase::Ready);
-        meter.phase(&name("b"), Phase::Ready);
+        meter.phase(&name("a"), "Deploying");
+        meter.phase(&name("a"), "Ready");
+        meter.phase(&name("b"), "Ready");
+        metrics.meter("DataSource").phase(&name("b"), "Connected");
         meter.forget(&name("b"));
         metrics.wrote(Verb::Scale { replicas: 3 }, "Deployment");
         metrics.term_begins();
@@ -331,6 +328,7 @@ mod tests {
             "pilothouse_operator_step_seconds_count{kind=\"MCPServer\",step=\"apply\"} 1\n",
             "pilothouse_operator_objects{kind=\"MCPServer\",phase=\"Ready\"} 1\n",
             "pilothouse_operator_objects{kind=\"MCPServer\",phase=\"Deploying\"} 0\n",
+            "pilothouse_operator_objects{kind=\"DataSource\",phase=\"Connected\"} 1\n",
             "pilothouse_operator_writes_total{verb=\"scale\",kind=\"Deployment\"} 1\n",
             "pilothouse_operator_terms_total 1\n",
         ] {

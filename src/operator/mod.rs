@@ -5,20 +5,25 @@
 
 mod backoff;
 mod config;
+mod data_source;
 mod deeds;
 mod events;
+mod external_secret;
 mod field_error;
+mod kind;
 mod lease;
 mod manifests;
 mod mcp_server;
 mod metrics;
 mod policy;
+mod served;
 mod settings;
 mod versions;
 mod webhook;
 mod writer;
 
 pub use config::OperatorConfig;
+pub use data_source::check_source;
 pub use lease::{Leadership, Timing};
 pub use manifests::{ManifestsError, manifests, namespaced_manifests, webhook_manifests, with_webhook};
 pub use metrics::Metrics;
@@ -28,12 +33,13 @@ pub use webhook::{Webhook, WebhookConfig, WebhookError};
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures::future::{join, join_all};
+use futures::future::{join_all, join3};
 use kube::Client;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::{Observations, Serving};
+use data_source::{Dial, Loopback};
 use lease::Keeper;
 use mcp_server::{Context, Examiner};
 use writer::Writer;
@@ -67,6 +73,7 @@ impl Operator {
         let metrics = Metrics::default();
         // So that its metrics are there, as 0, also where this process never leads.
         metrics.meter(mcp_server::KIND);
+        metrics.meter(data_source::KIND);
         Self { client, settings, observations, serving: None, webhook: None, keeper, leadership, metrics }
     }
 
@@ -121,9 +128,12 @@ impl Operator {
                 .serving(serving.clone());
             let term = cancel.child_token();
             let servers = reconcile(Arc::new(context), &settings, &term);
-            let writer = Writer::new(client.clone(), leadership.clone(), &settings.identity, metrics.clone());
+            let another =
+                || Writer::new(client.clone(), leadership.clone(), &settings.identity, metrics.clone());
+            let writer = another();
             let kept = webhook::keep(certificate.as_ref(), &writer, &term);
-            let mut reconciling = pin!(join(servers, kept));
+            let sources = check_sources(client.clone(), another(), &metrics, &settings, &term);
+            let mut reconciling = pin!(join3(servers, sources, kept));
             let has_ended = tokio::select! {
                 _ = &mut reconciling => true,
                 _ = leadership.wait_for(|now| *now == Leadership::Following) => false,
@@ -153,6 +163,31 @@ async fn leads(leadership: &mut watch::Receiver<Leadership>, cancel: &Cancellati
 
 async fn reconcile(context: Arc<Context>, settings: &OperatorSettings, term: &CancellationToken) {
     let run = |namespace| mcp_server::run(context.clone(), namespace, settings.concurrency, term.clone());
+    if settings.namespaces.is_empty() {
+        run(None).await;
+    } else {
+        join_all(settings.namespaces.iter().map(|namespace| run(Some(namespace)))).await;
+    }
+}
+
+/// Checks the DataSources. Where names cannot be resolved at all they are not checked, and the rest goes on.
+async fn check_sources(
+    client: Client,
+    writer: Writer,
+    metrics: &Metrics,
+    settings: &OperatorSettings,
+    term: &CancellationToken,
+) {
+    let loopback = if settings.checks_loopback { Loopback::Allowed } else { Loopback::Refused };
+    let dial = match Dial::new(loopback) {
+        Ok(dial) => dial,
+        Err(error) => {
+            tracing::error!(error, "DataSources are not checked");
+            return term.cancelled().await;
+        }
+    };
+    let context = Arc::new(data_source::Context::new(client, writer, dial, metrics, term.clone()));
+    let run = |namespace| data_source::run(context.clone(), namespace);
     if settings.namespaces.is_empty() {
         run(None).await;
     } else {

@@ -21,6 +21,9 @@ pub struct OperatorSettings {
     pub lease_timing: Timing,
     /// What the installation allows; a server that breaks it is not accepted.
     pub policy: Arc<Policy>,
+    /// DataSources may be at addresses of this machine. Not inside a cluster: there they are the operator's own
+    /// pod, which whoever may make a DataSource has no business with.
+    pub checks_loopback: bool,
     /// How many MCPServers are reconciled at the same time; at least 1.
     pub concurrency: u16,
 }
@@ -34,6 +37,7 @@ impl OperatorSettings {
             own_image: None,
             lease_timing: Timing::default(),
             policy: Arc::default(),
+            checks_loopback: false,
             concurrency: 8,
         }
     }

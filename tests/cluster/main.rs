@@ -19,9 +19,12 @@ mod metrics;
 mod openshift;
 mod operator_children;
 mod operator_drift;
+mod operator_external_secrets;
 mod operator_fields;
 mod operator_kinds;
+mod operator_monitors;
 mod operator_rotation;
+mod operator_sources;
 mod operator_status;
 mod operator_unparsable;
 mod rbac;
@@ -39,3 +42,14 @@ mod tools_workload;
 mod tree_pages;
 mod webhook;
 mod whole_run;
+
+/// Real PostgreSQL and Redis servers, as the integration tests have them.
+#[allow(dead_code)]
+#[path = "../it/authority.rs"]
+mod authority;
+#[allow(dead_code)]
+#[path = "../it/parts.rs"]
+mod parts;
+#[allow(dead_code)]
+#[path = "../it/sources_servers.rs"]
+mod sources_servers;

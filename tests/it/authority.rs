@@ -33,6 +33,14 @@ impl Authority {
         TlsAcceptor::from(Arc::new(config))
     }
 
+    /// Certificate and key for a server of this name or address, as PEM text.
+    pub(crate) fn server(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let signed =
+            CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
+        (signed.pem(), key.serialize_pem())
+    }
+
     pub(crate) fn write(&self, folder: &Path, file: &str) -> String {
         let file = folder.join(file);
         fs::write(&file, &self.pem).unwrap();

@@ -7,6 +7,7 @@ mod arrows;
 mod audit_full_disk;
 mod audit_record;
 mod authority;
+mod bridge_fill;
 mod bridge_limits;
 mod bridge_process;
 mod bridge_serving;
@@ -58,6 +59,8 @@ mod recorded_shop;
 #[path = "../cluster/support/relay.rs"]
 mod relay;
 mod release;
+mod sources_checks;
+mod sources_servers;
 mod stage;
 mod tools_bad_input;
 mod tools_connect;

@@ -22,6 +22,19 @@ pub(crate) fn client(script: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/parts/clients").join(script)
 }
 
+/// The programs of PostgreSQL and Redis, and their libraries.
+pub(crate) fn postgresql() -> PathBuf {
+    folder("PARTS_POSTGRESQL")
+}
+
+pub(crate) fn redis() -> PathBuf {
+    folder("PARTS_REDIS")
+}
+
+pub(crate) fn debian_libraries() -> PathBuf {
+    folder("PARTS_DEBIAN_LIBRARIES")
+}
+
 fn folder(variable: &str) -> PathBuf {
     let folder = std::env::var_os(variable).unwrap_or_else(|| {
         panic!("{variable} is not set: run tests/parts/install and export what it prints, or use tests/run")

@@ -2,7 +2,6 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    net::TcpListener,
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{Arc, Mutex},
@@ -22,9 +21,10 @@ pub(crate) fn command(data: &Path) -> Command {
     command
 }
 
-/// A loopback address that was free a moment ago.
-pub(crate) fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+/// What follows `NAME=` in the line with which the program says where it serves.
+fn served_at(log: &str, name: &str) -> Option<String> {
+    let line = log.lines().find(|line| line.contains("serving /mcp and /sse"))?;
+    line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned)
 }
 
 /// A program that serves HTTP, without authentication; killed when dropped.
@@ -37,14 +37,14 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// `pilothouse SUBCOMMAND --http ADDR ARGUMENTS`, once its health port answers.
+    /// `pilothouse SUBCOMMAND --http ADDR ARGUMENTS`, once its health port answers. It chooses free ports and says
+    /// which.
     pub(crate) async fn start(subcommand: &str, arguments: &[&str]) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let (address, health) = (free_address(), free_address());
         let mut child = command(data.path())
-            .args([subcommand, "--http", &address])
+            .args([subcommand, "--http", "127.0.0.1:0"])
             .args(arguments)
-            .env("PILOTHOUSE_HEALTH", &health)
+            .env("PILOTHOUSE_HEALTH", "127.0.0.1:0")
             .env("PILOTHOUSE_DATA", data.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -54,22 +54,21 @@ impl Served {
         let log = Arc::new(Mutex::new(String::new()));
         keep(&log, child.stdout.take().unwrap());
         keep(&log, child.stderr.take().unwrap());
-        let mut served = Self {
-            child,
-            origin: format!("http://{address}"),
-            health: format!("http://{health}"),
-            data,
-            log,
-        };
-        // The demo takes its health port from its own address.
-        if subcommand == "demo" {
-            let (ip, port) = address.rsplit_once(':').unwrap();
-            served.health = format!("http://{ip}:{}", port.parse::<u16>().unwrap() + 1);
-        }
+        let mut served = Self { child, origin: String::new(), health: String::new(), data, log };
         let begin = Instant::now();
-        while reqwest::get(format!("{}/livez", served.health)).await.is_err() {
+        loop {
+            let said = served.said();
+            if let (Some(address), Some(health)) = (served_at(&said, "address"), served_at(&said, "health")) {
+                served.origin = format!("http://{address}");
+                served.health = format!("http://{health}");
+                break;
+            }
             let ended = served.child.try_wait().unwrap();
-            assert!(ended.is_none() && begin.elapsed() < DEADLINE, "{ended:?}: {}", served.said());
+            assert!(ended.is_none() && begin.elapsed() < DEADLINE, "{ended:?}: {said}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        while reqwest::get(format!("{}/livez", served.health)).await.is_err() {
+            assert!(begin.elapsed() < DEADLINE, "{}", served.said());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         served

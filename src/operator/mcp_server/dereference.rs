@@ -34,8 +34,13 @@ impl Dereferenced {
     /// The image that brought the bridge into the pods that exist. It is kept: a new pilothouse alone rolls
     /// nobody's pods.
     pub(super) fn bridge_image(&self) -> Option<&str> {
+        self.init_image(BRIDGE_CONTAINER)
+    }
+
+    /// The image of an init container of the pods that exist.
+    pub(super) fn init_image(&self, container: &str) -> Option<&str> {
         let spec = self.deployment.as_ref()?.spec.as_ref()?.template.spec.as_ref()?;
-        let container = spec.init_containers.as_ref()?.iter().find(|c| c.name == BRIDGE_CONTAINER)?;
+        let container = spec.init_containers.as_ref()?.iter().find(|c| c.name == container)?;
         container.image.as_deref()
     }
 }

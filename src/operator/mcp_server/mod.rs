@@ -8,18 +8,18 @@ mod decide;
 mod dereference;
 mod elsewhere;
 mod evidence;
-mod kind;
 mod memory;
 mod objections;
+mod obstacles;
 mod owned;
 mod references;
 mod referred;
 mod report;
 mod rollout;
 mod rotation;
-mod served;
 mod sightings;
 mod sleep;
+mod sources;
 mod status;
 mod triggers;
 mod unparsable;
@@ -51,9 +51,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     OperatorSettings,
     backoff::{Backoff, Cause},
-    field_error::FieldError,
+    kind,
     metrics::{Ending, Failing, Meter, Metrics, Step},
     policy::Policy,
+    served,
     writer::{WriteError, Writer},
 };
 use crate::{
@@ -73,7 +74,7 @@ use served::Served;
 use sightings::Sightings;
 use sleep::Sleepers;
 use status::{Extras, Situation};
-use validate::{Owner, Runs, ValidatedServer, Workload};
+use validate::{InvalidSpec, Runs, ValidatedServer};
 
 pub(super) use objections::{Examiner, Objections};
 pub(super) use validate::usual_limits;
@@ -93,6 +94,8 @@ pub(super) struct Context {
     /// The namespace pilothouse runs in.
     own_namespace: String,
     policy: Arc<Policy>,
+    /// Where DataSources are watched; empty: everywhere.
+    namespaces: Vec<String>,
     served: Served,
     sightings: Sightings,
     referred: Referred,
@@ -117,6 +120,7 @@ impl Context {
             own_image: settings.own_image.clone(),
             own_namespace: settings.lease_namespace.clone(),
             policy: settings.policy.clone(),
+            namespaces: settings.namespaces.clone(),
             served: Served::new(client.clone()),
             sightings: Sightings::default(),
             referred: Referred::new(client.clone()),
@@ -221,7 +225,7 @@ pub(super) async fn run(
             tracing::warn!(%error, %kind, "not known whether the cluster has this kind, it is asked again");
         }
     }
-    let triggers = triggers::all(&context, namespace, writer);
+    let triggers = triggers::all(&context, namespace, writer, store.clone());
     let config = Config::default().concurrency(concurrency.max(1)).debounce(DEBOUNCE);
     let outcomes = applier(
         |guard, context| Box::pin(reconcile(guard, context)),
@@ -336,22 +340,46 @@ async fn look(
             }
             let workload = &*workload;
             // dereference what the pods refer to (client required)
-            let looks = context.referred.look(name, &references::of(owner, workload)).await?;
+            let sources = match sources::find(context, name, server, &live).await? {
+                Ok(sources) => sources,
+                Err(why) => return unusable(context, server, &why, &live).await,
+            };
+            let mut refers = references::of(owner, workload);
+            if let Some(sources) = &sources {
+                references::add_environment(&mut refers, &sources.connected.read_by_kubelet(name));
+                references::bring(&mut refers, &sources.connected.brought);
+            }
+            let looks = context.referred.look(name, &refers).await?;
             // build (no client required)
             let told = Told::of(live.deployment.as_ref()).now(&looks.sights)?;
-            let around = Around { own_namespace: &context.own_namespace, rotation: told.rotation.as_deref() };
+            let around = Around {
+                own_namespace: &context.own_namespace,
+                rotation: told.rotation.as_deref(),
+                sources: sources.as_ref().map(|sources| &sources.connected),
+            };
             let mut children = build::build(owner, workload, &around)?;
             told.note_on(&mut children.deployment)?;
-            let children = children.list()?;
             // apply (writer required)
+            let copy = children.sources_copy.as_ref();
+            let kept = sources::keep_copy(context, owner, copy, live.deployment.as_ref()).await;
+            if let Err(why) = kept.map_err(Error::Apply)? {
+                return unusable(context, server, &why, &live).await;
+            }
+            let has_copy = copy.is_some();
+            let has_trouble = sources.as_ref().is_some_and(|sources| !sources.troubles.is_empty());
+            // Their ExternalSecrets are the DataSources' and wake these alone.
+            let is_brought = sources.as_ref().is_some_and(|sources| !sources.connected.brought.is_empty());
+            let is_unseen = is_brought && looks.by_events;
+            let children = children.list()?;
             let applying = applier.apply(&children, live.stored_deployment.as_ref(), workload.replicas);
             let applied = context.meter.timed(Step::Apply, applying).await;
             // status (writer required)
             let (pods, evidence) = (&live.pods, &evidence);
             let rollout = context.rollout(server, name, pods).await?;
             let standing = &rollout;
-            let obstacles = obstacles(context, server, owner, workload, &live).await;
-            let extras = applied.as_ref().map(|applied| Extras::of(workload, &looks, applied, obstacles));
+            let obstacles = obstacles::found(context, server, owner, workload, &live).await;
+            let extras =
+                applied.as_ref().map(|applied| Extras::of(workload, &looks, applied, sources, obstacles));
             let extras = &extras.unwrap_or_default();
             let in_place = |deployment| Situation::Workload {
                 owner,
@@ -370,7 +398,7 @@ async fn look(
                         (Situation::NamesTaken(names.clone()), Left::Again(Cause::Refused))
                     }
                 },
-                Err(error) => match refusal(error) {
+                Err(error) => match error.refusal() {
                     Some(said) => (Situation::Refused(said), Left::Again(Cause::Refused)),
                     None => return Err(Error::Apply(applied.err().unwrap_or(WriteError::NotLeading.into()))),
                 },
@@ -379,30 +407,25 @@ async fn look(
             // What its probes find is told by events of its pods, which wake nobody.
             let is_starting = rollout.is_open()
                 || matches!(phase, Some(Phase::Deploying | Phase::Degraded)) && !pods.is_empty();
-            Ok(if left == Left::Nothing && is_starting { Left::Again(Cause::Starting) } else { left })
+            Ok(match left {
+                Left::Nothing if is_starting => Left::Again(Cause::Starting),
+                // A role may be bound, a Secret that is not watched change: neither wakes anybody.
+                Left::Nothing if has_trouble || has_copy || is_unseen => Left::Again(Cause::Copied),
+                left => left,
+            })
         }
     }
 }
 
-/// What is not ours and stands in its way; looked for only while it does.
-async fn obstacles(
+/// The pods that exist stay as they are until somebody corrects it, here or in another namespace.
+async fn unusable(
     context: &Context,
     server: &MCPServer,
-    owner: &Owner,
-    workload: &Workload,
+    why: &InvalidSpec,
     live: &Dereferenced,
-) -> Vec<FieldError> {
-    let mut found = Vec::new();
-    if !live.is_ready() {
-        let mentions = objections::mentions(server);
-        found = objections::missing(&context.client, &owner.name.namespace, &mentions).await;
-    }
-    let now = live.deployment.as_ref().and_then(|deployment| deployment.spec.as_ref()?.replicas);
-    let is_moved = now.is_some_and(|now| workload.replicas.wanted(Some(now)) != now);
-    if is_moved || server.status.as_ref().is_some_and(status::was_scaled) {
-        found.extend(objections::foreign_autoscaler(&context.client, owner).await);
-    }
-    found
+) -> Result<Left, Error> {
+    report::report(context, server, &Situation::Invalid(why), live).await?;
+    Ok(Left::Again(Cause::Refused))
 }
 
 /// What may come without waking anybody, where every child that can be made is in place.
@@ -413,23 +436,6 @@ fn after(applied: &Applied) -> Left {
         Left::Again(Cause::Refreshed)
     } else {
         Left::Nothing
-    }
-}
-
-/// What the API server said when it refused, as against not having answered.
-fn refusal(error: &ApplyError) -> Option<String> {
-    match error {
-        ApplyError::Write(WriteError::Refused { what, source }) => match source.as_ref() {
-            // Not let in, too slow, too many: that says nothing about the object.
-            kube::Error::Api(status) if matches!(status.code, 401 | 408 | 429) => None,
-            kube::Error::Api(status) if (400..500).contains(&status.code) => {
-                Some(format!("The API server refuses: {what}: {}", status.message))
-            }
-            _ => None,
-        },
-        ApplyError::Write(WriteError::NotLeading | WriteError::Outdated(_))
-        | ApplyError::Read(_)
-        | ApplyError::Json(_) => None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     fmt,
 };
 
-use k8s_openapi::api::core::v1::{EnvFromSource, EnvVarSource};
+use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource};
 
 use super::{
     build::external_name,
@@ -17,7 +17,7 @@ use super::{
 pub(super) enum What {
     ConfigMap,
     Secret,
-    /// A Secret that an ExternalSecret of ours makes.
+    /// A Secret that an ExternalSecret of ours makes, the server's or a DataSource's.
     Brought,
 }
 
@@ -58,17 +58,7 @@ pub(super) type References = BTreeMap<Referent, Use>;
 
 pub(super) fn of(owner: &Owner, workload: &Workload) -> References {
     let mut all = References::new();
-    for variable in &workload.env {
-        let Some(EnvVarSource { config_map_key_ref, secret_key_ref, .. }) = &variable.value_from else {
-            continue;
-        };
-        if let Some(from) = config_map_key_ref {
-            add(&mut all, What::ConfigMap, &from.name, Some(&from.key), from.optional);
-        }
-        if let Some(from) = secret_key_ref {
-            add(&mut all, What::Secret, &from.name, Some(&from.key), from.optional);
-        }
-    }
+    add_environment(&mut all, &workload.env);
     for EnvFromSource { config_map_ref, secret_ref, prefix: _ } in &workload.env_from {
         if let Some(from) = config_map_ref {
             add(&mut all, What::ConfigMap, &from.name, None, from.optional);
@@ -87,6 +77,30 @@ pub(super) fn of(owner: &Owner, workload: &Workload) -> References {
         }
     }
     all
+}
+
+/// What variables take from objects.
+pub(super) fn add_environment(all: &mut References, env: &[EnvVar]) {
+    for variable in env {
+        let Some(EnvVarSource { config_map_key_ref, secret_key_ref, .. }) = &variable.value_from else {
+            continue;
+        };
+        if let Some(from) = config_map_key_ref {
+            add(all, What::ConfigMap, &from.name, Some(&from.key), from.optional);
+        }
+        if let Some(from) = secret_key_ref {
+            add(all, What::Secret, &from.name, Some(&from.key), from.optional);
+        }
+    }
+}
+
+/// These Secrets are made by ExternalSecrets.
+pub(super) fn bring(all: &mut References, secrets: &BTreeSet<String>) {
+    for name in secrets {
+        if let Some(used) = all.remove(&Referent { what: What::Secret, name: name.clone() }) {
+            all.insert(Referent { what: What::Brought, name: name.clone() }, used);
+        }
+    }
 }
 
 fn add(all: &mut References, what: What, name: &str, key: Option<&String>, optional: Option<bool>) {
@@ -109,7 +123,7 @@ fn add(all: &mut References, what: What, name: &str, key: Option<&String>, optio
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::{Keys, of};
+    use super::{Keys, bring, of};
     use crate::operator::mcp_server::{
         fixture::server,
         validate::{Runs, validate},
@@ -126,7 +140,8 @@ mod tests {
                       {env: E, external: {store: {name: s}, key: k}}]}";
         let validated = validate(&server(spec), None).unwrap();
         let Runs::Workload(workload) = &validated.runs else { panic!("a workload was expected") };
-        let all = of(&validated.owner, workload);
+        let mut all = of(&validated.owner, workload);
+        bring(&mut all, &["other".to_owned(), "another".to_owned()].into());
         let said: Vec<String> = all
             .iter()
             .map(|(referent, used)| {
@@ -137,19 +152,15 @@ mod tests {
                 format!("{referent} {keys} {}", used.optional)
             })
             .collect();
-        let brought = said.last().unwrap();
+        let brought = &said[3];
         assert!(
             brought.starts_with("ExternalSecret/demo-e-") && brought.ends_with(" all false"),
             "{brought}"
         );
         assert_eq!(
-            said[..4],
-            [
-                "ConfigMap/all all false",
-                "ConfigMap/settings a+b false",
-                "Secret/keys all true",
-                "Secret/other d false"
-            ]
+            said[..3],
+            ["ConfigMap/all all false", "ConfigMap/settings a+b false", "Secret/keys all true"]
         );
+        assert_eq!(said[4..], ["ExternalSecret/other d false"], "its DataSource has it made");
     }
 }

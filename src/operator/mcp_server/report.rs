@@ -34,7 +34,7 @@ pub(super) async fn report(
     if let (Some(name), Some(namespace), Some(phase)) =
         (server.metadata.name.clone(), server.metadata.namespace.clone(), phase)
     {
-        context.meter.phase(&ServerName { namespace, name }, phase);
+        context.meter.phase(&ServerName { namespace, name }, phase.as_str());
     }
     let mut found = Vec::new();
     if server.status.as_ref() != Some(&status) {

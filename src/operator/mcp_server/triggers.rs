@@ -9,7 +9,7 @@ use std::{
 use futures::{
     Stream, StreamExt, TryStreamExt,
     future::ready,
-    stream::{BoxStream, empty, select_all, unfold},
+    stream::{BoxStream, select_all, unfold},
 };
 use k8s_openapi::{NamespaceResourceScope, api::core::v1::Pod};
 use kube::{
@@ -17,7 +17,7 @@ use kube::{
     core::{ApiResource, DeserializeGuard, DynamicObject, PartialObjectMeta},
     runtime::{
         PredicateConfig, WatchStreamExt, predicates,
-        reflector::{self, ObjectRef},
+        reflector::{self, ObjectRef, Store},
         watcher,
     },
 };
@@ -27,13 +27,15 @@ use super::{
     Context,
     build::{COMPONENT, INSTANCE, MANAGED_BY, MANAGER},
     kind::Kind,
-    served::Found,
+    served::{says_gone, while_served},
     sightings::server_of,
 };
 use crate::{
     api::MCPServer,
     fleet::{Observation, Observations, ServerName},
 };
+
+mod data_sources;
 
 pub(super) type Guarded = DeserializeGuard<MCPServer>;
 type Trigger = Result<ObjectRef<Guarded>, watcher::Error>;
@@ -43,6 +45,7 @@ pub(super) fn all(
     context: &Arc<Context>,
     namespace: Option<&str>,
     writer: reflector::store::Writer<Guarded>,
+    store: Store<Guarded>,
 ) -> BoxStream<'static, Trigger> {
     let client = &context.client;
     let named = seen(context.observations.clone()).boxed();
@@ -54,6 +57,13 @@ pub(super) fn all(
         .map(|server| Ok(reference(&server)));
     let mut all =
         vec![servers(api(client, namespace), writer).boxed(), pods(client, namespace).boxed(), named.boxed()];
+    // Also those of other namespaces: a server may be connected to them.
+    if namespace.is_none() {
+        all.push(data_sources::connected(client, None, store.clone()).boxed());
+    } else {
+        let each = context.namespaces.iter().map(|namespace| Some(namespace.as_str()));
+        all.extend(each.map(|namespace| data_sources::connected(client, namespace, store.clone()).boxed()));
+    }
     all.extend(Kind::ALL.map(|kind| children(context.clone(), namespace.map(str::to_owned), kind)));
     select_all(all).boxed()
 }
@@ -87,38 +97,9 @@ fn what_counts(server: &Guarded) -> Option<u64> {
 
 /// Children of a kind, as soon as the cluster has it and as long as it does.
 fn children(context: Arc<Context>, namespace: Option<String>, kind: Kind) -> BoxStream<'static, Trigger> {
-    versions(context.served.changes(), kind)
-        .flat_map(move |resource| match resource {
-            Some(resource) => {
-                let until = is_no_more(context.served.changes(), kind, resource.clone());
-                watched(context.clone(), namespace.clone(), kind, resource).take_until(until).boxed()
-            }
-            None => empty().boxed(),
-        })
-        .boxed()
-}
-
-/// How the kind is served, each time that changes.
-fn versions(
-    served: watch::Receiver<Found>,
-    kind: Kind,
-) -> impl Stream<Item = Option<ApiResource>> + Send + 'static {
-    unfold((served, None), move |(mut served, before)| async move {
-        loop {
-            let now = served.borrow_and_update().get(&kind).cloned();
-            if before.as_ref() != Some(&now) {
-                return Some((now.clone(), (served, Some(now))));
-            }
-            // Its sender lives as long as the term.
-            served.changed().await.ok()?;
-        }
+    while_served(context.served.changes(), kind, move |resource| {
+        watched(context.clone(), namespace.clone(), kind, resource)
     })
-}
-
-/// Ends when the kind is served otherwise, or not at all.
-async fn is_no_more(mut served: watch::Receiver<Found>, kind: Kind, resource: ApiResource) {
-    // Its sender lives as long as the term.
-    let _ = served.wait_for(|found| found.get(&kind) != Some(&resource)).await;
 }
 
 /// Only metadata is watched: a change of anything changes the resourceVersion. What is seen is noted before it
@@ -138,24 +119,12 @@ fn watched(
         .default_backoff()
         .inspect(move |event| match event {
             Ok(event) => context.sightings.note(kind, namespace.as_deref(), event),
-            Err(error) if kind.built_in().is_none() && is_gone(error) => context.served.is_gone(kind),
+            Err(error) if kind.built_in().is_none() && says_gone(error) => context.served.is_gone(kind),
             Err(_) => {}
         })
         .touched_objects()
         .try_filter_map(|child| ready(Ok(server_of(&child).map(|server| reference(&server)))))
         .boxed()
-}
-
-/// The API server does not know the kind any more.
-fn is_gone(error: &watcher::Error) -> bool {
-    let cause = match error {
-        watcher::Error::InitialListFailed(cause)
-        | watcher::Error::WatchStartFailed(cause)
-        | watcher::Error::WatchFailed(cause) => cause,
-        watcher::Error::WatchError(status) => return status.code == 404,
-        watcher::Error::NoResourceVersion => return false,
-    };
-    matches!(cause, kube::Error::Api(status) if status.code == 404)
 }
 
 /// Pods belong to a ReplicaSet: their labels say whose they are.

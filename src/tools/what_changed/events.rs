@@ -1,6 +1,6 @@
 //! What the cluster reported: scalings and node changes as entries, warnings as the first complaint of each kind. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -69,6 +69,8 @@ pub(super) struct Scaling {
 pub(super) struct Events {
     entries: Vec<Entry>,
     warnings: BTreeMap<(Thing, String), Warning>,
+    /// The first warning of each object.
+    first: BTreeMap<Thing, Timestamp>,
     pub(super) scalings: BTreeMap<Thing, Vec<Scaling>>,
     pub(super) oldest: Option<Timestamp>,
 }
@@ -107,6 +109,8 @@ impl Events {
             return;
         }
         if event.kind != "Normal" {
+            let earliest = self.first.entry(thing.clone()).or_insert(first);
+            *earliest = first.min(*earliest);
             let thing = Thing { name: stem(kind, name).to_owned(), ..thing };
             let count = series.map(|series| series.count).or(event.count).unwrap_or(1).max(1);
             let known = self.warnings.entry((thing, event.reason.clone())).or_insert_with(|| Warning {
@@ -130,20 +134,16 @@ impl Events {
         }
     }
 
-    /// When the cluster first complained of a thing, or of a pod of it. `workloads` are those known to be unhealthy.
+    /// When the cluster first complained of a workload that is unhealthy, or of a pod of it that still is: what a
+    /// pod has overcome is not the beginning of this.
     pub(super) fn first_warnings<'a>(
         &self,
-        workloads: impl Iterator<Item = &'a Thing>,
+        unhealthy: impl Iterator<Item = (&'a Thing, &'a BTreeSet<Thing>)>,
     ) -> BTreeMap<Thing, Timestamp> {
-        let of = |workload: &Thing| {
-            let first = self.warnings.iter().filter(|((thing, _), _)| {
-                thing == workload
-                    // A pod's workload by the name that they share.
-                    || (thing.kind == "Pod" && thing.namespace == workload.namespace && thing.name == workload.name)
-            });
-            first.map(|(_, warning)| warning.first).min()
+        let earliest = |objects: &BTreeSet<Thing>| {
+            objects.iter().filter_map(|object| self.first.get(object)).min().copied()
         };
-        workloads.filter_map(|workload| Some((workload.clone(), of(workload)?))).collect()
+        unhealthy.filter_map(|(workload, objects)| Some((workload.clone(), earliest(objects)?))).collect()
     }
 
     pub(super) fn entries(&self) -> Vec<Entry> {
@@ -223,7 +223,11 @@ mod tests {
         );
         let web = Thing::new("Deployment", "shop", "web");
         assert_eq!(events.scalings[&web][0].words, "from 1 to 3");
-        let first = events.first_warnings([&web].into_iter());
-        assert_eq!(first[&web].to_string(), "2026-01-01T10:30:00Z");
+        let since = |pods: &[&str]| {
+            let unhealthy = pods.iter().map(|pod| Thing::new("Pod", "shop", pod)).collect();
+            events.first_warnings([(&web, &unhealthy)].into_iter())[&web].to_string()
+        };
+        assert_eq!(since(&["web-6c8d9f7b5c-x2x4z", "web-6c8d9f7b5c-bb24z"]), "2026-01-01T10:30:00Z");
+        assert_eq!(since(&["web-6c8d9f7b5c-x2x4z"]), "2026-01-01T10:31:00Z");
     }
 }

@@ -149,8 +149,8 @@ pub(super) async fn look(
     entries.extend(symptoms.images(span));
     entries.extend(events.entries());
     let mut entries = timeline::joined(entries, &events.scalings);
-    let things: Vec<Thing> = symptoms.things().cloned().collect();
-    let mut symptoms = symptoms.symptoms(&events.first_warnings(things.iter()));
+    let first_warnings = events.first_warnings(symptoms.things());
+    let mut symptoms = symptoms.symptoms(&first_warnings);
     if namespace.is_some() {
         let own: BTreeSet<&str> = nodes.iter().map(|(_, node)| node.as_str()).collect();
         let bears = |thing: &Thing| thing.kind != "Node" || own.contains(thing.name.as_str());

@@ -1,6 +1,6 @@
 //! What is unhealthy now, since when; and whether the pods of one workload run different builds of one image. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -27,6 +27,8 @@ struct Found {
     why: String,
     rank: Rank,
     pods: usize,
+    /// What was judged: the workload, or pods of it.
+    objects: BTreeSet<Thing>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -79,8 +81,9 @@ impl Symptoms {
         Some(workload)
     }
 
-    pub(super) fn things(&self) -> impl Iterator<Item = &Thing> {
-        self.found.keys()
+    /// Each unhealthy workload, and those of it and its pods that are unhealthy now.
+    pub(super) fn things(&self) -> impl Iterator<Item = (&Thing, &BTreeSet<Thing>)> {
+        self.found.iter().map(|(workload, found)| (workload, &found.objects))
     }
 
     fn judge(
@@ -103,8 +106,16 @@ impl Symptoms {
         let Some(created) = metadata.creation_timestamp else { return };
         let since = since(status);
         let rank = line.health.rank;
-        let found = || Found { since, created, why: line.health.why.clone(), rank, pods: 0 };
+        let found = || Found {
+            since,
+            created,
+            why: line.health.why.clone(),
+            rank,
+            pods: 0,
+            objects: BTreeSet::new(),
+        };
         let known = self.found.entry(workload.clone()).or_insert_with(found);
+        known.objects.insert(metadata.thing(kind));
         known.since = earlier(known.since, since);
         known.created = known.created.min(created);
         // What a pod says is nearer to the cause than what its workload says.
@@ -139,6 +150,7 @@ impl Symptoms {
                     known.since = earlier(known.since, new.since);
                     known.created = known.created.min(new.created);
                     known.rank = known.rank.min(new.rank);
+                    known.objects.extend(new.objects);
                     if new.pods > 0 {
                         known.why = new.why;
                         known.pods = new.pods;
@@ -154,7 +166,7 @@ impl Symptoms {
         let mut found: Vec<(Rank, Symptom)> = self
             .found
             .into_iter()
-            .map(|(thing, Found { since, created, why, rank, pods })| {
+            .map(|(thing, Found { since, created, why, rank, pods, objects: _ })| {
                 let since = earlier(since, first_warning.get(&thing).copied()).unwrap_or(created);
                 let pods = if pods > 1 { format!(" ({pods} pods)") } else { String::new() };
                 (rank, Symptom { thing, since, why: format!("{why}{pods}") })

@@ -31,8 +31,19 @@ pub(super) const SOURCE: Examples = Examples {
         "type: storage, endpoint: 'tcp://[fd00::1]:9000', allowedNamespaces: ['*']",
         "type: database, endpoint: 'mysql://db.shop:3306/orders?ssl=true', engine: tcp, allowedNamespaces: [team-a, team-b]",
         "endpoint: 'https://a.example', engine: tcp",
+        "type: api, endpoint: 'https://api.example.com/v1', engine: http, credentials: [{name: token, external: {store: {name: all, kind: ClusterSecretStore}, key: api, refresh: 30s}}]",
+        "engine: postgresql, tls: {}, healthCheck: {}",
+        "endpoint: 'redis://cache.shop:6379/1', engine: redis, credentials: []",
     ],
     refused: &[
+        (
+            "type: queue",
+            "Unsupported value: \"queue\": supported values: \"database\", \"search\", \"storage\", \"api\"",
+        ),
+        (
+            "endpoint: 'tcp://queue.shop:5672', engine: amqp",
+            "Unsupported value: \"amqp\": supported values: \"postgresql\", \"redis\", \"http\", \"tcp\"",
+        ),
         (
             "endpoint: db.shop:5432",
             "spec.endpoint must be a URL with a host: write it like postgresql://db.shop:5432/orders, https://api.example.com or tcp://store:9000",
@@ -68,6 +79,14 @@ pub(super) const SOURCE: Examples = Examples {
         (
             "credentials: [{name: username}]",
             "spec.credentials[] must hold exactly one of secretKeyRef and external: say where it is kept",
+        ),
+        (
+            "credentials: [{name: username, secretKeyRef: {name: a, key: b}, external: {store: {name: vault}, key: k}}]",
+            "spec.credentials[] must hold exactly one of secretKeyRef and external: say where it is kept",
+        ),
+        (
+            "credentials: [{name: token, external: {store: {name: vault}, key: k, refresh: 1s}}]",
+            "external.refresh must be a number and a unit, such as 500ms, 60s or 5m, from 10s to 24h: write it that way",
         ),
         (
             "healthCheck: {interval: 1s}",

@@ -5,6 +5,7 @@ pub(crate) mod audit_log;
 pub(crate) mod client;
 pub(crate) mod crd;
 pub(crate) mod crowd;
+pub(crate) mod external_secrets;
 pub(crate) mod follower;
 pub(crate) mod installation;
 pub(crate) mod kubectl;
@@ -19,6 +20,7 @@ pub(crate) mod relay;
 pub(crate) mod replica;
 
 pub(crate) mod served;
+pub(crate) mod served_at;
 pub(crate) mod talk;
 pub(crate) mod tools;
 pub(crate) mod wait;

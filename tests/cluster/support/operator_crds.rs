@@ -27,6 +27,13 @@ impl OperatorCrds {
         crds
     }
 
+    /// With those of the stores, which the External Secrets Operator needs to run.
+    pub(crate) async fn with_stores() -> Self {
+        let crds = Self::absent().await;
+        script(&["--stores"]).expect("the definitions can be installed");
+        crds
+    }
+
     pub(crate) fn install(&self) {
         script(&[]).expect("the definitions can be installed");
     }

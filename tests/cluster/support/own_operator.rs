@@ -130,6 +130,7 @@ impl OwnOperator {
         settings.namespaces = namespaces.iter().map(|namespace| (*namespace).to_owned()).collect();
         settings.own_image = Some("docker.io/pilothouse/pilothouse:test".to_owned());
         settings.lease_timing = TIMING;
+        settings.checks_loopback = true;
         let observations = watch::Sender::new(Arc::new(BTreeMap::new()));
         let operator = Operator::new(client.clone(), settings, observations.subscribe());
         let leadership = operator.leadership();

@@ -25,12 +25,17 @@ impl Monitoring {
     /// Scrapes itself, the API server, and what the kubelet of each node says of its containers; `rules` are those of
     /// one group.
     pub(crate) fn start(rules: &str) -> Self {
+        Self::start_scraping(rules, &[])
+    }
+
+    /// And these, each an item of `scrape_configs`.
+    pub(crate) fn start_scraping(rules: &str, further: &[Value]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let at = folder.path();
         let (web, alerts) = (free_port(), free_port());
         fs::write(at.join("rules.yml"), format!("groups:\n- name: test\n  interval: 1s\n  rules:\n{rules}"))
             .expect("written");
-        fs::write(at.join("prometheus.yml"), configuration(at, web, alerts)).expect("written");
+        fs::write(at.join("prometheus.yml"), configuration(at, web, alerts, further)).expect("written");
         fs::write(at.join("alertmanager.yml"), "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
             .expect("written");
         let flag = |name: &str, path: &Path| {
@@ -86,7 +91,7 @@ fn free_port() -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
-fn configuration(at: &Path, web: u16, alerts: u16) -> String {
+fn configuration(at: &Path, web: u16, alerts: u16, further: &[Value]) -> String {
     let config: Value =
         serde_json::from_str(&kubectl::run(&["config", "view", "--raw", "--minify", "-o", "json"]))
             .expect("JSON");
@@ -130,5 +135,7 @@ scrape_configs:
     text.push_str(&format!(
         "- {{job_name: kubelet, scheme: https, {tls}, metrics_path: /api/v1/nodes/{node}/proxy/metrics/resource, static_configs: [{{targets: ['{api}']}}]}}\n"
     ));
+    // JSON is YAML.
+    text.extend(further.iter().map(|scraped| format!("- {scraped}\n")));
     text
 }

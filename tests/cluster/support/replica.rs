@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File},
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     process::{Child, Command, Stdio},
 };
 
@@ -16,14 +16,13 @@ use nix::{
 use pilothouse::operator::LEASE;
 use serde_json::{Value, json};
 
-use super::{audit_log, kubectl, relay::Relay};
+use super::{audit_log, kubectl, relay::Relay, served_at::served_at};
 
 /// Killed when dropped.
 pub(crate) struct Replica {
     child: Child,
     /// Also how the lease names it, and whom it acts as.
     pub(crate) name: String,
-    health: String,
     folder: tempfile::TempDir,
 }
 
@@ -45,9 +44,8 @@ impl Replica {
         let kubeconfig = folder.path().join("kubeconfig");
         fs::write(&kubeconfig, acting_as(namespace, name, through)).expect("the kubeconfig is written");
         let log = File::create(folder.path().join("stderr")).expect("a log file");
-        let (address, health) = (free_address(), free_address());
         let child = Command::new(binary)
-            .args(["serve", "--allow-anonymous", "--http", &address, "--health", &health])
+            .args(["serve", "--allow-anonymous", "--http", "127.0.0.1:0", "--health", "127.0.0.1:0"])
             .args(["--operator", "on", "--namespace", namespace])
             .args(["--lease-seconds", &lease_seconds.to_string()])
             .arg("--kubeconfig")
@@ -61,7 +59,7 @@ impl Replica {
             .stderr(log)
             .spawn()
             .expect("the program starts");
-        Self { child, name: name.to_owned(), health: format!("http://{health}"), folder }
+        Self { child, name: name.to_owned(), folder }
     }
 
     fn signal(&self, signal: Signal) {
@@ -96,7 +94,8 @@ impl Replica {
 
     /// None while it starts.
     pub(crate) async fn metrics(&self) -> Option<String> {
-        reqwest::get(format!("{}/metrics", self.health)).await.ok()?.text().await.ok()
+        let health = served_at(&self.said(), "health")?;
+        reqwest::get(format!("http://{health}/metrics")).await.ok()?.text().await.ok()
     }
 
     /// What it stored since that time (RFC 3339), leases aside: `verb resource name`. None where the API server's
@@ -174,10 +173,4 @@ pub(crate) async fn holder(client: &Client, namespace: &str) -> String {
     let lease = Api::<Lease>::namespaced(client.clone(), namespace).get_opt(LEASE).await.ok().flatten();
     let holder = lease.and_then(|lease| lease.spec?.holder_identity).unwrap_or_default();
     holder.split('_').next().unwrap_or_default().to_owned()
-}
-
-/// A loopback address that was free a moment ago.
-pub(crate) fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
-    listener.local_addr().expect("its address").to_string()
 }

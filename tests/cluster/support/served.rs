@@ -2,7 +2,6 @@
 
 use std::{
     fs::{self, File},
-    net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -10,6 +9,8 @@ use std::{
 
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
+
+use super::served_at::served_at;
 
 /// Longest that a start or an answer may take.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -31,9 +32,8 @@ impl Served {
         let file = folder.path().join("config.yaml");
         fs::write(&file, config).expect("the configuration is written");
         let log = File::create(folder.path().join("stderr")).expect("a log file");
-        let (address, health) = (free_address(), free_address());
         let child = Command::new(binary)
-            .args(["serve", "--http", &address, "--health", &health])
+            .args(["serve", "--http", "127.0.0.1:0", "--health", "127.0.0.1:0"])
             .args(["--config", &file.display().to_string()])
             .args(["--data", &folder.path().join("data").display().to_string()])
             .args(arguments)
@@ -42,12 +42,21 @@ impl Served {
             .stderr(log)
             .spawn()
             .expect("the program starts");
-        let mut served =
-            Self { child, origin: format!("http://{address}"), health: format!("http://{health}"), folder };
+        let mut served = Self { child, origin: String::new(), health: String::new(), folder };
         let begun = Instant::now();
-        while reqwest::get(format!("{}/readyz", served.health)).await.is_err() {
+        loop {
+            let said = served.said();
+            if let (Some(address), Some(health)) = (served_at(&said, "address"), served_at(&said, "health")) {
+                served.origin = format!("http://{address}");
+                served.health = format!("http://{health}");
+                break;
+            }
             let ended = served.child.try_wait().expect("its state");
-            assert!(ended.is_none() && begun.elapsed() < DEADLINE, "{ended:?}: {}", served.said());
+            assert!(ended.is_none() && begun.elapsed() < DEADLINE, "{ended:?}: {said}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        while reqwest::get(format!("{}/readyz", served.health)).await.is_err() {
+            assert!(begun.elapsed() < DEADLINE, "{}", served.said());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         served
@@ -120,10 +129,4 @@ impl Drop for Served {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A loopback address that was free a moment ago.
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
-    listener.local_addr().expect("its address").to_string()
 }

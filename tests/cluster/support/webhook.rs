@@ -3,6 +3,8 @@
 use std::{
     fs::{self, File},
     process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -10,7 +12,7 @@ use serde_json::{Value, json};
 use super::{
     kubectl,
     own_operator::{ACCOUNT, rights},
-    replica::{acting_as, acting_as_account, free_address},
+    replica::{acting_as, acting_as_account},
 };
 
 /// Ended when dropped.
@@ -30,7 +32,7 @@ pub(crate) struct Configured<'a> {
 }
 
 impl Asked {
-    /// Not waited for. It may do everything.
+    /// Once it listens. It may do everything.
     pub(crate) fn start(configured: Configured<'_>) -> Self {
         let acting = acting_as(configured.namespace, configured.name, None);
         Self::start_as(configured, &acting)
@@ -52,14 +54,14 @@ impl Asked {
         let folder = tempfile::tempdir().expect("a folder");
         let kubeconfig = folder.path().join("kubeconfig");
         fs::write(&kubeconfig, acting).expect("the kubeconfig is written");
-        let [http, health, webhook] = [free_address(), free_address(), free_address()];
-        operator["webhook"]["address"] = json!(webhook);
+        let any = "127.0.0.1:0";
+        operator["webhook"]["address"] = json!(any);
         let config = folder.path().join("config.yaml");
         fs::write(&config, json!({ "operator": operator }).to_string())
             .expect("the configuration is written");
         let log = File::create(folder.path().join("stderr")).expect("a log file");
         let child = Command::new(binary)
-            .args(["serve", "--allow-anonymous", "--http", &http, "--health", &health])
+            .args(["serve", "--allow-anonymous", "--http", any, "--health", any])
             .args(["--operator", "on", "--namespace", namespace, "--lease-seconds", "3"])
             .arg("--config")
             .arg(&config)
@@ -74,7 +76,27 @@ impl Asked {
             .stderr(log)
             .spawn()
             .expect("the program starts");
-        Self { child, url: format!("https://{webhook}/validate"), folder }
+        let mut asked = Self { child, url: String::new(), folder };
+        asked.url = asked.served_at();
+        asked
+    }
+
+    /// It says so before it is asked anything.
+    fn served_at(&mut self) -> String {
+        let begun = Instant::now();
+        loop {
+            let said = self.said();
+            let line = said.lines().find(|line| line.contains("serving the webhook"));
+            let port = line.and_then(|line| {
+                line.rsplit_once("127.0.0.1:")?.1.split(|c: char| !c.is_ascii_digit()).next()
+            });
+            if let Some(port) = port {
+                return format!("https://127.0.0.1:{port}/validate");
+            }
+            let ended = self.child.try_wait().expect("its state");
+            assert!(ended.is_none() && begun.elapsed() < Duration::from_secs(60), "{ended:?}: {said}");
+            sleep(Duration::from_millis(20));
+        }
     }
 
     /// At once, without a word.

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicObject;
-use serde_json::json;
 
 use super::{labels, names};
 use crate::{
-    api::{External, SecretStoreRef},
-    operator::mcp_server::validate::{Owner, Place, SecretUse, Source},
+    api::External,
+    operator::{
+        external_secret::{self, Wanted},
+        mcp_server::validate::{Owner, Place, SecretUse, Source},
+    },
 };
 
 /// The key of the Secret that holds the value.
@@ -26,27 +28,13 @@ pub(super) fn build<'a>(
     })
 }
 
-/// The fields are the same in `v1` and `v1beta1`; which one it is, the cluster says.
 fn external(
     owner: &Owner,
     place: &Place,
     asks: &External,
     child_labels: &BTreeMap<String, String>,
 ) -> DynamicObject {
-    let External { store: SecretStoreRef { name: store, kind }, key, property, refresh } = asks;
     let name = names::external(owner, place);
-    let mut from = json!({"key": key});
-    if let Some(property) = property {
-        from["property"] = json!(property);
-    }
-    DynamicObject {
-        types: None,
-        metadata: ObjectMeta { name: Some(name.clone()), ..labels::metadata(owner, child_labels) },
-        data: json!({"spec": {
-            "refreshInterval": refresh.to_string(),
-            "secretStoreRef": {"kind": kind.as_str(), "name": store},
-            "target": {"name": name, "creationPolicy": "Owner"},
-            "data": [{"secretKey": KEY, "remoteRef": from}],
-        }}),
-    }
+    let metadata = ObjectMeta { name: Some(name), ..labels::metadata(owner, child_labels) };
+    external_secret::build(metadata, Wanted { key: KEY, asks }, &[])
 }

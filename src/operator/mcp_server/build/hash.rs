@@ -56,6 +56,14 @@ pub(super) fn of_rotated(pods: &str, rotation: Option<&str>) -> Result<String, s
     }
 }
 
+/// The same and of the DataSources, where there are any.
+pub(super) fn of_connected(pods: &str, sources: Option<&str>) -> Result<String, serde_json::Error> {
+    match sources {
+        None => Ok(pods.to_owned()),
+        Some(sources) => fingerprint(&(pods, "sources", sources)),
+    }
+}
+
 /// Hash of what an MCPServer says about another child.
 pub(super) fn of_child(
     labels: &BTreeMap<String, String>,

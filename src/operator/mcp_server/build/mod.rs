@@ -21,6 +21,7 @@ mod scaling;
 mod service;
 mod service_account;
 mod service_monitor;
+mod sources;
 mod volumes;
 
 pub(super) use bridge::BRIDGE_CONTAINER;
@@ -33,7 +34,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     autoscaling::v2::HorizontalPodAutoscaler,
-    core::v1::{ConfigMap, PersistentVolumeClaim, Service, ServiceAccount},
+    core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount},
     networking::v1::{Ingress, NetworkPolicy},
     policy::v1::PodDisruptionBudget,
 };
@@ -41,6 +42,7 @@ use kube::{Resource, core::DynamicObject};
 use serde::Serialize;
 
 use super::{
+    super::data_source::ConnectedSources,
     child::Child,
     kind::Kind,
     validate::{Account, Owner, Workload},
@@ -53,6 +55,8 @@ pub(super) struct Around<'a> {
     pub own_namespace: &'a str,
     /// Changes when an object that the pods refer to has changed; see `rotation.rs`.
     pub rotation: Option<&'a str>,
+    /// The DataSources it is connected to.
+    pub sources: Option<&'a ConnectedSources>,
 }
 
 /// The children of a server, each with its desired hash noted on it.
@@ -60,6 +64,10 @@ pub(super) struct Around<'a> {
 pub(super) struct Children {
     pub service_account: Option<ServiceAccount>,
     pub config_map: Option<ConfigMap>,
+    /// The rendered template for DataSources.
+    pub sources_map: Option<ConfigMap>,
+    /// Credentials of DataSources of other namespaces; kept by `sources.rs`, since Secrets are not watched.
+    pub sources_copy: Option<Secret>,
     pub claims: Vec<PersistentVolumeClaim>,
     pub external_secrets: Vec<DynamicObject>,
     pub network_policy: Option<NetworkPolicy>,
@@ -80,11 +88,15 @@ pub(super) fn build(
 ) -> Result<Children, serde_json::Error> {
     let labels = labels::children(owner, workload);
     let of_pods = hash::of_pods(&owner.labels, workload)?;
-    let config_hash = hash::of_rotated(&of_pods, around.rotation)?;
+    let rotated = hash::of_rotated(&of_pods, around.rotation)?;
+    let config_hash = hash::of_connected(&rotated, around.sources.map(|sources| sources.hash.as_str()))?;
     // Children of these have always had the hash of the pods.
     let mut service = service::build(owner, workload, &labels);
     hash::note(&mut service, &of_pods)?;
     let mut deployment = deployment::build(owner, workload, &labels, &config_hash);
+    if let Some(sources) = around.sources {
+        sources::into_pod(&mut deployment, sources);
+    }
     hash::note(&mut deployment, &config_hash)?;
     // After the hash: another number of pods is not another Deployment.
     if let Some(spec) = &mut deployment.spec {
@@ -107,6 +119,8 @@ pub(super) fn build(
     let noted = Noted { owner, labels: &labels };
     let config_map =
         workload.config.as_ref().map(|config| (config_map::build(owner, config, &labels), config));
+    let sources_map = around.sources.and_then(|sources| sources::config_map(owner, sources, &labels));
+    let sources_map = sources_map.map(|map| (map.data.clone(), map)).map(|(data, map)| (map, data));
     let network_policy = network_policy::build(owner, workload, around, &labels);
     let of_network = (
         &workload.network_policy,
@@ -123,6 +137,8 @@ pub(super) fn build(
     Ok(Children {
         service_account,
         config_map: noted.optional(config_map)?,
+        sources_map: noted.optional(sources_map)?,
+        sources_copy: around.sources.and_then(|sources| sources::secret(owner, sources, &labels)),
         claims: claims::build(owner, &workload.storage, &labels)
             .map(|(claim, asked)| noted.with(claim, &(&asked.size, &asked.storage_class, asked.access_mode)))
             .collect::<Result<_, _>>()?,
@@ -181,6 +197,9 @@ impl Children {
         let Self {
             service_account,
             config_map,
+            sources_map,
+            // Before them, and not by a watch.
+            sources_copy: _,
             claims,
             external_secrets,
             network_policy,
@@ -195,6 +214,7 @@ impl Children {
         let mut add = |child: Result<Child, serde_json::Error>| child.map(|child| all.push(child));
         service_account.iter().try_for_each(|one| add(Child::new(Kind::ServiceAccount, one)))?;
         config_map.iter().try_for_each(|one| add(Child::new(Kind::ConfigMap, one)))?;
+        sources_map.iter().try_for_each(|one| add(Child::new(Kind::ConfigMap, one)))?;
         claims.iter().try_for_each(|one| add(Child::new(Kind::Claim, one)))?;
         external_secrets.iter().try_for_each(|one| add(Child::new(Kind::ExternalSecret, one)))?;
         network_policy.iter().try_for_each(|one| add(Child::new(Kind::NetworkPolicy, one)))?;

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-const AROUND: Around<'static> = Around { own_namespace: "pilothouse", rotation: None };
+const AROUND: Around<'static> = Around { own_namespace: "pilothouse", rotation: None, sources: None };
 
 pub(in crate::operator::mcp_server) fn children_of(server: &MCPServer) -> Children {
     let validated = validate(server, Some("pilothouse:1")).unwrap();

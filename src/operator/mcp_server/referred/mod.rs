@@ -38,6 +38,8 @@ pub(super) struct Looks {
     pub hidden: Vec<String>,
     /// Secrets that are referred to and may be read.
     pub readable: usize,
+    /// There are Secrets of which only what ExternalSecrets tell is seen.
+    pub by_events: bool,
 }
 
 /// Version and content of an object, for the keys that one server uses.
@@ -83,7 +85,11 @@ impl Referred {
             match (referent.what, &sight) {
                 (What::Secret, Sight::Hidden) => looks.hidden.push(referent.name.clone()),
                 (What::Secret, _) => looks.readable += 1,
-                (What::ConfigMap | What::Brought, _) => {}
+                (What::Brought, _) => {
+                    let place = Place { store: Store::Secrets, namespace: server.namespace.clone() };
+                    looks.by_events |= self.shared.readable(&place) == Some(false);
+                }
+                (What::ConfigMap, _) => {}
             }
             looks.sights.insert(referent.to_string(), sight);
         }

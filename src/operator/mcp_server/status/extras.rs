@@ -9,15 +9,20 @@ use super::{
     conditions::{Finding, Holds, found},
     monitor,
     secrets::{not_readable, synced},
+    sources,
 };
 use crate::{
-    api::{MCPServerStatus, mcp_server::ConditionType},
+    api::{
+        MCPServerStatus,
+        mcp_server::{ConditionType, ConnectedSource},
+    },
     operator::{
         field_error::{FieldError, Problem, listed},
         mcp_server::{
             apply::Applied,
             kind::Kind,
             referred::Looks,
+            sources::Sources,
             validate::{SecretUse, Workload},
         },
     },
@@ -34,6 +39,7 @@ pub(in crate::operator::mcp_server) struct Extras {
     pub(super) external_secrets_declared: bool,
     pub(super) external_secrets: Vec<DynamicObject>,
     pub(super) monitor_declared: bool,
+    pub(super) sources: Option<Sources>,
     /// Kinds that the cluster does not have.
     pub(super) missing: BTreeSet<Kind>,
     /// What stands in its way and is not ours.
@@ -45,6 +51,7 @@ impl Extras {
         workload: &Workload,
         looks: &Looks,
         applied: &Applied,
+        sources: Option<Sources>,
         obstacles: Vec<FieldError>,
     ) -> Self {
         Self {
@@ -53,6 +60,7 @@ impl Extras {
             external_secrets_declared: workload.secrets.iter().any(SecretUse::is_external),
             external_secrets: applied.external_secrets.clone(),
             monitor_declared: workload.metrics.as_ref().is_some_and(|metrics| metrics.monitor.is_some()),
+            sources,
             missing: applied.missing.clone(),
             obstacles,
         }
@@ -61,10 +69,9 @@ impl Extras {
 
 pub(super) fn findings(situation: &Situation<'_>) -> Vec<Finding> {
     let Situation::Workload { extras, .. } = situation else { return Vec::new() };
-    [synced(extras), not_readable(extras), monitor::ready(extras), obstructed(extras)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let of_secrets = [synced(extras), not_readable(extras)];
+    let of_others = [monitor::ready(extras), sources::connected(extras), obstructed(extras)];
+    of_secrets.into_iter().chain(of_others).flatten().collect()
 }
 
 /// Whether something stands in its way, in the words of the webhook.
@@ -85,4 +92,21 @@ fn obstructed(extras: &Extras) -> Option<Finding> {
 /// Whether an autoscaler of somebody else was in its way when it was last looked at.
 pub(in crate::operator::mcp_server) fn was_scaled(status: &MCPServerStatus) -> bool {
     found(status, ConditionType::Obstructed).is_some_and(|found| found.reason == AUTOSCALER_CONFLICT)
+}
+
+/// What the status lists. What could not be acted on leaves it as it was.
+pub(super) fn connected_sources(
+    situation: &Situation<'_>,
+    before: Vec<ConnectedSource>,
+) -> Vec<ConnectedSource> {
+    match situation {
+        Situation::Workload { extras, .. } => {
+            extras.sources.as_ref().map(|sources| sources.connected.listed.clone()).unwrap_or_default()
+        }
+        Situation::Remote { .. } => Vec::new(),
+        Situation::Invalid(_)
+        | Situation::PolicyViolated(_)
+        | Situation::Refused(_)
+        | Situation::NamesTaken(_) => before,
+    }
 }

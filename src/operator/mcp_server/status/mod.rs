@@ -11,6 +11,7 @@ mod pods;
 mod registered;
 mod rollout;
 mod secrets;
+mod sources;
 mod traces;
 
 pub(super) use extras::{Extras, was_scaled};
@@ -117,7 +118,7 @@ pub(super) fn assess(
         server: observation.and_then(server_info).or_else(|| before.server.clone()),
         tools,
         tool_count,
-        connected_sources: before.connected_sources,
+        connected_sources: extras::connected_sources(situation, before.connected_sources),
         conditions: conditions::merge(&before.conditions, findings, server.metadata.generation, now),
     }
 }

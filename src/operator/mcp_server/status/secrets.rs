@@ -1,13 +1,16 @@
 //! Whether secret values are there, and whether their changes are seen.
 
-use kube::{ResourceExt, core::DynamicObject};
-use serde_json::Value;
-
 use super::{
     conditions::{Finding, Holds},
     extras::Extras,
 };
-use crate::{api::mcp_server::ConditionType, operator::mcp_server::kind::Kind};
+use crate::{
+    api::mcp_server::ConditionType,
+    operator::{
+        external_secret::{KIND_MISSING, Progress, progress},
+        mcp_server::kind::Kind,
+    },
+};
 
 /// The role that lets pilothouse read the Secrets of a namespace.
 const ROLE: &str = "pilothouse-secrets";
@@ -22,45 +25,15 @@ pub(super) fn synced(extras: &Extras) -> Option<Finding> {
         Some(Finding { type_, holds, reason: reason.to_owned(), message })
     };
     if extras.missing.contains(&Kind::ExternalSecret) {
-        let message = "The cluster has no ExternalSecret (external-secrets.io/v1 or v1beta1): install the External Secrets Operator, the ExternalSecrets are then made within a minute.";
-        return found(Holds::No, "KindMissing", message.to_owned());
+        return found(Holds::No, "KindMissing", KIND_MISSING.to_owned());
     }
-    let mut all: Vec<&DynamicObject> = extras.external_secrets.iter().collect();
-    all.sort_by_key(|one| one.name_any());
-    let failed = all.iter().find_map(|one| match readiness(one) {
-        Some(("False", why)) => Some((one.name_any(), why)),
-        _ => None,
-    });
-    if let Some((name, why)) = failed {
-        let why = if why.is_empty() { "it says no reason" } else { why.trim_end_matches('.') };
-        let message = format!(
-            "ExternalSecret {name} has no value: {why}; check its store and the key in spec.secrets."
-        );
-        return found(Holds::No, "NotSynced", message);
-    }
-    match all.iter().find(|one| readiness(one).is_none_or(|(status, _)| status != "True")) {
-        Some(waits) => found(
-            Holds::Unknown,
-            "Waiting",
-            format!("ExternalSecret {} was not answered by its operator yet.", waits.name_any()),
-        ),
-        None => {
-            let count = all.len();
-            let message = if count == 1 {
-                "1 ExternalSecret has its value.".to_owned()
-            } else {
-                format!("{count} ExternalSecrets have their values.")
-            };
-            found(Holds::Yes, "Synced", message)
+    match progress(&extras.external_secrets) {
+        Progress::Failed(why) => {
+            found(Holds::No, "NotSynced", format!("{why}; check its store and the key in spec.secrets."))
         }
+        Progress::Waiting(said) => found(Holds::Unknown, "Waiting", said),
+        Progress::Synced(said) => found(Holds::Yes, "Synced", said),
     }
-}
-
-/// Status and message of its condition `Ready`.
-fn readiness(external: &DynamicObject) -> Option<(&str, &str)> {
-    let conditions = external.data.pointer("/status/conditions")?.as_array()?;
-    let ready = conditions.iter().find(|condition| condition["type"] == "Ready")?;
-    Some((ready["status"].as_str()?, ready.get("message").and_then(Value::as_str).unwrap_or_default()))
 }
 
 /// True is bad: changes of Secrets are not seen.

@@ -53,6 +53,12 @@ pub(in crate::operator::mcp_server) enum InvalidSpec {
     DisruptionBudget,
     #[error("spec.serviceAccount.name is an account that exists: remove create and annotations, or the name")]
     Account,
+    #[error(
+        "pilothouse does not know its own image, which fills spec.dataSources.template: set the environment variable PILOTHOUSE_IMAGE of pilothouse to the image it runs from"
+    )]
+    NoFillImage,
+    #[error("{0}")]
+    Sources(String),
     #[error("the object has no name, namespace or uid: it was not read from an API server")]
     NotStored,
 }
@@ -68,7 +74,8 @@ impl InvalidSpec {
     /// The reason of the condition.
     pub(in crate::operator::mcp_server) fn reason(&self) -> &'static str {
         match self {
-            Self::NoBridgeImage => "BridgeImageUnknown",
+            Self::NoBridgeImage | Self::NoFillImage => "BridgeImageUnknown",
+            Self::Sources(_) => "DataSourcesNotUsable",
             _ => "InvalidSpec",
         }
     }

@@ -7,11 +7,16 @@ use std::{
     time::Duration,
 };
 
+use futures::{
+    Stream, StreamExt,
+    stream::{BoxStream, empty, unfold},
+};
 use kube::{
     Client,
     core::{ApiResource, GroupVersionKind},
     discovery::pinned_kind,
     error::DiscoveryError,
+    runtime::watcher,
 };
 use tokio::{sync::watch, time::Instant};
 
@@ -81,6 +86,58 @@ impl Served {
         }
         is_due
     }
+}
+
+/// What `watch` yields as long as the kind is served, begun anew each time that it is served otherwise.
+pub(super) fn while_served<T: Send + 'static>(
+    served: watch::Receiver<Found>,
+    kind: Kind,
+    watch: impl Fn(ApiResource) -> BoxStream<'static, T> + Send + 'static,
+) -> BoxStream<'static, T> {
+    versions(served.clone(), kind)
+        .flat_map(move |resource| match resource {
+            Some(resource) => {
+                let until = is_no_more(served.clone(), kind, resource.clone());
+                watch(resource).take_until(until).boxed()
+            }
+            None => empty().boxed(),
+        })
+        .boxed()
+}
+
+/// How the kind is served, each time that changes.
+fn versions(
+    served: watch::Receiver<Found>,
+    kind: Kind,
+) -> impl Stream<Item = Option<ApiResource>> + Send + 'static {
+    unfold((served, None), move |(mut served, before)| async move {
+        loop {
+            let now = served.borrow_and_update().get(&kind).cloned();
+            if before.as_ref() != Some(&now) {
+                return Some((now.clone(), (served, Some(now))));
+            }
+            // Its sender lives as long as the term.
+            served.changed().await.ok()?;
+        }
+    })
+}
+
+/// Ends when the kind is served otherwise, or not at all.
+async fn is_no_more(mut served: watch::Receiver<Found>, kind: Kind, resource: ApiResource) {
+    // Its sender lives as long as the term.
+    let _ = served.wait_for(|found| found.get(&kind) != Some(&resource)).await;
+}
+
+/// The API server does not know the kind any more.
+pub(super) fn says_gone(error: &watcher::Error) -> bool {
+    let cause = match error {
+        watcher::Error::InitialListFailed(cause)
+        | watcher::Error::WatchStartFailed(cause)
+        | watcher::Error::WatchFailed(cause) => cause,
+        watcher::Error::WatchError(status) => return status.code == 404,
+        watcher::Error::NoResourceVersion => return false,
+    };
+    matches!(cause, kube::Error::Api(status) if status.code == 404)
 }
 
 async fn look(client: &Client, kind: Kind) -> Result<Option<ApiResource>, kube::Error> {

@@ -186,7 +186,14 @@ async fn check_sources(
             return term.cancelled().await;
         }
     };
-    let context = Arc::new(data_source::Context::new(client, writer, dial, metrics, term.clone()));
+    let context = Arc::new(data_source::Context::new(
+        client,
+        writer,
+        dial,
+        metrics,
+        settings.policy.clone(),
+        term.clone(),
+    ));
     let run = |namespace| data_source::run(context.clone(), namespace);
     if settings.namespaces.is_empty() {
         run(None).await;

@@ -194,6 +194,16 @@ mod tests {
     }
 
     #[test]
+    fn what_the_installation_does_not_allow_is_not_checked() {
+        let look = Look { checked: Checked::Refused("spec.a: Forbidden: no"), not_readable: false, synced: None };
+        let status = assess(&source(), &look, Timestamp::from_second(100).unwrap());
+        assert_eq!((status.phase, status.last_checked), (Some(DataSourcePhase::Failed), None));
+        let accepted = &status.conditions[0];
+        assert_eq!((accepted.status.as_str(), accepted.reason.as_str()), ("False", "PolicyViolated"));
+        assert_eq!(accepted.message, "spec.a: Forbidden: no");
+    }
+
+    #[test]
     fn a_status_tells_what_was_found_and_when() {
         let here = look(&source(), &Outcome::In("PostgreSQL 15.6".to_owned()), 100);
         let status = here.status.clone().unwrap();

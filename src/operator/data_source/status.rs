@@ -195,7 +195,8 @@ mod tests {
 
     #[test]
     fn what_the_installation_does_not_allow_is_not_checked() {
-        let look = Look { checked: Checked::Refused("spec.a: Forbidden: no"), not_readable: false, synced: None };
+        let look =
+            Look { checked: Checked::Refused("spec.a: Forbidden: no"), not_readable: false, synced: None };
         let status = assess(&source(), &look, Timestamp::from_second(100).unwrap());
         assert_eq!((status.phase, status.last_checked), (Some(DataSourcePhase::Failed), None));
         let accepted = &status.conditions[0];

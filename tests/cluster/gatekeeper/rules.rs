@@ -100,11 +100,6 @@ pub(super) const OF_PODS: &[Rule] = &[
         broken: ("/spec/volumes", "[{name: a, nfs: {server: a, path: /a}}]"),
     },
     Rule {
-        name: "k8spspprocmount",
-        holds: "variables.all.all(c, c.?securityContext.?procMount.orValue('Default') == 'Default')",
-        broken: ("/spec/containers/0/securityContext/procMount", "Unmasked"),
-    },
-    Rule {
         name: "k8spspforbiddensysctls",
         holds: "size(object.spec.?securityContext.?sysctls.orValue([])) == 0",
         broken: ("/spec/securityContext/sysctls", "[{name: net.ipv4.tcp_syncookies, value: '0'}]"),

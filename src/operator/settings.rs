@@ -19,11 +19,11 @@ pub struct OperatorSettings {
     /// (`PILOTHOUSE_IMAGE`). Without it stdio servers with an image are not accepted, and a condition says so.
     pub own_image: Option<String>,
     pub lease_timing: Timing,
+    /// What the installation allows; a server that breaks it is not accepted.
+    pub policy: Arc<Policy>,
     /// DataSources may be at addresses of this machine. Not inside a cluster: there they are the operator's own
     /// pod, which whoever may make a DataSource has no business with.
     pub checks_loopback: bool,
-    /// What the installation allows; a server that breaks it is not accepted.
-    pub policy: Arc<Policy>,
     /// How many MCPServers are reconciled at the same time; at least 1.
     pub concurrency: u16,
     /// The LiteLLM proxy that servers with `litellm.register` are registered in.
@@ -38,8 +38,8 @@ impl OperatorSettings {
             lease_namespace: lease_namespace.into(),
             own_image: None,
             lease_timing: Timing::default(),
-            checks_loopback: false,
             policy: Arc::default(),
+            checks_loopback: false,
             concurrency: 8,
             litellm: None,
         }

@@ -71,7 +71,9 @@ impl Term<'_> {
                 return over.cancelled().await;
             }
         };
-        let context = data_source::Context::new(client.clone(), self.writer(), dial, metrics, over.clone());
+        let policy = settings.policy.clone();
+        let context =
+            data_source::Context::new(client.clone(), self.writer(), dial, metrics, policy, over.clone());
         let context = Arc::new(context);
         self.everywhere(|namespace| data_source::run(context.clone(), namespace)).await;
     }

@@ -129,7 +129,7 @@ const SERVERS: [(&str, &str); 5] = [
     ),
     (
         "full",
-        "{image: 'docker.io/pilothouse-test/busybox:1', port: 3001, type: database, \
+        "{image: 'docker.io/pilothouse-test/busybox:1', port: 3001, type: internal-api, \
           env: [{name: LEVEL, value: debug}], autoscaling: {min: 1, max: 3, cpu: 90}, \
           resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {cpu: 500m, memory: 64Mi}}, \
           storage: [{mountPath: /cache, emptyDir: {sizeLimit: 10Mi}}], \

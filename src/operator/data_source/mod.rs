@@ -36,8 +36,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     deeds,
+    field_error::{FieldError, listed},
     kind::Kind,
     metrics::{Ending, Failing, Meter, Metrics, Step},
+    policy::Policy,
     served::{LOOK_AGAIN, Served},
     unparsable,
     writer::{WriteError, Writer},
@@ -80,6 +82,7 @@ pub(super) struct Context {
     served: Served,
     memory: Memory,
     meter: Meter,
+    policy: Arc<Policy>,
     cancel: CancellationToken,
 }
 
@@ -89,10 +92,20 @@ impl Context {
         writer: Writer,
         dial: Dial,
         metrics: &Metrics,
+        policy: Arc<Policy>,
         cancel: CancellationToken,
     ) -> Self {
         let served = Served::new(client.clone());
-        Self { client, writer, dial, served, memory: Memory::default(), meter: metrics.meter(KIND), cancel }
+        Self {
+            client,
+            writer,
+            dial,
+            served,
+            memory: Memory::default(),
+            meter: metrics.meter(KIND),
+            policy,
+            cancel,
+        }
     }
 }
 
@@ -204,6 +217,14 @@ async fn reconcile(guard: Arc<Guarded>, context: Arc<Context>) -> Result<Action,
 async fn look(context: &Context, source: &DataSource) -> Result<(Action, Ending), Error> {
     if let Some(phase) = source.status.as_ref().and_then(|status| status.phase) {
         context.meter.phase(&named(source), phase.as_str());
+    }
+    // Before anything is made of it: a store may be what is not allowed.
+    let violations = context.policy.violations_of_source(source);
+    if !violations.is_empty() {
+        let errors: Vec<FieldError> = violations.iter().map(FieldError::from).collect();
+        let look = Look { checked: Checked::Refused(&listed(&errors)), not_readable: false, synced: None };
+        write(context, source, &look).await?;
+        return Ok((Action::await_change(), Ending::Settled));
     }
     // its ExternalSecret (writer required)
     let kept = context.meter.timed(Step::Apply, external::keep(context, source)).await?;

@@ -29,6 +29,8 @@ pub(crate) struct Look<'a> {
 
 pub(crate) enum Checked<'a> {
     Invalid(&'a InvalidSource),
+    /// The installation does not allow it: which rules it breaks.
+    Refused(&'a str),
     /// Its external values are under way.
     Waiting,
     Yes {
@@ -53,6 +55,10 @@ pub(crate) fn assess(source: &DataSource, look: &Look<'_>, now: Timestamp) -> Da
         Checked::Invalid(why) => {
             let last = before.and_then(|before| before.last_checked.clone());
             (DataSourcePhase::Failed, last, sentence(&why.to_string()))
+        }
+        Checked::Refused(why) => {
+            let last = before.and_then(|before| before.last_checked.clone());
+            (DataSourcePhase::Failed, last, (*why).to_owned())
         }
         Checked::Waiting => {
             let last = before.and_then(|before| before.last_checked.clone());
@@ -92,8 +98,12 @@ type Row = (DataSourceCondition, bool, &'static str, String);
 fn conditions(look: &Look<'_>, message: &str) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     match &look.checked {
-        Checked::Invalid(_) => {
-            rows.push((DataSourceCondition::Accepted, false, "InvalidSpec", message.to_owned()));
+        Checked::Invalid(_) | Checked::Refused(_) => {
+            let reason = match &look.checked {
+                Checked::Refused(_) => "PolicyViolated",
+                _ => "InvalidSpec",
+            };
+            rows.push((DataSourceCondition::Accepted, false, reason, message.to_owned()));
             let unchecked = "It is not checked before its spec is corrected.";
             rows.push((
                 DataSourceCondition::Connected,
@@ -181,6 +191,17 @@ mod tests {
         let mut source = source.clone();
         source.status = Some(assess(&source, &look, Timestamp::from_second(seconds).unwrap()));
         source
+    }
+
+    #[test]
+    fn what_the_installation_does_not_allow_is_not_checked() {
+        let look =
+            Look { checked: Checked::Refused("spec.a: Forbidden: no"), not_readable: false, synced: None };
+        let status = assess(&source(), &look, Timestamp::from_second(100).unwrap());
+        assert_eq!((status.phase, status.last_checked), (Some(DataSourcePhase::Failed), None));
+        let accepted = &status.conditions[0];
+        assert_eq!((accepted.status.as_str(), accepted.reason.as_str()), ("False", "PolicyViolated"));
+        assert_eq!(accepted.message, "spec.a: Forbidden: no");
     }
 
     #[test]

@@ -98,6 +98,7 @@ fn source_of(external: &PartialObjectMeta<DynamicObject>) -> Option<ObjectRef<Gu
 /// Our own writing of the status wakes nobody.
 fn what_counts(source: &Guarded) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
-    (source.uid(), predicates::generation(source)).hash(&mut hasher);
+    // The policy may ask for labels.
+    (source.uid(), predicates::generation(source), predicates::labels(source)).hash(&mut hasher);
     Some(hasher.finish())
 }

@@ -32,6 +32,25 @@ pub(super) enum ApplyError {
     Json(#[from] serde_json::Error),
 }
 
+impl ApplyError {
+    /// What the API server said when it refused, as against not having answered.
+    pub(super) fn refusal(&self) -> Option<String> {
+        match self {
+            Self::Write(WriteError::Refused { what, source }) => match source.as_ref() {
+                // Not let in, too slow, too many: that says nothing about the object.
+                kube::Error::Api(status) if matches!(status.code, 401 | 408 | 429) => None,
+                kube::Error::Api(status) if (400..500).contains(&status.code) => {
+                    Some(format!("The API server refuses: {what}: {}", status.message))
+                }
+                _ => None,
+            },
+            Self::Write(WriteError::NotLeading | WriteError::Outdated(_)) | Self::Read(_) | Self::Json(_) => {
+                None
+            }
+        }
+    }
+}
+
 /// How the children stand after an apply.
 #[derive(Debug)]
 pub(super) struct Applied {

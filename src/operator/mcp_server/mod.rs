@@ -10,6 +10,7 @@ mod elsewhere;
 mod evidence;
 mod memory;
 mod objections;
+mod obstacles;
 mod owned;
 mod proxied;
 mod references;
@@ -47,7 +48,6 @@ use tokio_util::sync::CancellationToken;
 use super::{
     OperatorSettings,
     backoff::Cause,
-    field_error::FieldError,
     kind,
     litellm::Registrar,
     metrics::{Failing, Metrics, Step},
@@ -75,7 +75,7 @@ use sightings::Sightings;
 use sleep::Sleepers;
 use status::{Extras, Situation};
 use unseen::Unseen;
-use validate::{InvalidSpec, Owner, Runs, ValidatedServer, Workload};
+use validate::{InvalidSpec, Runs, ValidatedServer};
 
 pub(super) use objections::{Examiner, Objections};
 pub(super) use validate::usual_limits;
@@ -94,9 +94,9 @@ pub(super) struct Context {
     pub(super) own_image: Option<String>,
     /// The namespace pilothouse runs in.
     own_namespace: String,
+    policy: Arc<Policy>,
     /// Where DataSources are watched; empty: everywhere.
     namespaces: Vec<String>,
-    policy: Arc<Policy>,
     served: Served,
     sightings: Sightings,
     referred: Referred,
@@ -122,8 +122,8 @@ impl Context {
         Self {
             own_image: settings.own_image.clone(),
             own_namespace: settings.lease_namespace.clone(),
-            namespaces: settings.namespaces.clone(),
             policy: settings.policy.clone(),
+            namespaces: settings.namespaces.clone(),
             served: Served::new(client.clone()),
             sightings: Sightings::default(),
             referred: Referred::new(client.clone()),
@@ -380,7 +380,7 @@ async fn look(
             let (pods, evidence) = (&live.pods, &evidence);
             let rollout = context.rollout(server, name, pods).await?;
             let standing = &rollout;
-            let obstacles = obstacles(context, server, owner, workload, &live).await;
+            let obstacles = obstacles::found(context, server, owner, workload, &live).await;
             let extras =
                 applied.as_ref().map(|applied| Extras::of(workload, &looks, applied, sources, obstacles));
             let extras = &extras.unwrap_or_default();
@@ -401,7 +401,7 @@ async fn look(
                         (Situation::NamesTaken(names.clone()), Left::Again(Cause::Refused))
                     }
                 },
-                Err(error) => match refusal(error) {
+                Err(error) => match error.refusal() {
                     Some(said) => (Situation::Refused(said), Left::Again(Cause::Refused)),
                     None => return Err(Error::Apply(applied.err().unwrap_or(WriteError::NotLeading.into()))),
                 },
@@ -431,27 +431,6 @@ async fn unusable(
     Ok(Left::Again(Cause::Refused))
 }
 
-/// What is not ours and stands in its way; looked for only while it does.
-async fn obstacles(
-    context: &Context,
-    server: &MCPServer,
-    owner: &Owner,
-    workload: &Workload,
-    live: &Dereferenced,
-) -> Vec<FieldError> {
-    let mut found = Vec::new();
-    if !live.is_ready() {
-        let mentions = objections::mentions(server);
-        found = objections::missing(&context.client, &owner.name.namespace, &mentions).await;
-    }
-    let now = live.deployment.as_ref().and_then(|deployment| deployment.spec.as_ref()?.replicas);
-    let is_moved = now.is_some_and(|now| workload.replicas.wanted(Some(now)) != now);
-    if is_moved || server.status.as_ref().is_some_and(status::was_scaled) {
-        found.extend(objections::foreign_autoscaler(&context.client, owner).await);
-    }
-    found
-}
-
 /// What may come without waking anybody, where every child that can be made is in place.
 fn after(applied: &Applied) -> Left {
     if !applied.missing.is_empty() {
@@ -460,23 +439,6 @@ fn after(applied: &Applied) -> Left {
         Left::Again(Cause::Refreshed)
     } else {
         Left::Nothing
-    }
-}
-
-/// What the API server said when it refused, as against not having answered.
-fn refusal(error: &ApplyError) -> Option<String> {
-    match error {
-        ApplyError::Write(WriteError::Refused { what, source }) => match source.as_ref() {
-            // Not let in, too slow, too many: that says nothing about the object.
-            kube::Error::Api(status) if matches!(status.code, 401 | 408 | 429) => None,
-            kube::Error::Api(status) if (400..500).contains(&status.code) => {
-                Some(format!("The API server refuses: {what}: {}", status.message))
-            }
-            _ => None,
-        },
-        ApplyError::Write(WriteError::NotLeading | WriteError::Outdated(_))
-        | ApplyError::Read(_)
-        | ApplyError::Json(_) => None,
     }
 }
 

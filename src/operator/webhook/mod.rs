@@ -16,6 +16,7 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::post,
+    serve::Listener,
 };
 use bytes::Bytes;
 use http::StatusCode;
@@ -99,7 +100,7 @@ impl Webhook {
                 return;
             }
         };
-        tracing::info!(address = %config.address, "serving the webhook at {PATH}");
+        tracing::info!(address = ?listener.local_addr().ok(), "serving the webhook at {PATH}");
         let desk = Desk { examiner, references: config.references };
         let serving = axum::serve(listener, router(desk, DEADLINE))
             .with_graceful_shutdown(cancel.clone().cancelled_owned());

@@ -2,9 +2,9 @@
 
 use std::{
     fs::{self, File},
-    net::TcpListener,
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU16, Ordering},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ pub(crate) struct Configured<'a> {
 }
 
 impl Asked {
-    /// Not waited for. It may do everything.
+    /// Once it listens. It may do everything.
     pub(crate) fn start(configured: Configured<'_>) -> Self {
         let acting = acting_as(configured.namespace, configured.name, None);
         Self::start_as(configured, &acting)
@@ -54,14 +54,14 @@ impl Asked {
         let folder = tempfile::tempdir().expect("a folder");
         let kubeconfig = folder.path().join("kubeconfig");
         fs::write(&kubeconfig, acting).expect("the kubeconfig is written");
-        let webhook = free_address();
-        operator["webhook"]["address"] = json!(webhook);
+        let any = "127.0.0.1:0";
+        operator["webhook"]["address"] = json!(any);
         let config = folder.path().join("config.yaml");
         fs::write(&config, json!({ "operator": operator }).to_string())
             .expect("the configuration is written");
         let log = File::create(folder.path().join("stderr")).expect("a log file");
         let child = Command::new(binary)
-            .args(["serve", "--allow-anonymous", "--http", "127.0.0.1:0", "--health", "127.0.0.1:0"])
+            .args(["serve", "--allow-anonymous", "--http", any, "--health", any])
             .args(["--operator", "on", "--namespace", namespace, "--lease-seconds", "3"])
             .arg("--config")
             .arg(&config)
@@ -76,7 +76,27 @@ impl Asked {
             .stderr(log)
             .spawn()
             .expect("the program starts");
-        Self { child, url: format!("https://{webhook}/validate"), folder }
+        let mut asked = Self { child, url: String::new(), folder };
+        asked.url = asked.served_at();
+        asked
+    }
+
+    /// It says so before it is asked anything.
+    fn served_at(&mut self) -> String {
+        let begun = Instant::now();
+        loop {
+            let said = self.said();
+            let line = said.lines().find(|line| line.contains("serving the webhook"));
+            let port = line.and_then(|line| {
+                line.rsplit_once("127.0.0.1:")?.1.split(|c: char| !c.is_ascii_digit()).next()
+            });
+            if let Some(port) = port {
+                return format!("https://127.0.0.1:{port}/validate");
+            }
+            let ended = self.child.try_wait().expect("its state");
+            assert!(ended.is_none() && begun.elapsed() < Duration::from_secs(60), "{ended:?}: {said}");
+            sleep(Duration::from_millis(20));
+        }
     }
 
     /// At once, without a word.
@@ -97,19 +117,6 @@ impl Drop for Asked {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// An address for the webhook, which the API server must be told of: below the ports that outgoing connections get.
-fn free_address() -> String {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = u16::try_from(std::process::id() % 8_000).expect("a small number");
-    let candidates =
-        std::iter::repeat_with(|| 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 8_000);
-    candidates
-        .take(8_000)
-        .find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()?.local_addr().ok())
-        .expect("a free port")
-        .to_string()
 }
 
 /// The Secret and the roles of the webhook, for the account of one namespace.

@@ -10,10 +10,10 @@ use kube::{
 
 use crate::operator::{
     field_error::{FieldError, Problem},
+    kind::Kind,
     mcp_server::{
         build::{Around, build},
         child::Child,
-        kind::Kind,
         owned::{Belonging, belonging},
         validate::{Owner, Workload},
     },
@@ -26,7 +26,7 @@ pub(super) async fn taken(
     workload: &Workload,
     own_namespace: &str,
 ) -> Vec<FieldError> {
-    let built = build(owner, workload, &Around { own_namespace, rotation: None });
+    let built = build(owner, workload, &Around { own_namespace, rotation: None, sources: None });
     let children = built.and_then(|children| children.list()).unwrap_or_else(|error| {
         tracing::warn!(server = %owner.name, %error, "its children cannot be written as JSON");
         Vec::new()

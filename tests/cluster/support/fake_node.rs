@@ -32,6 +32,7 @@ impl FakeNode {
     }
 
     /// Its pods are ready and have no address: nobody tries to speak to them, as nobody would answer.
+    #[allow(dead_code, reason = "only the benchmarks use it")]
     pub(crate) async fn start_unreachable(client: Client, name: &str) -> anyhow::Result<Self> {
         let own = fs::read_to_string(folder()?.join("stages.yaml"))?;
         let without = own.replace("{{ with $podIPs }}", "{{ with false }}");

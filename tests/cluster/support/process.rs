@@ -14,6 +14,7 @@ pub(crate) fn megabytes(process: u32, what: &str) -> anyhow::Result<f64> {
 }
 
 /// Milliseconds of processor time used so far.
+#[allow(dead_code, reason = "only the benchmarks use it")]
 pub(crate) fn processor(process: u32) -> anyhow::Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
     // The name in parentheses may hold blanks; utime and stime are the 12th and 13th field after it.

@@ -88,6 +88,7 @@ impl Replica {
     }
 
     /// For [`super::process`].
+    #[allow(dead_code, reason = "only the benchmarks use it")]
     pub(crate) fn process(&self) -> u32 {
         self.child.id()
     }

@@ -82,7 +82,8 @@ impl Term<'_> {
     async fn pools(&self, over: &CancellationToken) {
         let Self { settings, metrics, observations, serving, .. } = *self;
         let Some(serving) = serving else { return over.cancelled().await };
-        let context = mcp_pool::Context::new(self.writer(), observations.clone(), serving.clone(), metrics);
+        let (observations, policy) = (observations.clone(), settings.policy.clone());
+        let context = mcp_pool::Context::new(self.writer(), observations, serving.clone(), policy, metrics);
         let context = Arc::new(context);
         self.everywhere(|namespace| {
             mcp_pool::run(context.clone(), namespace, settings.concurrency, over.clone())

@@ -108,7 +108,7 @@ async fn each_member_is_connected_and_a_call_goes_to_those_that_list_the_tool() 
 async fn one_that_is_gone_or_refused_leaves_the_others_to_answer() {
     let (a, b) = (pod("a", LOOK), pod("b", BOTH));
     let gateway = Gateway::new(vec![]);
-    let refused = Member { server: named("c"), reached: Err("spec.path is wrong".to_owned()) };
+    let refused = Member { server: named("c"), reached: Err("spec.path is wrong".to_owned().into()) };
     gateway.apply(pool(vec![member("a", &[&a]), member("b", &[&b]), refused]));
     member_is(&gateway, "c", State::Unreachable { reason: "spec.path is wrong".to_owned() }).await;
     member_is(&gateway, "a", State::Ready).await;

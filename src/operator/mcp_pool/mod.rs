@@ -22,8 +22,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    field_error::{FieldError, listed},
     metrics::{Failing, Metrics, Step},
     pace::Pace,
+    policy::Policy,
     unparsable,
     writer::{WriteError, Writer},
 };
@@ -44,6 +46,7 @@ pub(super) struct Context {
     writer: Writer,
     observations: watch::Receiver<Observations>,
     serving: Serving,
+    policy: Arc<Policy>,
     pace: Pace,
 }
 
@@ -52,9 +55,10 @@ impl Context {
         writer: Writer,
         observations: watch::Receiver<Observations>,
         serving: Serving,
+        policy: Arc<Policy>,
         metrics: &Metrics,
     ) -> Self {
-        Self { writer, observations, serving, pace: Pace::new(KIND, metrics.meter(KIND)) }
+        Self { writer, observations, serving, policy, pace: Pace::new(KIND, metrics.meter(KIND)) }
     }
 }
 
@@ -130,7 +134,10 @@ async fn look(guard: &Guarded, name: &ServerName, context: &Context) -> Result<(
         return Ok(());
     };
     let observations = context.observations.borrow().clone();
-    let status = status::assess(pool, &stands, &observations, Timestamp::now());
+    let violations = context.policy.violations_of_pool(pool);
+    let errors: Vec<FieldError> = violations.iter().map(FieldError::from).collect();
+    let violated = (!errors.is_empty()).then(|| listed(&errors));
+    let status = status::assess(pool, &stands, violated.as_deref(), &observations, Timestamp::now());
     if let Some(phase) = status.phase {
         context.pace.meter.phase(name, phase.as_str());
     }

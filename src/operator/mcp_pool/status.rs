@@ -30,10 +30,12 @@ struct Member<'a> {
     why: String,
 }
 
-/// The status the pool should have; equal to the one it has when nothing changed.
+/// The status the pool should have; equal to the one it has when nothing changed. `violated` says which rules of the
+/// installation it breaks: nothing is made of a pool, so its members are presented all the same.
 pub(super) fn assess(
     pool: &MCPPool,
     stands: &PoolStands,
+    violated: Option<&str>,
     observations: &Observations,
     now: Timestamp,
 ) -> MCPPoolStatus {
@@ -48,8 +50,9 @@ pub(super) fn assess(
     let ready = members.iter().filter(|member| member.ready).count();
     // A replica that has just become the leader has not tried yet: what the one before it found still holds.
     let carries_on = ready > 0 && seen.is_none_or(|seen| seen.state == State::Connecting);
-    let accepted = accepted(stands);
-    let is_accepted = accepted.holds == Holds::Yes;
+    let as_declared = accepted(stands);
+    let is_accepted = as_declared.holds == Holds::Yes;
+    let accepted = violated.filter(|_| is_accepted).map_or(as_declared, policy_violated);
     let earlier = conditions::found(&before.conditions, PoolCondition::Registered).filter(|_| carries_on);
     let registered = earlier.unwrap_or_else(|| registered(seen.filter(|_| is_accepted)));
     let findings = vec![accepted, available(is_accepted, &members), registered];
@@ -119,6 +122,15 @@ fn accepted(stands: &PoolStands) -> Finding {
             "NameTaken",
             "An MCPServer of the same name is older: give the MCPPool another name.",
         ),
+    }
+}
+
+fn policy_violated(why: &str) -> Finding {
+    Finding {
+        type_: PoolCondition::Accepted,
+        holds: Holds::No,
+        reason: "PolicyViolated".to_owned(),
+        message: why.to_owned(),
     }
 }
 
@@ -269,7 +281,7 @@ mod tests {
 
     fn at(pool: &MCPPool, stands: &PoolStands, seen: &Observations, seconds: i64) -> MCPPool {
         let mut pool = pool.clone();
-        pool.status = Some(assess(&pool, stands, seen, Timestamp::from_second(seconds).unwrap()));
+        pool.status = Some(assess(&pool, stands, None, seen, Timestamp::from_second(seconds).unwrap()));
         pool
     }
 
@@ -281,6 +293,19 @@ mod tests {
         let status = pool.status.clone().unwrap();
         let conditions = status.conditions.iter().map(short).collect();
         (status.phase.unwrap(), status.ready_members, status.member_count, status.tool_count, conditions)
+    }
+
+    #[test]
+    fn a_pool_that_breaks_a_rule_says_so_and_is_presented_all_the_same() {
+        let seen = seen(State::Ready, &[State::Ready]);
+        let now = Timestamp::from_second(100).unwrap();
+        let mut pool = pool();
+        let rule = "metadata.labels: Required value: the label team is missing";
+        pool.status = Some(assess(&pool, &stands(&[1]), Some(rule), &seen, now));
+        let (phase, ready, _, _, conditions) = said(&pool);
+        assert_eq!((phase, ready), (PoolPhase::Ready, 1));
+        assert!(conditions.contains(&"Accepted False PolicyViolated".to_owned()), "{conditions:?}");
+        assert_eq!(pool.status.unwrap().conditions[0].message, rule);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use k8s_openapi::{
 use kube::api::ObjectMeta;
 use serde_json::{Value, json};
 
-use super::writer::FIELD_MANAGER;
+use super::settings::FIELD_MANAGER;
 use crate::redact;
 
 /// What happens again within this time after the last is the same Event.

@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use super::{lease::Timing, litellm::LitellmSettings, policy::Policy};
 
+/// Name under which the API server records our fields, and events name us.
+pub(super) const FIELD_MANAGER: &str = "pilothouse";
+
 /// Name of the Lease that the writing replica holds.
 pub const LEASE: &str = "pilothouse";
 

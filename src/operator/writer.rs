@@ -34,10 +34,8 @@ use super::{
     events::{Happening, Ledger, Telling},
     lease::Leadership,
     metrics::Metrics,
+    settings::FIELD_MANAGER,
 };
-
-/// Name under which the API server records our fields, and events name us.
-pub(super) const FIELD_MANAGER: &str = "pilothouse";
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WriteError {

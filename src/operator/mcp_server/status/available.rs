@@ -26,7 +26,7 @@ pub(super) enum Progress {
     NotStarted,
     /// Pods are on their way.
     UnderWay,
-    /// As many as wanted, all of the newest kind. Also a remote server.
+    /// As many as wanted, all of the newest kind and none of another. Also a remote server.
     Done,
     /// A pod is not ready, and it may become so.
     Troubled,
@@ -89,7 +89,7 @@ fn of_deployment(deployment: &Deployment, wanted: i32, trouble: Option<Trouble>)
     let (finding, progress) = if wanted == 0 {
         let message = "spec.replicas is 0: set it to 1 or more to start the server.".to_owned();
         (finding(Holds::No, "Stopped", message), Progress::Stopped)
-    } else if ready >= wanted && updated >= wanted && is_current {
+    } else if ready >= wanted && updated >= wanted && replicas <= updated && is_current {
         (finding(Holds::Yes, "PodsReady", format!("{counted}.")), Progress::Done)
     } else {
         let holds = if ready >= wanted { Holds::Yes } else { Holds::No };

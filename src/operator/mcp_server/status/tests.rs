@@ -119,6 +119,16 @@ fn condition(status: &MCPServerStatus, type_: &str) -> String {
 }
 
 #[test]
+fn a_new_pod_that_cannot_start_beside_an_old_one_that_serves_is_no_ready_server() {
+    let both =
+        deployment(json!({"observedGeneration": 1, "replicas": 2, "readyReplicas": 1, "updatedReplicas": 1}));
+    let status = status("image: a", &both, &[waiting("ImagePullBackOff")], Some(&seen(State::Ready)));
+    assert_eq!(status.phase, Some(Phase::Degraded));
+    let available = condition(&status, "Available");
+    assert!(available.starts_with("True ImagePullBackOff: 1 of 1 pods are ready: "), "{available}");
+}
+
+#[test]
 fn a_server_that_answers_is_ready_and_shows_its_tools() {
     let status = status("image: a", &ready(), &[], Some(&seen(State::Ready)));
     assert_eq!(status.phase, Some(Phase::Ready));

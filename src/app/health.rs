@@ -1,8 +1,8 @@
-//! The second port: is the process alive, may traffic come, and how do the downstreams do.
+//! The second port: is the process alive, may traffic come, how do the downstreams do, and which of them are used.
 
 use std::{fmt, sync::Arc, time::Instant};
 
-use axum::{Router, extract::State as Shared, http::StatusCode, response::IntoResponse, routing::get};
+use axum::{Json, Router, extract::State as Shared, http::StatusCode, response::IntoResponse, routing::get};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric, text::encode},
@@ -12,11 +12,12 @@ use prometheus_client::{
 use tokio::sync::watch;
 
 use crate::{
+    fleet::{USE_PATH, Usage},
     gateway::{Gateway, Kind, Observation, Observations, State},
     operator::Operator,
 };
 
-/// Serves `/livez`, `/readyz` and `/metrics`. `ready` turns true once the fleet is known.
+/// Serves `/livez`, `/readyz`, `/metrics`, and `/use` for the replica that leads. `ready` turns true once the fleet is known.
 pub(super) fn router(
     gateway: Arc<Gateway>,
     ready: watch::Receiver<bool>,
@@ -26,11 +27,13 @@ pub(super) fn router(
     if let Some(operator) = operator {
         operator.metrics().register(&mut metrics, operator.leadership());
     }
+    let used = gateway.clone();
     metrics.register_collector(Box::new(GatewayMetrics { gateway, started: Instant::now() }));
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(scrape))
+        .route(USE_PATH, get(async move || Json(Usage::of(&used))))
         .with_state(Health { metrics: Arc::new(metrics), ready })
 }
 

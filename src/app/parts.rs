@@ -30,7 +30,7 @@ use crate::{
     gateway::Gateway,
     mcp::{self, Face, HttpSettings},
     metrics::Backend,
-    operator::{LitellmConfig, Operator, OperatorConfig, OperatorSettings, Webhook},
+    operator::{LitellmConfig, Operator, OperatorConfig, OperatorSettings, Peers, Webhook},
     tools::{self, Parts},
 };
 
@@ -77,7 +77,7 @@ impl App {
         // Who comes in is decided at the door.
         let Configuration { answers, changes, identity: _, access, metrics, operator: reconciling } =
             configuration;
-        let OperatorConfig { policy, webhook, litellm } = reconciling;
+        let OperatorConfig { policy, webhook, litellm, peers } = reconciling;
         let litellm = litellm.map(LitellmConfig::settings).transpose()?;
         let audit = Audit::open(&data)?;
         let (reader, own_namespace) = match &cluster {
@@ -114,7 +114,8 @@ impl App {
                 let reach = if in_cluster { Reach::Direct } else { Reach::PortForward };
                 let webhook = webhook.filter(|_| operator.is_some()).map(Webhook::bind).transpose()?;
                 let operator = operator.map(|settings| {
-                    let settings = OperatorSettings { policy: Arc::new(policy), litellm, ..settings };
+                    let peers = if peers.is_empty() { settings.peers } else { Peers::Named(peers) };
+                    let settings = OperatorSettings { policy: Arc::new(policy), litellm, peers, ..settings };
                     let serving = Serving::new(gateway.clone(), roster.clone(), client.clone(), reach);
                     Operator::new(client.clone(), settings, gateway.observations())
                         .serving(serving)
@@ -136,7 +137,7 @@ impl App {
         mcp::http::router(self.face.clone(), settings)
     }
 
-    /// `/livez`, `/readyz`, `/metrics`.
+    /// `/livez`, `/readyz`, `/metrics`, `/use`.
     pub fn health(&self) -> Router {
         health::router(self.gateway.clone(), self.ready.clone(), self.operator.as_ref())
     }

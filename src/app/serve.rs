@@ -20,7 +20,7 @@ use crate::{
     cli::{DoorArgs, Operator, ServeArgs},
     cluster::{self, ConnectOptions, Connection},
     mcp::{self, HttpSettings},
-    operator::{OperatorSettings, Timing},
+    operator::{OperatorSettings, Peers, Timing},
 };
 
 /// Serves until the client leaves (stdio) or the process is told to stop.
@@ -33,7 +33,7 @@ pub(super) async fn serve(arguments: ServeArgs) -> anyhow::Result<()> {
 
 async fn over_stdio(arguments: ServeArgs) -> anyhow::Result<()> {
     let configuration = Configuration::read(arguments.config.as_deref())?;
-    let sources = sources(arguments, None).await?;
+    let sources = sources(arguments, None, None).await?;
     let app = App::assemble(sources, configuration)?;
     let face = app.face();
     let running = app.start();
@@ -55,7 +55,8 @@ pub(super) async fn over_http(
     let door = door::door(&flags, address, std::mem::take(&mut configuration.identity))?;
     let listener = bind(address, "--http").await?;
     let health = bind(health_address(&flags, address)?, "--health").await?;
-    let sources = sources(arguments, door.cursor_key).await?;
+    let health_port = health.local_addr()?.port();
+    let sources = sources(arguments, door.cursor_key, Some(health_port)).await?;
     let auth = door.auth(sources.live, sources.cluster.as_ref())?;
     let namespace = sources.cluster.as_ref().ok().filter(|cluster| cluster.in_cluster);
     let admission = door::admission(&flags, namespace.map(|cluster| cluster.namespace.as_str()))?;
@@ -109,8 +110,12 @@ fn health_address(door: &DoorArgs, http: SocketAddr) -> anyhow::Result<SocketAdd
     Ok(SocketAddr::new(http.ip(), port))
 }
 
-/// Turns the command line into what the process works on.
-async fn sources(arguments: ServeArgs, cursor_key: Option<[u8; 32]>) -> anyhow::Result<Sources> {
+/// Turns the command line into what the process works on. Over stdio there is no health port.
+async fn sources(
+    arguments: ServeArgs,
+    cursor_key: Option<[u8; 32]>,
+    health_port: Option<u16>,
+) -> anyhow::Result<Sources> {
     let ServeArgs {
         http: _,
         door: _,
@@ -141,7 +146,7 @@ async fn sources(arguments: ServeArgs, cursor_key: Option<[u8; 32]>) -> anyhow::
             }
         }
     };
-    let operator = reconciling(operator, live, cluster.as_ref().ok())?;
+    let operator = reconciling(operator, live, cluster.as_ref().ok(), health_port)?;
     let lease_timing = Timing::of_duration(Duration::from_secs(lease_seconds.into()));
     let operator = operator.map(|settings| OperatorSettings {
         namespaces: namespaces.clone(),
@@ -156,6 +161,7 @@ fn reconciling(
     wanted: Operator,
     live: bool,
     cluster: Option<&Connection>,
+    health_port: Option<u16>,
 ) -> anyhow::Result<Option<OperatorSettings>> {
     let connection = match (wanted, cluster) {
         (Operator::Off, _) => return Ok(None),
@@ -170,7 +176,12 @@ fn reconciling(
     let own_image = std::env::var("PILOTHOUSE_IMAGE").ok().filter(|image| !image.is_empty());
     let checks_loopback = !connection.in_cluster;
     let settings = OperatorSettings::new(identity, &connection.namespace);
-    Ok(Some(OperatorSettings { own_image, checks_loopback, ..settings }))
+    // The replicas are pods of the same set: all serve their health on the same port.
+    let peers = match health_port {
+        Some(port) if connection.in_cluster => Peers::Found { own_pod: holder, port },
+        _ => Peers::Named(Vec::new()),
+    };
+    Ok(Some(OperatorSettings { own_image, checks_loopback, peers, ..settings }))
 }
 
 /// Cancelled by SIGTERM or SIGINT.

@@ -14,6 +14,7 @@ mod rows;
 mod secrets;
 mod serving;
 mod slices;
+mod usage;
 
 pub use crate::gateway::{
     Breach, Observation, Observations, Prefix, Refusal, ServerInfo, ServerName, State, ToolDefinition,
@@ -22,3 +23,4 @@ pub use crate::gateway::{
 pub use roster::{Change, Known, Roster, Source};
 pub use rows::{MemberRow, Row, rows};
 pub use serving::{Contest, PodAddress, PoolMember, PoolStands, Serving};
+pub use usage::{ServerUse, USE_PATH, Usage};

@@ -5,7 +5,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::Duration,
 };
 
 use kube::Client;
@@ -17,6 +16,7 @@ use super::{
     manifest,
     roster::{Known, Roster},
     rows, secrets,
+    usage::ServerUse,
 };
 use crate::{
     api::MCPServer,
@@ -84,8 +84,8 @@ pub struct Contest {
 
 /// The servers as the gateway of this process knows them. Cheap to clone.
 ///
-/// Use is that of this process alone. With several replicas those that follow must tell the leader of theirs before
-/// it may put a server to rest: the place for it is [`Self::idle_for`], [`Self::rest`] and [`Self::waited_for`].
+/// Use is that of this process alone. What other replicas have of it they serve as [`super::Usage`]; the operator asks
+/// them before it puts a server to rest, and while one rests.
 #[derive(Clone)]
 pub struct Serving {
     gateway: Arc<Gateway>,
@@ -157,14 +157,9 @@ impl Serving {
         is_older.then(|| Contest { prefix: prefix.to_owned(), holder: oldest.name.clone() })
     }
 
-    /// How long nobody has called it or held a session with it; nothing while somebody does.
-    pub fn idle_for(&self, server: &ServerName) -> Option<Duration> {
-        self.gateway.idle_for(server)
-    }
-
-    /// Whether its tools stay listed without it.
-    pub fn is_known(&self, server: &ServerName) -> bool {
-        !self.gateway.definitions(server).is_empty()
+    /// How this process uses it.
+    pub fn usage(&self, server: &ServerName) -> ServerUse {
+        ServerUse::of(&self.gateway, server)
     }
 
     /// Closes our connections to it and keeps none until it is roused; calls wait. Whether it was done: not while

@@ -124,6 +124,14 @@ impl Door {
         self.wanted.borrow().parts().iter().any(|(name, _)| *name == server)
     }
 
+    /// The MCPServers behind it that may sleep.
+    pub(super) fn sleepers(&self) -> Vec<ServerName> {
+        let wanted = self.wanted.borrow();
+        let may_sleep = |part: &Result<Part<'_>, _>| part.is_ok_and(|part| part.wakes_within.is_some());
+        let parts = wanted.parts().into_iter().filter(|(_, part)| may_sleep(part));
+        parts.map(|(server, _)| server.clone()).collect()
+    }
+
     /// How long nobody has used an MCPServer behind it; nothing while somebody does.
     pub(super) fn idle_for(&self, server: &ServerName) -> Option<Duration> {
         self.activity.idle_for(server)
@@ -152,25 +160,39 @@ impl Door {
         permitted?;
         let asked = together::asked(&request);
         let mut call = self.activity.call();
-        if let Err(refusal) = self.awake(asked.as_ref()).await {
-            self.counters.count(true);
-            return refused(&request, kind, refusal);
+        let mut answer = self.answer(&request, asked.as_ref(), &mut call, &up, (limit, kind)).await;
+        // Its pods may have gone while it was asked, put to rest by another replica: it waits as the others do. What
+        // found no connection was never asked.
+        if matches!(answer, Err(Refusal::NoConnection { .. })) && self.may_wake(asked.as_ref()) {
+            answer = self.answer(&request, asked.as_ref(), &mut call, &up, (limit, kind)).await;
         }
-        let answer = match self.turn(limit).await {
-            Ok(_turn) => {
-                let answering = self.try_twice(&request, asked.as_ref(), &mut call, &up);
-                match tokio::time::timeout(limit, answering).await {
-                    Ok(Ok(answer)) => Ok(answer),
-                    Ok(Err(refusal)) => Err(refusal),
-                    Err(_) => Ok(Err(too_slow(&request, kind, limit))),
-                }
-            }
-            Err(refusal) => Err(refusal),
-        };
         let failed = !matches!(answer, Ok(Ok(_)));
         let answer = answer.unwrap_or_else(|refusal| refused(&request, kind, refusal));
         self.counters.count(failed);
         answer
+    }
+
+    /// Once it is awake, within `limit`.
+    async fn answer(
+        &self,
+        request: &Request,
+        asked: Option<&together::Asked>,
+        call: &mut Call<'_>,
+        up: &mpsc::Sender<Up>,
+        (limit, kind): (Duration, &str),
+    ) -> Result<Result<Raw, RpcError>, Refusal> {
+        self.awake(asked).await?;
+        let _turn = self.turn(limit).await?;
+        match tokio::time::timeout(limit, self.try_twice(request, asked, call, up)).await {
+            Ok(answer) => answer,
+            Err(_) => Ok(Err(too_slow(request, kind, limit))),
+        }
+    }
+
+    /// Whether an MCPServer that could answer has no pods at times.
+    fn may_wake(&self, asked: Option<&together::Asked>) -> bool {
+        let routes = self.links.borrow().routes.clone();
+        sleeper(&self.wanted.borrow(), &routes, asked).is_some()
     }
 
     /// A turn among those who call at once; waiting for it takes no longer than a call may.

@@ -173,8 +173,8 @@ impl Gateway {
         self.board.look(|registry| registry.definitions(name))
     }
 
-    /// How long nobody has called a registered server, or a member of a pool, or held a session with it; nothing while
-    /// somebody does, or when it is not registered. As far as this process knows.
+    /// How long nobody has called a registered server, or a member of a pool, or held a session with it, by way of this
+    /// process; nothing while somebody does, or when it is not registered.
     pub fn idle_for(&self, name: &ServerName) -> Option<Duration> {
         self.door_of(name)?.idle_for(name)
     }
@@ -189,6 +189,12 @@ impl Gateway {
         if let Some(door) = self.door_of(name) {
             door.rouse(name);
         }
+    }
+
+    /// The registered servers, and members of pools, that may have no pods while nobody uses them.
+    pub fn sleepers(&self) -> BTreeSet<ServerName> {
+        let doors = self.doors.read().unwrap_or_else(PoisonError::into_inner);
+        doors.values().flat_map(|door| door.sleepers()).collect()
     }
 
     /// Told of the servers that calls wait for to wake.

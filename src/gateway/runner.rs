@@ -237,6 +237,9 @@ impl Runner {
                 }
             }
             Err(why) => {
+                if !self.slots.failed(place, Instant::now(), chance()) {
+                    return;
+                }
                 if let Some(standing) = self.servers.get_mut(server) {
                     // The first failure and every new one; not the same one every 30 s.
                     if standing.failure.as_ref() != Some(&why) {
@@ -247,7 +250,6 @@ impl Runner {
                         standing.known = None;
                     }
                 }
-                self.slots.failed(place, Instant::now(), chance());
             }
         }
     }

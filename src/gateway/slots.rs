@@ -106,11 +106,12 @@ impl<P: Clone + PartialEq + Grouped, L> Slots<P, L> {
         }
     }
 
-    /// `chance` between 0 and 1 spreads those that fail together.
-    pub(super) fn failed(&mut self, place: &P, now: Instant, chance: f64) {
-        if let Some(slot) = self.opening(place) {
-            slot.rest(now, chance);
-        }
+    /// `chance` between 0 and 1 spreads those that fail together. False when the place has left meanwhile: that it
+    /// could not be reached is of no concern any more.
+    pub(super) fn failed(&mut self, place: &P, now: Instant, chance: f64) -> bool {
+        let Some(slot) = self.opening(place) else { return false };
+        slot.rest(now, chance);
+        true
     }
 
     /// The connection for which `is_it` says so is over.

@@ -1,5 +1,7 @@
 //! The part `operator` of the configuration file.
 
+use std::net::SocketAddr;
+
 use serde::Deserialize;
 
 use super::{litellm::LitellmConfig, policy::Policy, webhook::WebhookConfig};
@@ -14,4 +16,7 @@ pub struct OperatorConfig {
     pub webhook: Option<WebhookConfig>,
     /// The LiteLLM proxy that servers with `litellm.register` are registered in.
     pub litellm: Option<LitellmConfig>,
+    /// The health ports of the other replicas, which are asked who uses a server with `scaleToZero`. Not needed in a
+    /// cluster, where they are found by the Service `pilothouse-peers`.
+    pub peers: Vec<SocketAddr>,
 }

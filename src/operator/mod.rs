@@ -20,6 +20,7 @@ mod mcp_server;
 mod metrics;
 mod offered;
 mod pace;
+mod peers;
 mod policy;
 mod served;
 mod settings;
@@ -40,7 +41,7 @@ pub use litellm::{
 pub use manifests::{ManifestsError, manifests, namespaced_manifests, webhook_manifests, with_webhook};
 pub use metrics::Metrics;
 pub use policy::Policy;
-pub use settings::{LEASE, OperatorSettings};
+pub use settings::{LEASE, OperatorSettings, Peers};
 pub use webhook::{Webhook, WebhookConfig, WebhookError};
 
 use std::{pin::pin, time::Duration};

@@ -1,6 +1,6 @@
 //! What the operator must be told.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use super::{lease::Timing, litellm::LitellmSettings, policy::Policy};
 
@@ -31,6 +31,20 @@ pub struct OperatorSettings {
     pub concurrency: u16,
     /// The LiteLLM proxy that servers with `litellm.register` are registered in.
     pub litellm: Option<LitellmSettings>,
+    pub peers: Peers,
+}
+
+/// Where the other replicas say how they use servers: their health ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peers {
+    /// These, and no others.
+    Named(Vec<SocketAddr>),
+    /// The pods of the Service `pilothouse-peers` in the namespace of the Lease, at this port.
+    Found {
+        /// The name of this process's own pod, which is not asked.
+        own_pod: String,
+        port: u16,
+    },
 }
 
 impl OperatorSettings {
@@ -45,6 +59,7 @@ impl OperatorSettings {
             checks_loopback: false,
             concurrency: 8,
             litellm: None,
+            peers: Peers::Named(Vec::new()),
         }
     }
 }

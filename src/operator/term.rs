@@ -48,7 +48,7 @@ impl Term<'_> {
         let Self { client, settings, metrics, observations, serving, .. } = *self;
         let context =
             mcp_server::Context::new(client.clone(), self.writer(), observations.clone(), settings, metrics)
-                .serving(serving.cloned());
+                .serving(serving.cloned(), settings);
         let context = Arc::new(context);
         let reconciling = self.everywhere(|namespace| {
             mcp_server::run(context.clone(), namespace, settings.concurrency, over.clone())

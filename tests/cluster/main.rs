@@ -37,6 +37,7 @@ mod rights_at_the_door;
 mod rollout_gate;
 mod scale;
 mod scale_to_zero;
+mod scale_to_zero_replicas;
 mod subscriptions;
 mod support;
 mod tools_recording;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler, core::v1::Pod};
 use kube::{Api, api::ListParams};
 use pilothouse::gateway::{Kind, ServerName};
 use serde_json::json;
@@ -73,4 +73,30 @@ async fn one_that_cannot_wake_says_so_in_time() {
     assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
     let name = ServerName { namespace: scratch.name().to_owned(), name: NAME.to_owned() };
     assert!(whole.gateway.idle_for(&name).is_some(), "nobody waits any more");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_with_an_autoscaler_sleeps_and_wakes_and_the_autoscaler_is_left_alone() {
+    let scratch = solo("sleep-scaled");
+    let whole = Whole::start(scratch.name()).await;
+    let deployments: Api<Deployment> = Api::namespaced(whole.client.clone(), scratch.name());
+    let scalers: Api<HorizontalPodAutoscaler> = Api::namespaced(whole.client.clone(), scratch.name());
+    let replicas = async || deployments.get(NAME).await.ok()?.spec?.replicas;
+    let scaler = async || {
+        let scaler = scalers.get(NAME).await.expect("the autoscaler is there");
+        (scaler.metadata.uid, scaler.metadata.generation, scaler.spec)
+    };
+    let mut sleepy = spec("awake", &json!([tool("look", json!({ "type": "object" }))]));
+    sleepy["scaleToZero"] = json!({ "idleAfter": "10s", "wakeTimeout": "60s" });
+    sleepy["autoscaling"] = json!({ "min": 1, "max": 3, "cpu": 80 });
+    whole.create(sleepy).await;
+    whole.is_listed("demo_look").await;
+    let before = scaler().await;
+    until("it has no pods", STARTED, || async { (replicas().await == Some(0)).then_some(()) }).await;
+    whole.condition_becomes("Available", "Asleep", STARTED).await;
+    assert_eq!(scaler().await, before);
+    assert_eq!(whole.call("demo_look").await, "awake look");
+    assert!(replicas().await.is_some_and(|replicas| (1..=3).contains(&replicas)));
+    assert_eq!(scaler().await, before);
+    until("it sleeps again", STARTED, || async { (replicas().await == Some(0)).then_some(()) }).await;
 }

@@ -30,6 +30,7 @@ mod faults_recorded;
 mod fleet_examples;
 mod fleet_folder;
 mod fleet_gateway;
+mod fleet_use;
 mod gateway_endpoints;
 mod gateway_envelopes;
 mod gateway_neighbours;

@@ -52,6 +52,7 @@ use super::{
     litellm::Registrar,
     metrics::{Failing, Metrics, Step},
     pace::Pace,
+    peers::Replicas,
     policy::Policy,
     served, unparsable,
     writer::{WriteError, Writer},
@@ -142,14 +143,19 @@ impl Context {
     }
 
     /// See [`super::Operator::serving`].
-    pub(super) fn serving(self, serving: Option<Serving>) -> Self {
-        Self { sleepers: serving.clone().map(|serving| Arc::new(Sleepers::new(serving))), serving, ..self }
+    pub(super) fn serving(self, serving: Option<Serving>, settings: &OperatorSettings) -> Self {
+        let sleepers = |serving| {
+            let replicas = Replicas::new(self.client.clone(), settings);
+            Arc::new(Sleepers::new(serving, replicas))
+        };
+        Self { sleepers: serving.clone().map(sleepers), serving, ..self }
     }
 
     /// Whether the server should have no pods, since nobody uses it.
-    fn sleeps(&self, server: &MCPServer, name: &ServerName, live: &Dereferenced) -> bool {
+    async fn sleeps(&self, server: &MCPServer, name: &ServerName, live: &Dereferenced) -> bool {
         let live = live.deployment.as_ref().and_then(|deployment| deployment.spec.as_ref()?.replicas);
-        self.sleepers.as_ref().is_some_and(|sleepers| sleepers.sleeps(server, name, live))
+        let Some(sleepers) = &self.sleepers else { return false };
+        sleepers.sleeps(server, name, live).await
     }
 
     /// How its pods stand before the gate of a rollout; asks those that wait.
@@ -338,7 +344,7 @@ async fn look(
         }
         Runs::Workload(workload) => {
             let mut workload = workload.clone();
-            if context.sleeps(server, name, &live) {
+            if context.sleeps(server, name, &live).await {
                 workload.sleep();
             }
             let workload = &*workload;

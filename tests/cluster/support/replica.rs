@@ -16,7 +16,7 @@ use nix::{
 use pilothouse::operator::LEASE;
 use serde_json::{Value, json};
 
-use super::{audit_log, kubectl, relay::Relay, served_at::served_at};
+use super::{audit_log, kubectl, relay::Relay, served::request, served_at::served_at};
 
 /// Killed when dropped.
 pub(crate) struct Replica {
@@ -26,26 +26,55 @@ pub(crate) struct Replica {
     folder: tempfile::TempDir,
 }
 
+/// What a replica has around it beside its namespace.
+#[derive(Default)]
+struct Surroundings {
+    /// Where the API server is reached; otherwise where it is.
+    through: Option<SocketAddr>,
+    /// Where it serves its health; otherwise at a free port.
+    health: Option<SocketAddr>,
+    peers: Vec<SocketAddr>,
+}
+
 impl Replica {
     /// `name` must be this replica's alone in the whole run.
     pub(crate) fn start(namespace: &str, name: &str, lease_seconds: u8) -> Self {
-        Self::spawn(namespace, name, lease_seconds, None)
+        Self::spawn(namespace, name, lease_seconds, Surroundings::default())
+    }
+
+    /// Serves its health at that address, and knows those of the other replicas.
+    pub(crate) fn start_beside(
+        namespace: &str,
+        name: &str,
+        lease_seconds: u8,
+        health: SocketAddr,
+        peers: Vec<SocketAddr>,
+    ) -> Self {
+        let around = Surroundings { health: Some(health), peers, through: None };
+        Self::spawn(namespace, name, lease_seconds, around)
     }
 
     /// Reaches the API server at this address of the loopback interface.
     pub(crate) fn start_through(relay: &Relay, namespace: &str, name: &str, lease_seconds: u8) -> Self {
-        Self::spawn(namespace, name, lease_seconds, Some(relay.address))
+        let around = Surroundings { through: Some(relay.address), ..Surroundings::default() };
+        Self::spawn(namespace, name, lease_seconds, around)
     }
 
-    fn spawn(namespace: &str, name: &str, lease_seconds: u8, through: Option<SocketAddr>) -> Self {
+    fn spawn(namespace: &str, name: &str, lease_seconds: u8, around: Surroundings) -> Self {
+        let Surroundings { through, health, peers } = around;
+        let health = health.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
         let binary = std::env::var("PILOTHOUSE_BINARY")
             .expect("PILOTHOUSE_BINARY must name the program: run `tests/run cluster`, which builds it");
         let folder = tempfile::tempdir().expect("a folder");
         let kubeconfig = folder.path().join("kubeconfig");
         fs::write(&kubeconfig, acting_as(namespace, name, through)).expect("the kubeconfig is written");
+        let config = folder.path().join("config.yaml");
+        fs::write(&config, json!({ "operator": { "peers": peers } }).to_string()).expect("the configuration");
         let log = File::create(folder.path().join("stderr")).expect("a log file");
         let child = Command::new(binary)
-            .args(["serve", "--allow-anonymous", "--http", "127.0.0.1:0", "--health", "127.0.0.1:0"])
+            .args(["serve", "--allow-anonymous", "--http", "127.0.0.1:0", "--health", &health.to_string()])
+            .arg("--config")
+            .arg(config)
             .args(["--operator", "on", "--namespace", namespace])
             .args(["--lease-seconds", &lease_seconds.to_string()])
             .arg("--kubeconfig")
@@ -100,8 +129,20 @@ impl Replica {
 
     /// None while it starts.
     pub(crate) async fn metrics(&self) -> Option<String> {
+        self.on_health_port("metrics").await
+    }
+
+    /// None while it starts.
+    pub(crate) async fn on_health_port(&self, path: &str) -> Option<String> {
         let health = served_at(&self.said(), "health")?;
-        reqwest::get(format!("http://{health}/metrics")).await.ok()?.text().await.ok()
+        reqwest::get(format!("http://{health}/{path}")).await.ok()?.text().await.ok()
+    }
+
+    /// The answer to a request of the newest revision; none while it starts.
+    pub(crate) async fn ask(&self, method: &str, params: Value) -> Option<Value> {
+        let mcp = format!("http://{}/mcp", served_at(&self.said(), "address")?);
+        let answer = request(&mcp, None, method, params).send().await.ok()?.text().await.ok()?;
+        serde_json::from_str(&answer).ok()
     }
 
     /// What it stored since that time (RFC 3339), leases aside: `verb resource name`. None where the API server's

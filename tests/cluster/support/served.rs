@@ -100,27 +100,32 @@ impl Served {
     }
 
     /// As [`Self::ask`], not sent yet: its answer may be a stream.
-    pub(crate) fn request(&self, token: Option<&str>, method: &str, mut params: Value) -> RequestBuilder {
-        params["_meta"] = json!({
-            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientCapabilities": {},
-            "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
-        });
-        let mut request = reqwest::Client::new()
-            .post(self.mcp())
-            .header("accept", "application/json, text/event-stream")
-            .header("content-type", "application/json")
-            .header("mcp-protocol-version", "2026-07-28")
-            .header("mcp-method", method);
-        if let Some(name) = params["name"].as_str().or(params["uri"].as_str()) {
-            request = request.header("mcp-name", name);
-        }
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
-        }
-        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
-        request.body(body)
+    pub(crate) fn request(&self, token: Option<&str>, method: &str, params: Value) -> RequestBuilder {
+        request(&self.mcp(), token, method, params)
     }
+}
+
+/// A request of the newest revision to the program that serves MCP there. `params` is an object.
+pub(crate) fn request(mcp: &str, token: Option<&str>, method: &str, mut params: Value) -> RequestBuilder {
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
+    });
+    let mut request = reqwest::Client::new()
+        .post(mcp)
+        .header("accept", "application/json, text/event-stream")
+        .header("content-type", "application/json")
+        .header("mcp-protocol-version", "2026-07-28")
+        .header("mcp-method", method);
+    if let Some(name) = params["name"].as_str().or(params["uri"].as_str()) {
+        request = request.header("mcp-name", name);
+    }
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+    request.body(body)
 }
 
 impl Drop for Served {

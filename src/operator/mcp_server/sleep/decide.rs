@@ -2,16 +2,7 @@
 
 use std::time::Duration;
 
-/// Who uses it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Use {
-    /// How long nobody has; nothing while somebody does.
-    pub(super) idle_for: Option<Duration>,
-    /// A call waits for it.
-    pub(super) is_waited_for: bool,
-    /// Its tools stay listed while it sleeps.
-    pub(super) is_known: bool,
-}
+use crate::fleet::ServerUse;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
@@ -22,8 +13,8 @@ pub(super) enum Decision {
 }
 
 /// `declared` are the pods it should have, `live` those its Deployment asks for, if there is one.
-pub(super) fn decide(declared: i32, live: Option<i32>, idle_after: Duration, usage: Use) -> Decision {
-    let Use { idle_for, is_waited_for, is_known } = usage;
+pub(super) fn decide(declared: i32, live: Option<i32>, idle_after: Duration, usage: ServerUse) -> Decision {
+    let ServerUse { idle_for, is_waited_for, is_known } = usage;
     let runs = Decision::Runs { again: Some(idle_after) };
     match live {
         // Somebody stopped it, or it is just being made.
@@ -43,12 +34,13 @@ pub(super) fn decide(declared: i32, live: Option<i32>, idle_after: Duration, usa
 mod tests {
     use std::time::Duration;
 
-    use super::{Decision, Use, decide};
+    use super::{Decision, decide};
+    use crate::fleet::ServerUse;
 
     const AFTER: Duration = Duration::from_secs(60);
 
-    fn idle(seconds: u64) -> Use {
-        Use { idle_for: Some(Duration::from_secs(seconds)), is_waited_for: false, is_known: true }
+    fn idle(seconds: u64) -> ServerUse {
+        ServerUse { idle_for: Some(Duration::from_secs(seconds)), is_waited_for: false, is_known: true }
     }
 
     fn runs(seconds: u64) -> Decision {
@@ -60,20 +52,20 @@ mod tests {
         assert_eq!(decide(2, Some(2), AFTER, idle(59)), runs(1));
         assert_eq!(decide(2, Some(2), AFTER, idle(60)), Decision::Sleeps);
         assert_eq!(decide(2, Some(0), AFTER, idle(5)), Decision::Sleeps, "it goes on sleeping");
-        let in_use = Use { idle_for: None, ..idle(0) };
+        let in_use = ServerUse { idle_for: None, ..idle(0) };
         assert_eq!(decide(2, Some(2), AFTER, in_use), runs(60));
     }
 
     #[test]
     fn who_waits_wakes_it() {
-        let waited_for = Use { is_waited_for: true, idle_for: None, ..idle(0) };
+        let waited_for = ServerUse { is_waited_for: true, idle_for: None, ..idle(0) };
         assert_eq!(decide(1, Some(0), AFTER, waited_for), runs(60));
         assert_eq!(decide(1, Some(1), AFTER, waited_for), runs(60));
     }
 
     #[test]
     fn one_whose_tools_nobody_knows_runs_until_they_are_read() {
-        let unknown = Use { is_known: false, ..idle(600) };
+        let unknown = ServerUse { is_known: false, ..idle(600) };
         assert_eq!(decide(1, Some(0), AFTER, unknown), runs(60));
         assert_eq!(decide(1, Some(1), AFTER, unknown), runs(60));
         assert_eq!(decide(1, None, AFTER, idle(600)), runs(60), "it is just being made");
@@ -81,14 +73,14 @@ mod tests {
 
     #[test]
     fn a_server_that_somebody_stopped_is_not_woken() {
-        let waited_for = Use { is_waited_for: true, idle_for: None, ..idle(0) };
+        let waited_for = ServerUse { is_waited_for: true, idle_for: None, ..idle(0) };
         assert_eq!(decide(0, Some(0), AFTER, waited_for), Decision::Runs { again: None });
     }
 
     #[test]
     fn it_is_looked_at_again_just_when_it_may_sleep() {
         let mut passed = Duration::from_secs(20);
-        let usage = |passed| Use { idle_for: Some(passed), is_waited_for: false, is_known: true };
+        let usage = |passed| ServerUse { idle_for: Some(passed), is_waited_for: false, is_known: true };
         let Decision::Runs { again: Some(again) } = decide(1, Some(1), AFTER, usage(passed)) else {
             panic!()
         };

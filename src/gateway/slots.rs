@@ -285,6 +285,7 @@ mod tests {
         slots.next(now);
         slots.change(vec![]);
         assert_eq!(slots.opened(&"a", 1, now), Err(1));
+        assert!(!slots.failed(&"a", now, 0.5), "nor does it matter that it could not be reached");
     }
 
     #[test]

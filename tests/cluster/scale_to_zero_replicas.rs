@@ -10,15 +10,15 @@ use kube::{
     Api,
     api::{ListParams, PostParams},
 };
-use pilothouse::api::MCPServer;
+use pilothouse::{api::MCPServer, gateway::ServerName, operator::Peers};
 use serde_json::{Value, json};
 
 use crate::support::{
-    client,
+    client, kubectl,
     own_operator::solo,
     replica::{Replica, holder},
     wait::until,
-    whole::{NAME, STARTED, spec, tool},
+    whole::{NAME, STARTED, Whole, spec, tool},
 };
 
 const TOOL: &str = "demo_look";
@@ -29,6 +29,12 @@ const IDLE_AFTER: Duration = Duration::from_secs(10);
 fn two_addresses() -> [SocketAddr; 2] {
     let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
     listeners.map(|listener| listener.local_addr().expect("its address"))
+}
+
+fn sleepy() -> Value {
+    let mut sleepy = spec("awake", &json!([tool("look", json!({ "type": "object" }))]));
+    sleepy["scaleToZero"] = json!({ "idleAfter": "10s", "wakeTimeout": "60s" });
+    sleepy
 }
 
 async fn lists(replica: &Replica) -> Option<()> {
@@ -66,9 +72,7 @@ async fn callers_of_the_follower_keep_it_awake_and_wake_it() {
     })
     .await;
     let follower = Replica::start_beside(scratch.name(), "sleep-follower", 10, other, vec![one]);
-    let mut sleepy = spec("awake", &json!([tool("look", json!({ "type": "object" }))]));
-    sleepy["scaleToZero"] = json!({ "idleAfter": "10s", "wakeTimeout": "60s" });
-    let server = MCPServer::new(NAME, serde_json::from_value(sleepy).expect("the spec parses"));
+    let server = MCPServer::new(NAME, serde_json::from_value(sleepy()).expect("the spec parses"));
     let servers = Api::<MCPServer>::namespaced(client.clone(), scratch.name());
     servers.create(&PostParams::default(), &server).await.expect("it is accepted");
     until("the follower lists its tool", STARTED, || lists(&follower)).await;
@@ -103,4 +107,34 @@ async fn callers_of_the_follower_keep_it_awake_and_wake_it() {
     assert!(since.elapsed() < Duration::from_secs(60));
     assert_eq!(replicas().await, Some(1));
     until("it sleeps again", STARTED, || async { (replicas().await == Some(0)).then_some(()) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_are_found_by_the_slices_of_their_service() {
+    let scratch = solo("sleep-found");
+    let found = Peers::Found { own_pod: "own".to_owned(), port: 8081 };
+    let whole = Whole::start_so(scratch.name(), |settings| settings.peers = found).await;
+    let deployments: Api<Deployment> = Api::namespaced(whole.client.clone(), scratch.name());
+    let pods: Api<Pod> = Api::namespaced(whole.client.clone(), scratch.name());
+    let replicas = async || deployments.get(NAME).await.ok()?.spec?.replicas;
+    whole.create(sleepy()).await;
+    whole.is_listed(TOOL).await;
+    // A pod that is there and does not answer for itself.
+    let pod = pods.list(&ListParams::default()).await.expect("pods").items.remove(0);
+    let address = pod.status.and_then(|status| status.pod_ip).expect("its address");
+    kubectl::apply(&format!(
+        "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\n\
+         metadata: {{name: peers, namespace: {}, labels: {{kubernetes.io/service-name: pilothouse-peers}}}}\n\
+         ports: [{{name: http, port: 8080, protocol: TCP}}]\n\
+         endpoints: [{{addresses: [{address}], targetRef: {{kind: Pod, name: other}}}}]\n",
+        scratch.name()
+    ));
+    let name = ServerName { namespace: scratch.name().to_owned(), name: NAME.to_owned() };
+    until("nobody has used it for twice the time", STARTED, || async {
+        whole.gateway.idle_for(&name).filter(|idle| *idle >= 2 * IDLE_AFTER)
+    })
+    .await;
+    assert_eq!(replicas().await, Some(1), "another replica says nothing of its use");
+    kubectl::run(&["-n", scratch.name(), "delete", "endpointslice", "peers"]);
+    until("it sleeps", STARTED, || async { (replicas().await == Some(0)).then_some(()) }).await;
 }

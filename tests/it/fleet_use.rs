@@ -40,9 +40,12 @@ fn said(gateway: &Gateway) -> Value {
     serde_json::to_value(Usage::of(gateway)).unwrap()["servers"].take()
 }
 
-fn call(gateway: &Arc<Gateway>) -> tokio::task::JoinHandle<bool> {
+fn call(gateway: &Arc<Gateway>) -> tokio::task::JoinHandle<()> {
     let gateway = gateway.clone();
-    tokio::spawn(async move { call_tool(&gateway, "sleepy", "look").await.unwrap().get() == "{}" })
+    tokio::spawn(async move {
+        let answer = call_tool(&gateway, "sleepy", "look").await.unwrap();
+        assert_eq!(answer.get(), "{}");
+    })
 }
 
 #[tokio::test]
@@ -69,7 +72,7 @@ async fn each_server_that_may_sleep_is_told_with_its_use() {
     let waited_for = named(json!({ "waitedFor": true, "known": true }));
     wait_for("a call waits", || (said(&gateway) == waited_for).then_some(())).await;
     gateway.apply(sleepy(&[&b]));
-    assert!(waits.await.unwrap());
+    waits.await.unwrap();
     wait_for("nobody uses it", || said(&gateway)[0].get("idleSeconds").map(drop)).await;
     assert_eq!(said(&gateway), named(json!({ "idleSeconds": 0, "known": true })));
 }
@@ -81,16 +84,22 @@ async fn a_call_that_meets_a_pod_on_its_way_out_waits_for_the_next() {
     gateway.apply(sleepy(&[&a]));
     ready(&gateway, "sleepy").await;
     // Gone before anybody said so.
+    let address = a.address;
     drop(a);
+    wait_for("it takes no connection", || std::net::TcpStream::connect(address).err()).await;
     let waits = call(&gateway);
-    wait_for("it waits", || (said(&gateway)[0]["waitedFor"] == true).then_some(())).await;
+    wait_for("it waits", || {
+        assert!(!waits.is_finished(), "it had its answer");
+        (said(&gateway)[0]["waitedFor"] == true).then_some(())
+    })
+    .await;
     gateway.apply(sleepy(&[]));
     wait_for("it sleeps", || (observed(&gateway, "sleepy")?.state == State::Asleep).then_some(())).await;
     // Nothing that was tried with the old pod comes after it.
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(observed(&gateway, "sleepy").unwrap().state, State::Asleep);
     gateway.apply(sleepy(&[&b]));
-    assert!(waits.await.unwrap());
+    waits.await.unwrap();
 }
 
 #[tokio::test]

@@ -60,10 +60,14 @@ pub(crate) struct Whole {
 
 impl Whole {
     pub(crate) async fn start(namespace: &str) -> Self {
-        Self::start_with(namespace, None).await
+        Self::start_so(namespace, |_| ()).await
     }
 
     pub(crate) async fn start_with(namespace: &str, litellm: Option<LitellmSettings>) -> Self {
+        Self::start_so(namespace, |settings| settings.litellm = litellm).await
+    }
+
+    pub(crate) async fn start_so(namespace: &str, change: impl FnOnce(&mut OperatorSettings)) -> Self {
         let client = client::admin().await;
         let gateway = Arc::new(Gateway::new(Vec::new()));
         let stop = CancellationToken::new();
@@ -75,7 +79,7 @@ impl Whole {
         settings.namespaces = only;
         settings.own_image = Some("docker.io/pilothouse/pilothouse:test".to_owned());
         settings.lease_timing = TIMING;
-        settings.litellm = litellm;
+        change(&mut settings);
         let serving = Serving::new(gateway.clone(), roster, client.clone(), Reach::Direct);
         let operator = Operator::new(client.clone(), settings, gateway.observations()).serving(serving);
         tokio::spawn(operator.run(stop.clone()));

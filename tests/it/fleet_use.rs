@@ -78,31 +78,6 @@ async fn each_server_that_may_sleep_is_told_with_its_use() {
 }
 
 #[tokio::test]
-async fn a_call_that_meets_a_pod_on_its_way_out_waits_for_the_next() {
-    let (a, b) = (pod(), pod());
-    let gateway = Arc::new(Gateway::new(vec![]));
-    gateway.apply(sleepy(&[&a]));
-    ready(&gateway, "sleepy").await;
-    // Gone before anybody said so.
-    let address = a.address;
-    drop(a);
-    wait_for("it takes no connection", || std::net::TcpStream::connect(address).err()).await;
-    let waits = call(&gateway);
-    wait_for("it waits", || {
-        assert!(!waits.is_finished(), "it had its answer");
-        (said(&gateway)[0]["waitedFor"] == true).then_some(())
-    })
-    .await;
-    gateway.apply(sleepy(&[]));
-    wait_for("it sleeps", || (observed(&gateway, "sleepy")?.state == State::Asleep).then_some(())).await;
-    // Nothing that was tried with the old pod comes after it.
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(observed(&gateway, "sleepy").unwrap().state, State::Asleep);
-    gateway.apply(sleepy(&[&b]));
-    waits.await.unwrap();
-}
-
-#[tokio::test]
 async fn a_process_serves_it_on_its_health_port() {
     let served = Served::start("serve", &[]).await;
     let answer = reqwest::get(format!("{}/use", served.health)).await.unwrap();

@@ -38,7 +38,7 @@ pub(super) struct Replicas {
 
 enum Whereabouts {
     Named(BTreeSet<SocketAddr>),
-    Found(Found),
+    Found(Box<Found>),
 }
 
 #[derive(Default)]
@@ -53,7 +53,7 @@ impl Replicas {
         let whereabouts = match &settings.peers {
             Peers::Named(addresses) => Whereabouts::Named(addresses.iter().copied().collect()),
             Peers::Found { own_pod, port } => {
-                Whereabouts::Found(Found::new(client, &settings.lease_namespace, own_pod, *port))
+                Whereabouts::Found(Box::new(Found::new(client, &settings.lease_namespace, own_pod, *port)))
             }
         };
         // Pods of our own set are asked, never by way of anybody else.

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Node, Pod},
+};
 use kube::{
     Api,
     api::{ListParams, PostParams},
@@ -115,13 +118,12 @@ async fn replicas_are_found_by_the_slices_of_their_service() {
     let found = Peers::Found { own_pod: "own".to_owned(), port: 8081 };
     let whole = Whole::start_so(scratch.name(), |settings| settings.peers = found).await;
     let deployments: Api<Deployment> = Api::namespaced(whole.client.clone(), scratch.name());
-    let pods: Api<Pod> = Api::namespaced(whole.client.clone(), scratch.name());
     let replicas = async || deployments.get(NAME).await.ok()?.spec?.replicas;
-    whole.create(sleepy()).await;
-    whole.is_listed(TOOL).await;
-    // A pod that is there and does not answer for itself.
-    let pod = pods.list(&ListParams::default()).await.expect("pods").items.remove(0);
-    let address = pod.status.and_then(|status| status.pod_ip).expect("its address");
+    // A machine that is there, and on which no replica answers.
+    let nodes = Api::<Node>::all(whole.client.clone()).list(&ListParams::default()).await.expect("nodes");
+    let addresses = nodes.items.into_iter().flat_map(|node| node.status?.addresses).flatten();
+    let address = addresses.filter(|address| address.type_ == "InternalIP").map(|address| address.address);
+    let address = address.into_iter().next().expect("its address");
     kubectl::apply(&format!(
         "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\n\
          metadata: {{name: peers, namespace: {}, labels: {{kubernetes.io/service-name: pilothouse-peers}}}}\n\
@@ -129,6 +131,8 @@ async fn replicas_are_found_by_the_slices_of_their_service() {
          endpoints: [{{addresses: [{address}], targetRef: {{kind: Pod, name: other}}}}]\n",
         scratch.name()
     ));
+    whole.create(sleepy()).await;
+    whole.is_listed(TOOL).await;
     let name = ServerName { namespace: scratch.name().to_owned(), name: NAME.to_owned() };
     until("nobody has used it for twice the time", STARTED, || async {
         whole.gateway.idle_for(&name).filter(|idle| *idle >= 2 * IDLE_AFTER)

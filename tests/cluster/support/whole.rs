@@ -26,7 +26,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{client, own_operator::TIMING, wait::until};
 
 /// For pods that are started from an image that is there.
-pub(crate) const STARTED: Duration = Duration::from_secs(90);
+pub(crate) const STARTED: Duration = Duration::from_secs(180);
 
 /// A server made with the official SDK: its tools are what `TOOLS` says, and it answers with `SAYS`.
 const SERVER: &str = r"

@@ -243,6 +243,9 @@ async fn a_real_proxy_that_reads_the_text_offers_the_tools() {
         "{status} {answer}\n{}",
         proxy.said()
     );
+    // The entry of a server that is deleted is taken out first: nobody would do so after the test.
+    delete(&stage.whole).await;
+    gone(&stage.whole).await;
 }
 
 /// As an installation for one namespace, with the proxy in another.

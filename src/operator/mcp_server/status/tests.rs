@@ -125,7 +125,7 @@ fn a_new_pod_that_cannot_start_beside_an_old_one_that_serves_is_no_ready_server(
     let status = status("image: a", &both, &[waiting("ImagePullBackOff")], Some(&seen(State::Ready)));
     assert_eq!(status.phase, Some(Phase::Degraded));
     let available = condition(&status, "Available");
-    assert!(available.starts_with("True ImagePullBackOff: 1 of 1 pods are ready: "), "{available}");
+    assert!(available.starts_with("True ImagePullFailed: 1 of 1 pods are ready: "), "{available}");
 }
 
 #[test]

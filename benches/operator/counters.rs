@@ -63,13 +63,14 @@ impl Counters {
         self.samples(name, label).map(|(_, value)| value).sum()
     }
 
-    /// Labels and value of each sample of that name with that label.
+    /// Labels and value of each sample of that name with that label; of MCPServers, where the kind is told.
     fn samples<'a>(&'a self, name: &'a str, label: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
         self.0.lines().filter_map(move |line| {
             let (labels, value) = line.strip_prefix(name)?.strip_prefix('{')?.rsplit_once("} ")?;
             // An exemplar may follow the value.
             let value = value.split(' ').next()?.parse().ok()?;
-            labels.contains(label).then_some((labels, value))
+            let is_of_servers = !labels.contains("kind=") || labels.contains("kind=\"MCPServer\"");
+            (is_of_servers && labels.contains(label)).then_some((labels, value))
         })
     }
 }

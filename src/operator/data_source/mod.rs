@@ -355,11 +355,7 @@ fn again(guard: &Guarded, error: &Error, context: &Context) -> Action {
 fn failing(error: &Error) -> Failing {
     match error {
         Error::Dereference(_) => Failing::Unanswered,
-        Error::External(error) | Error::Status(error) | Error::Event(error) => match error {
-            WriteError::Outdated(_) => Failing::Conflict,
-            WriteError::NotLeading => Failing::NotLeading,
-            WriteError::Refused { .. } => Failing::Unanswered,
-        },
+        Error::External(error) | Error::Status(error) | Error::Event(error) => error.into(),
     }
 }
 

@@ -1,18 +1,13 @@
 //! What makes a source be looked at: a change of its spec, and its ExternalSecret. The rest is a matter of time.
 
-use std::{
-    collections::hash_map::DefaultHasher,
-    future::ready,
-    hash::{Hash, Hasher},
-    sync::Arc,
-};
+use std::{future::ready, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream::BoxStream, stream_select};
 use kube::{
-    Api, Resource, ResourceExt,
+    Api, ResourceExt,
     core::{ApiResource, DynamicObject, PartialObjectMeta},
     runtime::{
-        PredicateConfig, WatchStreamExt, predicates,
+        WatchStreamExt,
         reflector::{self, ObjectRef},
         watcher,
     },
@@ -25,6 +20,7 @@ use super::{
 use crate::operator::{
     kind::Kind,
     served::{says_gone, while_served},
+    watches::{api, objects},
 };
 
 type Trigger = Result<ObjectRef<Guarded>, watcher::Error>;
@@ -41,28 +37,8 @@ pub(super) fn all(
             external_secrets(context.clone(), namespace.as_deref(), &resource)
         })
     };
-    stream_select!(sources(context, namespace, writer), external).boxed()
-}
-
-fn sources(
-    context: &Context,
-    namespace: Option<&str>,
-    writer: reflector::store::Writer<Guarded>,
-) -> BoxStream<'static, Trigger> {
-    let client = context.client.clone();
-    let api: Api<Guarded> = match namespace {
-        Some(namespace) => Api::namespaced(client, namespace),
-        None => Api::all(client),
-    };
-    let watched = watcher(api, watcher::Config::default()).default_backoff().modify(|source| {
-        source.meta_mut().managed_fields = None;
-    });
-    watched
-        .reflect(writer)
-        .applied_objects()
-        .predicate_filter(what_counts, PredicateConfig::default())
-        .map_ok(|source| ObjectRef::from_obj(&source))
-        .boxed()
+    let sources = objects(api(&context.client, namespace), writer).boxed();
+    stream_select!(sources, external).boxed()
 }
 
 /// Its operator says in the status when it wrote the Secret: after it did.
@@ -93,12 +69,4 @@ fn external_secrets(
 fn source_of(external: &PartialObjectMeta<DynamicObject>) -> Option<ObjectRef<Guarded>> {
     let name = external.labels().get(INSTANCE)?;
     Some(ObjectRef::new(name).within(&external.namespace()?))
-}
-
-/// Our own writing of the status wakes nobody.
-fn what_counts(source: &Guarded) -> Option<u64> {
-    let mut hasher = DefaultHasher::new();
-    // The policy may ask for labels.
-    (source.uid(), predicates::generation(source), predicates::labels(source)).hash(&mut hasher);
-    Some(hasher.finish())
 }

@@ -13,7 +13,6 @@ use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 use url::Url;
 
-use super::members::Member;
 use crate::caller::Audience;
 
 /// `namespace/name` of the MCPServer, or of the MCPPool; the namespace of a manifest in a folder without one is `default`.
@@ -107,6 +106,45 @@ pub enum Target {
     /// A pool: several MCPServers that appear as one, sorted by name. The transport and some terms of the downstream
     /// do not count then, but those of each member.
     Members(Vec<Member>),
+}
+
+/// An MCPServer that appears as a part of another downstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    pub server: ServerName,
+    /// Or why it cannot be used: the others go on without it.
+    pub reached: Result<Reached, Refusal>,
+}
+
+/// Why a declared server cannot be used: one sentence for whoever declared it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A header of `spec.remote.headersFrom` has no value, mostly since its Secret is not there or may not be read.
+    #[error("{0}")]
+    Headers(String),
+    /// The manifest itself is to be corrected.
+    #[error("{0}")]
+    Manifest(String),
+}
+
+impl From<String> for Refusal {
+    fn from(why: String) -> Self {
+        Self::Manifest(why)
+    }
+}
+
+/// How a member is reached, and what holds for its own endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reached {
+    pub transport: Transport,
+    /// Never [`Target::Members`], which has no places of its own.
+    pub target: Target,
+    /// As [`Terms::stateless`].
+    pub stateless: bool,
+    /// As [`Terms::drain`].
+    pub drain: Duration,
+    /// As [`Terms::wakes_within`].
+    pub wakes_within: Option<Duration>,
 }
 
 /// How a local process is started. It inherits little of our environment.

@@ -2,46 +2,7 @@
 
 use std::time::Duration;
 
-use super::downstream::{Downstream, ServerName, Target, Transport};
-
-/// An MCPServer that appears as a part of another downstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    pub server: ServerName,
-    /// Or why it cannot be used: the others go on without it.
-    pub reached: Result<Reached, Refusal>,
-}
-
-/// Why a declared server cannot be used: one sentence for whoever declared it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// A header of `spec.remote.headersFrom` has no value, mostly since its Secret is not there or may not be read.
-    #[error("{0}")]
-    Headers(String),
-    /// The manifest itself is to be corrected.
-    #[error("{0}")]
-    Manifest(String),
-}
-
-impl From<String> for Refusal {
-    fn from(why: String) -> Self {
-        Self::Manifest(why)
-    }
-}
-
-/// How a member is reached, and what holds for its own endpoints.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reached {
-    pub transport: Transport,
-    /// Never [`Target::Members`], which has no places of its own.
-    pub target: Target,
-    /// As [`super::Terms::stateless`].
-    pub stateless: bool,
-    /// As [`super::Terms::drain`].
-    pub drain: Duration,
-    /// As [`super::Terms::wakes_within`].
-    pub wakes_within: Option<Duration>,
-}
+use super::downstream::{Downstream, Member, Reached, Refusal, ServerName, Target, Transport};
 
 /// One MCPServer behind a downstream.
 #[derive(Clone, Copy, Debug)]

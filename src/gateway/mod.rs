@@ -28,9 +28,9 @@ pub use catalogue::{Catalogue, Entry, Exposure, Kind, Route};
 pub use contract::{Breach, ToolDefinition};
 pub use door::RUNNING;
 pub use downstream::{
-    Downstream, Endpoint, Pinning, Prefix, Program, ServerName, Target, Terms, ToolPolicy, Transport,
+    Downstream, Endpoint, Member, Pinning, Prefix, Program, Reached, Refusal, ServerName, Target, Terms,
+    ToolPolicy, Transport,
 };
-pub use members::{Member, Reached, Refusal};
 pub use observation::{Observation, ServerInfo, State, ToolSummary};
 pub use seats::Seats;
 

@@ -18,8 +18,7 @@ use jiff::Timestamp;
 use super::{
     catalogue::{Entry, Exposure, Kind, Route},
     contract::ToolDefinition,
-    downstream::{Downstream, Pinning, Prefix, ServerName, Target, ToolPolicy},
-    members::Member,
+    downstream::{Downstream, Member, Pinning, Prefix, ServerName, Target, ToolPolicy},
     names,
     observation::{Observation, ServerInfo, State, ToolSummary},
     offer::{Offer, Offered},

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::watching::{Place, Store};
+use super::place::{Place, Store};
 use crate::{
     fleet::ServerName,
     operator::mcp_server::references::{References, What},

@@ -5,6 +5,7 @@
 //! 30 s while it is not.
 
 mod index;
+mod place;
 mod rights;
 mod watching;
 
@@ -25,7 +26,8 @@ use super::{
     rotation::Sight,
 };
 use crate::fleet::ServerName;
-use watching::{Place, Shared, Store};
+use place::{Place, Store};
+use watching::Shared;
 
 /// What ExternalSecrets say when they wrote another value; an equal one they do not write.
 const WRITTEN: &str = "Updated";

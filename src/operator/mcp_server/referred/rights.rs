@@ -5,7 +5,7 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::{Api, Client, api::PostParams};
 
-use super::watching::{Place, Store};
+use super::place::{Place, Store};
 
 /// # Errors
 /// When the API server does not answer.

@@ -23,23 +23,15 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{index::Index, rights};
+use super::{
+    index::Index,
+    place::{Place, Store},
+    rights,
+};
 use crate::fleet::ServerName;
 
 /// How long a refusal holds.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Store {
-    ConfigMaps,
-    Secrets,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Place {
-    pub(super) store: Store,
-    pub(super) namespace: String,
-}
 
 /// What the tasks and the reconciles share.
 #[derive(Default)]

@@ -2,6 +2,7 @@
 
 mod available;
 mod conditions;
+mod declared;
 mod extras;
 mod happenings;
 mod images;
@@ -15,7 +16,8 @@ mod secrets;
 mod sources;
 mod traces;
 
-pub(super) use extras::{Extras, was_scaled};
+pub(super) use declared::was_scaled;
+pub(super) use extras::Extras;
 pub(super) use happenings::happenings;
 pub(super) use litellm::{Registration, add_registration};
 pub(super) use traces::{Crash, Evidence, FailedProbe, Probing, crash, last_line, probe_failure, probing};
@@ -115,7 +117,7 @@ pub(super) fn assess(
     let always = [Some(accepted), Some(availability.finding.clone()), verified, registered];
     let where_used = [rollout::held(situation), rollout::unread(server, situation)];
     let findings =
-        always.into_iter().chain(where_used).flatten().chain(extras::findings(situation)).collect();
+        always.into_iter().chain(where_used).flatten().chain(declared::findings(situation)).collect();
     MCPServerStatus {
         observed_generation: server.metadata.generation,
         phase: Some(phase::phase(situation, &availability, answers)),
@@ -126,7 +128,7 @@ pub(super) fn assess(
         server: observation.and_then(server_info).or_else(|| before.server.clone()),
         tools,
         tool_count,
-        connected_sources: extras::connected_sources(situation, before.connected_sources),
+        connected_sources: declared::connected_sources(situation, before.connected_sources),
         conditions: conditions::merge(&before.conditions, findings, server.metadata.generation, now),
     }
 }

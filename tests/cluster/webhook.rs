@@ -3,6 +3,7 @@
 
 mod certificate;
 mod checks;
+mod installed;
 mod without;
 
 use std::time::Duration;

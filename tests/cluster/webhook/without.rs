@@ -17,7 +17,8 @@ const GOOD: &str = "docker.io/pilothouse-test/busybox:1";
 async fn the_same_violation_ends_in_the_condition_and_what_runs_is_left_alone() {
     let scratch = solo("without");
     let namespace = scratch.name();
-    let operator = json!({"policy": policy(), "webhook": {"certificate": {"names": ["127.0.0.1"]}}});
+    let operator = json!({"policy": policy(), "webhook": {
+        "configuration": Registered::name(namespace), "certificate": {"names": ["127.0.0.1"]}}});
     let asked = Asked::start(Configured { namespace, name: namespace, operator });
     // Nobody listens there.
     let registered = Registered::new(namespace, &["https://127.0.0.1:1/validate"], "Ignore");

@@ -1,0 +1,187 @@
+//! The start: takes a file of the record under its lock, looks whether it still is what was signed, and says in a line
+//! of the record what was found otherwise. README.md has the cases.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError, create_dir_all},
+    io::{self, BufReader, Write},
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+
+use super::{
+    Line,
+    checkpoint::{Checkpoint, Unsigned},
+    journal::{Journal, Standing},
+    key::Key,
+    place::Place,
+    read::{Lines, read},
+};
+
+/// More processes than this never share one data folder by intent.
+const MOST_FILES: u32 = 64;
+
+/// What the last line of a file says when it is not of a record.
+const FOREIGN: &str = "its last line is not one of ours; move the file away";
+
+/// Opens the first file of `folder` that no other process holds.
+pub(super) fn open(folder: &Path) -> io::Result<Journal> {
+    create_dir_all(folder)?;
+    if let Some(data) = folder.parent() {
+        File::open(data)?.sync_all()?;
+    }
+    let mut news = Vec::new();
+    let mut number = 1;
+    while number <= MOST_FILES {
+        let place = Place::of(&folder.join(name(number)));
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&place.lines)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                number += 1;
+                continue;
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        match look(&place, &file)? {
+            Found::Sound { key, standing, rest } => {
+                // The folder's entry must survive a crash too, else the first fsynced line could vanish with it.
+                File::open(folder)?.sync_all()?;
+                return begin(place, file, key, standing, rest, news);
+            }
+            // Kept as evidence under another name; the same name then begins a new log.
+            Found::Broken(why) => news.push(aside(folder, &place, &why)?),
+        }
+    }
+    Err(io::Error::other(format!("all {MOST_FILES} files are in use by other processes")))
+}
+
+fn name(number: u32) -> String {
+    if number == 1 { "audit.jsonl".to_owned() } else { format!("audit-{number}.jsonl") }
+}
+
+/// What a file and what lies beside it turned out to be.
+enum Found {
+    /// Goes on; what is said about it in `rest`.
+    Sound { key: Key, standing: Standing, rest: Rest },
+    /// Not what was signed, and why.
+    Broken(String),
+}
+
+/// What the record says about its own start.
+#[derive(Default)]
+struct Rest {
+    lines: Vec<Line>,
+    /// A half-written last line.
+    torn: Vec<u8>,
+}
+
+fn look(place: &Place, file: &File) -> io::Result<Found> {
+    let key = Key::read(&place.key)?;
+    let note = place.checkpoint()?;
+    let (key, signed) = match (key, note) {
+        (Some(key), Some(note)) => match Checkpoint::parse(&note, key.verifier()) {
+            Ok(signed) => (Some(key), Some(signed)),
+            Err(why @ Unsigned::Signature) => return Ok(Found::Broken(format!("its checkpoint: {why}"))),
+            Err(Unsigned::Malformed) => (Some(key), None),
+        },
+        (None, Some(_)) => return Ok(Found::Broken("the key of its checkpoint is gone".to_owned())),
+        (key, None) => (key, None),
+    };
+    let size = signed.as_ref().map_or(0, Checkpoint::size);
+    let Lines { tree, full, good, torn, root_at, follows, last_is_ours } = read(BufReader::new(file), size)?;
+    if !last_is_ours {
+        if signed.is_some() {
+            return Ok(Found::Broken("its last line is not one of a record".to_owned()));
+        }
+        return Err(io::Error::other(FOREIGN));
+    }
+    let mut rest = Rest { lines: Vec::new(), torn };
+    let lines = tree.size();
+    match (&signed, &key) {
+        (Some(signed), _) if lines < size => {
+            let why = format!("it has {lines} lines, and {size} were signed for at {}", signed.origin());
+            return Ok(Found::Broken(why));
+        }
+        (Some(signed), _) if root_at.as_ref() != Some(&signed.point().root) => {
+            return Ok(Found::Broken(format!("its first {size} lines are not those that were signed")));
+        }
+        (Some(_), _) if lines > size => rest.lines.push(
+            Line::own("audit/recovered", &file_name(place), "lines behind the last checkpoint were taken in")
+                .with("from", (size + 1).to_string())
+                .with("to", lines.to_string()),
+        ),
+        (None, Some(_)) if lines > 0 => rest.lines.push(
+            Line::own("audit/recovered", &file_name(place), "there was no checkpoint: lines were taken in as they stood")
+                .with("to", lines.to_string())
+                .with("numbers", follows.as_ref().err().map_or("follow".to_owned(), ToString::to_string)),
+        ),
+        (None, None) if lines > 0 => rest.lines.push(
+            Line::own("audit/adopted", &file_name(place), "lines of before this log was signed were taken in")
+                .with("to", lines.to_string())
+                .with("chain", follows.as_ref().err().map_or("holds together".to_owned(), ToString::to_string)),
+        ),
+        _ => {}
+    }
+    let mut again = Vec::new();
+    for tile in full {
+        if place.tile(&tile.0)?.as_ref() != Some(&tile.1) {
+            again.push(tile);
+        }
+    }
+    let key = match key {
+        Some(key) => {
+            key.show(&place.public)?;
+            key
+        }
+        None => Key::create(&place.key, &place.public)?,
+    };
+    Ok(Found::Sound { key, standing: Standing { tree, full: again, good }, rest })
+}
+
+fn begin(
+    place: Place,
+    file: File,
+    key: Key,
+    standing: Standing,
+    rest: Rest,
+    mut news: Vec<Line>,
+) -> io::Result<Journal> {
+    let Rest { lines, torn } = rest;
+    news.extend(lines);
+    if !torn.is_empty() {
+        let kept = keep_torn(&place, &torn)?;
+        news.push(Line::own("audit/recovered", &kept, "a half-written last line was set aside"));
+    }
+    let mut journal = Journal::new(place, file, key, standing);
+    if !news.is_empty() {
+        for line in &news {
+            tracing::warn!(file = %journal.path().display(), action = line.action, target = line.target, "{}", line.decision);
+        }
+        journal.append(&news)?;
+    }
+    Ok(journal)
+}
+
+fn file_name(place: &Place) -> String {
+    place.lines.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Keeps the half-written line in a file of its own; returns that file's name.
+fn keep_torn(place: &Place, torn: &[u8]) -> io::Result<String> {
+    let name = format!("{}.torn-{}", file_name(place), Timestamp::now().as_millisecond());
+    let mut file = OpenOptions::new().write(true).create_new(true).open(place.lines.with_file_name(&name))?;
+    file.write_all(torn)?;
+    file.sync_all()?;
+    Ok(name)
+}
+
+/// Gives a log that is not what was signed another name; returns what the next one says of it.
+fn aside(folder: &Path, place: &Place, why: &str) -> io::Result<Line> {
+    let stem = place.lines.file_stem().unwrap_or_default().to_string_lossy();
+    let name = format!("{stem}-broken-{}.jsonl", Timestamp::now().as_millisecond());
+    let to: PathBuf = folder.join(&name);
+    place.rename(&Place::of(&to))?;
+    tracing::error!(file = %to.display(), why, "the audit record is not what was signed; it was set aside and a new one begun");
+    Ok(Line::own("audit/broken", &name, why))
+}

@@ -43,7 +43,11 @@ pub(super) fn verify(arguments: VerifyArgs) -> anyhow::Result<()> {
 }
 
 /// The anchors of each file: those that name its log.
-fn shares(files: &[PathBuf], mut anchors: Vec<Anchor>, key: Option<&str>) -> anyhow::Result<Vec<Vec<Anchor>>> {
+fn shares(
+    files: &[PathBuf],
+    mut anchors: Vec<Anchor>,
+    key: Option<&str>,
+) -> anyhow::Result<Vec<Vec<Anchor>>> {
     let mut shares = Vec::new();
     for file in files {
         let origin = audit::origin(file, key)?;
@@ -51,7 +55,9 @@ fn shares(files: &[PathBuf], mut anchors: Vec<Anchor>, key: Option<&str>) -> any
         shares.push(anchors.extract_if(.., of_this).collect());
     }
     match anchors.first() {
-        Some(anchor) => bail!("the anchor is of the log {}, and no given file is: give that log's file", anchor.origin()),
+        Some(anchor) => {
+            bail!("the anchor is of the log {}, and no given file is: give that log's file", anchor.origin())
+        }
         None => Ok(shares),
     }
 }
@@ -76,11 +82,16 @@ fn sentence(file: &Path, whole: &Whole) -> String {
         }
         Whole::Signed { lines: count, origin, anchors } => {
             let anchors = counted(*anchors, "anchor");
-            format!("{file} is whole: {}, all signed for by {origin}, and it contains {anchors}", lines(count))
+            format!(
+                "{file} is whole: {}, all signed for by {origin}, and it contains {anchors}",
+                lines(count)
+            )
         }
         Whole::Chained { lines: count } => {
             let lines = lines(count);
-            format!("{file} holds together: {lines} of the older form, which nobody signed; a cut at its end would not show")
+            format!(
+                "{file} holds together: {lines} of the older form, which nobody signed; a cut at its end would not show"
+            )
         }
     }
 }
@@ -98,11 +109,13 @@ pub(super) fn export(arguments: &ExportArgs) -> anyhow::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     for path in files {
         let origin = audit::origin(path, None)?.unwrap_or_else(|| "pilothouse.dev/audit".to_owned());
-        let file = File::open(path).with_context(|| format!("{} cannot be read: check the path", path.display()))?;
+        let file =
+            File::open(path).with_context(|| format!("{} cannot be read: check the path", path.display()))?;
         for (number, line) in BufReader::new(file).lines().enumerate() {
             let place = || format!("line {} of {}", number + 1, path.display());
             let line = line.with_context(|| format!("{} cannot be read", place()))?;
-            let event = audit::export(&line, &origin, format).with_context(|| format!("{} cannot be exported", place()))?;
+            let event = audit::export(&line, &origin, format)
+                .with_context(|| format!("{} cannot be exported", place()))?;
             match writeln!(out, "{event}") {
                 // A reader such as `head` has seen enough.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),

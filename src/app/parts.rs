@@ -75,7 +75,8 @@ impl App {
     /// # Errors
     /// When a folder cannot be used or the configuration does not hold together.
     pub fn assemble(sources: Sources, configuration: Configuration) -> anyhow::Result<Self> {
-        let Sources { cluster, live, namespaces, servers, operator, data, audit_to_stderr, cursor_key } = sources;
+        let Sources { cluster, live, namespaces, servers, operator, data, audit_to_stderr, cursor_key } =
+            sources;
         // Who comes in is decided at the door.
         let Configuration { answers, changes, identity: _, access, metrics, operator: reconciling } =
             configuration;

@@ -135,7 +135,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_line_is_canonical_and_says_what_it_is() {
-        let text = text(7, &Line::own("tools/call", "get_logs", "allowed").with("b", "1").with("a", "2")).unwrap();
+        let text =
+            text(7, &Line::own("tools/call", "get_logs", "allowed").with("b", "1").with("a", "2")).unwrap();
         let at = text.find(r#""at":""#).unwrap();
         let rest = text[at..].split_once(',').unwrap().1;
         assert_eq!(

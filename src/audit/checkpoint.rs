@@ -72,6 +72,13 @@ impl Checkpoint {
         &self.point
     }
 
+    /// Of a note that was just signed.
+    pub(super) fn of(point: Point, note: &Note) -> Result<Self, Unsigned> {
+        let note = String::from_utf8(note.to_bytes()).map_err(|_| Unsigned::Malformed)?;
+        let signature = note.split_whitespace().last().ok_or(Unsigned::Malformed)?.to_owned();
+        Ok(Self { point, signature, note })
+    }
+
     /// Reads a note and checks its signature.
     pub(super) fn parse(note: &[u8], key: &StandardVerifier) -> Result<Self, Unsigned> {
         let text = std::str::from_utf8(note).map_err(|_| Unsigned::Malformed)?;
@@ -153,7 +160,7 @@ mod tests {
 
     fn signed(size: u64) -> (Key, Checkpoint) {
         let key = key("pilothouse.dev/audit/test");
-        let checkpoint = key.sign(&Point { origin: key.origin().to_owned(), size, root: leaf(b"x") }).unwrap();
+        let checkpoint = key.sign(Point { origin: key.origin().to_owned(), size, root: leaf(b"x") }).unwrap();
         (key, checkpoint)
     }
 
@@ -180,7 +187,9 @@ mod tests {
     fn a_trailer_is_one_line_and_comes_back_as_an_anchor() {
         let (key, checkpoint) = signed(42);
         let trailer = checkpoint.trailer();
-        assert!(trailer.starts_with("Audit-Checkpoint: pilothouse.dev/audit/test 42 ") && !trailer.contains('\n'));
+        assert!(
+            trailer.starts_with("Audit-Checkpoint: pilothouse.dev/audit/test 42 ") && !trailer.contains('\n')
+        );
         let anchor = Anchor::parse(&trailer).unwrap();
         assert!(anchor.is_of(key.verifier()) && anchor.point == *checkpoint.point());
         assert!(!anchor.is_of(Key::of_seed(key.origin(), &[8; 32]).unwrap().verifier()));

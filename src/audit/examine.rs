@@ -46,7 +46,9 @@ pub enum Doubt {
     Checkpoint { path: PathBuf, why: String },
     #[error("{} is no verifier key: give the text of the log's .pub file with --key, or bring that file along", path.display())]
     Key { path: PathBuf },
-    #[error("the anchor is signed by another key than this log's: the log or its key was replaced, or the anchor is not of it")]
+    #[error(
+        "the anchor is signed by another key than this log's: the log or its key was replaced, or the anchor is not of it"
+    )]
     AnchorKey,
     #[error(
         "the anchor was made at {anchor} lines, and {} has only {lines}: the log was cut back or begun anew since",
@@ -113,11 +115,8 @@ fn lines_as_signed(
     let fault = |fault| Doubt::Fault { path: file.to_owned(), fault };
     let (size, root) = (signed.size(), signed.point().root);
     let torn = !lines.torn.is_empty();
-    let root_here = if lines.tree.size() == size {
-        lines.tree.root().ok()
-    } else {
-        read_file(file, size)?.root_at
-    };
+    let root_here =
+        if lines.tree.size() == size { lines.tree.root().ok() } else { read_file(file, size)?.root_at };
     let have = leaves(&lines.full, &lines.tree);
     if root_here == Some(root) {
         let surplus = lines.tree.size() > size || torn;
@@ -189,7 +188,8 @@ fn tiles_are_of(lines: &Lines, size: u64, place: &Place) -> Result<(), Fault> {
         let made = lines.full.iter().find(|(full, _)| *full == tile).map(|(_, hashes)| hashes.clone());
         let made = made.or_else(|| {
             let partial = lines.tree.partial();
-            let same = |(one, _): &Filled| one.level() == tile.level() && one.level_index() == tile.level_index();
+            let same =
+                |(one, _): &Filled| one.level() == tile.level() && one.level_index() == tile.level_index();
             // Of a tile that has grown since, the beginning.
             let of = lines.full.iter().chain(&partial).find(|filled| same(filled));
             of.map(|(_, hashes)| hashes[..HASH_SIZE * tile.width() as usize].to_vec())
@@ -252,7 +252,8 @@ fn open(file: &Path) -> Result<File, Doubt> {
 }
 
 fn read_file(file: &Path, size: u64) -> Result<Lines, Doubt> {
-    read(BufReader::new(open(file)?), size).map_err(|source| Doubt::Unreadable { path: file.to_owned(), source })
+    read(BufReader::new(open(file)?), size)
+        .map_err(|source| Doubt::Unreadable { path: file.to_owned(), source })
 }
 
 fn first_line(file: &Path) -> Result<String, Doubt> {

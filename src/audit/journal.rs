@@ -88,7 +88,7 @@ impl Journal {
             return Ok(None);
         }
         let root = self.tree.root().map_err(io::Error::other)?;
-        self.key.sign(&Point { origin: self.key.origin().to_owned(), size, root }).map(Some)
+        self.key.sign(Point { origin: self.key.origin().to_owned(), size, root }).map(Some)
     }
 
     /// Puts what proves the lines beside them: the tiles first, then the checkpoint that relies on them.

@@ -103,10 +103,10 @@ impl Key {
 
     /// # Errors
     /// None that a point with this key's name can meet.
-    pub(super) fn sign(&self, point: &Point) -> io::Result<Checkpoint> {
+    pub(super) fn sign(&self, point: Point) -> io::Result<Checkpoint> {
         let mut note = Note::new(point.text().as_bytes(), &[]).map_err(io::Error::other)?;
         note.add_sigs(&[&self.signer]).map_err(io::Error::other)?;
-        Checkpoint::parse(&note.to_bytes(), &self.verifier).map_err(io::Error::other)
+        Checkpoint::of(point, &note).map_err(io::Error::other)
     }
 }
 
@@ -125,7 +125,8 @@ fn origin() -> io::Result<String> {
 
 fn random() -> io::Result<[u8; 32]> {
     let mut bytes = [0; 32];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| io::Error::other("there are no random bytes for its key"))?;
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_| io::Error::other("there are no random bytes for its key"))?;
     Ok(bytes)
 }
 

@@ -126,7 +126,11 @@ impl Call {
 impl Line {
     pub fn now(caller: &Caller, action: &str, target: &str, decision: &str) -> Self {
         let Caller { user, groups, extra: _, proof } = caller;
-        Self { proof: Some(word(*proof)), groups: Groups::of(groups), ..Self::by(user, action, target, decision) }
+        Self {
+            proof: Some(word(*proof)),
+            groups: Groups::of(groups),
+            ..Self::by(user, action, target, decision)
+        }
     }
 
     /// A line about ourselves, which no caller asked for: what a timer did, what was found at start.
@@ -221,7 +225,8 @@ impl Line {
             decision,
             facts,
         } = self;
-        let mut facts: BTreeMap<_, _> = facts.iter().map(|(fact, value)| (fact.clone(), clean(value))).collect();
+        let mut facts: BTreeMap<_, _> =
+            facts.iter().map(|(fact, value)| (fact.clone(), clean(value))).collect();
         if let Some(more) = objects.len().checked_sub(MOST_OBJECTS).filter(|more| *more > 0) {
             facts.insert("furtherObjects".to_owned(), more.to_string());
         }

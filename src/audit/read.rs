@@ -1,6 +1,6 @@
 //! The lines of a file as leaves, read in one go.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
 
 use tlog_tiles::Hash;
 
@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Longer lines are not ours.
-const LONGEST_LINE: usize = 1 << 20;
+const LONGEST_LINE: u64 = 1 << 20;
 
 /// What a file holds.
 #[derive(Debug)]
@@ -44,19 +44,21 @@ pub(super) fn read(mut file: impl BufRead, size: u64) -> io::Result<Lines> {
             root_at = Some(tree.root().map_err(io::Error::other)?);
         }
         text.clear();
-        let length = file.read_until(b'\n', &mut text)?;
+        let length = file.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut text)? as u64;
         if text.pop_if(|end| *end == b'\n').is_none() {
+            if length == LONGEST_LINE {
+                let line = tree.size() + 1;
+                return Err(io::Error::other(format!(
+                    "its line {line} is longer than any of ours; move the file away"
+                )));
+            }
             break;
-        }
-        if length > LONGEST_LINE {
-            let line = tree.size() + 1;
-            return Err(io::Error::other(format!("its line {line} is longer than any of ours; move the file away")));
         }
         full.extend(tree.push(leaf(&text)));
         if follows.is_ok() {
             follows = follower.follow(&text);
         }
-        good += length as u64;
+        good += length;
         std::mem::swap(&mut text, &mut last);
     }
     let last_is_ours = tree.size() == 0 || is_ours(&last);

@@ -34,7 +34,8 @@ pub(super) fn open(folder: &Path) -> io::Result<Journal> {
     let mut number = 1;
     while number <= MOST_FILES {
         let place = Place::of(&folder.join(name(number)));
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&place.lines)?;
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&place.lines)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -112,14 +113,22 @@ fn look(place: &Place, file: &File) -> io::Result<Found> {
                 .with("to", lines.to_string()),
         ),
         (None, Some(_)) if lines > 0 => rest.lines.push(
-            Line::own("audit/recovered", &file_name(place), "there was no checkpoint: lines were taken in as they stood")
-                .with("to", lines.to_string())
-                .with("numbers", follows.as_ref().err().map_or("follow".to_owned(), ToString::to_string)),
+            Line::own(
+                "audit/recovered",
+                &file_name(place),
+                "there was no checkpoint: lines were taken in as they stood",
+            )
+            .with("to", lines.to_string())
+            .with("numbers", follows.as_ref().err().map_or("follow".to_owned(), ToString::to_string)),
         ),
         (None, None) if lines > 0 => rest.lines.push(
-            Line::own("audit/adopted", &file_name(place), "lines of before this log was signed were taken in")
-                .with("to", lines.to_string())
-                .with("chain", follows.as_ref().err().map_or("holds together".to_owned(), ToString::to_string)),
+            Line::own(
+                "audit/adopted",
+                &file_name(place),
+                "lines of before this log was signed were taken in",
+            )
+            .with("to", lines.to_string())
+            .with("chain", follows.as_ref().err().map_or("holds together".to_owned(), ToString::to_string)),
         ),
         _ => {}
     }

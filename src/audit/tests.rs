@@ -54,7 +54,11 @@ async fn a_record_of_any_size_is_proven_whole() {
 async fn every_fault_is_found_with_its_line() {
     type Spoil = fn(&mut Vec<String>);
     let table: [(&str, Spoil, Fault); 7] = [
-        ("a bit", |lines| lines[299] = lines[299].replacen("tool-300", "tool-301", 1), Fault::Changed { line: 300 }),
+        (
+            "a bit",
+            |lines| lines[299] = lines[299].replacen("tool-300", "tool-301", 1),
+            Fault::Changed { line: 300 },
+        ),
         ("a line gone", |lines| drop(lines.remove(256)), Fault::Removed { line: 257, count: 1 }),
         ("two swapped", |lines| lines.swap(3, 280), Fault::Moved { line: 4, was: 281 }),
         ("one added", |lines| lines.insert(10, "{\"seq\":11}".to_owned()), Fault::Added { line: 11 }),

@@ -145,7 +145,8 @@ mod tests {
             }
         }
         tiles.extend(tree.partial().iter().map(|(tile, hashes)| (path(tile), hashes.len() / HASH_SIZE)));
-        let expected = [("tile/0/000", 256), ("tile/0/001", 256), ("tile/0/002.p/88", 88), ("tile/1/000.p/2", 2)];
+        let expected =
+            [("tile/0/000", 256), ("tile/0/001", 256), ("tile/0/002.p/88", 88), ("tile/1/000.p/2", 2)];
         assert_eq!(tiles, expected.map(|(path, width)| (path.to_owned(), width)).into());
     }
 }

@@ -22,9 +22,13 @@ pub enum Fault {
     Torn { line: u64, signed: u64 },
     #[error("the file ends after line {have}, and {signed} lines were signed for: the rest was cut off")]
     Cut { have: u64, signed: u64 },
-    #[error("the lines from {from} on are not signed for: they were added, or pilothouse ended before it signed them")]
+    #[error(
+        "the lines from {from} on are not signed for: they were added, or pilothouse ended before it signed them"
+    )]
     Unsigned { from: u64 },
-    #[error("the first {signed} lines are not those that were signed, and its tiles cannot say which of them: {why}")]
+    #[error(
+        "the first {signed} lines are not those that were signed, and its tiles cannot say which of them: {why}"
+    )]
     Somewhere { signed: u64, why: String },
     #[error("the lines are those that were signed, but its tile {tile} is not of them")]
     Tile { tile: String },

@@ -147,7 +147,8 @@ mod tests {
         ] {
             assert_eq!(told(uri).as_deref(), Some(expected), "{uri}");
         }
-        for uri in ["/version", "/apis", "/api/v1", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"] {
+        for uri in ["/version", "/apis", "/api/v1", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"]
+        {
             assert_eq!(told(uri), None, "{uri}");
         }
     }

@@ -105,10 +105,13 @@ mod tests {
             for required in ["activity_id", "category_uid", "class_uid", "severity_id", "time", "type_uid"] {
                 assert!(activity[required].is_i64(), "{required}: {activity}");
             }
-            let (class, id) = (activity["class_uid"].as_i64().unwrap(), activity["activity_id"].as_i64().unwrap());
+            let (class, id) =
+                (activity["class_uid"].as_i64().unwrap(), activity["activity_id"].as_i64().unwrap());
             assert_eq!((class, activity["category_uid"].as_i64()), (6003, Some(6)));
             assert_eq!(activity["type_uid"].as_i64(), Some(class * 100 + id));
-            assert!(activity["actor"]["user"]["name"].is_string() && activity["api"]["operation"].is_string());
+            assert!(
+                activity["actor"]["user"]["name"].is_string() && activity["api"]["operation"].is_string()
+            );
             assert!(activity["metadata"]["version"].is_string());
             assert!(activity["metadata"]["product"]["vendor_name"].is_string());
             assert!(activity["src_endpoint"]["name"].is_string());
@@ -125,7 +128,10 @@ mod tests {
     fn an_event_has_the_attributes_of_cloudevents() {
         let event = exported(&line(), Format::CloudEvents);
         assert_eq!((&event["specversion"], &event["id"]), (&"1.0".into(), &"7".into()));
-        assert_eq!((&event["source"], &event["type"]), (&ORIGIN.into(), &"dev.pilothouse.audit.change.push".into()));
+        assert_eq!(
+            (&event["source"], &event["type"]),
+            (&ORIGIN.into(), &"dev.pilothouse.audit.change.push".into())
+        );
         assert_eq!(event["subject"], "Deployment shop/web");
         assert_eq!(event["datacontenttype"], "application/json");
         assert_eq!(event["data"]["facts"]["branch"], "pilothouse/1");

@@ -106,7 +106,10 @@ fn kind(action: &str, verbs: &[String]) -> Activity {
     match action.split_once('/').map_or(action, |(area, _)| area) {
         "change" | "emergency" => Activity::Update,
         "prompts" | "resources" => Activity::Read,
-        "tools" if verbs.iter().all(|verb| ["get", "list", "watch"].contains(&verb.as_str())) && !verbs.is_empty() => {
+        "tools"
+            if verbs.iter().all(|verb| ["get", "list", "watch"].contains(&verb.as_str()))
+                && !verbs.is_empty() =>
+        {
             Activity::Read
         }
         _ => Activity::Other,

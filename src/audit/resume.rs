@@ -80,58 +80,25 @@ struct Rest {
 fn look(place: &Place, file: &File) -> io::Result<Found> {
     let key = Key::read(&place.key)?;
     let note = place.checkpoint()?;
-    let (key, signed) = match (key, note) {
+    let signed = match (&key, note) {
         (Some(key), Some(note)) => match Checkpoint::parse(&note, key.verifier()) {
-            Ok(signed) => (Some(key), Some(signed)),
+            Ok(signed) => Some(signed),
             Err(why @ Unsigned::Signature) => return Ok(Found::Broken(format!("its checkpoint: {why}"))),
-            Err(Unsigned::Malformed) => (Some(key), None),
+            // Cut short by the loss of power: as good as none.
+            Err(Unsigned::Malformed) => None,
         },
         (None, Some(_)) => return Ok(Found::Broken("the key of its checkpoint is gone".to_owned())),
-        (key, None) => (key, None),
+        (_, None) => None,
     };
-    let size = signed.as_ref().map_or(0, Checkpoint::size);
-    let Lines { tree, full, good, torn, root_at, follows, last_is_ours } = read(BufReader::new(file), size)?;
-    if !last_is_ours {
-        if signed.is_some() {
-            return Ok(Found::Broken("its last line is not one of a record".to_owned()));
-        }
+    let lines = read(BufReader::new(file), signed.as_ref().map_or(0, Checkpoint::size))?;
+    if signed.is_none() && !lines.last_is_ours {
         return Err(io::Error::other(FOREIGN));
     }
-    let mut rest = Rest { lines: Vec::new(), torn };
-    let lines = tree.size();
-    match (&signed, &key) {
-        (Some(signed), _) if lines < size => {
-            let why = format!("it has {lines} lines, and {size} were signed for at {}", signed.origin());
-            return Ok(Found::Broken(why));
-        }
-        (Some(signed), _) if root_at.as_ref() != Some(&signed.point().root) => {
-            return Ok(Found::Broken(format!("its first {size} lines are not those that were signed")));
-        }
-        (Some(_), _) if lines > size => rest.lines.push(
-            Line::own("audit/recovered", &file_name(place), "lines behind the last checkpoint were taken in")
-                .with("from", (size + 1).to_string())
-                .with("to", lines.to_string()),
-        ),
-        (None, Some(_)) if lines > 0 => rest.lines.push(
-            Line::own(
-                "audit/recovered",
-                &file_name(place),
-                "there was no checkpoint: lines were taken in as they stood",
-            )
-            .with("to", lines.to_string())
-            .with("numbers", follows.as_ref().err().map_or("follow".to_owned(), ToString::to_string)),
-        ),
-        (None, None) if lines > 0 => rest.lines.push(
-            Line::own(
-                "audit/adopted",
-                &file_name(place),
-                "lines of before this log was signed were taken in",
-            )
-            .with("to", lines.to_string())
-            .with("chain", follows.as_ref().err().map_or("holds together".to_owned(), ToString::to_string)),
-        ),
-        _ => {}
-    }
+    let said = match judge(signed.as_ref(), key.is_some(), &lines) {
+        Ok(said) => said,
+        Err(why) => return Ok(Found::Broken(why)),
+    };
+    let Lines { tree, full, good, torn, root_at: _, follows: _, last_is_ours: _ } = lines;
     let mut again = Vec::new();
     for tile in full {
         if place.tile(&tile.0)?.as_ref() != Some(&tile.1) {
@@ -145,7 +112,41 @@ fn look(place: &Place, file: &File) -> io::Result<Found> {
         }
         None => Key::create(&place.key, &place.public)?,
     };
-    Ok(Found::Sound { key, standing: Standing { tree, full: again, good }, rest })
+    let file = file_name(place);
+    let lines = said.into_iter().map(|line| Line { target: file.clone(), ..line }).collect();
+    Ok(Found::Sound { key, standing: Standing { tree, full: again, good }, rest: Rest { lines, torn } })
+}
+
+/// Whether the lines are those that were signed, and what the record has to say of them. Pure.
+///
+/// # Errors
+/// Why this log must not be continued.
+fn judge(signed: Option<&Checkpoint>, has_key: bool, lines: &Lines) -> Result<Option<Line>, String> {
+    let count = lines.tree.size();
+    let say = |action, decision| Line::own(action, "", decision).with("to", count.to_string());
+    let order = |whole: &str| lines.follows.as_ref().err().map_or(whole.to_owned(), ToString::to_string);
+    match signed {
+        Some(signed) if count < signed.size() => {
+            Err(format!("it has {count} whole lines, and {} were signed for", signed.size()))
+        }
+        Some(signed) if lines.root_at.as_ref() != Some(&signed.point().root) => {
+            Err(format!("its first {} lines are not those that were signed", signed.size()))
+        }
+        Some(_) if !lines.last_is_ours => Err("its last line is not one of a record".to_owned()),
+        Some(signed) if count > signed.size() => {
+            let line = say("audit/recovered", "lines behind the last checkpoint were taken in");
+            Ok(Some(line.with("from", (signed.size() + 1).to_string())))
+        }
+        None if count > 0 && has_key => {
+            let line = say("audit/recovered", "there was no checkpoint: lines were taken in as they stood");
+            Ok(Some(line.with("numbers", order("follow"))))
+        }
+        None if count > 0 => {
+            let line = say("audit/adopted", "lines of before this log was signed were taken in");
+            Ok(Some(line.with("chain", order("holds together"))))
+        }
+        _ => Ok(None),
+    }
 }
 
 fn begin(

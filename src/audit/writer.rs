@@ -30,8 +30,8 @@ const WAITING: usize = 16_384;
 type Outcome = oneshot::Sender<Result<(), String>>;
 
 enum Message {
-    /// Without somebody who waits: queued.
-    Line(Line, Option<Outcome>),
+    /// Without somebody who waits: queued. Boxed, since all places of the channel are made at once.
+    Line(Box<Line>, Option<Outcome>),
     Close(Outcome),
 }
 
@@ -70,12 +70,12 @@ impl Handle {
         if let Some(reason) = self.known.refusing.load_full() {
             return Err(String::clone(&reason));
         }
-        self.send(Message::Line(line, None))
+        self.send(Message::Line(Box::new(line), None))
     }
 
     /// Also while the disk refuses.
     pub(super) fn outcome(&self, line: Line) -> Result<(), String> {
-        self.send(Message::Line(line, None))
+        self.send(Message::Line(Box::new(line), None))
     }
 
     pub(super) fn checkpoint(&self) -> Option<Checkpoint> {
@@ -91,7 +91,7 @@ impl Handle {
     /// While the disk refuses this still tries: it is answered with what came of it.
     pub(super) async fn durable(&self, line: Line) -> Result<(), String> {
         let (done, outcome) = oneshot::channel();
-        self.send(Message::Line(line, Some(done)))?;
+        self.send(Message::Line(Box::new(line), Some(done)))?;
         outcome.await.map_err(|_| "its writer has ended".to_owned())?
     }
 
@@ -121,7 +121,7 @@ struct Writer {
     copies: Option<Copies>,
     known: Arc<Known>,
     /// Queued lines of refused groups: their calls ran, so they are written as soon as the disk takes them.
-    /// At most what `WAITING` let in, so memory is bounded.
+    /// New calls are refused meanwhile, so these are at most `WAITING` and the ends of calls that were running.
     kept: Vec<Line>,
     /// The last group is on disk, what proves it is not.
     unpublished: bool,
@@ -255,7 +255,7 @@ fn gather(first: Message, receiver: &Receiver<Message>) -> Group {
     let mut group = Group::default();
     for message in std::iter::once(first).chain(receiver.try_iter()) {
         match message {
-            Message::Line(line, done) => group.lines.push((line, done)),
+            Message::Line(line, done) => group.lines.push((*line, done)),
             // What came in behind it is still taken along.
             Message::Close(done) => group.close = Some(done),
         }

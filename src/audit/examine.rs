@@ -31,12 +31,12 @@ pub enum Whole {
 /// Why a file is not proven whole.
 #[derive(Debug, thiserror::Error)]
 pub enum Doubt {
-    #[error("{} cannot be read ({source}): check the path", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{} cannot be read ({reason}): check the path", path.display())]
+    Unreadable { path: PathBuf, reason: io::Error },
     #[error("in {}, {fault}", path.display())]
     Fault { path: PathBuf, fault: Fault },
-    #[error("in {}, {source}", path.display())]
-    Chain { path: PathBuf, source: ChainBreak },
+    #[error("in {}, {broken}", path.display())]
+    Chain { path: PathBuf, broken: ChainBreak },
     #[error(
         "{} has no checkpoint ({}): nothing says which lines were signed for; bring the folder along with the file",
         path.display(), checkpoint.display()
@@ -100,7 +100,7 @@ fn unsigned(file: &Path, place: &Place, anchors: &[Anchor]) -> Result<Whole, Dou
         return Err(Doubt::Key { path: place.public.clone() });
     }
     let reader = BufReader::new(open(file)?);
-    let lines = check(reader).map_err(|source| Doubt::Chain { path: file.to_owned(), source })?;
+    let lines = check(reader).map_err(|broken| Doubt::Chain { path: file.to_owned(), broken })?;
     Ok(Whole::Chained { lines })
 }
 
@@ -223,7 +223,7 @@ fn held(file: &Path, key: &StandardVerifier, anchor: &Anchor, lines: u64) -> Res
 
 fn checkpoint(place: &Place, key: &StandardVerifier) -> Result<Checkpoint, Doubt> {
     let path = place.proofs.join("checkpoint");
-    let note = place.checkpoint().map_err(|source| Doubt::Unreadable { path: path.clone(), source })?;
+    let note = place.checkpoint().map_err(|reason| Doubt::Unreadable { path: path.clone(), reason })?;
     let none = || Doubt::NoCheckpoint { path: place.lines.clone(), checkpoint: path.clone() };
     let note = note.ok_or_else(none)?;
     Checkpoint::parse(&note, key)
@@ -239,7 +239,7 @@ fn known_key(place: &Place, given: Option<&str>) -> Result<Option<StandardVerifi
     match fs::read_to_string(public) {
         Ok(text) => parse_key(&text, public).map(Some),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Doubt::Unreadable { path: public.clone(), source }),
+        Err(reason) => Err(Doubt::Unreadable { path: public.clone(), reason }),
     }
 }
 
@@ -248,17 +248,17 @@ fn parse_key(text: &str, public: &Path) -> Result<StandardVerifier, Doubt> {
 }
 
 fn open(file: &Path) -> Result<File, Doubt> {
-    File::open(file).map_err(|source| Doubt::Unreadable { path: file.to_owned(), source })
+    File::open(file).map_err(|reason| Doubt::Unreadable { path: file.to_owned(), reason })
 }
 
 fn read_file(file: &Path, size: u64) -> Result<Lines, Doubt> {
     read(BufReader::new(open(file)?), size)
-        .map_err(|source| Doubt::Unreadable { path: file.to_owned(), source })
+        .map_err(|reason| Doubt::Unreadable { path: file.to_owned(), reason })
 }
 
 fn first_line(file: &Path) -> Result<String, Doubt> {
     let mut line = Vec::new();
     io::BufRead::read_until(&mut BufReader::new(open(file)?), b'\n', &mut line)
-        .map_err(|source| Doubt::Unreadable { path: file.to_owned(), source })?;
+        .map_err(|reason| Doubt::Unreadable { path: file.to_owned(), reason })?;
     Ok(String::from_utf8_lossy(&line).into_owned())
 }

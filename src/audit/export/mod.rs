@@ -20,7 +20,13 @@ pub enum Format {
 /// Why a line cannot be exported.
 #[derive(Debug, thiserror::Error)]
 #[error("it is no line of an audit record ({0}): run `pilothouse audit verify` on the file")]
-pub struct NotALine(#[from] serde_json::Error);
+pub struct NotALine(String);
+
+impl From<serde_json::Error> for NotALine {
+    fn from(error: serde_json::Error) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// A line as it was read back; those of the older form lack much of it.
 #[derive(Debug, Deserialize)]

@@ -45,13 +45,13 @@ pub(super) fn open(folder: &Path) -> io::Result<Journal> {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         match look(&place, &file)? {
-            Found::Sound { key, standing, rest } => {
+            Ok(sound) => {
                 // The folder's entry must survive a crash too, else the first fsynced line could vanish with it.
                 File::open(folder)?.sync_all()?;
-                return begin(place, file, key, standing, rest, news);
+                return begin(place, file, sound, news);
             }
             // Kept as evidence under another name; the same name then begins a new log.
-            Found::Broken(why) => news.push(aside(folder, &place, &why)?),
+            Err(why) => news.push(aside(folder, &place, &why)?),
         }
     }
     Err(io::Error::other(format!("all {MOST_FILES} files are in use by other processes")))
@@ -61,33 +61,27 @@ fn name(number: u32) -> String {
     if number == 1 { "audit.jsonl".to_owned() } else { format!("audit-{number}.jsonl") }
 }
 
-/// What a file and what lies beside it turned out to be.
-enum Found {
-    /// Goes on; what is said about it in `rest`.
-    Sound { key: Key, standing: Standing, rest: Rest },
-    /// Not what was signed, and why.
-    Broken(String),
-}
-
-/// What the record says about its own start.
-#[derive(Default)]
-struct Rest {
+/// A log that goes on, and what the record says about its start.
+struct Sound {
+    key: Key,
+    standing: Standing,
     lines: Vec<Line>,
     /// A half-written last line.
     torn: Vec<u8>,
 }
 
-fn look(place: &Place, file: &File) -> io::Result<Found> {
+/// What a file and what lies beside it turned out to be; or, inside, why this log must not be continued.
+fn look(place: &Place, file: &File) -> io::Result<Result<Sound, String>> {
     let key = Key::read(&place.key)?;
     let note = place.checkpoint()?;
     let signed = match (&key, note) {
         (Some(key), Some(note)) => match Checkpoint::parse(&note, key.verifier()) {
             Ok(signed) => Some(signed),
-            Err(why @ Unsigned::Signature) => return Ok(Found::Broken(format!("its checkpoint: {why}"))),
+            Err(why @ Unsigned::Signature) => return Ok(Err(format!("its checkpoint: {why}"))),
             // Cut short by the loss of power: as good as none.
             Err(Unsigned::Malformed) => None,
         },
-        (None, Some(_)) => return Ok(Found::Broken("the key of its checkpoint is gone".to_owned())),
+        (None, Some(_)) => return Ok(Err("the key of its checkpoint is gone".to_owned())),
         (_, None) => None,
     };
     let lines = read(BufReader::new(file), signed.as_ref().map_or(0, Checkpoint::size))?;
@@ -96,7 +90,7 @@ fn look(place: &Place, file: &File) -> io::Result<Found> {
     }
     let said = match judge(signed.as_ref(), key.is_some(), &lines) {
         Ok(said) => said,
-        Err(why) => return Ok(Found::Broken(why)),
+        Err(why) => return Ok(Err(why)),
     };
     let Lines { tree, full, good, torn, root_at: _, follows: _, last_is_ours: _ } = lines;
     let mut again = Vec::new();
@@ -114,7 +108,7 @@ fn look(place: &Place, file: &File) -> io::Result<Found> {
     };
     let file = file_name(place);
     let lines = said.into_iter().map(|line| Line { target: file.clone(), ..line }).collect();
-    Ok(Found::Sound { key, standing: Standing { tree, full: again, good }, rest: Rest { lines, torn } })
+    Ok(Ok(Sound { key, standing: Standing { tree, full: again, good }, lines, torn }))
 }
 
 /// Whether the lines are those that were signed, and what the record has to say of them. Pure.
@@ -149,15 +143,8 @@ fn judge(signed: Option<&Checkpoint>, has_key: bool, lines: &Lines) -> Result<Op
     }
 }
 
-fn begin(
-    place: Place,
-    file: File,
-    key: Key,
-    standing: Standing,
-    rest: Rest,
-    mut news: Vec<Line>,
-) -> io::Result<Journal> {
-    let Rest { lines, torn } = rest;
+fn begin(place: Place, file: File, sound: Sound, mut news: Vec<Line>) -> io::Result<Journal> {
+    let Sound { key, standing, lines, torn } = sound;
     news.extend(lines);
     if !torn.is_empty() {
         let kept = keep_torn(&place, &torn)?;

@@ -40,6 +40,52 @@ pub enum Job {
     Crds,
     /// Print everything an installation in a cluster needs, as YAML for `kubectl apply`
     Manifests(ManifestsArgs),
+    /// Prove the audit record whole, or print it in the words of other systems
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Prove that each file is what was written and signed; say the first line that is not, and fail
+    Verify(VerifyArgs),
+    /// Print each line as an event of another format, one JSON object a line
+    Export(ExportArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// A file of the record, such as DATA/audit/audit.jsonl; what proves it lies beside it
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// A point the log must still contain: the Audit-Checkpoint trailer of a commit, as it stands there (repeatable)
+    #[arg(long = "anchor", value_name = "TRAILER")]
+    pub anchors: Vec<String>,
+
+    /// The log's verifier key, the text of its .pub file, as you kept it elsewhere; without it the one beside the file
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// What to print
+    #[arg(long, value_enum)]
+    pub format: ExportFormat,
+
+    /// A file of the record; export does not prove it, verify does
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// OCSF API Activity, class 6003
+    Ocsf,
+    /// CloudEvents 1.0 in JSON
+    #[value(name = "cloudevents")]
+    CloudEvents,
 }
 
 #[derive(Debug, Args)]
@@ -78,6 +124,10 @@ pub struct ServeArgs {
     /// What must outlive the process: the audit record, local change requests
     #[arg(long, env = "PILOTHOUSE_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
+
+    /// Whether each line of the audit record also goes to stderr, as JSON, for whoever collects logs there; auto: with --http
+    #[arg(long, env = "PILOTHOUSE_AUDIT_STDERR", value_enum, default_value_t = AuditStderr::Auto)]
+    pub audit_stderr: AuditStderr,
 
     /// The configuration file
     #[arg(long, env = "PILOTHOUSE_CONFIG", value_name = "FILE")]
@@ -130,6 +180,16 @@ pub struct DoorArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Operator {
+    Auto,
+    On,
+    Off,
+}
+
+/// Whether lines of the record are copied to stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AuditStderr {
+    /// On with --http, where a cluster collects what a pod writes. Off over stdio, where a person sees it between the
+    /// messages, and some clients read stderr late or never.
     Auto,
     On,
     Off,

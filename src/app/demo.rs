@@ -8,7 +8,7 @@ use include_dir::{Dir, include_dir};
 use serde_json::json;
 
 use super::{data, serve};
-use crate::cli::{DemoArgs, DoorArgs, Operator, ServeArgs};
+use crate::cli::{AuditStderr, DemoArgs, DoorArgs, Operator, ServeArgs};
 
 static SNAPSHOT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/examples/snapshots/broken-shop");
 static SERVERS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/examples/servers");
@@ -34,6 +34,8 @@ pub(super) async fn demo(arguments: DemoArgs) -> anyhow::Result<()> {
         snapshot: Some(snapshot.clone()),
         servers: Some(servers.clone()),
         data: Some(data),
+        // What a person reads at a terminal.
+        audit_stderr: AuditStderr::Off,
         config: None,
         namespaces: Vec::new(),
     };

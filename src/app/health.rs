@@ -11,7 +11,9 @@ use prometheus_client::{
 };
 use tokio::sync::watch;
 
+use super::audit_figures::AuditFigures;
 use crate::{
+    audit::Audit,
     fleet::{USE_PATH, Usage},
     gateway::{Gateway, Kind, Observation, Observations, State},
     operator::Operator,
@@ -22,11 +24,13 @@ pub(super) fn router(
     gateway: Arc<Gateway>,
     ready: watch::Receiver<bool>,
     operator: Option<&Operator>,
+    audit: Audit,
 ) -> Router {
     let mut metrics = Registry::with_prefix("pilothouse");
     if let Some(operator) = operator {
         operator.metrics().register(&mut metrics, operator.leadership());
     }
+    metrics.register_collector(Box::new(AuditFigures(audit)));
     let used = gateway.clone();
     metrics.register_collector(Box::new(GatewayMetrics { gateway, started: Instant::now() }));
     Router::new()

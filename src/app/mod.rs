@@ -1,6 +1,8 @@
 //! Builds the parts, wires them, and shuts them down in order. The only room that sees all others.
 
 mod access;
+mod audit_figures;
+mod audit_files;
 mod change_access;
 mod config;
 mod data;
@@ -22,7 +24,7 @@ use anyhow::Context;
 
 use crate::{
     api,
-    cli::{Job, ManifestsArgs},
+    cli::{AuditCommand, Job, ManifestsArgs},
     operator,
 };
 
@@ -37,6 +39,8 @@ pub fn run(job: Job) -> anyhow::Result<()> {
         Job::Snapshot(arguments) => runtime()?.block_on(snapshot::snapshot(arguments)),
         Job::Crds => print(&api::crds().context("the custom resource definitions cannot be written")?),
         Job::Manifests(arguments) => print(&manifests(&arguments)?),
+        Job::Audit(AuditCommand::Verify(arguments)) => audit_files::verify(arguments),
+        Job::Audit(AuditCommand::Export(arguments)) => audit_files::export(&arguments),
     }
 }
 

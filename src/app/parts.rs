@@ -51,6 +51,8 @@ pub struct Sources {
     pub operator: Option<OperatorSettings>,
     /// Where what must outlive the process is kept.
     pub data: PathBuf,
+    /// Every line of the record is also written to stderr.
+    pub audit_to_stderr: bool,
     /// Seals cursors, where several replicas share a secret to make it from; otherwise one of this process.
     pub cursor_key: Option<[u8; 32]>,
 }
@@ -73,13 +75,17 @@ impl App {
     /// # Errors
     /// When a folder cannot be used or the configuration does not hold together.
     pub fn assemble(sources: Sources, configuration: Configuration) -> anyhow::Result<Self> {
-        let Sources { cluster, live, namespaces, servers, operator, data, cursor_key } = sources;
+        let Sources { cluster, live, namespaces, servers, operator, data, audit_to_stderr, cursor_key } =
+            sources;
         // Who comes in is decided at the door.
         let Configuration { answers, changes, identity: _, access, metrics, operator: reconciling } =
             configuration;
         let OperatorConfig { policy, webhook, litellm, peers } = reconciling;
         let litellm = litellm.map(LitellmConfig::settings).transpose()?;
-        let audit = Audit::open(&data)?;
+        let audit = match audit_to_stderr {
+            true => Audit::copied(&data, Box::new(std::io::stderr()))?,
+            false => Audit::open(&data)?,
+        };
         let (reader, own_namespace) = match &cluster {
             Ok(connection) => (connection.reader.clone(), connection.namespace.clone()),
             Err(why) => (Reader::absent(why), "default".to_owned()),
@@ -139,7 +145,7 @@ impl App {
 
     /// `/livez`, `/readyz`, `/metrics`, `/use`.
     pub fn health(&self) -> Router {
-        health::router(self.gateway.clone(), self.ready.clone(), self.operator.as_ref())
+        health::router(self.gateway.clone(), self.ready.clone(), self.operator.as_ref(), self.audit.clone())
     }
 
     /// For [`mcp::stdio::serve`].

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     caller::Caller,
-    cli::{DoorArgs, Operator, ServeArgs},
+    cli::{AuditStderr, DoorArgs, Operator, ServeArgs},
     cluster::{self, ConnectOptions, Connection},
     mcp::{self, HttpSettings},
     operator::{OperatorSettings, Peers, Timing},
@@ -126,9 +126,16 @@ async fn sources(
         snapshot,
         servers,
         data,
+        audit_stderr,
         config: _,
         namespaces,
     } = arguments;
+    // A health port is what serving over HTTP has.
+    let audit_to_stderr = match audit_stderr {
+        AuditStderr::Auto => health_port.is_some(),
+        AuditStderr::On => true,
+        AuditStderr::Off => false,
+    };
     let data = data::folder(data)?;
     let live = snapshot.is_none();
     let cluster = match snapshot {
@@ -153,7 +160,7 @@ async fn sources(
         lease_timing,
         ..settings
     });
-    Ok(Sources { cluster, live, namespaces, servers, operator, data, cursor_key })
+    Ok(Sources { cluster, live, namespaces, servers, operator, data, audit_to_stderr, cursor_key })
 }
 
 /// The operator's settings when this process reconciles.

@@ -1,29 +1,26 @@
-//! What a line of the record looks like, and how each names the one before it.
+//! The text of a line, and what the lines of a file say about their own order.
 //!
-//! A line is `{"seq":N,"prev":"<SHA-256 of the previous line's bytes, hex>",...}`; the first has 64 zeros. The
-//! bytes without the line break are what is hashed, so a line is a leaf of a Merkle log as it stands.
+//! A line is `{…,"schema":"pilothouse.dev/audit/v1","seq":N,…}` in canonical JSON, `seq` being its number in the file,
+//! from 1. Its bytes without the line break are a leaf of the log. Lines of the older form also carry `prev`, the
+//! SHA-256 of the line before, hex; README.md says how their files go on.
 
 use std::io::BufRead;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-use super::Line;
+use super::{Line, canonical::canonical};
 
-/// `prev` of the first line.
+/// `prev` of the first line of the older form.
 const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Where a record ends: what the next line has to say about the ones before it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Head {
-    next: u64,
-    prev: String,
-}
+/// By this a line is known wherever it is collected.
+pub const SCHEMA: &str = "pilothouse.dev/audit/v1";
 
 #[derive(Serialize)]
 struct Entry<'a> {
+    schema: &'static str,
     seq: u64,
-    prev: &'a str,
     #[serde(flatten)]
     line: &'a Line,
 }
@@ -31,34 +28,21 @@ struct Entry<'a> {
 #[derive(Deserialize)]
 struct Link {
     seq: u64,
-    prev: String,
+    #[serde(default)]
+    prev: Option<String>,
 }
 
-impl Head {
-    pub(super) fn start() -> Self {
-        Self { next: 1, prev: GENESIS.to_owned() }
-    }
-
-    /// The head after `line`, a whole line without its break; `None` when it is not one of ours.
-    pub(super) fn after(line: &[u8]) -> Option<Self> {
-        let Link { seq, prev: _ } = serde_json::from_slice(line).ok()?;
-        Some(Self { next: seq.checked_add(1)?, prev: hash(line) })
-    }
-
-    /// The text of the next line with its break, and the head after it.
-    pub(super) fn append(&self, line: &Line) -> Result<(String, Self), serde_json::Error> {
-        let mut text = serde_json::to_string(&Entry { seq: self.next, prev: &self.prev, line })?;
-        let head = Self { next: self.next + 1, prev: hash(text.as_bytes()) };
-        text.push('\n');
-        Ok((text, head))
-    }
+/// The text of line number `seq`, without its break.
+pub(super) fn text(seq: u64, line: &Line) -> Result<String, serde_json::Error> {
+    canonical(&serde_json::to_value(Entry { schema: SCHEMA, seq, line: &line.clean() })?)
 }
 
-fn hash(line: &[u8]) -> String {
-    hex::encode(digest(&SHA256, line))
+/// Whether `line` is one of a record, whatever its number.
+pub(super) fn is_ours(line: &[u8]) -> bool {
+    serde_json::from_slice::<Link>(line).is_ok()
 }
 
-/// The first place where a record does not hold together.
+/// The first place where the lines of a record do not follow each other.
 #[derive(Debug, thiserror::Error)]
 pub enum ChainBreak {
     #[error("line {line} of the audit record cannot be read ({source}): check the disk")]
@@ -73,73 +57,124 @@ pub enum ChainBreak {
     Hash { line: u64, before: u64 },
 }
 
-/// Reads a whole record and returns how many lines it holds.
+/// Follows the lines of one file by what they say of themselves.
+#[derive(Debug)]
+pub(super) struct Follower {
+    count: u64,
+    /// The digest that a line of the older form must name.
+    prev: Option<String>,
+}
+
+impl Follower {
+    pub(super) fn start() -> Self {
+        Self { count: 0, prev: Some(GENESIS.to_owned()) }
+    }
+
+    /// Takes the next line, without its break.
+    pub(super) fn follow(&mut self, text: &[u8]) -> Result<(), ChainBreak> {
+        let line = self.count + 1;
+        let Link { seq, prev } = serde_json::from_slice(text).map_err(|_| ChainBreak::Foreign { line })?;
+        if seq != line {
+            return Err(ChainBreak::Number { line, found: seq, expected: line });
+        }
+        // Once a log was signed no older line follows, and no newer one names its predecessor.
+        if prev.is_some() && prev != self.prev {
+            return Err(ChainBreak::Hash { line, before: self.count });
+        }
+        self.prev = prev.map(|_| hex::encode(digest(&SHA256, text)));
+        self.count = line;
+        Ok(())
+    }
+}
+
+/// Reads a whole record and returns how many lines it holds, going by what they say of themselves: their numbers, and
+/// in the older form their digests. What [`Checkpoint`](super::Checkpoint)s say is [`examine`](super::examine)'s part.
 ///
 /// # Errors
-/// The first line that was changed, removed, added or moved. A cut at the very end cannot be seen from the
-/// file alone.
+/// The first line that was removed, added or moved, or changed so that it shows. A cut at the very end cannot be seen
+/// from the file alone.
 pub fn check(record: impl BufRead) -> Result<u64, ChainBreak> {
-    let mut head = Head::start();
-    let mut count = 0;
+    let mut follower = Follower::start();
     for text in record.split(b'\n') {
-        let line = count + 1;
+        let line = follower.count + 1;
         let text = text.map_err(|source| ChainBreak::Unreadable { line, source })?;
-        let link: Link = serde_json::from_slice(&text).map_err(|_| ChainBreak::Foreign { line })?;
-        if link.seq != head.next {
-            return Err(ChainBreak::Number { line, found: link.seq, expected: head.next });
-        }
-        if link.prev != head.prev {
-            return Err(ChainBreak::Hash { line, before: count });
-        }
-        head = Head::after(&text).ok_or(ChainBreak::Foreign { line })?;
-        count = line;
+        follower.follow(&text)?;
     }
-    Ok(count)
+    Ok(follower.count)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::{ChainBreak, Head, check};
+    use aws_lc_rs::digest::{SHA256, digest};
+
+    use super::{ChainBreak, GENESIS, check, text};
     use crate::audit::Line;
 
-    fn record(lines: usize) -> Vec<String> {
-        let mut head = Head::start();
-        let mut texts = Vec::new();
-        for number in 0..lines {
-            let (text, next) =
-                head.append(&Line::own("tools/call", &format!("tool-{number}"), "allowed")).unwrap();
-            assert_eq!(Head::after(text.trim_end().as_bytes()), Some(next.clone()));
-            head = next;
-            texts.push(text);
-        }
-        texts
+    /// Lines as the older form had them.
+    pub(in crate::audit) fn older(lines: u64) -> Vec<String> {
+        let mut prev = GENESIS.to_owned();
+        let one = |number: u64| {
+            let text = format!(
+                "{{\"seq\":{number},\"prev\":\"{prev}\",\"at\":\"2026-11-21T10:00:00Z\",\"caller\":\"process\",\
+                 \"action\":\"tools/call\",\"target\":\"tool-{number}\",\"argumentsDigest\":null,\"decision\":\"allowed\"}}"
+            );
+            prev = hex::encode(digest(&SHA256, text.as_bytes()));
+            text + "\n"
+        };
+        (1..=lines).map(one).collect()
+    }
+
+    fn newer(lines: u64) -> Vec<String> {
+        let one = |number: u64| {
+            let line = Line::own("tools/call", &format!("tool-{number}"), "allowed");
+            text(number, &line).unwrap() + "\n"
+        };
+        (1..=lines).map(one).collect()
+    }
+
+    #[test]
+    fn a_line_is_canonical_and_says_what_it_is() {
+        let text =
+            text(7, &Line::own("tools/call", "get_logs", "allowed").with("b", "1").with("a", "2")).unwrap();
+        let at = text.find(r#""at":""#).unwrap();
+        let rest = text[at..].split_once(',').unwrap().1;
+        assert_eq!(
+            rest,
+            r#""caller":"pilothouse","decision":"allowed","facts":{"a":"2","b":"1"},"schema":"pilothouse.dev/audit/v1","seq":7,"target":"get_logs"}"#
+        );
     }
 
     #[test]
     fn a_whole_record_holds_together() {
-        assert_eq!(check(record(5).concat().as_bytes()).unwrap(), 5);
+        assert_eq!(check(newer(5).concat().as_bytes()).unwrap(), 5);
+        assert_eq!(check(older(5).concat().as_bytes()).unwrap(), 5);
         assert_eq!(check(&b""[..]).unwrap(), 0);
+        let mut grown = older(2);
+        grown.extend(newer(4).split_off(2));
+        assert_eq!(check(grown.concat().as_bytes()).unwrap(), 4);
     }
 
     #[test]
     fn what_was_done_to_it_is_found() {
-        let mut changed = record(4);
-        changed[1] = changed[1].replace("tool-1", "tool-9");
+        let mut changed = older(4);
+        changed[1] = changed[1].replace("tool-2", "tool-9");
         assert!(matches!(check(changed.concat().as_bytes()), Err(ChainBreak::Hash { line: 3, before: 2 })));
 
-        let mut removed = record(4);
-        removed.remove(1);
-        assert!(matches!(
-            check(removed.concat().as_bytes()),
-            Err(ChainBreak::Number { line: 2, found: 3, expected: 2 })
-        ));
+        for form in [older, newer] {
+            let mut removed = form(4);
+            removed.remove(1);
+            assert!(matches!(
+                check(removed.concat().as_bytes()),
+                Err(ChainBreak::Number { line: 2, found: 3, expected: 2 })
+            ));
 
-        let mut swapped = record(4);
-        swapped.swap(1, 2);
-        assert!(matches!(check(swapped.concat().as_bytes()), Err(ChainBreak::Number { line: 2, .. })));
+            let mut swapped = form(4);
+            swapped.swap(1, 2);
+            assert!(matches!(check(swapped.concat().as_bytes()), Err(ChainBreak::Number { line: 2, .. })));
 
-        let cut = record(2).concat();
-        assert!(matches!(check(&cut.as_bytes()[..cut.len() - 4]), Err(ChainBreak::Foreign { line: 2 })));
+            let cut = form(2).concat();
+            assert!(matches!(check(&cut.as_bytes()[..cut.len() - 4]), Err(ChainBreak::Foreign { line: 2 })));
+        }
     }
 }

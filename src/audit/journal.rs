@@ -1,129 +1,119 @@
-//! The file of the record: opened under a lock, its chain continued, appended to and fsynced.
+//! The file of the record: its tree continued, lines appended and fsynced, what proves them published.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError, create_dir_all},
-    io::{self, Read, Seek, SeekFrom, Write},
-    path::{Path, PathBuf},
+    fs::File,
+    io::{self, Seek, SeekFrom, Write},
+    path::Path,
 };
 
-use jiff::Timestamp;
-
-use super::{Line, chain::Head};
-
-/// More processes than this never share one data folder by intent.
-const MOST_FILES: u32 = 64;
-/// How far back from the end the last line is looked for; longer lines are not ours.
-const LONGEST_LINE: u64 = 1 << 20;
+use super::{
+    Line,
+    chain::text,
+    checkpoint::{Checkpoint, Point},
+    key::Key,
+    place::Place,
+    tree::{Filled, Tree, leaf},
+};
 
 /// Holds the file's lock as long as it lives.
 #[derive(Debug)]
 pub(super) struct Journal {
-    path: PathBuf,
+    place: Place,
     file: File,
-    head: Head,
+    key: Key,
+    /// Over the lines that are whole on disk.
+    tree: Tree,
+    /// Full tiles that are not on disk yet.
+    full: Vec<Filled>,
+    /// The widths of the partial tiles that were written last, a level each.
+    partial: Vec<usize>,
     /// What is known to be whole on disk; after a failure everything past it is cut before the next write.
     good: u64,
     torn: bool,
 }
 
+/// What stands on disk when a journal begins its work.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) tree: Tree,
+    pub(super) full: Vec<Filled>,
+    /// Bytes of whole lines.
+    pub(super) good: u64,
+}
+
 impl Journal {
-    pub(super) fn open(folder: &Path) -> io::Result<Self> {
-        create_dir_all(folder)?;
-        if let Some(data) = folder.parent() {
-            File::open(data)?.sync_all()?;
-        }
-        for number in 1..=MOST_FILES {
-            let name = if number == 1 { "audit.jsonl".to_owned() } else { format!("audit-{number}.jsonl") };
-            let path = folder.join(name);
-            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
-            match file.try_lock() {
-                Ok(()) => return Self::resume(folder, path, file),
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(error)) => return Err(error),
-            }
-        }
-        Err(io::Error::other(format!("all {MOST_FILES} files are in use by other processes")))
-    }
-
-    fn resume(folder: &Path, path: PathBuf, mut file: File) -> io::Result<Self> {
-        let length = file.metadata()?.len();
-        let start = length.saturating_sub(LONGEST_LINE);
-        file.seek(SeekFrom::Start(start))?;
-        let mut tail = Vec::new();
-        (&mut file).take(length - start).read_to_end(&mut tail)?;
-
-        let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        if whole == 0 && start > 0 {
-            return Err(io::Error::other("its last line is longer than any of ours; move the file away"));
-        }
-        let (lines, rest) = tail.split_at(whole);
-        let head = match last_line(lines) {
-            None => Head::start(),
-            Some(line) => Head::after(line)
-                .ok_or_else(|| io::Error::other("its last line is not one of ours; move the file away"))?,
-        };
-        let good = start + whole as u64;
-        let mut journal = Self { path, file, head, good, torn: true };
-        if rest.is_empty() {
-            journal.torn = false;
-            // The folder's entry must survive a crash too, else the first fsynced line could vanish with it.
-            File::open(folder)?.sync_all()?;
-        } else {
-            let aside = journal.set_aside(rest)?;
-            File::open(folder)?.sync_all()?;
-            journal.append(&[Line::own(
-                "audit/recovered",
-                &aside,
-                "a half-written last line was set aside",
-            )])?;
-        }
-        Ok(journal)
-    }
-
-    /// Keeps the half-written line in a file of its own; returns that file's name.
-    fn set_aside(&self, rest: &[u8]) -> io::Result<String> {
-        let stem = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let name = format!("{stem}.torn-{}", Timestamp::now().as_millisecond());
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).open(self.path.with_file_name(&name))?;
-        file.write_all(rest)?;
-        file.sync_all()?;
-        Ok(name)
+    /// Goes on behind what stands in `file`, which must be locked; what stands behind the whole lines is cut off by
+    /// the next write.
+    pub(super) fn new(place: Place, file: File, key: Key, standing: Standing) -> Self {
+        let Standing { tree, full, good } = standing;
+        Self { place, file, key, tree, full, partial: Vec::new(), good, torn: true }
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        &self.place.lines
     }
 
-    /// Appends the lines and fsyncs once: all of them are on disk, or none counts.
-    pub(super) fn append(&mut self, lines: &[Line]) -> io::Result<()> {
-        let mut head = self.head.clone();
-        let mut text = String::new();
+    /// Appends the lines and fsyncs once: all of them are on disk, or none counts. Returns their texts.
+    pub(super) fn append(&mut self, lines: &[Line]) -> io::Result<Vec<String>> {
+        let (mut tree, mut full) = (self.tree.clone(), Vec::new());
+        let mut texts = Vec::with_capacity(lines.len());
         for line in lines {
-            let (entry, next) = head.append(line)?;
-            text.push_str(&entry);
-            head = next;
+            let text = text(tree.size() + 1, line)?;
+            full.extend(tree.push(leaf(text.as_bytes())));
+            texts.push(text + "\n");
         }
+        let bytes = texts.concat();
         if self.torn {
             self.file.set_len(self.good)?;
         }
         self.torn = true;
         self.file.seek(SeekFrom::Start(self.good))?;
-        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
+        let written = self.file.write_all(bytes.as_bytes()).and_then(|()| self.file.sync_data());
         if let Err(error) = written {
             // What stands there now must not be taken for a record of something that was refused.
             self.torn = self.file.set_len(self.good).is_err();
             return Err(error);
         }
         self.torn = false;
-        self.good += text.len() as u64;
-        self.head = head;
-        Ok(())
+        self.good += bytes.len() as u64;
+        self.tree = tree;
+        self.full.extend(full);
+        Ok(texts)
     }
-}
 
-/// The last line of whole lines, without its break.
-fn last_line(lines: &[u8]) -> Option<&[u8]> {
-    let lines = lines.strip_suffix(b"\n")?;
-    Some(lines.iter().rposition(|byte| *byte == b'\n').map_or(lines, |at| &lines[at + 1..]))
+    /// Signs for all lines so far; nothing is written. `None` while there is no line.
+    pub(super) fn sign(&self) -> io::Result<Option<Checkpoint>> {
+        let size = self.tree.size();
+        if size == 0 {
+            return Ok(None);
+        }
+        let root = self.tree.root().map_err(io::Error::other)?;
+        self.key.sign(Point { origin: self.key.origin().to_owned(), size, root }).map(Some)
+    }
+
+    /// Puts what proves the lines beside them: the tiles first, then the checkpoint that relies on them.
+    pub(super) fn publish(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
+        while let Some(tile) = self.full.first() {
+            self.place.put_tile(tile)?;
+            self.full.remove(0);
+        }
+        let partial = self.tree.partial();
+        let levels = partial.iter().map(|(tile, _)| usize::from(tile.level()) + 1).max().unwrap_or(0);
+        let mut widths = vec![0; levels];
+        for tile in &partial {
+            let level = usize::from(tile.0.level());
+            widths[level] = tile.1.len();
+            // Upper levels stand still for hundreds of lines; the lowest changes with each.
+            if level == 0 || self.partial.get(level) != Some(&tile.1.len()) {
+                self.place.put_tile(tile)?;
+            }
+        }
+        self.partial = widths;
+        self.place.put_checkpoint(checkpoint.note())
+    }
+
+    /// Forces what proves the lines to disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.place.sync()
+    }
 }

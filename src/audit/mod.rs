@@ -1,74 +1,48 @@
 //! The record (promise P9): what changes something is on disk before it happens; reads and calls are queued
 //! and committed in groups within 200 ms. When the record cannot be written, further calls are refused.
 //!
-//! [`chain`] says what a line looks like and how each names its predecessor, [`journal`] owns the file,
-//! [`writer`] is the one thread that writes it.
+//! Every line is a leaf of a Merkle log, whose checkpoints this replica signs with the log's own key: README.md says
+//! what that proves. [`line`] is what is recorded, [`chain`] its text, [`tree`] the log, [`journal`] owns the files,
+//! [`resume`] takes them up at start, [`writer`] is the one thread that writes them; [`examine`] proves a file whole,
+//! [`export`] says it in other systems' words.
 
+mod canonical;
 mod chain;
+mod checkpoint;
+mod copies;
+mod examine;
+mod export;
+mod footprint;
 mod journal;
+mod key;
+mod line;
+mod place;
+mod read;
+mod resume;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod verify;
 mod writer;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    io::{self, Write},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
-use jiff::Timestamp;
-use serde::Serialize;
+use self::{copies::Copies, journal::Journal};
 
-use crate::{caller::Caller, redact};
-
-pub use chain::{ChainBreak, check};
-
-/// One line of the record.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Line {
-    pub at: Timestamp,
-    /// Who asked.
-    pub caller: String,
-    /// What was done, for example `tools/call`, `change/push`.
-    pub action: String,
-    /// On what, for example a tool's name or `Deployment shop/web`.
-    pub target: String,
-    /// SHA-256 of the arguments, hex; the arguments themselves may hold secrets.
-    pub arguments_digest: Option<String>,
-    /// `allowed`, `refused`, or what came of it.
-    pub decision: String,
-    /// What else identifies the deed, for example `branch`; never a secret, never arguments.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub facts: BTreeMap<String, String>,
-}
-
-/// Characters of a target that are recorded: a line must stay short enough to be found again at its end.
-const LONGEST_TARGET: usize = 1_024;
-
-impl Line {
-    pub fn now(caller: &Caller, action: &str, target: &str, decision: &str) -> Self {
-        Self::by(&caller.user, action, target, decision)
-    }
-
-    /// A line about ourselves, which no caller asked for.
-    fn own(action: &str, target: &str, decision: &str) -> Self {
-        Self::by("pilothouse", action, target, decision)
-    }
-
-    fn by(caller: &str, action: &str, target: &str, decision: &str) -> Self {
-        Self {
-            at: Timestamp::now(),
-            caller: caller.to_owned(),
-            action: action.to_owned(),
-            target: redact::text(&target.chars().take(LONGEST_TARGET).collect::<String>()).into_owned(),
-            arguments_digest: None,
-            decision: decision.to_owned(),
-            facts: BTreeMap::new(),
-        }
-    }
-
-    /// Adds one further fact.
-    #[must_use]
-    pub fn with(mut self, fact: &str, value: impl Into<String>) -> Self {
-        self.facts.insert(fact.to_owned(), value.into());
-        self
-    }
-}
+pub use chain::{ChainBreak, SCHEMA, check};
+pub use checkpoint::{Anchor, Checkpoint, NoAnchor, TRAILER};
+pub use examine::{Doubt, Whole, examine, origin};
+pub use export::{Format, NotALine, export};
+pub use footprint::{Footprint, note};
+pub use line::{Call, Groups, Line, Object, Outcome};
+pub use verify::Fault;
 
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -85,25 +59,54 @@ pub struct AuditError {
 pub struct Audit {
     path: Arc<str>,
     writer: writer::Handle,
+    lost: Arc<AtomicU64>,
+}
+
+/// What the record has done since this process began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Lines on disk.
+    pub written: u64,
+    /// Groups of lines that could not be written, each try counted.
+    pub failures: u64,
+    /// Lines of the log under its last checkpoint, those of earlier processes too.
+    pub signed: u64,
+    /// Lines of which no copy could be given to the collection of logs; they are in the file.
+    pub not_copied: u64,
 }
 
 impl Audit {
     /// Opens `dir/audit/audit.jsonl`, making it where it is missing. While another process holds that file,
-    /// `audit-2.jsonl` and so on is taken: two never write one chain.
+    /// `audit-2.jsonl` and so on is taken: two never write one log. Key, checkpoint and tiles lie beside it.
     ///
-    /// A last line that a crash left half-written is moved to a file beside it (`….torn-<time>`), and a line of
-    /// the record says so.
+    /// A last line that a crash left half-written is moved to a file beside it (`….torn-<time>`), a log that is not
+    /// what was signed is set aside as a whole (`…-broken-<time>.jsonl`), and a line of the record says so.
     ///
     /// # Errors
-    /// When the folder or file cannot be made or written, or its last whole line is not one of ours.
+    /// When a file cannot be made, read or written, or what stands there is no record at all.
     pub fn open(dir: &Path) -> Result<Self, AuditError> {
+        Self::opened(dir, None)
+    }
+
+    /// As [`Self::open`]; `out` is given every line once it is on disk, byte for byte, one at a time with its break.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn copied(dir: &Path, out: Box<dyn Write + Send>) -> Result<Self, AuditError> {
+        Self::opened(dir, Some(out))
+    }
+
+    fn opened(dir: &Path, out: Option<Box<dyn Write + Send>>) -> Result<Self, AuditError> {
         let folder = dir.join("audit");
-        let journal = journal::Journal::open(&folder)
-            .map_err(|error| AuditError { path: folder.display().to_string(), reason: error.to_string() })?;
-        let path: Arc<str> = journal.path().display().to_string().into();
-        let writer = writer::spawn(journal)
-            .map_err(|error| AuditError { path: path.to_string(), reason: error.to_string() })?;
-        Ok(Self { path, writer })
+        let error = |path: &Path, error: io::Error| AuditError {
+            path: path.display().to_string(),
+            reason: error.to_string(),
+        };
+        let journal = resume::open(&folder).map_err(|why| error(&folder, why))?;
+        let file = journal.path().to_owned();
+        let lost = Arc::new(AtomicU64::new(0));
+        let writer = start(journal, out, Arc::clone(&lost)).map_err(|why| error(&file, why))?;
+        Ok(Self { path: file.display().to_string().into(), writer, lost })
     }
 
     /// The file that this replica writes.
@@ -111,7 +114,8 @@ impl Audit {
         Path::new(&*self.path)
     }
 
-    /// Returns when the line is on disk: call before the effect of what changes something.
+    /// Returns when the line is on disk and under the latest checkpoint: call before the effect of what changes
+    /// something.
     ///
     /// # Errors
     /// When it could not be written; the action must then not happen.
@@ -128,6 +132,28 @@ impl Audit {
         self.writer.queue(line).map_err(|reason| self.error(reason))
     }
 
+    /// Queues what came of something whose beginning is on record already. It happened, so the line is also taken
+    /// while the disk refuses, and written once it does not.
+    ///
+    /// # Errors
+    /// When too many lines wait already, or the record was closed.
+    pub fn outcome(&self, line: Line) -> Result<(), AuditError> {
+        self.writer.outcome(line).map_err(|reason| self.error(reason))
+    }
+
+    /// The latest signed checkpoint: it covers every line for which [`Self::durable`] has returned. `None` while
+    /// nothing was recorded.
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        self.writer.checkpoint()
+    }
+
+    /// For metrics.
+    pub fn figures(&self) -> Figures {
+        let (written, failures) = self.writer.counts();
+        let signed = self.checkpoint().map_or(0, |checkpoint| checkpoint.size());
+        Figures { written, failures, signed, not_copied: self.lost.load(Ordering::Relaxed) }
+    }
+
     /// Commits what is queued and ends the writer; later lines are refused.
     ///
     /// # Errors
@@ -139,4 +165,13 @@ impl Audit {
     fn error(&self, reason: String) -> AuditError {
         AuditError { path: self.path.to_string(), reason }
     }
+}
+
+fn start(
+    journal: Journal,
+    out: Option<Box<dyn Write + Send>>,
+    lost: Arc<AtomicU64>,
+) -> io::Result<writer::Handle> {
+    let copies = out.map(|out| Copies::spawn(out, lost)).transpose()?;
+    writer::spawn(journal, copies)
 }

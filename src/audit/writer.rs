@@ -7,6 +7,7 @@ use std::{
     io,
     sync::{
         Arc,
+        atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread,
@@ -16,19 +17,21 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::sync::oneshot;
 
-use super::{Line, journal::Journal};
+use super::{Checkpoint, Line, copies::Copies, journal::Journal};
 
 /// Lines wait at most this long for company; the fsync has to fit into the rest of the promised 200 ms.
 const GROUP: Duration = Duration::from_millis(100);
 /// How often a disk that refused is tried again.
 const PROBE: Duration = Duration::from_secs(1);
 /// Lines that may wait for the writer; more means that the disk does not keep up.
-const WAITING: usize = 8192;
+/// A call has two.
+const WAITING: usize = 16_384;
+
 type Outcome = oneshot::Sender<Result<(), String>>;
 
 enum Message {
-    /// Without somebody who waits: queued.
-    Line(Line, Option<Outcome>),
+    /// Without somebody who waits: queued. Boxed, since all places of the channel are made at once.
+    Line(Box<Line>, Option<Outcome>),
     Close(Outcome),
 }
 
@@ -36,30 +39,59 @@ enum Message {
 #[derive(Clone, Debug)]
 pub(super) struct Handle {
     sender: SyncSender<Message>,
-    /// Why the last commit failed; empty while the disk takes lines.
-    refusing: Arc<ArcSwapOption<String>>,
+    known: Arc<Known>,
 }
 
-pub(super) fn spawn(journal: Journal) -> io::Result<Handle> {
+/// What the writer tells without being asked.
+#[derive(Debug, Default)]
+struct Known {
+    /// Why the last commit failed; empty while the disk takes lines.
+    refusing: ArcSwapOption<String>,
+    checkpoint: ArcSwapOption<Checkpoint>,
+    written: AtomicU64,
+    failures: AtomicU64,
+}
+
+/// Publishes what stands in the file, then begins to take lines.
+pub(super) fn spawn(mut journal: Journal, copies: Option<Copies>) -> io::Result<Handle> {
+    let known = Arc::new(Known::default());
+    if let Some(checkpoint) = journal.sign()? {
+        journal.publish(&checkpoint)?;
+        known.checkpoint.store(Some(Arc::new(checkpoint)));
+    }
     let (sender, receiver) = sync_channel(WAITING);
-    let refusing = Arc::new(ArcSwapOption::empty());
-    let writer = Writer { journal, refusing: Arc::clone(&refusing), kept: Vec::new() };
+    let writer = Writer { journal, copies, known: Arc::clone(&known), kept: Vec::new(), unpublished: false };
     thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(receiver))?;
-    Ok(Handle { sender, refusing })
+    Ok(Handle { sender, known })
 }
 
 impl Handle {
     pub(super) fn queue(&self, line: Line) -> Result<(), String> {
-        if let Some(reason) = self.refusing.load_full() {
+        if let Some(reason) = self.known.refusing.load_full() {
             return Err(String::clone(&reason));
         }
-        self.send(Message::Line(line, None))
+        self.send(Message::Line(Box::new(line), None))
+    }
+
+    /// Also while the disk refuses.
+    pub(super) fn outcome(&self, line: Line) -> Result<(), String> {
+        self.send(Message::Line(Box::new(line), None))
+    }
+
+    pub(super) fn checkpoint(&self) -> Option<Checkpoint> {
+        self.known.checkpoint.load_full().map(|checkpoint| Checkpoint::clone(&checkpoint))
+    }
+
+    /// Lines written and groups that failed.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        let Known { refusing: _, checkpoint: _, written, failures } = &*self.known;
+        (written.load(Ordering::Relaxed), failures.load(Ordering::Relaxed))
     }
 
     /// While the disk refuses this still tries: it is answered with what came of it.
     pub(super) async fn durable(&self, line: Line) -> Result<(), String> {
         let (done, outcome) = oneshot::channel();
-        self.send(Message::Line(line, Some(done)))?;
+        self.send(Message::Line(Box::new(line), Some(done)))?;
         outcome.await.map_err(|_| "its writer has ended".to_owned())?
     }
 
@@ -86,16 +118,26 @@ fn full() -> String {
 
 struct Writer {
     journal: Journal,
-    refusing: Arc<ArcSwapOption<String>>,
+    copies: Option<Copies>,
+    known: Arc<Known>,
     /// Queued lines of refused groups: their calls ran, so they are written as soon as the disk takes them.
-    /// At most what `WAITING` let in, so memory is bounded.
+    /// New calls are refused meanwhile, so these are at most `WAITING` and the ends of calls that were running.
     kept: Vec<Line>,
+    /// The last group is on disk, what proves it is not.
+    unpublished: bool,
+}
+
+/// Why a group is not whole on disk.
+struct Failure {
+    reason: String,
+    /// Only what proves the lines is missing.
+    has_lines: bool,
 }
 
 impl Writer {
     fn run(mut self, receiver: Receiver<Message>) {
         loop {
-            let first = if self.refusing.load().is_some() {
+            let first = if self.known.refusing.load().is_some() {
                 receiver.recv_timeout(PROBE)
             } else {
                 receiver.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -103,12 +145,14 @@ impl Writer {
             let group = match first {
                 Ok(first) => gather(first, &receiver),
                 Err(RecvTimeoutError::Timeout) => Group::default(),
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => return self.end(),
             };
             let outcome = self.commit(group.lines);
             if let Some(done) = group.close {
+                let outcome = outcome.and_then(|()| self.journal.sync().map_err(|error| error.to_string()));
                 // First no more lines are taken and the file's lock is given back: who waits may open it again.
-                drop((receiver, self));
+                drop(receiver);
+                self.end();
                 // Nobody listens when the closing call was given up; the record is closed all the same.
                 let _ = done.send(outcome);
                 return;
@@ -116,9 +160,17 @@ impl Writer {
         }
     }
 
+    fn end(self) {
+        let Self { journal, copies, known: _, kept: _, unpublished: _ } = self;
+        drop(journal);
+        if let Some(copies) = copies {
+            copies.end();
+        }
+    }
+
     /// Writes what was kept and the group, in the order they came, with one fsync.
     fn commit(&mut self, group: Vec<(Line, Option<Outcome>)>) -> Result<(), String> {
-        let was_refusing = self.refusing.load_full();
+        let was_refusing = self.known.refusing.load_full();
         let mut lines = self.kept.clone();
         if let Some(reason) = &was_refusing {
             lines.push(Line::own("audit/resumed", "audit", &format!("written again after: {reason}")));
@@ -127,32 +179,64 @@ impl Writer {
         if lines.is_empty() {
             return Ok(());
         }
-        let outcome = self.journal.append(&lines).map_err(|error| error.to_string());
+        let written = self.write(&lines);
         let path = self.journal.path().display();
-        match &outcome {
+        let has_lines = match &written {
             Ok(()) => {
-                self.kept.clear();
-                self.refusing.store(None);
+                self.known.refusing.store(None);
                 if was_refusing.is_some() {
                     tracing::info!(%path, "the audit record is written again");
                 }
+                true
             }
-            Err(reason) => {
+            Err(Failure { reason, has_lines }) => {
+                self.known.failures.fetch_add(1, Ordering::Relaxed);
                 if was_refusing.is_none() {
                     tracing::error!(%path, %reason, "the audit record cannot be written; calls are refused");
                 }
-                self.refusing.store(Some(Arc::new(reason.clone())));
+                self.known.refusing.store(Some(Arc::new(reason.clone())));
+                *has_lines
             }
+        };
+        if has_lines {
+            self.kept.clear();
         }
+        let outcome = written.map_err(|Failure { reason, has_lines: _ }| reason);
         for (line, done) in group {
             match done {
                 // A caller that has gone does not act; the line then says more than happened, never less.
                 Some(done) => drop(done.send(outcome.clone())),
-                None if outcome.is_err() => self.kept.push(line),
+                None if !has_lines => self.kept.push(line),
                 None => {}
             }
         }
         outcome
+    }
+
+    /// The lines, then the checkpoint that covers them, then what proves both. Lines without proofs are whole, but
+    /// whoever could stop the proofs could change them unseen: so calls are refused then too.
+    fn write(&mut self, lines: &[Line]) -> Result<(), Failure> {
+        if self.unpublished {
+            self.prove().map_err(|reason| Failure { reason, has_lines: false })?;
+        }
+        let texts = self.journal.append(lines);
+        let texts = texts.map_err(|error| Failure { reason: error.to_string(), has_lines: false })?;
+        self.known.written.fetch_add(u64::try_from(texts.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        if let Some(copies) = &self.copies {
+            copies.send(texts);
+        }
+        self.unpublished = true;
+        self.prove().map_err(|reason| Failure { reason, has_lines: true })
+    }
+
+    fn prove(&mut self) -> Result<(), String> {
+        let said = |error: io::Error| format!("its checkpoint: {error}");
+        if let Some(checkpoint) = self.journal.sign().map_err(said)? {
+            self.journal.publish(&checkpoint).map_err(said)?;
+            self.known.checkpoint.store(Some(Arc::new(checkpoint)));
+        }
+        self.unpublished = false;
+        Ok(())
     }
 }
 
@@ -171,7 +255,7 @@ fn gather(first: Message, receiver: &Receiver<Message>) -> Group {
     let mut group = Group::default();
     for message in std::iter::once(first).chain(receiver.try_iter()) {
         match message {
-            Message::Line(line, done) => group.lines.push((line, done)),
+            Message::Line(line, done) => group.lines.push((*line, done)),
             // What came in behind it is still taken along.
             Message::Close(done) => group.close = Some(done),
         }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     answer::Answer,
-    audit::{Audit, AuditError, Line},
+    audit::{Audit, AuditError, Line, Object},
     caller::Caller,
 };
 
@@ -259,6 +259,8 @@ fn line(intent: &Intent, record: &Record, caller: &Caller, action: &str, decisio
     Line {
         arguments_digest: Some(intent.digest(&record.repository)),
         ..Line::now(caller, action, &record.target, decision)
+            .on(Object::new(&intent.target.kind, intent.target.namespace.as_deref(), &intent.target.name))
+            .verbs(["push"])
             .with("change", &record.id)
             .with("repository", &record.repository)
             .with("branch", &record.branch)

@@ -25,7 +25,7 @@ use super::{
     schema::{Schemas, schemas},
     transport::Traffic,
 };
-use crate::caller::Caller;
+use crate::{audit, caller::Caller};
 
 /// Of one request, connecting and logging in included.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -317,6 +317,9 @@ impl Reader {
         let path = uri.split('?').next().unwrap_or_default();
         if !guard::is_read(&method, path) {
             return Err(ReadError::NotARead(format!("{method} {path}")));
+        }
+        if let Some(guard::Asked { verb, resource, namespace, name }) = guard::asked(uri) {
+            audit::note(verb, &resource, namespace, name);
         }
         let mut request = Request::builder().method(method).uri(uri).header(header::ACCEPT, accept);
         request = request.header(header::USER_AGENT, USER_AGENT).extension(traffic);

@@ -12,7 +12,7 @@ use tokio_util::{
 use super::{
     access::{Access, Look, Open, Verdict},
     announce::Outlook,
-    outgoing::{self, WayOut},
+    outgoing::{self, Of, WayOut},
     own::{Asked, Offer, Own, Updates},
     view::{self, ForeignCursor, View, original_uri},
     words,
@@ -313,22 +313,22 @@ impl Face {
             Ok(Verdict::Allowed) => Ok(Admitted::To(entry)),
             Ok(Verdict::Unknown) => Err(self.unknown(catalogue, kind, asked, "refused").await),
             Ok(Verdict::Elsewhere(sentence)) => {
-                outgoing::record(&self.audit, asked, "refused")?;
+                outgoing::refuse(&self.audit, asked, "refused")?;
                 match kind {
                     Kind::Tool => Ok(Admitted::Answered(Answer::error(sentence).into_result())),
                     _ => Err(RpcError::new(RpcError::INVALID_PARAMS, &sentence)),
                 }
             }
             Err(why) => {
-                outgoing::record(&self.audit, asked, "refused")?;
+                outgoing::refuse(&self.audit, asked, "refused")?;
                 Err(RpcError::new(RpcError::INTERNAL, &why))
             }
         }
     }
 
     async fn own(&self, asked: Asked<'_>, asking: Asking) -> Result<Raw, RpcError> {
-        outgoing::record(&self.audit, &asked, "allowed")?;
-        let answer = self.own.answer(asked, asking.up).await?;
+        asking.way_out.begin(&self.audit, &asked, Of::Ours)?;
+        let answer = asking.way_out.footprint.follow(self.own.answer(asked, asking.up)).await?;
         Ok(words::spoken(answer, asked.method, asked.era))
     }
 
@@ -339,10 +339,11 @@ impl Face {
         params: Raw,
         asking: Asking,
     ) -> Result<Raw, RpcError> {
-        outgoing::record(&self.audit, &asked, "allowed")?;
         let Route::Downstream { server, .. } = &entry.route else {
             return Err(RpcError::new(RpcError::INTERNAL, "an own entry was sent to the gateway"));
         };
+        let of = Of::Server { namespace: &server.namespace, name: &server.name };
+        asking.way_out.begin(&self.audit, &asked, of)?;
         let request = Request {
             server: server.clone(),
             method: asked.method.to_owned(),
@@ -363,7 +364,7 @@ impl Face {
         asked: &Asked<'_>,
         decision: &str,
     ) -> RpcError {
-        if let Err(refused) = outgoing::record(&self.audit, asked, decision) {
+        if let Err(refused) = outgoing::refuse(&self.audit, asked, decision) {
             return refused;
         }
         let view = match self.view(catalogue.clone(), asked.caller).await {

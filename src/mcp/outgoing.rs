@@ -1,12 +1,18 @@
-//! The way out: what is recorded before a request runs, and the one step every answer passes.
+//! The way out: what is recorded before a request runs and when its answer leaves, and the one step every answer
+//! passes.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use aws_lc_rs::digest::{SHA256, digest as hash};
+use serde_json::value::RawValue;
 
 use super::own::Asked;
 use crate::{
-    audit::{Audit, Line},
+    answer::Budget,
+    audit::{Audit, Call, Footprint, Line, Object, Outcome},
     gateway::wire::{Raw, RpcError, text::Fields},
     redact,
 };
@@ -16,35 +22,138 @@ fn digest(bytes: &[u8]) -> String {
     hex::encode(hash(&SHA256, bytes))
 }
 
-/// Records a request that reads or calls something. Lists and completions are not recorded.
-///
-/// # Errors
-/// When the record cannot be written: the request must then not run.
-pub(super) fn record(audit: &Audit, asked: &Asked<'_>, decision: &str) -> Result<(), RpcError> {
+/// What is called: an entry of ours, or one of the server that is named.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Of<'a> {
+    Ours,
+    Server { namespace: &'a str, name: &'a str },
+}
+
+/// The line of a request that reads or calls something; the others are not recorded: lists and completions.
+fn line(asked: &Asked<'_>, decision: &str) -> Option<Line> {
     if !matches!(asked.method, "tools/call" | "prompts/get" | "resources/read") {
-        return Ok(());
+        return None;
     }
     let mut line = Line::now(asked.caller, asked.method, asked.name, decision);
     line.arguments_digest = Fields::of(asked.params)
         .ok()
         .and_then(|params| params.get("arguments").map(|arguments| digest(arguments.get().as_bytes())));
-    audit.queue(line).map_err(|error| RpcError::new(RpcError::INTERNAL, &format!("refused: {error}")))
+    Some(line)
+}
+
+/// The object that the arguments of a tool of ours name.
+fn object(params: Option<&RawValue>) -> Option<Object> {
+    let params = Fields::of(params).ok()?;
+    let arguments = Fields::parse(params.get("arguments")?.get()).ok()?;
+    let text = |name| arguments.get_str(name).filter(|text: &String| !text.is_empty());
+    let kind = text("kind").or_else(|| text("pod").map(|_| "Pod".to_owned()))?;
+    let name = text("name").or_else(|| text("pod")).unwrap_or_default();
+    Some(Object::new(&kind, text("namespace").as_deref(), &name))
+}
+
+/// Records a request that is refused.
+///
+/// # Errors
+/// When the record cannot be written.
+pub(super) fn refuse(audit: &Audit, asked: &Asked<'_>, decision: &str) -> Result<(), RpcError> {
+    line(asked, decision).map_or(Ok(()), |line| audit.queue(line)).map_err(unrecorded)
+}
+
+fn unrecorded(error: impl std::fmt::Display) -> RpcError {
+    RpcError::new(RpcError::INTERNAL, &format!("refused: {error}"))
 }
 
 /// How everything that one request brings leaves: redacted, but where the MCPServer that answers it says that its
-/// answers hold no secrets.
+/// answers hold no secrets. And what stands on record of it: a request that was let through has a second line when
+/// its answer leaves, or when it ends without one.
 #[derive(Debug, Default)]
-pub(super) struct WayOut(AtomicBool);
+pub(super) struct WayOut {
+    as_it_is: AtomicBool,
+    begun: OnceLock<Begun>,
+    /// What the cluster was asked for on the way.
+    pub(super) footprint: Footprint,
+}
+
+#[derive(Debug)]
+struct Begun {
+    audit: Audit,
+    line: Line,
+    ended: AtomicBool,
+}
 
 impl WayOut {
+    /// Records a request that is let through, before it runs.
+    ///
+    /// # Errors
+    /// When the record cannot be written: the request must then not run.
+    pub(super) fn begin(&self, audit: &Audit, asked: &Asked<'_>, of: Of<'_>) -> Result<(), RpcError> {
+        let Some(line) = line(asked, "allowed") else { return Ok(()) };
+        let mut line = line.of_call(&Call::next());
+        match of {
+            Of::Ours => line.objects.extend(object(asked.params)),
+            Of::Server { namespace, name } => {
+                line = line.on(Object::new("MCPServer", Some(namespace), name)).verbs(["call"]);
+            }
+        }
+        audit.queue(line.clone()).map_err(unrecorded)?;
+        // One request is begun once.
+        let _ = self.begun.set(Begun { audit: audit.clone(), line, ended: AtomicBool::new(false) });
+        Ok(())
+    }
+
     /// What comes from now on needs no redaction.
     pub(super) fn leave_as_it_is(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.as_it_is.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn take(&self, text: Raw) -> Raw {
-        if self.0.load(Ordering::Relaxed) { text } else { redacted(text) }
+        if self.as_it_is.load(Ordering::Relaxed) { text } else { redacted(text) }
     }
+
+    /// The answer, which is the last that leaves.
+    pub(super) fn answer(&self, result: Raw) -> Raw {
+        let result = self.take(result);
+        let decision = if is_error(&result) { "failed" } else { "answered" };
+        self.end(decision, Some(&result));
+        result
+    }
+
+    /// The error that stands in its place.
+    pub(super) fn error(&self, error: Raw) -> Raw {
+        let error = self.take(error);
+        self.end("failed", Some(&error));
+        error
+    }
+
+    fn end(&self, decision: &str, left: Option<&RawValue>) {
+        let Some(Begun { audit, line, ended }) = self.begun.get() else { return };
+        if ended.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let outcome = left.map(|left| Outcome {
+            tokens: Budget::estimate(left.get()),
+            redactions: left.get().matches("<redacted:").count(),
+        });
+        let (objects, verbs) = self.footprint.steps();
+        let line = Line { objects, ..line.result(decision, outcome).verbs(verbs) };
+        if let Err(error) = audit.outcome(line) {
+            tracing::error!(%error, "a call ended; its end is not in the audit record");
+        }
+    }
+}
+
+impl Drop for WayOut {
+    /// A caller that hung up gets no answer; what was begun has an end all the same.
+    fn drop(&mut self) {
+        self.end("abandoned", None);
+    }
+}
+
+/// Whether a tool's result says that it failed.
+fn is_error(result: &RawValue) -> bool {
+    result.get().contains("\"isError\"")
+        && Fields::parse(result.get())
+            .is_ok_and(|fields| fields.get("isError").is_some_and(|is| is.get() == "true"))
 }
 
 /// The last step of everything on its way to a client (promise P4).

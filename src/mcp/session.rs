@@ -275,8 +275,8 @@ impl ServerHandler for Session {
             Ok(answer)
         };
         match answer.await {
-            Ok(result) => Ok(carrier::result(carried.slot.as_ref(), way_out.take(result))),
-            Err(RpcError(error)) => Err(carrier::error(&RpcError(way_out.take(error)))),
+            Ok(result) => Ok(carrier::result(carried.slot.as_ref(), way_out.answer(result))),
+            Err(RpcError(error)) => Err(carrier::error(&RpcError(way_out.error(error)))),
         }
     }
 

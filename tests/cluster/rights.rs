@@ -35,6 +35,7 @@ impl House {
             servers: None,
             operator: None,
             data: data.path().to_owned(),
+            audit_to_stderr: false,
             cursor_key: None,
         };
         let mut configuration = Configuration::default();

@@ -14,10 +14,13 @@ use pilothouse::{
     audit::{Audit, Line, check},
     caller::Caller,
 };
+use serde_json::json;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     process::Command,
 };
+
+use crate::program::{DEADLINE, Piped};
 
 const DATA: &str = "PILOTHOUSE_TEST_FULL_DISK_DATA";
 const LIMIT: u64 = 8192;
@@ -106,4 +109,27 @@ async fn refuses_until_there_is_room_again() {
     tokio::io::stderr().write_all(heard.as_bytes()).await.unwrap();
     assert!(finished.unwrap().success(), "{heard}");
     assert!(heard.contains("AGAIN"), "{heard}");
+}
+
+/// What a person sees: the tools stop, every answer says why and what to do, and they come back by themselves.
+#[test]
+fn the_program_refuses_calls_and_says_so() {
+    let mut program = Piped::with_a_small_disk(8, &["--snapshot", "examples/snapshots/broken-shop"]);
+    let begun = Instant::now();
+    let mut call = |refused: bool| loop {
+        let answer = program.ask("tools/call", json!({"name": "list_kinds", "arguments": {}}));
+        if answer["error"].is_object() == refused {
+            return (answer, program.child.id());
+        }
+        assert!(begun.elapsed() < 2 * DEADLINE, "{answer}");
+    };
+    let (answer, id) = call(true);
+    let said = answer["error"]["message"].as_str().unwrap();
+    assert!(said.starts_with("refused: the audit record in ") && said.contains("free the disk"), "{said}");
+    let room = std::process::Command::new("prlimit")
+        .args(["--pid", &id.to_string(), "--fsize=unlimited:"])
+        .status()
+        .unwrap();
+    assert!(room.success());
+    call(false);
 }

@@ -6,6 +6,7 @@ mod api_crds;
 mod arrows;
 mod audit_full_disk;
 mod audit_record;
+mod audit_verify;
 mod authority;
 mod bridge_fill;
 mod bridge_limits;

@@ -152,14 +152,26 @@ pub(crate) struct Piped {
 impl Piped {
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let mut child = command(data.path())
-            .arg("serve")
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut command = command(data.path());
+        command.arg("serve").args(arguments);
+        Self::of(command, data)
+    }
+
+    /// With no file allowed to become larger than `kilobytes`: writing more fails as on a full disk.
+    pub(crate) fn with_a_small_disk(kilobytes: u32, arguments: &[&str]) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        // An ignored SIGXFSZ is inherited; the kernel would end the program otherwise.
+        let limited = format!("trap '' XFSZ; ulimit -S -f {kilobytes}; exec \"$@\"");
+        let plain = command(data.path());
+        let mut command = Command::new("bash");
+        command.args(["-c", &limited, "-"]).arg(plain.get_program()).arg("serve").args(arguments);
+        command.env_remove("KUBECONFIG").env_remove("PILOTHOUSE_TOKEN").env("HOME", data.path());
+        Self::of(command, data)
+    }
+
+    fn of(mut command: Command, data: tempfile::TempDir) -> Self {
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let (stdin, stdout) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         let mut piped = Self { child, stdin, stdout, _data: data };
         let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {},

@@ -9,21 +9,29 @@
 //!       path: clusters/prod       # default: the whole repository
 //!       namespace: shop           # of documents that name none
 //!       tokenFile: /run/secrets/deploy-token
+//!   people: {octo: ann@example.com}   # user of the forge: user of the cluster
+//!   look: 30s                     # default: how often an open change is looked after
 //! ```
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Component, Path, PathBuf},
 };
 
 use serde::Deserialize;
 use url::Url;
 
+use crate::api::Span;
+
 /// The `changes` part of the configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct ChangesConfig {
     pub repositories: Vec<RepositoryConfig>,
+    /// Which user of the forge is which user of the cluster. Without an entry, the same name is the same person.
+    pub people: BTreeMap<String, String>,
+    /// How often an open change is looked after; seldomer while nothing happens to it.
+    pub look: Option<Span>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -92,7 +100,7 @@ pub(super) struct Credentials {
 }
 
 pub(super) fn check(config: ChangesConfig) -> Result<Vec<Repository>, ConfigError> {
-    let ChangesConfig { repositories } = config;
+    let ChangesConfig { repositories, people: _, look: _ } = config;
     let mut names = BTreeSet::new();
     let mut checked = Vec::with_capacity(repositories.len());
     for (position, repository) in repositories.into_iter().enumerate() {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{
-    Changes, Proposal, Tool,
+    Changes, Proposal, Revision, Tool,
     arguments::{self, Parsed},
     definition::{Definition, Effect, text},
 };
@@ -32,7 +32,7 @@ impl Tool for ProposeChange {
         Definition {
             name: "propose_change",
             title: "Propose change",
-            description: "Use this to have an object changed: finds its manifest in the configured Git repository, edits the named fields and pushes a branch for a person to review and merge. Nothing in the cluster is touched. Asking the same again returns the same change.",
+            description: "Use this to have an object changed: finds its manifest in the configured Git repository, edits the named fields and opens a pull request (or pushes a branch) for a person to review and merge. Nothing in the cluster is touched. Asking the same again returns the same change, brought up to date.",
             properties: json!({
                 "kind": text("kind as in the manifest: Deployment"),
                 "namespace": text("absent for kinds without namespaces"),
@@ -70,6 +70,96 @@ fn proposal(definition: &Value, raw: Option<&RawValue>) -> Result<Proposal, Answ
     Ok(Proposal { kind, namespace, name, edits: edits.into_iter().collect(), reason, repository })
 }
 
+/// `revise_change`.
+pub(super) struct ReviseChange(pub(super) Arc<dyn Changes>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Revise {
+    id: String,
+    edits: Option<Map<String, Value>>,
+    reason: Option<String>,
+}
+
+impl Tool for ReviseChange {
+    fn definition(&self) -> Value {
+        Definition {
+            name: "revise_change",
+            title: "Revise change",
+            description: "Use this to correct a change you proposed, or to take up one that was rejected: an open one keeps its pull request, which gets the new edits or reason; a closed one gets a new pull request. Nothing in the cluster is touched.",
+            properties: json!({
+                "id": text("as propose_change gave it"),
+                "edits": { "type": "object", "minProperties": 1,
+                    "description": "all edits, in the place of those before; as in propose_change. Absent: they stay" },
+                "reason": text("absent: it stays"),
+            }),
+            required: &["id"],
+            effect: Effect::Proposes,
+            output: None,
+        }
+        .into_value()
+    }
+
+    fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            match revision(&self.definition(), arguments) {
+                Ok((id, revision)) => self.0.revise(caller, &id, revision).await,
+                Err(error) => error,
+            }
+        })
+    }
+}
+
+fn revision(definition: &Value, raw: Option<&RawValue>) -> Result<(String, Revision), Answer> {
+    let Parsed { arguments, request: _ } = arguments::parse::<Revise>(definition, raw)?;
+    let Revise { id, edits, reason } = arguments;
+    if edits.as_ref().is_none_or(Map::is_empty) && reason.is_none() {
+        let sentence = "revise_change changes nothing without `edits` or `reason`: give at least one of them";
+        return Err(Answer::error(sentence));
+    }
+    let edits = edits.filter(|edits| !edits.is_empty()).map(|edits| edits.into_iter().collect());
+    Ok((id, Revision { edits, reason }))
+}
+
+/// `withdraw_change`.
+pub(super) struct WithdrawChange(pub(super) Arc<dyn Changes>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Withdraw {
+    id: String,
+    reason: Option<String>,
+}
+
+impl Tool for WithdrawChange {
+    fn definition(&self) -> Value {
+        Definition {
+            name: "withdraw_change",
+            title: "Withdraw change",
+            description: "Use this to take back a change you proposed that is not merged yet: closes its pull request with a comment and removes its branch. It may be proposed again.",
+            properties: json!({
+                "id": text("as propose_change gave it"),
+                "reason": text("why, for the people who looked at it"),
+            }),
+            required: &["id"],
+            effect: Effect::Withdraws,
+            output: None,
+        }
+        .into_value()
+    }
+
+    fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            match arguments::parse::<Withdraw>(&self.definition(), arguments) {
+                Ok(Parsed { arguments: Withdraw { id, reason }, request: _ }) => {
+                    self.0.withdraw(caller, &id, reason.as_deref()).await
+                }
+                Err(error) => error,
+            }
+        })
+    }
+}
+
 /// `get_change`.
 pub(super) struct GetChange(pub(super) Arc<dyn Changes>);
 
@@ -84,7 +174,7 @@ impl Tool for GetChange {
         Definition {
             name: "get_change",
             title: "Get change",
-            description: "Use this to see what became of a proposed change: looks in its repository whether the branch is still open, merged or withdrawn, and shows the difference.",
+            description: "Use this to see what became of a proposed change: whether it is reviewed, approved, merged, applied in the cluster and healthy there, rejected or withdrawn, with its pull request and difference.",
             properties: json!({ "id": text("as propose_change or list_changes gave it") }),
             required: &["id"],
             effect: Effect::ReadsOutside,
@@ -115,7 +205,7 @@ impl Tool for ListChanges {
         Definition {
             name: "list_changes",
             title: "List changes",
-            description: "Use this to see the proposed changes, newest first, and which of them are open, merged or withdrawn in their repositories now.",
+            description: "Use this to see the proposed changes, newest first, and how far each is: Drafted, Proposed, Approved, Merged, Applied, Verified, Rejected, Withdrawn or Failed.",
             properties: json!({}),
             required: &[],
             effect: Effect::ReadsOutside,
@@ -142,11 +232,11 @@ mod tests {
     use futures::future::BoxFuture;
     use serde_json::{Value, json, value::to_raw_value};
 
-    use super::{ProposeChange, proposal};
+    use super::{ProposeChange, ReviseChange, proposal, revision};
     use crate::{
         answer::Answer,
         caller::Caller,
-        tools::{Changes, Proposal, Tool},
+        tools::{Changes, Proposal, Revision, Tool},
     };
 
     struct Nobody;
@@ -161,6 +251,22 @@ mod tests {
         fn list<'a>(&'a self, _: &'a Caller) -> BoxFuture<'a, Answer> {
             Box::pin(async { Answer::text("") })
         }
+        fn revise<'a>(&'a self, _: &'a Caller, _: &'a str, _: Revision) -> BoxFuture<'a, Answer> {
+            Box::pin(async { Answer::text("") })
+        }
+        fn withdraw<'a>(&'a self, _: &'a Caller, _: &'a str, _: Option<&'a str>) -> BoxFuture<'a, Answer> {
+            Box::pin(async { Answer::text("") })
+        }
+    }
+
+    #[test]
+    fn a_revision_says_what_is_to_be_different() {
+        let definition = ReviseChange(Arc::new(Nobody)).definition();
+        let of = |call: Value| revision(&definition, Some(&to_raw_value(&call).unwrap()));
+        let (id, revised) = of(json!({ "id": "00ff", "edits": { "spec.a": null } })).unwrap();
+        assert_eq!((id.as_str(), revised.edits), ("00ff", Some(vec![("spec.a".to_owned(), Value::Null)])));
+        assert_eq!(of(json!({ "id": "00ff", "reason": "x" })).unwrap().1.edits, None);
+        assert!(of(json!({ "id": "00ff" })).unwrap_err().text.contains("at least one"));
     }
 
     #[test]

@@ -26,7 +26,9 @@ mod mcp_servers;
 mod metrics;
 mod objects;
 mod on_cluster;
+mod on_leader;
 mod one_object;
+mod outcome;
 mod owners;
 pub mod prompts;
 mod quantity;
@@ -41,6 +43,9 @@ mod window;
 
 pub use metrics::{Alert, AlertState, Metrics, MetricsError, Series};
 pub use objects::{Completion, Objects, Wanted};
+pub use on_leader::{Leader, LedCall};
+pub use outcome::{ClusterOutcomes, Outcome, Outcomes};
+pub use quantity::same_amount;
 pub use standard::{Parts, standard};
 
 use std::collections::BTreeMap;
@@ -145,6 +150,25 @@ pub trait Changes: Send + Sync {
     fn propose<'a>(&'a self, caller: &'a Caller, proposal: Proposal) -> BoxFuture<'a, Answer>;
     fn get<'a>(&'a self, caller: &'a Caller, id: &'a str) -> BoxFuture<'a, Answer>;
     fn list<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, Answer>;
+
+    /// Gives a change another intent; see [`Revision`].
+    fn revise<'a>(&'a self, caller: &'a Caller, id: &'a str, revision: Revision) -> BoxFuture<'a, Answer>;
+
+    /// Takes a change back, as long as it is not merged.
+    fn withdraw<'a>(
+        &'a self,
+        caller: &'a Caller,
+        id: &'a str,
+        reason: Option<&'a str>,
+    ) -> BoxFuture<'a, Answer>;
+}
+
+/// What is to be different about a change that was proposed; what is absent stays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Revision {
+    /// All edits, in the place of those before; as in [`Proposal::edits`].
+    pub edits: Option<Vec<(String, Value)>>,
+    pub reason: Option<String>,
 }
 
 /// Who may see and propose which changes; implemented in `app` over the cluster's access rules.
@@ -155,6 +179,16 @@ pub trait ChangeAccess: Send + Sync {
     /// # Errors
     /// One sentence, when it cannot be found out.
     fn sees_others<'a>(
+        &'a self,
+        caller: &'a Caller,
+        namespace: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<bool, String>>;
+
+    /// Whether this caller may revise and withdraw what others proposed for objects of that namespace.
+    ///
+    /// # Errors
+    /// One sentence, when it cannot be found out.
+    fn changes_others<'a>(
         &'a self,
         caller: &'a Caller,
         namespace: Option<&'a str>,

@@ -15,8 +15,7 @@ mod edit;
 mod edit_tests;
 mod fit;
 mod footprint;
-#[allow(dead_code, reason = "what changes are proposed through next")]
-mod forge;
+pub mod forge;
 mod git;
 mod identity;
 mod kind;
@@ -43,8 +42,7 @@ use crate::{
     tools::{ChangeAccess, Changes, Proposal},
 };
 
-use config::Repository;
-pub use config::{ChangesConfig, ConfigError, RepositoryConfig};
+pub use config::{ChangesConfig, ConfigError, ForgeConfig, ForgeType, Repository, RepositoryConfig};
 use identity::{Intent, Target};
 use propose::{Desk, Problem};
 pub use record::StoreError;

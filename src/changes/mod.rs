@@ -15,7 +15,7 @@ mod edit;
 mod edit_tests;
 mod fit;
 mod footprint;
-mod forge;
+pub mod forge;
 mod git;
 mod identity;
 mod kind;
@@ -43,7 +43,7 @@ use crate::{
     tools::{ChangeAccess, Changes, Outcomes, Proposal, Revision},
 };
 
-pub use config::{ChangesConfig, ConfigError, RepositoryConfig};
+pub use config::{ChangesConfig, ConfigError, ForgeConfig, ForgeType, Repository, RepositoryConfig};
 pub use request::{Alone, FolderError, Lead, Shelf, ShelfError, Shelved};
 use request::{Cause, Folder, People, Place, Room, State};
 

@@ -80,6 +80,9 @@ pub(crate) fn repository(name: &str, url: String, server: &GitServer) -> Reposit
         token_file: Some(server.folder.path().join("token")),
         username: "x-access-token".into(),
         insecure_http: false,
+        forge: None,
+        open_limit: 10,
+        labels: Vec::new(),
     }
 }
 

@@ -23,7 +23,7 @@ impl ClusterChangeAccess {
     }
 
     async fn object(&self, caller: &Caller, proposal: &Proposal) -> Result<(), String> {
-        let Proposal { kind, namespace, name, edits: _, reason: _, repository: _ } = proposal;
+        let Proposal { kind, namespace, name, change: _, reason: _, repository: _ } = proposal;
         let kinds = self.0.kinds().await.map_err(|error| error.to_string())?;
         let resource = kinds.resolve(kind).map_err(|error| error.to_string())?;
         let question = Question {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     access::{ClusterAccess, Places},
     change_access::ClusterChangeAccess,
+    cluster_checks::Checks,
     config::Configuration,
     fleet_view::JoinedFleet,
     health,
@@ -31,7 +32,7 @@ use crate::{
     mcp::{self, Face, HttpSettings},
     metrics::Backend,
     operator::{LitellmConfig, Operator, OperatorConfig, OperatorSettings, Peers, Webhook},
-    tools::{self, Parts},
+    tools::{self, ClusterChecks, ClusterObjects, Parts},
 };
 
 /// Open requests may take this long to finish once the process was told to stop.
@@ -84,8 +85,6 @@ impl App {
             Ok(connection) => (connection.reader.clone(), connection.namespace.clone()),
             Err(why) => (Reader::absent(why), "default".to_owned()),
         };
-        let of_changes = Arc::new(ClusterChangeAccess(reader.clone()));
-        let changes = ChangeRequests::guarded(changes, &data, audit.clone(), of_changes)?;
         let view = Arc::new(JoinedFleet::default());
         let contexts = match &cluster {
             Ok(connection) => connection.contexts.clone(),
@@ -96,6 +95,15 @@ impl App {
             None => Sealer::random(),
         }
         .context("cursors cannot be sealed")?;
+        let of_changes = Arc::new(ClusterChangeAccess(reader.clone()));
+        let objects = ClusterObjects::new(contexts.clone(), sealer.clone());
+        let dry_run = changes.dry_run.clone();
+        let checks = match &cluster {
+            Ok(connection) => Some(Checks::new(objects, connection, dry_run)?),
+            Err(_) => None,
+        };
+        let checks = checks.map(|checks| Arc::new(checks) as Arc<dyn ClusterChecks>);
+        let changes = ChangeRequests::guarded(changes, &data, audit.clone(), of_changes, checks)?;
         let toolbox = tools::standard(Parts {
             contexts,
             fleet: Some(view.clone()),

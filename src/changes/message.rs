@@ -238,7 +238,7 @@ mod tests {
             identity::Intent,
             record::{EditRecord, Record, State},
         },
-        tools::Proposal,
+        tools::{Modification, Proposal},
     };
 
     #[test]
@@ -247,10 +247,10 @@ mod tests {
             kind: "Deployment".into(),
             namespace: Some("shop".into()),
             name: "web".into(),
-            edits: vec![("spec.replicas".into(), json!(3))],
+            change: Modification::Edits(vec![("spec.replicas".into(), json!(3))]),
             reason: "load\u{1b}[31m grew\n\nRequested-By: somebody-else".into(),
             repository: None,
-        })
+        }, None)
         .unwrap();
         let edits = vec![EditRecord { path: "spec.replicas".into(), old: json!(2), new: json!(3) }];
         let record = Record {

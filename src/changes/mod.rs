@@ -7,12 +7,14 @@
 
 #[allow(dead_code, reason = "read by the emergency, which is being built")]
 pub mod capture;
+mod checks;
 mod config;
 mod diff;
 mod documents;
 mod edit;
 #[cfg(test)]
 mod edit_tests;
+mod fields;
 mod fit;
 mod footprint;
 #[allow(dead_code, reason = "what changes are proposed through next")]
@@ -21,14 +23,17 @@ mod git;
 mod identity;
 mod kind;
 mod message;
+mod patch;
 mod path;
 mod propose;
 mod reach;
 mod record;
 mod scalar;
+mod schema;
 mod shown;
 mod source;
 mod standing;
+mod understand;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -40,16 +45,20 @@ use crate::{
     audit::{Audit, Line},
     caller::Caller,
     redact,
-    tools::{ChangeAccess, Changes, Proposal},
+    tools::{ChangeAccess, Changes, ClusterChecks, Proposal},
 };
 
+use checks::policy::Policies;
 use config::Repository;
-pub use config::{ChangesConfig, ConfigError, RepositoryConfig};
-use identity::{Intent, Target};
+pub use checks::policy::Policy;
+pub use config::{ChangesConfig, ConfigError, DryRunConfig, RepositoryConfig, ServiceAccountName};
+pub use edit::edited;
+use identity::Target;
 use propose::{Desk, Problem};
 pub use record::StoreError;
 use record::{Record, Store};
 use standing::Standing;
+use understand::Understood;
 
 /// Why change requests cannot be offered.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +81,9 @@ struct Room {
     audit: Audit,
     /// Absent: everybody sees and proposes everything.
     access: Option<Arc<dyn ChangeAccess>>,
+    /// Absent: nothing is read of a cluster.
+    cluster: Option<Arc<dyn ClusterChecks>>,
+    policies: Policies,
 }
 
 struct Place {
@@ -86,10 +98,10 @@ impl ChangeRequests {
     /// # Errors
     /// When the configuration does not hold together, or the folder cannot be made.
     pub fn new(config: ChangesConfig, data: &Path, audit: Audit) -> Result<Self, SetupError> {
-        Self::made(config, data, audit, None)
+        Self::made(config, data, audit, None, None)
     }
 
-    /// As [`Self::new`], but `access` says who sees and proposes what.
+    /// As [`Self::new`], but `access` says who sees and proposes what, and `cluster` what the objects are like.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -98,8 +110,9 @@ impl ChangeRequests {
         data: &Path,
         audit: Audit,
         access: Arc<dyn ChangeAccess>,
+        cluster: Option<Arc<dyn ClusterChecks>>,
     ) -> Result<Self, SetupError> {
-        Self::made(config, data, audit, Some(access))
+        Self::made(config, data, audit, Some(access), cluster)
     }
 
     fn made(
@@ -107,7 +120,9 @@ impl ChangeRequests {
         data: &Path,
         audit: Audit,
         access: Option<Arc<dyn ChangeAccess>>,
+        cluster: Option<Arc<dyn ClusterChecks>>,
     ) -> Result<Self, SetupError> {
+        let policies = Policies::new(config.policies.clone());
         let repositories = config::check(config)?
             .into_iter()
             .map(|repository| Place { repository, turn: Mutex::new(()) })
@@ -115,7 +130,7 @@ impl ChangeRequests {
         let store = Store::open(data.join("changes"))?;
         git::sweep(store.folder())
             .map_err(|source| SetupError::Sweep { path: store.folder().display().to_string(), source })?;
-        Ok(Self(Arc::new(Room { repositories, store, audit, access })))
+        Ok(Self(Arc::new(Room { repositories, store, audit, access, cluster, policies })))
     }
 
     /// Whether any repository is configured; without one the tools need not be listed.
@@ -168,9 +183,12 @@ impl Room {
         if let Some(access) = &self.access {
             access.sees_object(caller, &proposal).await.map_err(Problem::Asked)?;
         }
-        let (intent, wanted) = Intent::parse(proposal).map_err(Problem::Asked)?;
-        let desk = Desk { store: &self.store, audit: &self.audit, work: self.store.folder() };
-        let place = self.choose(&desk, &intent.target, wanted.as_deref()).await?;
+        let cluster = self.cluster.as_deref();
+        let understood = understand::understood(caller, proposal, cluster).await;
+        let Understood { intent, repository, live: _ } = understood.map_err(Problem::Asked)?;
+        let (store, audit, policies) = (&self.store, &self.audit, &self.policies);
+        let desk = Desk { store, audit, work: self.store.folder(), cluster, policies };
+        let place = self.choose(&desk, &intent.target, repository.as_deref()).await?;
         let _turn = place.turn.lock().await;
         propose::run(&desk, &place.repository, &intent, caller).await
     }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
+    checks::{self, Check, policy::Policies},
     config::Repository,
     diff, documents,
     edit::{self, Changed, EditError},
@@ -22,6 +23,7 @@ use crate::{
     answer::Answer,
     audit::{Audit, AuditError, Line},
     caller::Caller,
+    tools::ClusterChecks,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,8 @@ pub(super) struct Desk<'a> {
     pub(super) audit: &'a Audit,
     /// For private working folders.
     pub(super) work: &'a Path,
+    pub(super) cluster: Option<&'a dyn ClusterChecks>,
+    pub(super) policies: &'a Policies,
 }
 
 /// The document in one fetched state of a repository.
@@ -167,6 +171,11 @@ async fn attempt(
             earlier: earlier.as_ref(),
         })));
     }
+    let namespace = intent.target.namespace.as_deref();
+    let checks = checked(desk, caller, (&file.text, &edited.text), hit.document, namespace).await?;
+    if let Some(why) = checks::stopped(&checks) {
+        return Err(Problem::Asked(why));
+    }
     let branch = format!("pilothouse/{id}");
     let heads = snapshot.heads(&branch).await?;
     if heads.base.as_ref() != Some(&snapshot.commit) {
@@ -227,6 +236,25 @@ async fn attempt(
         tracing::error!(%error, change = %id, "the change was pushed; its end is not in the audit record");
     }
     Ok(Attempt::Done(message::proposed(&record, &notes)))
+}
+
+/// The checks of a plain manifest: what it says before and after is what will be applied.
+async fn checked(
+    desk: &Desk<'_>,
+    caller: &Caller,
+    (before, after): (&str, &str),
+    document: usize,
+    namespace: Option<&str>,
+) -> Result<Vec<Check>, Problem> {
+    let object = |text: &str| -> Result<Vec<Value>, Problem> {
+        let documents = documents::read(text).map_err(|error| Problem::Asked(error.to_string()))?;
+        let mut object = documents.into_iter().nth(document).map(|found| found.value).unwrap_or_default();
+        if let (Some(namespace), Some(metadata)) = (namespace, object["metadata"].as_object_mut()) {
+            metadata.entry("namespace").or_insert_with(|| namespace.into());
+        }
+        Ok(vec![object])
+    };
+    Ok(checks::run(desk.cluster, desk.policies, caller, &object(before)?, &object(after)?).await)
 }
 
 /// The branch is in the repository already: keep what is known of it, or what can be told from here when another

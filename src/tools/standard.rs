@@ -7,7 +7,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     Changes, FleetView, Metrics, Objects, Tool, Toolbox,
-    changes::{GetChange, ListChanges, ProposeChange},
+    changes::{GetChange, ListChanges},
     check_access::CheckAccess,
     cluster_overview::ClusterOverview,
     desk::{Desk, Office},
@@ -25,6 +25,7 @@ use super::{
     mcp_servers::{FleetDesk, GetMcpServer, ListMcpServers},
     metrics::MetricsDesk,
     on_cluster::OnCluster,
+    propose_change::ProposeChange,
     query_metrics::QueryMetrics,
     resource_tree::ResourceTree,
     rollout_history::RolloutHistory,
@@ -100,10 +101,10 @@ pub fn standard(parts: Parts) -> Toolbox {
         let get =
             move |desk| Box::new(GetMcpServer(FleetDesk { desk, fleet: shown.clone() })) as Box<dyn Tool>;
         add(Box::new(OnCluster { office: office.clone(), make: list }));
-        add(Box::new(OnCluster { office, make: get }));
+        add(Box::new(OnCluster { office: office.clone(), make: get }));
     }
     if let Some(changes) = changes {
-        add(Box::new(ProposeChange(changes.clone())));
+        add(Box::new(ProposeChange { office, changes: changes.clone() }));
         add(Box::new(GetChange(changes.clone())));
         add(Box::new(ListChanges(changes)));
     }

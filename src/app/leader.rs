@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::operated::Operated;
 use crate::{
     answer::{Answer, Sealer},
     changes::Lead,
-    operator::Leaders,
     tools::{LedCall, Leader, Toolbox},
 };
 
@@ -84,8 +84,7 @@ fn answer_to(number: &str) -> String {
 pub(super) struct ToLeader {
     /// Absent where the replicas share nothing to make a key from.
     pub(super) sealer: Option<Sealer>,
-    pub(super) leaders: Leaders,
-    pub(super) lead: Arc<dyn Lead>,
+    pub(super) operated: Arc<Operated>,
     pub(super) http: reqwest::Client,
 }
 
@@ -101,7 +100,7 @@ pub(super) fn http() -> reqwest::Result<reqwest::Client> {
 
 impl Leader for ToLeader {
     fn is_here(&self) -> bool {
-        self.lead.leads()
+        self.operated.leads()
     }
 
     fn call(&self, call: LedCall) -> BoxFuture<'_, Answer> {
@@ -126,7 +125,7 @@ impl ToLeader {
         let sealed = sealer.seal(CALL, &letter).map_err(|error| error.to_string())?;
         let until = Instant::now() + PATIENCE;
         loop {
-            let why = match self.leaders.addresses().await {
+            let why = match self.operated.leaders().await {
                 Ok(addresses) => {
                     let mut why = String::new();
                     for address in addresses {

@@ -7,24 +7,29 @@
 
 #[allow(dead_code, reason = "read by the emergency, which is being built")]
 pub mod capture;
+mod checks;
 mod config;
 mod diff;
 mod documents;
 mod edit;
 #[cfg(test)]
 mod edit_tests;
+mod fields;
 mod fit;
 mod footprint;
 pub mod forge;
 mod git;
 mod identity;
 mod kind;
+mod patch;
 mod path;
 mod reach;
 mod request;
 mod scalar;
+mod schema;
 mod shown;
 mod source;
+mod understand;
 
 use std::{
     path::{Path, PathBuf},
@@ -40,11 +45,17 @@ use crate::{
     api::change_request::ChangePhase,
     audit::Audit,
     caller::Caller,
-    tools::{ChangeAccess, Changes, Outcomes, Proposal, Revision},
+    tools::{ChangeAccess, Changes, ClusterChecks, Outcomes, Proposal, Revision},
 };
 
-pub use config::{ChangesConfig, ConfigError, ForgeConfig, ForgeType, Repository, RepositoryConfig};
+pub use checks::policy::Policy;
+pub use config::{
+    ChangesConfig, ConfigError, DryRunConfig, ForgeConfig, ForgeType, Repository, RepositoryConfig,
+    ServiceAccountName,
+};
+pub use edit::edited;
 pub use request::{Alone, FolderError, Lead, Shelf, ShelfError, Shelved};
+use checks::policy::Policies;
 use request::{Cause, Folder, People, Place, Room, State};
 
 /// Why change requests cannot be offered.
@@ -71,6 +82,8 @@ pub struct ChangeParts {
     pub audit: Audit,
     /// Who sees and proposes what; absent: everybody everything.
     pub access: Option<Arc<dyn ChangeAccess>>,
+    /// What objects and schemas are like; absent where there is no cluster.
+    pub cluster: Option<Arc<dyn ClusterChecks>>,
     pub shelf: Option<Arc<dyn Shelf>>,
     /// How the objects are; absent where there is no cluster.
     pub outcomes: Option<Arc<dyn Outcomes>>,
@@ -94,6 +107,7 @@ impl ChangeRequests {
             data: data.to_owned(),
             audit,
             access: None,
+            cluster: None,
             shelf: None,
             outcomes: None,
             lead: Arc::new(Alone),
@@ -101,7 +115,7 @@ impl ChangeRequests {
         })
     }
 
-    /// As [`Self::new`], but `access` says who sees and proposes what.
+    /// As [`Self::new`], but `access` says who sees and proposes what, and `cluster` what the objects are like.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -110,12 +124,14 @@ impl ChangeRequests {
         data: &Path,
         audit: Audit,
         access: Arc<dyn ChangeAccess>,
+        cluster: Option<Arc<dyn ClusterChecks>>,
     ) -> Result<Self, SetupError> {
         Self::of(ChangeParts {
             config,
             data: data.to_owned(),
             audit,
             access: Some(access),
+            cluster,
             shelf: None,
             outcomes: None,
             lead: Arc::new(Alone),
@@ -126,7 +142,8 @@ impl ChangeRequests {
     /// # Errors
     /// When the configuration does not hold together, or the folder cannot be made.
     pub fn of(parts: ChangeParts) -> Result<Self, SetupError> {
-        let ChangeParts { config, data, audit, access, shelf, outcomes, lead, own_namespace } = parts;
+        let ChangeParts { config, data, audit, access, cluster, shelf, outcomes, lead, own_namespace } = parts;
+        let policies = Policies::new(config.policies.clone());
         let people = People::new(config.people.clone());
         let every = config.look.map_or(LOOK, crate::api::Span::duration);
         let work = data.join("changes");
@@ -144,6 +161,8 @@ impl ChangeRequests {
             shelf,
             audit,
             access,
+            cluster,
+            policies,
             outcomes,
             lead,
             people,

@@ -9,6 +9,7 @@ mod conditions;
 mod config;
 mod data_source;
 mod deeds;
+mod dry_run;
 mod events;
 mod external_secret;
 mod field_error;
@@ -35,12 +36,16 @@ mod writer;
 pub use change_request::{ChangeStore, ChangeStoreError, StoredChanges};
 pub use config::OperatorConfig;
 pub use data_source::check_source;
+pub use dry_run::{DryRun, DryRunAnswer};
 pub use lease::{Leadership, Timing};
 pub use litellm::{
     Address, ApiConfig, ConfigMapConfig, Format, KeySecretRef, LitellmConfig, LitellmConfigError,
     LitellmSettings, RestartConfig,
 };
-pub use manifests::{ManifestsError, manifests, namespaced_manifests, webhook_manifests, with_webhook};
+pub use manifests::{
+    ManifestsError, dry_run_manifests, manifests, namespaced_manifests, webhook_manifests, with_dry_run,
+    with_webhook,
+};
 pub use metrics::Metrics;
 pub use peers::Leaders;
 pub use policy::Policy;

@@ -1,4 +1,4 @@
-//! Change requests: what a tool call says becomes a [`Proposal`]; `changes` does the rest.
+//! What was proposed: seen, revised and taken back. `propose_change` has a folder of its own.
 
 use std::sync::Arc;
 
@@ -7,68 +7,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{
-    Changes, Proposal, Revision, Tool,
+    Changes, Modification, Revision, Tool,
     arguments::{self, Parsed},
     definition::{Definition, Effect, text},
 };
 use crate::{answer::Answer, caller::Caller};
-
-/// `propose_change`.
-pub(super) struct ProposeChange(pub(super) Arc<dyn Changes>);
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Arguments {
-    kind: String,
-    namespace: Option<String>,
-    name: String,
-    edits: Map<String, Value>,
-    reason: String,
-    repository: Option<String>,
-}
-
-impl Tool for ProposeChange {
-    fn definition(&self) -> Value {
-        Definition {
-            name: "propose_change",
-            title: "Propose change",
-            description: "Use this to have an object changed: finds its manifest in the configured Git repository, edits the named fields and opens a pull request (or pushes a branch) for a person to review and merge. Nothing in the cluster is touched. Asking the same again returns the same change, brought up to date.",
-            properties: json!({
-                "kind": text("kind as in the manifest: Deployment"),
-                "namespace": text("absent for kinds without namespaces"),
-                "name": text("name of the object"),
-                "edits": { "type": "object", "minProperties": 1,
-                    "description": "new value by field path, null removes: {\"spec.template.spec.containers[name=web].resources.limits.memory\": \"256Mi\"}" },
-                "reason": text("why, for the reviewer; becomes the commit message"),
-                "repository": text("needed if several hold the object"),
-            }),
-            required: &["kind", "name", "edits", "reason"],
-            effect: Effect::Proposes,
-            output: None,
-        }
-        .into_value()
-    }
-
-    fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move {
-            match proposal(&self.definition(), arguments) {
-                Ok(proposal) => self.0.propose(caller, proposal).await,
-                Err(error) => error,
-            }
-        })
-    }
-}
-
-/// `null` here removes a field and is not an absent argument: only those of the call itself are.
-fn proposal(definition: &Value, raw: Option<&RawValue>) -> Result<Proposal, Answer> {
-    let Parsed { arguments, request: _ } = arguments::parse::<Arguments>(definition, raw)?;
-    let Arguments { kind, namespace, name, edits, reason, repository } = arguments;
-    if edits.is_empty() {
-        let sentence = "`edits` of propose_change is empty: name at least one field path and its new value";
-        return Err(Answer::error(sentence));
-    }
-    Ok(Proposal { kind, namespace, name, edits: edits.into_iter().collect(), reason, repository })
-}
 
 /// `revise_change`.
 pub(super) struct ReviseChange(pub(super) Arc<dyn Changes>);
@@ -117,8 +60,9 @@ fn revision(definition: &Value, raw: Option<&RawValue>) -> Result<(String, Revis
         let sentence = "revise_change changes nothing without `edits` or `reason`: give at least one of them";
         return Err(Answer::error(sentence));
     }
-    let edits = edits.filter(|edits| !edits.is_empty()).map(|edits| edits.into_iter().collect());
-    Ok((id, Revision { edits, reason }))
+    let edits = edits.filter(|edits| !edits.is_empty());
+    let change = edits.map(|edits| Modification::Edits(edits.into_iter().collect()));
+    Ok((id, Revision { change, reason }))
 }
 
 /// `withdraw_change`.
@@ -232,11 +176,11 @@ mod tests {
     use futures::future::BoxFuture;
     use serde_json::{Value, json, value::to_raw_value};
 
-    use super::{ProposeChange, ReviseChange, proposal, revision};
+    use super::{ReviseChange, revision};
     use crate::{
         answer::Answer,
         caller::Caller,
-        tools::{Changes, Proposal, Revision, Tool},
+        tools::{Changes, Modification, Proposal, Revision, Tool},
     };
 
     struct Nobody;
@@ -264,25 +208,8 @@ mod tests {
         let definition = ReviseChange(Arc::new(Nobody)).definition();
         let of = |call: Value| revision(&definition, Some(&to_raw_value(&call).unwrap()));
         let (id, revised) = of(json!({ "id": "00ff", "edits": { "spec.a": null } })).unwrap();
-        assert_eq!((id.as_str(), revised.edits), ("00ff", Some(vec![("spec.a".to_owned(), Value::Null)])));
-        assert_eq!(of(json!({ "id": "00ff", "reason": "x" })).unwrap().1.edits, None);
+        assert_eq!((id.as_str(), revised.change), ("00ff", Some(Modification::Edits(vec![("spec.a".to_owned(), Value::Null)]))));
+        assert_eq!(of(json!({ "id": "00ff", "reason": "x" })).unwrap().1.change, None);
         assert!(of(json!({ "id": "00ff" })).unwrap_err().text.contains("at least one"));
-    }
-
-    #[test]
-    fn edits_keep_their_order_and_null_means_removal() {
-        let definition = ProposeChange(Arc::new(Nobody)).definition();
-        let call = json!({ "kind": "Deployment", "namespace": "shop", "name": "web", "reason": "more memory",
-            "edits": { "spec.z": "256Mi", "spec.a": null, "spec.m": 3 } });
-        let made = proposal(&definition, Some(&to_raw_value(&call).unwrap())).unwrap();
-        let edits = vec![
-            ("spec.z".to_owned(), json!("256Mi")),
-            ("spec.a".to_owned(), Value::Null),
-            ("spec.m".to_owned(), json!(3)),
-        ];
-        assert_eq!(made.edits, edits);
-        let call = json!({ "kind": "Deployment", "name": "web", "reason": "x", "edits": {} });
-        let refused = proposal(&definition, Some(&to_raw_value(&call).unwrap())).unwrap_err();
-        assert!(refused.is_error && refused.text.contains("at least one field path"), "{}", refused.text);
     }
 }

@@ -5,6 +5,7 @@
 mod arguments;
 mod changes;
 mod check_access;
+mod cluster_checks;
 mod cluster_overview;
 mod definition;
 mod desk;
@@ -22,6 +23,7 @@ mod list_events;
 mod list_helm_releases;
 mod list_kinds;
 mod list_resources;
+mod live;
 mod mcp_servers;
 mod metrics;
 mod objects;
@@ -31,6 +33,7 @@ mod one_object;
 mod outcome;
 mod owners;
 pub mod prompts;
+mod propose_change;
 mod quantity;
 mod query_metrics;
 mod resource_tree;
@@ -41,6 +44,8 @@ mod top;
 mod what_changed;
 mod window;
 
+pub use cluster_checks::{ClusterChecks, DryRun, Live};
+pub use live::ClusterObjects;
 pub use metrics::{Alert, AlertState, Metrics, MetricsError, Series};
 pub use objects::{Completion, Objects, Wanted};
 pub use on_leader::{Leader, LedCall};
@@ -51,6 +56,7 @@ pub use standard::{Parts, standard};
 use std::collections::BTreeMap;
 
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
 use crate::{
@@ -166,8 +172,8 @@ pub trait Changes: Send + Sync {
 /// What is to be different about a change that was proposed; what is absent stays.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Revision {
-    /// All edits, in the place of those before; as in [`Proposal::edits`].
-    pub edits: Option<Vec<(String, Value)>>,
+    /// All of it, in the place of what was asked before.
+    pub change: Option<Modification>,
     pub reason: Option<String>,
 }
 
@@ -206,17 +212,33 @@ pub trait ChangeAccess: Send + Sync {
 }
 
 /// An intended change of one object.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Proposal {
     pub kind: String,
     /// Absent for objects without a namespace.
     pub namespace: Option<String>,
     pub name: String,
-    /// Field paths such as `spec.template.spec.containers[name=web].resources.limits.memory` and their new
-    /// values, in the order given; `null` removes the field.
-    pub edits: Vec<(String, Value)>,
+    pub change: Modification,
     /// Why, in the caller's words; becomes the commit's text.
     pub reason: String,
     /// A configured repository's name; needed only when the object stands in several.
     pub repository: Option<String>,
+}
+
+/// The ways to say what is to change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Modification {
+    /// Field paths such as `spec.template.spec.containers[name=web].resources.limits.memory` and their new
+    /// values, in the order given; `null` removes the field.
+    Edits(Vec<(String, Value)>),
+    /// RFC 7386.
+    MergePatch(Value),
+    /// As `kubectl patch --type strategic` takes it: lists are merged by their keys.
+    StrategicPatch(Value),
+    /// RFC 6902, tests included.
+    JsonPatch(Vec<Value>),
+    /// How many pods a workload is to have.
+    Replicas(u32),
 }

@@ -1,13 +1,10 @@
 //! How an object is after it was to change, for other rooms: read as the process reads, for nobody in particular.
 
-use std::sync::Arc;
-
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    SourceFinder, Sought, Trace,
     desk::{Desk, Office},
     kinds::{Facts, Meta, Pods, View},
     target::is_missing,
@@ -41,12 +38,11 @@ pub struct Outcome {
 #[derive(Clone)]
 pub struct ClusterOutcomes {
     office: Office,
-    finder: Arc<dyn SourceFinder>,
 }
 
 impl ClusterOutcomes {
-    pub fn new(contexts: Contexts, sealer: Sealer, finder: Arc<dyn SourceFinder>) -> Self {
-        Self { office: Office { contexts, sealer, budget: Budget::DEFAULT }, finder }
+    pub fn new(contexts: Contexts, sealer: Sealer) -> Self {
+        Self { office: Office { contexts, sealer, budget: Budget::DEFAULT } }
     }
 
     async fn look(&self, target: &ChangeTarget) -> Result<Outcome, String> {
@@ -65,16 +61,7 @@ impl ClusterOutcomes {
             Some(why) => Some(why),
             None => unhealthy(&desk, &resource, &raw).await,
         };
-        let sought = Sought { kind, namespace: namespace.clone(), name: name.clone() };
-        let appliers = match self.finder.trace(&process, &sought).await {
-            Ok(Trace { origins, .. }) => {
-                origins.into_iter().filter_map(|origin| Some((origin.by, origin.applier?))).collect()
-            }
-            Err(why) => {
-                tracing::debug!(why, %target, "what applies it is not known");
-                Vec::new()
-            }
-        };
+        let appliers = Vec::new();
         Ok(Outcome { object: Some(object), unhealthy, appliers })
     }
 }

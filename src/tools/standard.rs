@@ -7,7 +7,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     Changes, FleetView, Metrics, Objects, Tool, Toolbox,
-    changes::{GetChange, ListChanges, ProposeChange, ReviseChange, WithdrawChange},
+    changes::{GetChange, ListChanges, ReviseChange, WithdrawChange},
     check_access::CheckAccess,
     cluster_overview::ClusterOverview,
     desk::{Desk, Office},
@@ -26,6 +26,7 @@ use super::{
     metrics::MetricsDesk,
     on_cluster::OnCluster,
     on_leader::{Leader, OnLeader},
+    propose_change::ProposeChange,
     query_metrics::QueryMetrics,
     resource_tree::ResourceTree,
     rollout_history::RolloutHistory,
@@ -103,7 +104,7 @@ pub fn standard(parts: Parts) -> Toolbox {
         let get =
             move |desk| Box::new(GetMcpServer(FleetDesk { desk, fleet: shown.clone() })) as Box<dyn Tool>;
         add(Box::new(OnCluster { office: office.clone(), make: list }));
-        add(Box::new(OnCluster { office, make: get }));
+        add(Box::new(OnCluster { office: office.clone(), make: get }));
     }
     if let Some(changes) = changes {
         let mut led = |tool: Box<dyn Tool>| {
@@ -112,7 +113,7 @@ pub fn standard(parts: Parts) -> Toolbox {
                 None => tool,
             });
         };
-        led(Box::new(ProposeChange(changes.clone())));
+        led(Box::new(ProposeChange { office, changes: changes.clone() }));
         led(Box::new(ReviseChange(changes.clone())));
         led(Box::new(WithdrawChange(changes.clone())));
         add(Box::new(GetChange(changes.clone())));

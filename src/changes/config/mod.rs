@@ -16,6 +16,8 @@
 //!       labels: [pilothouse]      # default: none
 //!   people: {octo: ann@example.com}   # user of the forge: user of the cluster
 //!   look: 30s                     # default: how often an open change is looked after
+//!   policies: []                  # see `checks/policy`
+//!   dryRun: {serviceAccount: pilothouse/pilothouse-dryrun}   # or {tokenFile: ...}; default: not dry-run
 //! ```
 //!
 //! [`hosted`] reads the forge part.
@@ -31,6 +33,7 @@ use std::{
 use serde::Deserialize;
 use url::Url;
 
+use super::checks::policy::Policy;
 use crate::api::Span;
 
 pub use hosted::{ForgeConfig, ForgeType};
@@ -45,6 +48,45 @@ pub struct ChangesConfig {
     pub people: BTreeMap<String, String>,
     /// How often an open change is looked after; seldomer while nothing happens to it.
     pub look: Option<Span>,
+    /// What a change of this installation must keep to.
+    pub policies: Vec<Policy>,
+    /// As whom the API server is asked whether it would take a change; absent: it is not asked.
+    pub dry_run: Option<DryRunConfig>,
+}
+
+/// The identity of dry-runs. It must be one that may do nothing else: `pilothouse manifests --dry-run-identity` has it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DryRunConfig {
+    /// `namespace/name` of a service account that this process may impersonate.
+    ServiceAccount(ServiceAccountName),
+    /// Holds a token of its own; read again for every use.
+    TokenFile(PathBuf),
+}
+
+/// `namespace/name`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ServiceAccountName {
+    pub namespace: String,
+    pub name: String,
+}
+
+impl TryFrom<String> for ServiceAccountName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let word = |part: &str| {
+            let label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+            (1..=253).contains(&part.len()) && part.chars().all(label)
+        };
+        match text.split_once('/') {
+            Some((namespace, name)) if word(namespace) && word(name) => {
+                Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+            }
+            _ => Err(format!("{text:?} is no service account: write it like pilothouse/pilothouse-dryrun")),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -170,7 +212,8 @@ impl Credentials {
 }
 
 pub(super) fn check(config: ChangesConfig) -> Result<Vec<Repository>, ConfigError> {
-    let ChangesConfig { repositories, people: _, look: _ } = config;
+    // The policies were compiled when they were read; the rest is not about repositories.
+    let ChangesConfig { repositories, people: _, look: _, policies: _, dry_run: _ } = config;
     let mut names = BTreeSet::new();
     let mut checked = Vec::with_capacity(repositories.len());
     for (position, repository) in repositories.into_iter().enumerate() {
@@ -321,6 +364,19 @@ mod tests {
         assert_eq!((read[0].branch.as_str(), read[0].prefix.as_str()), ("main", ""));
         let read = super::check(ChangesConfig::default()).unwrap();
         assert!(read.is_empty());
+    }
+
+    #[test]
+    fn dry_runs_have_one_identity() {
+        let read = |text: &str| {
+            serde_saphyr::from_str::<ChangesConfig>(text).map_err(|error| error.to_string())
+        };
+        let config = read("dryRun: {serviceAccount: pilothouse/pilothouse-dryrun}").unwrap();
+        assert!(matches!(config.dry_run, Some(super::DryRunConfig::ServiceAccount(_))));
+        assert!(read("dryRun: {tokenFile: /run/t}").is_ok());
+        for wrong in ["{serviceAccount: me}", "{serviceAccount: a/b, tokenFile: /t}", "{user: me}"] {
+            assert!(read(&format!("dryRun: {wrong}")).is_err(), "{wrong}");
+        }
     }
 
     #[test]

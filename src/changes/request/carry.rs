@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{
     BRANCHES, Place, Room, branch,
     conditions::{said, set, time},
-    draft::{self, Draft, Drafted},
+    draft::{self, Checking, Draft, Drafted},
     id,
     life::{phase, trouble},
     problem::Problem,
@@ -117,7 +117,9 @@ impl Room {
             Err(error) => return self.stopped(load, error).await.map(Some),
         };
         let base = snapshot.commit.clone();
-        let draft = match draft::make(&place.repository, snapshot, intent).await? {
+        let cluster = self.cluster.as_deref();
+        let checking = Checking { cluster, policies: &self.policies, caller: load.caller };
+        let draft = match draft::make(&place.repository, snapshot, intent, checking).await? {
             Drafted::Ready(draft) => draft,
             Drafted::Nothing { file } => {
                 let earlier = load.stored.take().map(Box::new);

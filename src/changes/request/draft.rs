@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     super::{
+        checks::{self, Check, Outcome, policy::Policies},
         config::Repository,
         diff, documents,
         edit::{self, Changed, EditError},
@@ -18,7 +19,11 @@ use super::{
     },
     problem::Problem,
 };
-use crate::api::change_request::{ChangeCheck, ChangedField, ChangedFile, CheckOutcome, FieldEdit};
+use crate::{
+    api::change_request::{ChangeCheck, ChangedField, ChangedFile, CheckOutcome, FieldEdit},
+    caller::Caller,
+    tools::ClusterChecks,
+};
 
 /// Characters of a difference that are kept; the rest is in the branch.
 const LONGEST: usize = 16_000;
@@ -91,10 +96,19 @@ async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
     Ok(tokio::task::spawn_blocking(work).await?)
 }
 
+/// What a draft is checked with.
+#[derive(Clone, Copy)]
+pub(super) struct Checking<'a> {
+    pub(super) cluster: Option<&'a dyn ClusterChecks>,
+    pub(super) policies: &'a Policies,
+    pub(super) caller: &'a Caller,
+}
+
 pub(super) async fn make(
     repository: &Repository,
     snapshot: Snapshot,
     intent: &Intent,
+    checking: Checking<'_>,
 ) -> Result<Drafted, Problem> {
     let (file, hit) = find(repository, snapshot, &intent.target).await?;
     let (text, edits) = (file.text.clone(), intent.edits.clone());
@@ -116,6 +130,11 @@ pub(super) async fn make(
     if edited.changed.is_empty() {
         return Ok(Drafted::Nothing { file: file.path });
     }
+    let namespace = intent.target.namespace.as_deref();
+    let checks = checked(checking, (&file.text, &edited.text), hit.document, namespace).await?;
+    if let Some(why) = checks::stopped(&checks) {
+        return Err(Problem::Asked(why));
+    }
     let veil = Veil::of(&[&file.text, &edited.text]);
     let lines: BTreeSet<usize> = edited.changed.iter().map(|changed| changed.line).collect();
     let lines = lines.into_iter().filter_map(|line| i32::try_from(line).ok()).collect();
@@ -127,11 +146,7 @@ pub(super) async fn make(
         reason: veil.over(&intent.reason),
         difference: cut(&difference),
         layer: "plain manifest".to_owned(),
-        checks: vec![ChangeCheck {
-            name: "edit".to_owned(),
-            outcome: CheckOutcome::Passed,
-            said: "The file was parsed again: nothing but the asked fields is another.".to_owned(),
-        }],
+        checks: [proven()].into_iter().chain(checks.into_iter().map(kept_check)).collect(),
         risk: String::new(),
         notes,
         needs_human_mapping: false,
@@ -139,6 +154,43 @@ pub(super) async fn make(
         files: BTreeMap::from([(file.path, edited.text)]),
     };
     Ok(Drafted::Ready(Box::new(draft.sealed())))
+}
+
+/// The checks of a plain manifest: what it says before and after is what will be applied.
+async fn checked(
+    checking: Checking<'_>,
+    (before, after): (&str, &str),
+    document: usize,
+    namespace: Option<&str>,
+) -> Result<Vec<Check>, Problem> {
+    let Checking { cluster, policies, caller } = checking;
+    let object = |text: &str| -> Result<Vec<Value>, Problem> {
+        let documents = documents::read(text).map_err(|error| Problem::Asked(error.to_string()))?;
+        let mut object = documents.into_iter().nth(document).map(|found| found.value).unwrap_or_default();
+        if let (Some(namespace), Some(metadata)) = (namespace, object["metadata"].as_object_mut()) {
+            metadata.entry("namespace").or_insert_with(|| namespace.into());
+        }
+        Ok(vec![object])
+    };
+    Ok(checks::run(cluster, policies, caller, &object(before)?, &object(after)?).await)
+}
+
+fn proven() -> ChangeCheck {
+    ChangeCheck {
+        name: "edit".to_owned(),
+        outcome: CheckOutcome::Passed,
+        said: "The file was parsed again: nothing but the asked fields is another.".to_owned(),
+    }
+}
+
+fn kept_check(check: Check) -> ChangeCheck {
+    let Check { name, outcome, said } = check;
+    let outcome = match outcome {
+        Outcome::Passed => CheckOutcome::Passed,
+        Outcome::Failed => CheckOutcome::Failed,
+        Outcome::NotRun => CheckOutcome::NotRun,
+    };
+    ChangeCheck { name, outcome, said }
 }
 
 impl Draft {

@@ -41,11 +41,11 @@ pub(in crate::changes) use folder::Folder;
 pub(in crate::changes) use propose::Cause;
 pub use shelf::{Shelf, ShelfError, Shelved};
 
-use super::{config::Repository, forge::Forge};
+use super::{checks::policy::Policies, config::Repository, forge::Forge};
 use crate::{
     api::{ChangeRequest, ChangeRequestStatus, change_request::ChangePhase},
     audit::Audit,
-    tools::{ChangeAccess, Outcomes},
+    tools::{ChangeAccess, ClusterChecks, Outcomes},
 };
 use turns::Turns;
 
@@ -71,6 +71,9 @@ pub(super) struct Room {
     pub(super) audit: Audit,
     /// Absent: everybody sees and proposes everything.
     pub(super) access: Option<Arc<dyn ChangeAccess>>,
+    /// Absent: nothing is read of a cluster before a change is proposed.
+    pub(super) cluster: Option<Arc<dyn ClusterChecks>>,
+    pub(super) policies: Policies,
     /// Absent where there is no cluster: a merged change is then followed no further.
     pub(super) outcomes: Option<Arc<dyn Outcomes>>,
     pub(super) lead: Arc<dyn Lead>,

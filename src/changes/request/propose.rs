@@ -14,6 +14,7 @@ use super::{
         edit::Edit,
         identity::{Intent, Target, clean},
         path::Step,
+        understand::{self, Understood},
     },
     words,
 };
@@ -26,7 +27,7 @@ use crate::{
     audit::Line,
     caller::Caller,
     redact,
-    tools::Proposal,
+    tools::{Modification, Proposal},
 };
 
 /// What a request is about beside its intent.
@@ -79,7 +80,8 @@ impl Room {
         if let Some(access) = &self.access {
             access.sees_object(caller, &proposal).await.map_err(Problem::Asked)?;
         }
-        let (intent, wanted) = Intent::parse(proposal).map_err(Problem::Asked)?;
+        let understood = understand::understood(caller, proposal, self.cluster.as_deref()).await;
+        let Understood { intent, repository: wanted, live: _ } = understood.map_err(Problem::Asked)?;
         let place = self.choose(&intent.target, wanted.as_deref()).await?;
         let asked = intent.id(&place.repository.name);
         let asked = match &cause.revises {
@@ -198,7 +200,7 @@ fn spec(intent: &Intent, caller: &Caller, repository: &str, cause: Cause) -> Cha
 
 /// The intent of a request that is on the shelf.
 pub(super) fn intent_of(spec: &ChangeRequestSpec) -> Result<(Intent, Option<String>), Problem> {
-    Intent::parse(proposal_of(spec)).map_err(Problem::Asked)
+    Intent::parse(proposal_of(spec), None).map_err(Problem::Asked)
 }
 
 pub(super) fn proposal_of(spec: &ChangeRequestSpec) -> Proposal {
@@ -207,11 +209,12 @@ pub(super) fn proposal_of(spec: &ChangeRequestSpec) -> Proposal {
         kind: group.map_or_else(|| kind.clone(), |group| format!("{kind}.{group}")),
         namespace,
         name,
-        edits: spec
-            .edits
-            .iter()
-            .map(|edit| (edit.path.clone(), edit.new.clone().unwrap_or(Value::Null)))
-            .collect(),
+        change: Modification::Edits(
+            spec.edits
+                .iter()
+                .map(|edit| (edit.path.clone(), edit.new.clone().unwrap_or(Value::Null)))
+                .collect(),
+        ),
         reason: spec.reason.clone(),
         repository: spec.repository.clone(),
     }

@@ -9,7 +9,7 @@ use super::{
     problem::Problem,
     propose::{self, Cause},
     status,
-    super::identity::Intent,
+    super::understand::{self, Understood},
     text, words,
 };
 use crate::{
@@ -82,7 +82,8 @@ impl Room {
     ) -> Result<Answer, Problem> {
         let before = found.spec.clone();
         let repository = status(&found).repository;
-        let (intent, _) = Intent::parse(proposal).map_err(Problem::Asked)?;
+        let understood = understand::understood(caller, proposal, self.cluster.as_deref()).await;
+        let Understood { intent, repository: _, live: _ } = understood.map_err(Problem::Asked)?;
         let place = self.choose(&intent.target, Some(&repository)).await?;
         let spec = ChangeRequestSpec { reason: intent.reason.clone(), edits: Vec::new(), ..before.clone() };
         let name = id(&found).to_owned();
@@ -137,10 +138,10 @@ impl Room {
 
 /// What is asked now: what was asked, but for what is named.
 fn revised(spec: &ChangeRequestSpec, revision: Revision) -> Proposal {
-    let Revision { edits, reason } = revision;
+    let Revision { change, reason } = revision;
     let before = propose::proposal_of(spec);
     Proposal {
-        edits: edits.unwrap_or(before.edits),
+        change: change.unwrap_or(before.change),
         reason: reason.unwrap_or(before.reason),
         kind: before.kind,
         namespace: before.namespace,

@@ -84,8 +84,6 @@ impl App {
             Ok(connection) => (connection.reader.clone(), connection.namespace.clone()),
             Err(why) => (Reader::absent(why), "default".to_owned()),
         };
-        let of_changes = Arc::new(ClusterChangeAccess(reader.clone()));
-        let changes = ChangeRequests::guarded(changes, &data, audit.clone(), of_changes)?;
         let view = Arc::new(JoinedFleet::default());
         let contexts = match &cluster {
             Ok(connection) => connection.contexts.clone(),
@@ -96,12 +94,16 @@ impl App {
             None => Sealer::random(),
         }
         .context("cursors cannot be sealed")?;
+        let budget = Budget::of(answers.budget);
+        let of_changes = Arc::new(ClusterChangeAccess(reader.clone()));
+        let finder = tools::source_finder(contexts.clone(), budget, sealer.clone());
+        let changes = ChangeRequests::finding(changes, &data, audit.clone(), Some(of_changes), finder)?;
         let toolbox = tools::standard(Parts {
             contexts,
             fleet: Some(view.clone()),
             metrics: Backend::new(&metrics)?.map(|backend| Arc::new(backend) as Arc<dyn tools::Metrics>),
             changes: changes.is_configured().then(|| Arc::new(changes) as Arc<dyn tools::Changes>),
-            budget: Budget::of(answers.budget),
+            budget,
             sealer,
         });
         let gateway = Arc::new(Gateway::new(mcp::own::entries(&toolbox)));

@@ -9,6 +9,13 @@
 //!       path: clusters/prod       # default: the whole repository
 //!       namespace: shop           # of documents that name none
 //!       tokenFile: /run/secrets/deploy-token
+//!   charts:                       # releases that nobody in the cluster says the source of
+//!     - repository: deploy
+//!       path: charts/shop
+//!       release: shop
+//!       namespace: shop
+//!       values: [values-prod.yaml]   # after the chart's own; from the chart's folder, or /from/the/root
+//!   renderers: {}                 # see `render`
 //! ```
 
 use std::{
@@ -19,11 +26,33 @@ use std::{
 use serde::Deserialize;
 use url::Url;
 
+use super::{
+    render::RenderersConfig,
+    source::{Chart, Standing, Values, paths::join},
+};
+
 /// The `changes` part of the configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct ChangesConfig {
     pub repositories: Vec<RepositoryConfig>,
+    pub charts: Vec<ChartConfig>,
+    pub renderers: RenderersConfig,
+}
+
+/// A release of a chart that stands in a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ChartConfig {
+    /// By its name under `repositories`.
+    pub repository: String,
+    /// The chart's folder.
+    pub path: String,
+    pub release: String,
+    pub namespace: String,
+    /// Values files, a later one wins; from the chart's folder, or from the repository's root with a slash.
+    #[serde(default)]
+    pub values: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -66,8 +95,9 @@ fn token_user() -> String {
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("changes.repositories[{position}].{field} in the configuration: {problem}")]
+#[error("changes.{list}[{position}].{field} in the configuration: {problem}")]
 pub struct ConfigError {
+    list: &'static str,
     position: usize,
     field: &'static str,
     problem: String,
@@ -83,6 +113,8 @@ pub(super) struct Repository {
     pub(super) prefix: String,
     pub(super) namespace: Option<String>,
     pub(super) credentials: Option<Credentials>,
+    /// Releases of charts in it.
+    pub(super) charts: Vec<Chart>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,20 +123,55 @@ pub(super) struct Credentials {
     pub(super) token_file: PathBuf,
 }
 
-pub(super) fn check(config: ChangesConfig) -> Result<Vec<Repository>, ConfigError> {
-    let ChangesConfig { repositories } = config;
+pub(super) fn check(
+    repositories: Vec<RepositoryConfig>,
+    charts: Vec<ChartConfig>,
+) -> Result<Vec<Repository>, ConfigError> {
     let mut names = BTreeSet::new();
     let mut checked = Vec::with_capacity(repositories.len());
     for (position, repository) in repositories.into_iter().enumerate() {
-        let repository =
-            check_one(repository).map_err(|(field, problem)| ConfigError { position, field, problem })?;
+        let refused = |(field, problem)| ConfigError { list: "repositories", position, field, problem };
+        let repository = check_one(repository).map_err(refused)?;
         if !names.insert(repository.name.clone()) {
             let problem = format!("{:?} is used twice; names must differ", repository.name);
-            return Err(ConfigError { position, field: "name", problem });
+            return Err(refused(("name", problem)));
         }
         checked.push(repository);
     }
+    for (position, chart) in charts.into_iter().enumerate() {
+        let refused = |(field, problem)| ConfigError { list: "charts", position, field, problem };
+        add_chart(&mut checked, chart).map_err(refused)?;
+    }
     Ok(checked)
+}
+
+fn add_chart(repositories: &mut [Repository], config: ChartConfig) -> Result<(), Problem> {
+    let ChartConfig { repository: name, path, release, namespace, values } = config;
+    let known: Vec<_> = repositories.iter().map(|repository| repository.name.clone()).collect();
+    let repository = repositories.iter_mut().find(|repository| repository.name == name).ok_or_else(|| {
+        ("repository", format!("{name:?} is none of the repositories {}", known.join(", ")))
+    })?;
+    let outside = |path: &str| format!("{path:?} does not stay inside the repository");
+    let folder = prefix(&path).ok_or_else(|| ("path", outside(&path)))?;
+    let dns = |text: &str| {
+        !text.is_empty()
+            && text.len() <= 63
+            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c))
+            && !text.starts_with(['-', '.'])
+    };
+    for (field, text) in [("release", &release), ("namespace", &namespace)] {
+        if !dns(text) {
+            return Err((field, format!("{text:?} is not one; use small letters, digits and dashes")));
+        }
+    }
+    let file = |path: &String| {
+        let from = if path.starts_with('/') { "" } else { folder.as_str() };
+        join(from, path).map(Values::File).ok_or_else(|| ("values", outside(path)))
+    };
+    let values = values.iter().map(file).collect::<Result<_, _>>()?;
+    let by = format!("changes.charts names the release {release}");
+    repository.charts.push(Chart { at: Standing::Folder(folder.clone()), release, namespace, values, by });
+    Ok(())
 }
 
 type Problem = (&'static str, String);
@@ -133,7 +200,7 @@ fn check_one(config: RepositoryConfig) -> Result<Repository, Problem> {
         return Err(("username", "it must not be empty or hold a colon".to_owned()));
     }
     let credentials = token_file.map(|token_file| Credentials { username, token_file });
-    Ok(Repository { name, url, branch, prefix, namespace, credentials })
+    Ok(Repository { name, url, branch, prefix, namespace, credentials, charts: Vec::new() })
 }
 
 enum Transport {
@@ -215,14 +282,14 @@ mod tests {
 
     fn read(yaml: &str) -> Result<Vec<super::Repository>, String> {
         let config: ChangesConfig = serde_saphyr::from_str(yaml).map_err(|error| error.to_string())?;
-        check(config).map_err(|error| error.to_string())
+        check(config.repositories, config.charts).map_err(|error| error.to_string())
     }
 
     #[test]
     fn defaults_are_few_and_plain() {
         let read = read("repositories: [{name: deploy, url: 'https://git.example.com/d.git'}]").unwrap();
         assert_eq!((read[0].branch.as_str(), read[0].prefix.as_str()), ("main", ""));
-        let read = super::check(ChangesConfig::default()).unwrap();
+        let read = super::check(Vec::new(), Vec::new()).unwrap();
         assert!(read.is_empty());
     }
 
@@ -247,5 +314,16 @@ mod tests {
         }
         let twice = "repositories: [{name: d, url: /a}, {name: d, url: /b}]";
         assert!(read(twice).unwrap_err().contains("repositories[1].name"));
+        let chart = |rest: &str| {
+            read(&format!(
+                "{{repositories: [{{name: d, url: /a}}], charts: [{{release: r, namespace: n, {rest}}}]}}"
+            ))
+        };
+        assert_eq!(
+            chart("repository: d, path: c, values: [v.yaml, /w.yaml]").unwrap()[0].charts[0].values.len(),
+            2
+        );
+        assert!(chart("repository: x, path: c").unwrap_err().contains("charts[0].repository"));
+        assert!(chart("repository: d, path: ../c").unwrap_err().contains("charts[0].path"));
     }
 }

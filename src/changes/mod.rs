@@ -1,9 +1,10 @@
 //! Change requests: an intended change becomes a commit on a branch that a person merges. Nothing in the cluster
 //! is touched, and no model decides anything in here.
 //!
-//! [`propose`] is the way from an intent ([`identity`]) over the document ([`source`], [`documents`]) and the edit
-//! ([`path`], [`edit`], [`reach`], [`scalar`], [`footprint`]) to the pushed branch ([`git`]); [`record`] keeps what
-//! was proposed, [`message`] says it. README.md says which decisions were hard.
+//! [`propose`] is the way from an intent ([`identity`]) over the object's place ([`source`]), the layer that decides
+//! ([`layers`], proven by [`render`]) and the edit ([`documents`], [`path`], [`edit`], [`reach`], [`scalar`],
+//! [`footprint`]) to the pushed branch ([`git`]); [`record`] keeps what was proposed, [`message`] says it. README.md
+//! says which decisions were hard.
 
 #[allow(dead_code, reason = "read by the emergency, which is being built")]
 pub mod capture;
@@ -20,11 +21,14 @@ mod forge;
 mod git;
 mod identity;
 mod kind;
+mod layers;
 mod message;
 mod path;
+mod process_group;
 mod propose;
 mod reach;
 mod record;
+mod render;
 mod scalar;
 mod shown;
 mod source;
@@ -40,15 +44,18 @@ use crate::{
     audit::{Audit, Line},
     caller::Caller,
     redact,
-    tools::{ChangeAccess, Changes, Proposal},
+    tools::{ChangeAccess, Changes, Proposal, Sought, SourceFinder, Trace},
 };
 
 use config::Repository;
-pub use config::{ChangesConfig, ConfigError, RepositoryConfig};
+pub use config::{ChangesConfig, ChartConfig, ConfigError, RepositoryConfig};
 use identity::{Intent, Target};
 use propose::{Desk, Problem};
 pub use record::StoreError;
 use record::{Record, Store};
+use render::Renderers;
+pub use render::RenderersConfig;
+use source::{NoPlace, Place};
 use standing::Standing;
 
 /// Why change requests cannot be offered.
@@ -67,17 +74,16 @@ pub enum SetupError {
 pub struct ChangeRequests(Arc<Room>);
 
 struct Room {
-    repositories: Vec<Place>,
+    repositories: Vec<Repository>,
+    /// Of each repository: one change at a time, so that the same one asked twice at once is pushed once.
+    turns: BTreeMap<String, Mutex<()>>,
     store: Store,
     audit: Audit,
+    renderers: Renderers,
     /// Absent: everybody sees and proposes everything.
     access: Option<Arc<dyn ChangeAccess>>,
-}
-
-struct Place {
-    repository: Repository,
-    /// One change at a time, so that the same one asked twice at once is pushed once.
-    turn: Mutex<()>,
+    /// Absent: the repositories are searched.
+    finder: Option<Arc<dyn SourceFinder>>,
 }
 
 impl ChangeRequests {
@@ -86,7 +92,7 @@ impl ChangeRequests {
     /// # Errors
     /// When the configuration does not hold together, or the folder cannot be made.
     pub fn new(config: ChangesConfig, data: &Path, audit: Audit) -> Result<Self, SetupError> {
-        Self::made(config, data, audit, None)
+        Self::made(config, data, audit, None, None)
     }
 
     /// As [`Self::new`], but `access` says who sees and proposes what.
@@ -99,7 +105,21 @@ impl ChangeRequests {
         audit: Audit,
         access: Arc<dyn ChangeAccess>,
     ) -> Result<Self, SetupError> {
-        Self::made(config, data, audit, Some(access))
+        Self::made(config, data, audit, Some(access), None)
+    }
+
+    /// As [`Self::guarded`] where `access` is given, and `finder` says where live objects come from.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn finding(
+        config: ChangesConfig,
+        data: &Path,
+        audit: Audit,
+        access: Option<Arc<dyn ChangeAccess>>,
+        finder: Arc<dyn SourceFinder>,
+    ) -> Result<Self, SetupError> {
+        Self::made(config, data, audit, access, Some(finder))
     }
 
     fn made(
@@ -107,15 +127,16 @@ impl ChangeRequests {
         data: &Path,
         audit: Audit,
         access: Option<Arc<dyn ChangeAccess>>,
+        finder: Option<Arc<dyn SourceFinder>>,
     ) -> Result<Self, SetupError> {
-        let repositories = config::check(config)?
-            .into_iter()
-            .map(|repository| Place { repository, turn: Mutex::new(()) })
-            .collect();
+        let ChangesConfig { repositories, charts, renderers } = config;
+        let repositories = config::check(repositories, charts)?;
+        let turns = repositories.iter().map(|one| (one.name.clone(), Mutex::new(()))).collect();
         let store = Store::open(data.join("changes"))?;
         git::sweep(store.folder())
             .map_err(|source| SetupError::Sweep { path: store.folder().display().to_string(), source })?;
-        Ok(Self(Arc::new(Room { repositories, store, audit, access })))
+        let renderers = Renderers::new(renderers, store.folder().to_owned());
+        Ok(Self(Arc::new(Room { repositories, turns, store, audit, renderers, access, finder })))
     }
 
     /// Whether any repository is configured; without one the tools need not be listed.
@@ -169,66 +190,66 @@ impl Room {
             access.sees_object(caller, &proposal).await.map_err(Problem::Asked)?;
         }
         let (intent, wanted) = Intent::parse(proposal).map_err(Problem::Asked)?;
-        let desk = Desk { store: &self.store, audit: &self.audit, work: self.store.folder() };
-        let place = self.choose(&desk, &intent.target, wanted.as_deref()).await?;
-        let _turn = place.turn.lock().await;
-        propose::run(&desk, &place.repository, &intent, caller).await
+        let desk = Desk {
+            store: &self.store,
+            audit: &self.audit,
+            work: self.store.folder(),
+            renderers: &self.renderers,
+        };
+        let trace = self.trace(caller, &intent.target).await;
+        let places = self.places(&trace, wanted.as_deref())?;
+        let place = choose(&desk, &intent.target, places).await?;
+        let turn = self.turns.get(&place.repository.name);
+        let _turn = match turn {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        };
+        let live = Some(&trace.object).filter(|object| object.is_object());
+        propose::run(&desk, &place, &intent, live, caller).await
     }
 
-    /// The repository that was named, the only one, or the only one that holds the object.
-    async fn choose(
-        &self,
-        desk: &Desk<'_>,
-        target: &Target,
-        wanted: Option<&str>,
-    ) -> Result<&Place, Problem> {
-        let names = || {
-            self.repositories
-                .iter()
-                .map(|place| place.repository.name.as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        let places = match (wanted, self.repositories.as_slice()) {
-            (_, []) => {
-                return Err(Problem::Asked(
-                    "no repository is configured: add one under changes.repositories in the configuration"
-                        .to_owned(),
-                ));
-            }
-            (Some(wanted), places) => {
-                return places.iter().find(|place| place.repository.name == wanted).ok_or_else(|| {
-                    Problem::Asked(format!("there is no repository {wanted:?}; configured are {}", names()))
-                });
-            }
-            (None, [only]) => return Ok(only),
-            (None, places) => places,
-        };
-        let mut holding = Vec::new();
-        for place in places {
-            // One that cannot be searched might hold it too: then the choice would be a guess.
-            if propose::holds(desk, &place.repository, target).await? {
-                holding.push(place);
-            }
+    /// What the cluster says of where the object comes from; nothing where there is no cluster, or it has no such
+    /// object: it may be in Git all the same.
+    async fn trace(&self, caller: &Caller, target: &Target) -> Trace {
+        let Some(finder) = &self.finder else { return Trace::default() };
+        let Target { kind, group, namespace, name } = target;
+        let kind = group.as_ref().map_or_else(|| kind.clone(), |group| format!("{kind}.{group}"));
+        let sought = Sought { kind, namespace: namespace.clone(), name: name.clone() };
+        finder.trace(caller, &sought).await.unwrap_or_else(|why| {
+            tracing::info!(%why, object = %target, "the cluster does not say where it comes from; searching");
+            Trace::default()
+        })
+    }
+
+    /// Where the object may be: where its appliers say, or in every configured repository.
+    fn places(&self, trace: &Trace, wanted: Option<&str>) -> Result<Vec<Place>, Problem> {
+        if self.repositories.is_empty() {
+            return Err(Problem::Asked(
+                "no repository is configured: add one under changes.repositories in the configuration"
+                    .to_owned(),
+            ));
         }
-        match holding.as_slice() {
-            [only] => Ok(only),
-            [] => Err(Problem::Asked(format!(
-                "{target} is in none of the repositories {}; name one with repository to see what was searched there",
-                names()
-            ))),
-            several => {
-                let several: Vec<_> = several.iter().map(|place| place.repository.name.as_str()).collect();
-                Err(Problem::Asked(format!(
-                    "{target} stands in several repositories ({}): name one with repository",
-                    several.join(", ")
-                )))
-            }
+        let all: Vec<_> = self.repositories.iter().collect();
+        let mut places = source::place(trace, &all)
+            .map_err(|(NoPlace::AskOtherwise(why) | NoPlace::Unreachable(why))| Problem::Asked(why))?;
+        let Some(wanted) = wanted else { return Ok(places) };
+        let names = |places: &mut dyn Iterator<Item = &Repository>| {
+            places.map(|repository| repository.name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        if !self.repositories.iter().any(|repository| repository.name == wanted) {
+            let known = names(&mut self.repositories.iter());
+            return Err(Problem::Asked(format!("there is no repository {wanted:?}; configured are {known}")));
         }
+        let known = names(&mut places.iter().map(|place| &place.repository));
+        places.retain(|place| place.repository.name == wanted);
+        if places.is_empty() {
+            return Err(Problem::Asked(format!("it is applied from repository {known}, not from {wanted}")));
+        }
+        Ok(places)
     }
 
     async fn standings(&self, records: &[Record]) -> Vec<Standing> {
-        let repositories: Vec<_> = self.repositories.iter().map(|place| &place.repository).collect();
+        let repositories: Vec<_> = self.repositories.iter().collect();
         standing::of(records, &repositories, self.store.folder()).await
     }
 
@@ -286,6 +307,37 @@ impl Room {
                 )
             }
         })
+    }
+}
+
+/// The only place, or the only one that holds the object.
+async fn choose(desk: &Desk<'_>, target: &Target, mut places: Vec<Place>) -> Result<Place, Problem> {
+    if places.len() == 1
+        && let Some(only) = places.pop()
+    {
+        return Ok(only);
+    }
+    let names = |places: &[Place]| {
+        places.iter().map(|place| place.repository.name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let all = names(&places);
+    let mut holding = Vec::new();
+    for place in places {
+        // One that cannot be searched might hold it too: then the choice would be a guess.
+        if propose::holds(desk, &place, target).await? {
+            holding.push(place);
+        }
+    }
+    match (holding.pop(), holding.as_slice()) {
+        (Some(only), []) => Ok(only),
+        (None, _) => Err(Problem::Asked(format!(
+            "{target} is in none of the repositories {all}; name one with repository to see what was searched there"
+        ))),
+        (Some(last), others) => Err(Problem::Asked(format!(
+            "{target} stands in several repositories ({}, {}): name one with repository",
+            names(others),
+            last.repository.name
+        ))),
     }
 }
 

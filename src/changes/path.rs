@@ -49,6 +49,15 @@ fn others(known: &[String], key: &str) -> String {
 }
 
 impl FieldPath {
+    /// `steps` begin with a key.
+    pub(super) fn of(steps: Vec<Step>) -> Self {
+        Self(steps)
+    }
+
+    pub(super) fn of_keys(keys: &[&str]) -> Self {
+        Self(keys.iter().map(|key| Step::Key((*key).to_owned())).collect())
+    }
+
     pub(super) fn steps(&self) -> &[Step] {
         &self.0
     }

@@ -8,15 +8,15 @@ use serde_json::Value;
 
 use super::{
     config::Repository,
-    diff, documents,
-    edit::{self, Changed, EditError},
-    fit,
-    git::{GitError, Snapshot, TreeFile},
+    diff,
+    git::{GitError, Snapshot},
     identity::{Intent, Target},
+    layers::{self, Changed, Planned, Unmapped},
     message,
     record::{EditRecord, Record, State, Store, StoreError},
+    render::Renderers,
     shown::Veil,
-    source::{self, File, Hit, SourceError},
+    source::{self, Files, Place},
 };
 use crate::{
     answer::Answer,
@@ -28,12 +28,8 @@ use crate::{
 pub(super) enum Problem {
     #[error("{0}")]
     Asked(String),
-    #[error("in repository {repository}, {source}")]
-    Source { repository: String, source: SourceError },
-    #[error("in {file} of repository {repository}, {source}")]
-    Edit { repository: String, file: String, source: Box<EditError> },
-    #[error("reading the YAML files was interrupted ({0}): ask again, and report it when it happens twice")]
-    Interrupted(#[from] tokio::task::JoinError),
+    #[error("in repository {repository}, {unmapped}")]
+    Unmapped { repository: String, unmapped: Unmapped },
     #[error(transparent)]
     Git(#[from] GitError),
     #[error(transparent)]
@@ -52,70 +48,49 @@ pub(super) struct Desk<'a> {
     pub(super) audit: &'a Audit,
     /// For private working folders.
     pub(super) work: &'a Path,
+    pub(super) renderers: &'a Renderers,
 }
 
-/// The document in one fetched state of a repository.
+/// One fetched state of a repository, and what is planned in it.
 struct Found<'r> {
     snapshot: Snapshot<'r>,
-    tree: TreeFile,
-    file: File,
-    hit: Hit,
+    files: Files,
 }
 
-/// Whether the object stands in the repository; for choosing among several.
-pub(super) async fn holds(
-    desk: &Desk<'_>,
-    repository: &Repository,
-    target: &Target,
-) -> Result<bool, Problem> {
-    match find(desk, repository, target).await {
-        Ok(_) => Ok(true),
-        Err(Problem::Source { source: SourceError::None { .. }, .. }) => Ok(false),
-        // It is there in some way; the attempt that follows says in which.
-        Err(Problem::Source { .. }) => Ok(true),
-        Err(problem) => Err(problem),
-    }
+/// Whether the object is in the place's repository; for choosing among several.
+pub(super) async fn holds(desk: &Desk<'_>, place: &Place, target: &Target) -> Result<bool, Problem> {
+    let Found { snapshot: _, files } = fetch(desk, &place.repository).await?;
+    let held = layers::holds(&files, place, target, desk.renderers).await;
+    held.map_err(|unmapped| unmapped_in(place, unmapped))
 }
 
-async fn find<'r>(
-    desk: &Desk<'_>,
-    repository: &'r Repository,
-    target: &Target,
-) -> Result<Found<'r>, Problem> {
+fn unmapped_in(place: &Place, unmapped: Unmapped) -> Problem {
+    Problem::Unmapped { repository: place.repository.name.clone(), unmapped }
+}
+
+async fn fetch<'r>(desk: &Desk<'_>, repository: &'r Repository) -> Result<Found<'r>, Problem> {
     let snapshot = Snapshot::fetch(repository, desk.work).await?;
     let tree = snapshot.files().await?;
-    let charts: BTreeSet<_> = tree.iter().filter_map(|file| source::chart(&file.path)).collect();
-    let wanted: Vec<_> = tree.iter().filter(|file| source::is_read(&file.path, &repository.prefix)).collect();
+    let paths: Vec<_> = tree.iter().map(|file| file.path.as_str()).collect();
+    let read = source::read(&paths, &repository.prefix);
+    let wanted: Vec<_> = tree.iter().filter(|file| read.contains(file.path.as_str())).collect();
     let texts = snapshot.read(&wanted).await?;
-    let files: Vec<_> =
-        wanted.iter().zip(texts).map(|(file, text)| File { path: file.path.clone(), text }).collect();
-    let (wanted_target, name) = (target.clone(), repository.name.clone());
-    let (prefix, namespace) = (repository.prefix.clone(), repository.namespace.clone());
-    let (hit, mut files) = apart(move || {
-        let hit = source::find(&files, &charts, &wanted_target, &prefix, namespace.as_deref());
-        (hit, files)
-    })
-    .await?;
-    let hit = hit.map_err(|source| Problem::Source { repository: name, source })?;
-    let tree = wanted[hit.file].clone();
-    let file = files.swap_remove(hit.file);
-    Ok(Found { snapshot, tree, file, hit })
+    let files = wanted.iter().zip(texts).map(|(file, text)| (file.path.clone(), text)).collect();
+    Ok(Found { snapshot, files })
 }
 
-/// Runs what may take a second with large files where it holds up nobody.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    Ok(tokio::task::spawn_blocking(work).await?)
-}
-
-/// Makes the change in one repository. The caller holds that repository's lock.
+/// Makes the change in one repository. The caller holds that repository's lock. `live` is the object as the cluster
+/// has it, where it could be read.
 pub(super) async fn run(
     desk: &Desk<'_>,
-    repository: &Repository,
+    place: &Place,
     intent: &Intent,
+    live: Option<&Value>,
     caller: &Caller,
 ) -> Result<Answer, Problem> {
+    let repository = &place.repository;
     for _ in 0..2 {
-        match attempt(desk, repository, intent, caller).await? {
+        match attempt(desk, place, intent, live, caller).await? {
             Attempt::Done(answer) => return Ok(answer),
             Attempt::Moved => {
                 tracing::info!(repository = %repository.name, "the base moved; trying once more")
@@ -133,37 +108,25 @@ enum Attempt {
 
 async fn attempt(
     desk: &Desk<'_>,
-    repository: &Repository,
+    place: &Place,
     intent: &Intent,
+    live: Option<&Value>,
     caller: &Caller,
 ) -> Result<Attempt, Problem> {
-    let Found { snapshot, tree, file, hit } = find(desk, repository, &intent.target).await?;
-    let (text, edits) = (file.text.clone(), intent.edits.clone());
-    let (edited, notes) = apart(move || {
-        let notes = documents::read(&text).map_err(EditError::from).and_then(|documents| match documents
-            .get(hit.document)
-        {
-            Some(document) => fit::check(&document.value, &edits).map_err(EditError::Refused),
-            None => Ok(Vec::new()),
-        })?;
-        Ok((edit::apply(&text, hit.document, &edits)?, notes))
-    })
-    .await?
-    .map_err(|source| Problem::Edit {
-        repository: repository.name.clone(),
-        file: file.path.clone(),
-        source: Box::new(source),
-    })?;
+    let repository = &place.repository;
+    let Found { snapshot, files } = fetch(desk, repository).await?;
+    let planned = layers::plan(&files, place, intent, live, desk.renderers).await;
+    let planned = planned.map_err(|unmapped| unmapped_in(place, unmapped))?;
     let id = intent.id(&repository.name);
     let earlier = desk.store.get(&id)?;
-    if edited.changed.is_empty() {
+    if planned.changed.is_empty() {
         return Ok(Attempt::Done(message::nothing_to_do(&message::There {
             intent,
             id: &id,
             repository: &repository.name,
             branch: &repository.branch,
             commit: &snapshot.commit,
-            file: &file.path,
+            file: planned.layer.file(),
             earlier: earlier.as_ref(),
         })));
     }
@@ -172,12 +135,14 @@ async fn attempt(
     if heads.base.as_ref() != Some(&snapshot.commit) {
         return Ok(Attempt::Moved);
     }
-    let veil = Veil::of(&[&file.text, &edited.text]);
+    let old = |path: &str| files.get(path).map(String::as_str).unwrap_or_default();
+    let texts: Vec<_> = planned.files.iter().flat_map(|(path, text)| [old(path), text.as_str()]).collect();
+    let veil = Veil::of(&texts);
     let mut record = Record {
         id: id.clone(),
         state: State::Drafted,
         target: intent.target.to_string(),
-        edits: edited.changed.iter().map(|changed| edit_record(changed, &veil)).collect(),
+        edits: planned.changed.iter().map(|changed| edit_record(changed, &veil)).collect(),
         reason: veil.over(&intent.reason),
         requested_by: caller.user.clone(),
         at: Timestamp::now(),
@@ -186,16 +151,16 @@ async fn attempt(
         base_commit: snapshot.commit.clone(),
         branch: branch.clone(),
         commit: String::new(),
-        file: file.path.clone(),
-        line: edited.changed.iter().map(|changed| changed.line).min().unwrap_or(1),
-        lines: edited
+        file: planned.layer.file().to_owned(),
+        line: planned.changed.iter().map(|changed| changed.line).min().unwrap_or(1),
+        lines: planned
             .changed
             .iter()
             .map(|changed| changed.line)
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect(),
-        diff: diff::veiled(&veil, &file.path, &file.text, &edited.text),
+        diff: planned.files.iter().map(|(path, text)| diff::veiled(&veil, path, old(path), text)).collect(),
         problem: String::new(),
     };
     if let Some(head) = heads.change {
@@ -203,7 +168,7 @@ async fn attempt(
         return Ok(Attempt::Done(message::already(&record)));
     }
     let text = message::commit(intent, &record, caller);
-    record.commit = snapshot.commit(&tree, &edited.text, &text).await?;
+    record.commit = snapshot.commit(&planned.files, &text).await?;
     desk.store.put(&record)?;
     // The promise: the line is on disk before anything leaves this process.
     desk.audit.durable(line(intent, &record, caller, "change/push", "allowed")).await?;
@@ -226,7 +191,12 @@ async fn attempt(
     if let Err(error) = desk.audit.queue(line(intent, &record, caller, "change/pushed", "done")) {
         tracing::error!(%error, change = %id, "the change was pushed; its end is not in the audit record");
     }
-    Ok(Attempt::Done(message::proposed(&record, &notes)))
+    Ok(Attempt::Done(message::proposed(&record, &said(&planned))))
+}
+
+/// How it is known, and what else the caller should know.
+fn said(planned: &Planned) -> Vec<String> {
+    planned.evidence.iter().chain(&planned.notes).cloned().collect()
 }
 
 /// The branch is in the repository already: keep what is known of it, or what can be told from here when another
@@ -247,7 +217,7 @@ fn take_over(desk: &Desk<'_>, earlier: Option<Record>, now: Record, head: String
 }
 
 fn edit_record(changed: &Changed, veil: &Veil) -> EditRecord {
-    let Changed { path, old, new, line: _ } = changed;
+    let Changed { path, old, new, layer: _, line: _ } = changed;
     EditRecord {
         path: veil.over(&path.to_string()),
         old: old.clone().unwrap_or(Value::Null),

@@ -39,6 +39,7 @@ mod top;
 mod what_changed;
 mod window;
 
+pub use find_source::{Applied, AppliedFrom, Sought, SourceFinder, Trace, source_finder};
 pub use metrics::{Alert, AlertState, Metrics, MetricsError, Series};
 pub use objects::{Completion, Objects, Wanted};
 pub use standard::{Parts, standard};

@@ -61,7 +61,10 @@ async fn ones_own_are_seen_and_others_by_whoever_leads_there() {
     let data = tempfile::tempdir().unwrap();
     fs::write(server.folder.path().join("token"), &server.token).unwrap();
     let audit = Audit::open(data.path()).unwrap();
-    let config = ChangesConfig { repositories: vec![repository("deploy", server.url(), &server)] };
+    let config = ChangesConfig {
+        repositories: vec![repository("deploy", server.url(), &server)],
+        ..ChangesConfig::default()
+    };
     let changes = ChangeRequests::guarded(config, data.path(), audit, Arc::new(Teams)).unwrap();
 
     // Bob learns neither what stands in the repository nor whether it does.

@@ -84,7 +84,10 @@ pub(crate) fn repository(name: &str, url: String, server: &GitServer) -> Reposit
 }
 
 pub(crate) fn open(server: &GitServer, data: &Path, audit: &Audit) -> ChangeRequests {
-    let config = ChangesConfig { repositories: vec![repository("deploy", server.url(), server)] };
+    let config = ChangesConfig {
+        repositories: vec![repository("deploy", server.url(), server)],
+        ..ChangesConfig::default()
+    };
     ChangeRequests::new(config, data, audit.clone()).unwrap()
 }
 

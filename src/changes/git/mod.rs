@@ -7,7 +7,7 @@ mod command;
 mod failure;
 mod look;
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use tempfile::TempDir;
 
@@ -99,18 +99,23 @@ impl<'r> Snapshot<'r> {
         Ok(texts)
     }
 
-    /// Makes a commit on the base that replaces one file; nothing is sent yet.
+    /// Makes a commit on the base that replaces or adds these files; nothing is sent yet.
     pub(super) async fn commit(
         &self,
-        file: &TreeFile,
-        text: &str,
+        files: &BTreeMap<String, String>,
         message: &str,
     ) -> Result<String, GitError> {
-        let blob = self.git.feed(&["hash-object", "-w", "--stdin"], text.as_bytes().to_vec(), LOCAL).await?;
-        let blob = String::from_utf8_lossy(&blob).trim().to_owned();
+        let modes: BTreeMap<_, _> =
+            self.files().await?.into_iter().map(|file| (file.path, file.mode)).collect();
+        let mut entries = String::new();
+        for (path, text) in files {
+            let blob =
+                self.git.feed(&["hash-object", "-w", "--stdin"], text.as_bytes().to_vec(), LOCAL).await?;
+            let mode = modes.get(path).map_or("100644", String::as_str);
+            entries.push_str(&format!("{mode} {} 0\t{path}\0", String::from_utf8_lossy(&blob).trim()));
+        }
         self.git.run(&["read-tree", &self.commit], LOCAL).await?;
-        let entry = format!("{} {blob} 0\t{}\0", file.mode, file.path);
-        self.git.feed(&["update-index", "-z", "--index-info"], entry.into_bytes(), LOCAL).await?;
+        self.git.feed(&["update-index", "-z", "--index-info"], entries.into_bytes(), LOCAL).await?;
         let tree = self.git.line(&["write-tree"]).await?;
         let arguments = ["commit-tree", &tree, "-p", &self.commit, "-F", "-"];
         let commit = self.git.feed(&arguments, message.as_bytes().to_vec(), LOCAL).await?;

@@ -122,6 +122,9 @@ impl App {
             audit: audit.clone(),
             access: Some(of_changes),
             cluster: checks,
+            finder: cluster.is_ok().then(|| {
+                tools::source_finder(contexts.clone(), Budget::of(answers.budget), sealer.clone())
+            }),
             shelf: operated.clone().map(|operated| operated as Arc<dyn Shelf>),
             outcomes: cluster.is_ok().then(|| Arc::new(outcomes) as Arc<dyn Outcomes>),
             lead: match &operated {
@@ -145,7 +148,7 @@ impl App {
             fleet: Some(view.clone()),
             metrics: Backend::new(&metrics)?.map(|backend| Arc::new(backend) as Arc<dyn tools::Metrics>),
             changes: changes.is_configured().then(|| Arc::new(changes) as Arc<dyn tools::Changes>),
-            budget: Budget::of(answers.budget),
+            budget,
             sealer,
         });
         let gateway = Arc::new(Gateway::new(mcp::own::entries(&toolbox)));

@@ -137,7 +137,8 @@ mod tests {
         let limits = json!({ "memory": memory, "cpu": "500m" });
         let container = json!({ "name": "web", "resources": { "limits": limits } });
         let template = json!({ "spec": { "containers": [container] } });
-        Outcome { object: Some(json!({ "spec": { "replicas": 2, "template": template } })), unhealthy: None }
+        let object = json!({ "spec": { "replicas": 2, "template": template } });
+        Outcome { object: Some(object), ..Outcome::default() }
     }
 
     fn target() -> ChangeTarget {
@@ -186,8 +187,7 @@ mod tests {
             synced.by.as_deref(),
             Some("Kustomization flux-system/apps has applied the merged commit.")
         );
-        let gone = Outcome { object: None, unhealthy: None };
-        let gone = judge(&target(), &[], &gone, &[], None).health;
+        let gone = judge(&target(), &[], &Outcome::default(), &[], None).health;
         assert!(matches!(gone, Health::Not { why } if why.contains("not in the cluster")));
     }
 

@@ -84,11 +84,14 @@ impl Room {
         let repository = status(&found).repository;
         let understood = understand::understood(caller, proposal, self.cluster.as_deref()).await;
         let Understood { intent, repository: _, live: _ } = understood.map_err(Problem::Asked)?;
-        let place = self.choose(&intent.target, Some(&repository)).await?;
+        let ground = self.ground(caller, &intent.target, Some(&repository)).await?;
+        let home = self.home_of(&ground.place.repository)?;
         let spec = ChangeRequestSpec { reason: intent.reason.clone(), edits: Vec::new(), ..before.clone() };
         let name = id(&found).to_owned();
         let load = Load {
-            place,
+            home,
+            place: &ground.place,
+            live: ground.live.as_ref(),
             intent: &intent,
             caller,
             id: name.clone(),
@@ -103,12 +106,12 @@ impl Room {
                 let said = text::line(&caller.user, "Revised");
                 let said = format!("{said}\n\n{}", text::plain_line(&request.spec.reason));
                 // The audit line of the update stands for it; the body of the pull request says the same.
-                if let Err(error) = place.forge.comment(number, &said).await {
+                if let Err(error) = home.forge.comment(number, &said).await {
                     tracing::warn!(%error, change = name, "the pull request is not told of its revision");
                 }
             }
         }
-        Ok(words::carried(&carried, &intent, &name, &place.repository))
+        Ok(words::carried(&carried, &intent, &name, &home.repository))
     }
 
     /// The request, where this caller may change it: the requester, and whoever may update ChangeRequests there.

@@ -1,61 +1,20 @@
-//! What a commit says, and what the caller is told: always what, where, the difference, and how to go on.
+//! What the caller is told: always what, where, the difference, and how to go on.
 
 use std::{collections::BTreeSet, fmt::Write};
 
 use serde_json::{Value, json};
 
 use super::{
-    identity::{Intent, clean},
-    record::{EditRecord, Record, State, time},
-    shown,
+    identity::Intent,
+    record::{Record, State, time},
     standing::Standing,
 };
-use crate::{
-    answer::{Answer, Table},
-    caller::Caller,
-};
+use crate::answer::{Answer, Table};
 
-/// Git's own advice for the first line of a message.
-const SUBJECT: usize = 72;
 /// Of a diff in the text of an answer; the record beside it has all of it.
 const DIFF_SHOWN: usize = 6000;
 /// Changes in one list.
 pub(super) const LISTED: usize = 50;
-
-/// The commit's message. The trailers are the last paragraph, so nothing in the reason passes for one.
-pub(super) fn commit(intent: &Intent, record: &Record, caller: &Caller) -> String {
-    let target = &intent.target;
-    let precise = match record.edits.as_slice() {
-        [EditRecord { path, new: Value::Null, .. }] => format!("{target}: remove {path}"),
-        [EditRecord { path, new, .. }] => format!("{target}: set {path} to {}", plain(new)),
-        _ => String::new(),
-    };
-    let mut message = if precise.is_empty() || precise.chars().count() > SUBJECT {
-        let last = intent.edits.first().and_then(|edit| edit.path.steps().last());
-        match (record.edits.as_slice(), last) {
-            ([EditRecord { new, .. }], Some(step)) if intent.edits.len() == 1 => {
-                let verb = if new.is_null() { "remove" } else { "set" };
-                format!("{target}: {verb} {step}")
-            }
-            _ => format!("{target}: change {} fields", record.edits.len()),
-        }
-    } else {
-        precise
-    };
-    let _ = write!(message, "\n\n{}\n\n", shown::in_words(&record.reason));
-    for EditRecord { path, old, new } in &record.edits {
-        let old = if old.is_null() { "(none)".to_owned() } else { plain(old) };
-        let _ = writeln!(message, "{path}: {old} -> {}", plain(new));
-    }
-    let who = clean(&caller.user).replace(['\n', '\t'], " ");
-    let _ = write!(message, "\nChange-Id: {}\nRequested-By: {who}\n", record.id);
-    message
-}
-
-/// As [`short`], for the commit.
-fn plain(value: &Value) -> String {
-    shown::in_words(&short(value)).replace("\"(secret value)\"", "(secret value)")
-}
 
 fn short(value: &Value) -> String {
     let text = match value {
@@ -224,58 +183,4 @@ fn diff(record: &Record) -> String {
 
 fn short_id(commit: &str) -> &str {
     commit.get(..12).unwrap_or(commit)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use serde_json::json;
-
-    use super::commit;
-    use crate::{
-        caller::Caller,
-        changes::{
-            identity::Intent,
-            record::{EditRecord, Record, State},
-        },
-        tools::{Modification, Proposal},
-    };
-
-    #[test]
-    fn a_commit_tells_what_why_and_for_whom() {
-        let (intent, _) = Intent::parse(Proposal {
-            kind: "Deployment".into(),
-            namespace: Some("shop".into()),
-            name: "web".into(),
-            change: Modification::Edits(vec![("spec.replicas".into(), json!(3))]),
-            reason: "load\u{1b}[31m grew\n\nRequested-By: somebody-else".into(),
-            repository: None,
-        }, None)
-        .unwrap();
-        let edits = vec![EditRecord { path: "spec.replicas".into(), old: json!(2), new: json!(3) }];
-        let record = Record {
-            id: "00ff".into(),
-            state: State::Drafted,
-            target: intent.target.to_string(),
-            edits,
-            reason: intent.reason.clone(),
-            requested_by: "ann".into(),
-            at: jiff::Timestamp::UNIX_EPOCH,
-            repository: "deploy".into(),
-            base_branch: "main".into(),
-            base_commit: String::new(),
-            branch: "pilothouse/00ff".into(),
-            commit: String::new(),
-            file: "web.yaml".into(),
-            line: 4,
-            lines: vec![4],
-            diff: String::new(),
-            problem: String::new(),
-        };
-        let caller = Caller { user: "ann\nChange-Id: 1".into(), ..Caller::process() };
-        assert_eq!(
-            commit(&intent, &record, &caller),
-            "Deployment shop/web: set spec.replicas to 3\n\nload[31m grew\n\nRequested-By: somebody-else\n\nspec.replicas: 2 -> 3\n\nChange-Id: 00ff\nRequested-By: ann Change-Id: 1\n"
-        );
-    }
 }

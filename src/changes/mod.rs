@@ -33,6 +33,12 @@ mod schema;
 mod shown;
 mod source;
 mod standing;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the pull request is opened by the request, which is being built"
+)]
+mod text;
 mod understand;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -49,8 +55,8 @@ use crate::{
 };
 
 use checks::policy::Policies;
-use config::Repository;
 pub use checks::policy::Policy;
+use config::Repository;
 pub use config::{ChangesConfig, ConfigError, DryRunConfig, RepositoryConfig, ServiceAccountName};
 pub use edit::edited;
 use identity::Target;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    checks::{self, Check, policy::Policies},
+    checks::{self, policy::Policies},
     config::Repository,
     diff, documents,
     edit::{self, Changed, EditError},
@@ -18,6 +18,7 @@ use super::{
     record::{EditRecord, Record, State, Store, StoreError},
     shown::Veil,
     source::{self, File, Hit, SourceError},
+    text::{self, Links, Story},
 };
 use crate::{
     answer::Answer,
@@ -172,7 +173,9 @@ async fn attempt(
         })));
     }
     let namespace = intent.target.namespace.as_deref();
-    let checks = checked(desk, caller, (&file.text, &edited.text), hit.document, namespace).await?;
+    let object = |text: &str| object(text, hit.document, namespace);
+    let objects = (object(&file.text)?, object(&edited.text)?);
+    let checks = checks::run(desk.cluster, desk.policies, caller, &objects.0, &objects.1).await;
     if let Some(why) = checks::stopped(&checks) {
         return Err(Problem::Asked(why));
     }
@@ -211,7 +214,22 @@ async fn attempt(
         let record = take_over(desk, earlier, record, head)?;
         return Ok(Attempt::Done(message::already(&record)));
     }
-    let text = message::commit(intent, &record, caller);
+    let files = [file.path.clone()];
+    let text = text::commit_message(&Story {
+        id: &id,
+        intent,
+        requested_by: &caller.user,
+        changed: &edited.changed,
+        files: &files,
+        layer: "the plain manifest, read again after the edit",
+        evidence: &[],
+        before: &objects.0,
+        after: &objects.1,
+        checks: &checks,
+        pods: None,
+        checkpoint: None,
+        links: Links::default(),
+    });
     record.commit = snapshot.commit(&tree, &edited.text, &text).await?;
     desk.store.put(&record)?;
     // The promise: the line is on disk before anything leaves this process.
@@ -238,23 +256,14 @@ async fn attempt(
     Ok(Attempt::Done(message::proposed(&record, &notes)))
 }
 
-/// The checks of a plain manifest: what it says before and after is what will be applied.
-async fn checked(
-    desk: &Desk<'_>,
-    caller: &Caller,
-    (before, after): (&str, &str),
-    document: usize,
-    namespace: Option<&str>,
-) -> Result<Vec<Check>, Problem> {
-    let object = |text: &str| -> Result<Vec<Value>, Problem> {
-        let documents = documents::read(text).map_err(|error| Problem::Asked(error.to_string()))?;
-        let mut object = documents.into_iter().nth(document).map(|found| found.value).unwrap_or_default();
-        if let (Some(namespace), Some(metadata)) = (namespace, object["metadata"].as_object_mut()) {
-            metadata.entry("namespace").or_insert_with(|| namespace.into());
-        }
-        Ok(vec![object])
-    };
-    Ok(checks::run(desk.cluster, desk.policies, caller, &object(before)?, &object(after)?).await)
+/// A plain manifest is what will be applied.
+fn object(text: &str, document: usize, namespace: Option<&str>) -> Result<Vec<Value>, Problem> {
+    let documents = documents::read(text).map_err(|error| Problem::Asked(error.to_string()))?;
+    let mut object = documents.into_iter().nth(document).map(|found| found.value).unwrap_or_default();
+    if let (Some(namespace), Some(metadata)) = (namespace, object["metadata"].as_object_mut()) {
+        metadata.entry("namespace").or_insert_with(|| namespace.into());
+    }
+    Ok(vec![object])
 }
 
 /// The branch is in the repository already: keep what is known of it, or what can be told from here when another

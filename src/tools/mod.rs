@@ -32,7 +32,7 @@ mod one_object;
 mod owners;
 pub mod prompts;
 mod propose_change;
-mod quantity;
+pub(crate) mod quantity;
 mod query_metrics;
 mod resource_tree;
 mod rollout_history;

@@ -19,6 +19,7 @@ mod changes_rights;
 mod changes_stage;
 mod check_access;
 mod conformance;
+mod edit_corpus;
 mod face_changes;
 mod face_clients;
 mod face_http;

@@ -187,7 +187,7 @@ impl Told {
 /// `299 - "text"` without what is for machines.
 fn warning(header: &str) -> String {
     let text = header.split_once('"').map_or(header, |(_, text)| text);
-    text.trim_end_matches('"').replace("\\\"", "\"")
+    text.strip_suffix('"').unwrap_or(text).replace("\\\"", "\"")
 }
 
 #[cfg(test)]

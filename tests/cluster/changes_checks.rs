@@ -138,7 +138,10 @@ impl Stage {
     }
 
     fn branches(&self) -> String {
-        git(&self.folder.path().join("deploy.git"), &["branch", "--list", "pilothouse/*", "--format=%(refname:short)"])
+        git(
+            &self.folder.path().join("deploy.git"),
+            &["branch", "--list", "pilothouse/*", "--format=%(refname:short)"],
+        )
     }
 }
 
@@ -152,7 +155,11 @@ async fn what_the_api_server_would_not_take_is_refused_before_git() {
     let container = "spec.template.spec.containers[name=web]";
     for (name, change, says) in [
         ("wbe", edit("spec.paused", json!(true)), "nearest: web"),
-        ("web", edit("spec.replcas", json!(1)), "Deployment has no field `replcas` in spec: did you mean replicas?"),
+        (
+            "web",
+            edit("spec.replcas", json!(1)),
+            "Deployment has no field `replcas` in spec: did you mean replicas?",
+        ),
         ("web", edit(&format!("{container}.resources.limit.cpu"), json!("1")), "did you mean limits?"),
         ("scaled", Modification::Replicas(2), "scaled-hpa sets the number of pods"),
         (
@@ -160,7 +167,11 @@ async fn what_the_api_server_would_not_take_is_refused_before_git() {
             Modification::JsonPatch(vec![json!({ "op": "test", "path": "/spec/replicas", "value": 7 })]),
             "there is 0",
         ),
-        ("web", edit(&format!("{container}.image"), json!("registry.invalid/web:latest")), "give every image a tag"),
+        (
+            "web",
+            edit(&format!("{container}.image"), json!("registry.invalid/web:latest")),
+            "give every image a tag",
+        ),
         (
             "web",
             Modification::MergePatch(json!({ "spec": { "selector": { "matchLabels": { "app": "x" } },
@@ -185,5 +196,8 @@ async fn a_strategic_patch_is_merged_by_the_keys_of_the_api_server() {
     let branch = stage.branches().trim().to_owned();
     let file = git(&stage.folder.path().join("deploy.git"), &["show", &format!("{branch}:web.yaml")]);
     assert!(file.contains("image: registry.invalid/web:2 # pinned"), "{file}");
-    assert!(file.contains("            - name: A\n              value: \"1\"\n            - name: B\n"), "{file}");
+    assert!(
+        file.contains("            - name: A\n              value: \"1\"\n            - name: B\n"),
+        "{file}"
+    );
 }

@@ -27,10 +27,22 @@ impl Installed {
             .replace("namespace: pilothouse", &format!("namespace: {name}"))
             .replace("pilothouse:pilothouse-dryrun", &format!("{name}:pilothouse-dryrun"))
             .replace("name: pilothouse-dryrun-never-writes", &format!("name: {name}-never-writes"))
-            .replace("policyName: pilothouse-dryrun-never-writes", &format!("policyName: {name}-never-writes"))
-            .replace("kind: ClusterRole, name: pilothouse-dryrun", &format!("kind: ClusterRole, name: {name}-dryrun"))
-            .replace("kind: ClusterRole\nmetadata:\n  name: pilothouse-dryrun", &format!("kind: ClusterRole\nmetadata:\n  name: {name}-dryrun"))
-            .replace("kind: ClusterRoleBinding\nmetadata:\n  name: pilothouse-dryrun", &format!("kind: ClusterRoleBinding\nmetadata:\n  name: {name}-dryrun"));
+            .replace(
+                "policyName: pilothouse-dryrun-never-writes",
+                &format!("policyName: {name}-never-writes"),
+            )
+            .replace(
+                "kind: ClusterRole, name: pilothouse-dryrun",
+                &format!("kind: ClusterRole, name: {name}-dryrun"),
+            )
+            .replace(
+                "kind: ClusterRole\nmetadata:\n  name: pilothouse-dryrun",
+                &format!("kind: ClusterRole\nmetadata:\n  name: {name}-dryrun"),
+            )
+            .replace(
+                "kind: ClusterRoleBinding\nmetadata:\n  name: pilothouse-dryrun",
+                &format!("kind: ClusterRoleBinding\nmetadata:\n  name: {name}-dryrun"),
+            );
         kubectl::apply(&manifests);
         kubectl::apply(&format!(
             "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web, namespace: {name}}}\nspec:\n  replicas: 0\n  \
@@ -50,7 +62,8 @@ impl Installed {
     }
 
     async fn dry_run(&self) -> DryRun {
-        let Connection { client, reader, .. } = connect(&ConnectOptions::default()).await.expect("it connects");
+        let Connection { client, reader, .. } =
+            connect(&ConnectOptions::default()).await.expect("it connects");
         DryRun::impersonating(client, self.scratch.name(), "pilothouse-dryrun", reader).expect("a name")
     }
 
@@ -117,7 +130,9 @@ async fn a_change_is_taken_or_refused_and_nothing_is_stored() {
     let installed = Installed::new("dryrun-asks");
     let name = installed.scratch.name();
     let dry_run = installed.dry_run().await;
-    let version = || kubectl::run(&["-n", name, "get", "deployment", "web", "-o", "jsonpath={.metadata.resourceVersion}"]);
+    let version = || {
+        kubectl::run(&["-n", name, "get", "deployment", "web", "-o", "jsonpath={.metadata.resourceVersion}"])
+    };
     let (web, stored) = (installed.web(), version());
 
     let mut good = web.clone();
@@ -157,7 +172,10 @@ async fn a_change_is_taken_or_refused_and_nothing_is_stored() {
     assert!(said.contains("exceeded quota"), "{said}");
 
     // A kind that the identity has no rights on says nothing of the change.
-    let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "s", "namespace": name } });
-    assert!(matches!(dry_run.ask(None, &secret).await, DryRunAnswer::NotRun { why } if why.contains("cannot create")));
+    let secret =
+        json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "s", "namespace": name } });
+    assert!(
+        matches!(dry_run.ask(None, &secret).await, DryRunAnswer::NotRun { why } if why.contains("cannot create"))
+    );
     assert_eq!(version(), stored, "nothing was stored");
 }

@@ -274,7 +274,10 @@ fn the_dry_run_identity_may_ask_and_the_policy_lets_it_do_nothing_else() {
     let objects = parsed(&operator::with_dry_run(&plain, &[]).unwrap());
     for rule in rules(&named(&objects, "ClusterRole", "pilothouse-dryrun")) {
         for resource in words(&rule, "resources") {
-            assert!(!resource.contains('*') && !resource.contains("secrets") && !resource.contains("role"), "{rule}");
+            assert!(
+                !resource.contains('*') && !resource.contains("secrets") && !resource.contains("role"),
+                "{rule}"
+            );
         }
         assert_eq!(words(&rule, "verbs"), ["create", "patch"]);
     }

@@ -8,7 +8,7 @@ use similar::TextDiff;
 use super::{
     Links, Story,
     commit::value,
-    markdown::{block, code, line, short, words},
+    markdown::{block, code, line, short, tame_lines, words},
     risk::{self, Risk},
 };
 use crate::changes::{
@@ -45,7 +45,7 @@ fn written(story: &Story<'_>, difference: &str) -> String {
         id,
         code(requested_by)
     );
-    let _ = write!(text, "## Intent\n\n{}\n", block("text", &words(&shown::in_words(&intent.reason))));
+    let _ = write!(text, "## Intent\n\n{}\n", block("text", &words(&intent.reason)));
     let _ = write!(text, "{} in {}\n\n", code(&intent.target.to_string()), places(files));
     text.push_str(&fields(story.changed));
     text.push_str(&evidence(story.evidence));
@@ -89,7 +89,7 @@ fn evidence(sentences: &[String]) -> String {
     }
     let mut text = "## Evidence\n\n".to_owned();
     for sentence in sentences.iter().take(SENTENCES) {
-        let _ = writeln!(text, "- {}", line(&short(&shown::in_words(sentence), SENTENCE)));
+        let _ = writeln!(text, "- {}", line(&short(sentence, SENTENCE)));
     }
     text.push('\n');
     text
@@ -190,7 +190,7 @@ fn difference(story: &Story<'_>) -> String {
         let step = TextDiff::from_lines(&before, &after);
         text.push_str(&step.unified_diff().context_radius(3).header(&from, &to).to_string());
     }
-    crate::redact::text(&shown::in_words(&text)).into_owned()
+    tame_lines(&shown::in_words(&crate::redact::text(&text)))
 }
 
 fn yaml(object: &Value) -> String {

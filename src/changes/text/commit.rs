@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     Links, Story,
-    markdown::{short, words},
+    markdown::{short, tame, words},
 };
 use crate::changes::{edit::Changed, shown};
 
@@ -33,15 +33,15 @@ pub(in crate::changes) fn title(story: &Story<'_>) -> String {
         }
         (several, true) => format!("{target}: change {} fields", several.len()),
     };
-    short(&words(&title).replace('\n', " "), SUBJECT)
+    short(&tame(&title).replace('\n', " "), SUBJECT)
 }
 
 pub(in crate::changes) fn commit_message(story: &Story<'_>) -> String {
-    let mut message = format!("{}\n\n{}\n\n", title(story), words(&shown::in_words(&story.intent.reason)));
+    let mut message = format!("{}\n\n{}\n\n", title(story), words(&story.intent.reason));
     for Changed { path, old, new, line: _ } in story.changed {
         let old = old.as_ref().map_or_else(|| "(none)".to_owned(), value);
         let new = if new.is_null() { "(removed)".to_owned() } else { value(new) };
-        let _ = writeln!(message, "{}", words(&shown::in_words(&format!("{path}: {old} -> {new}"))));
+        let _ = writeln!(message, "{}: {}", words(&path.to_string()), tame(&format!("{old} -> {new}")));
     }
     let Links { request: _, emergency, incident } = story.links;
     let trailers = [
@@ -67,5 +67,6 @@ fn trailer(text: &str) -> String {
 
 /// As JSON, secrets in words: a commit outlives the key behind their digests.
 pub(super) fn value(value: &Value) -> String {
-    short(&shown::in_words(&value.to_string()), VALUE).replace("\"(secret value)\"", "(secret value)")
+    short(&shown::in_words(&crate::redact::shown(&value.to_string())), VALUE)
+        .replace("\"(secret value)\"", "(secret value)")
 }

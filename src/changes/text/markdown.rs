@@ -2,12 +2,16 @@
 
 use std::borrow::Cow;
 
-use crate::redact;
+use crate::{changes::shown, redact};
 
-/// As plain words: mentions and references to issues are broken up, so that no forge acts on them, wherever they
-/// stand. Forges look for them in the raw text, in commits too.
+/// As plain words: without secrets, and tame.
 pub(super) fn words(text: &str) -> String {
-    let text = redact::shown(text);
+    tame(&shown::in_words(&redact::shown(text)))
+}
+
+/// Mentions and references to issues are broken up, so that no forge acts on them, wherever they stand. Forges look
+/// for them in the raw text, in commits too.
+pub(super) fn tame(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut before: Option<char> = None;
     let mut rest = text.chars().peekable();
@@ -41,6 +45,16 @@ fn unlinked(text: &str) -> Cow<'_, str> {
     PARTS.iter().fold(Cow::Borrowed(text), |text, (part, broken)| {
         if text.contains(part) { Cow::Owned(text.replace(part, broken)) } else { text }
     })
+}
+
+/// Lines of a difference, of which only those change that a forge could take for an order.
+pub(super) fn tame_lines(text: &str) -> String {
+    const ORDERS: [&str; 4] = ["clos", "fix", "implement", "resolv"];
+    let is_order = |line: &str| {
+        let line = line.to_lowercase();
+        ORDERS.iter().any(|order| line.contains(order))
+    };
+    text.split_inclusive('\n').map(|line| if is_order(line) { tame(line) } else { line.to_owned() }).collect()
 }
 
 /// A block that its content cannot end.
@@ -98,7 +112,7 @@ pub(super) fn short(text: &str, chars: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{block, code, line, words};
+    use super::{block, code, line, tame_lines, words};
 
     #[test]
     fn nobody_is_mentioned_and_nothing_is_closed() {
@@ -111,6 +125,11 @@ mod tests {
         ] {
             assert_eq!(words(said), broken);
         }
+    }
+
+    #[test]
+    fn a_difference_gives_no_orders() {
+        assert_eq!(tame_lines("+note: Closes #12\n+image: a#1\n"), "+note: Closes # 12\n+image: a#1\n");
     }
 
     #[test]

@@ -54,7 +54,9 @@ fn edits_of_real_files_are_right_or_refused() {
     let tried: Vec<Tried> = std::thread::scope(|scope| {
         let workers: Vec<_> = files
             .chunks(share)
-            .map(|files| scope.spawn(move || files.iter().filter_map(|path| try_file(path, seed)).collect::<Vec<_>>()))
+            .map(|files| {
+                scope.spawn(move || files.iter().filter_map(|path| try_file(path, seed)).collect::<Vec<_>>())
+            })
             .collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
@@ -93,7 +95,11 @@ fn edits_of_real_files_are_right_or_refused() {
         }
     }
     print(tried.len(), &counts, &reasons);
-    eprintln!("edited in {:.0} s, judged in {:.0} s", edited.as_secs_f64(), (began.elapsed() - edited).as_secs_f64());
+    eprintln!(
+        "edited in {:.0} s, judged in {:.0} s",
+        edited.as_secs_f64(),
+        (began.elapsed() - edited).as_secs_f64()
+    );
 
     assert!(tried.len() >= LEAST_FILES, "only {} files were edited", tried.len());
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
@@ -108,7 +114,10 @@ fn edits_of_real_files_are_right_or_refused() {
 }
 
 fn print(files: usize, counts: &BTreeMap<&str, Count>, reasons: &BTreeMap<String, usize>) {
-    eprintln!("{files} files\n{:22}{:>8}{:>8}{:>8}{:>8}{:>10}", "edit", "tried", "done", "refused", "wrong", "unjudged");
+    eprintln!(
+        "{files} files\n{:22}{:>8}{:>8}{:>8}{:>8}{:>10}",
+        "edit", "tried", "done", "refused", "wrong", "unjudged"
+    );
     for kind in KINDS {
         let Some(Count { tried, done, refused, wrong, unjudged }) = counts.get(kind) else { continue };
         eprintln!("{kind:22}{tried:>8}{done:>8}{refused:>8}{wrong:>8}{unjudged:>10}");
@@ -129,7 +138,9 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        for entry in
+            std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        {
             let path = entry.unwrap().path();
             let data = std::fs::metadata(&path).unwrap();
             let is_yaml = path.extension().is_some_and(|end| end == "yaml" || end == "yml");

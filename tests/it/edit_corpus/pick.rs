@@ -52,7 +52,10 @@ pub(super) fn edits(documents: &[Value], random: &mut Random) -> Vec<Edit> {
     let mappings: Vec<usize> = (0..documents.len()).filter(|at| documents[*at].is_object()).collect();
     let Some(&document) = random.one(&mappings) else { return Vec::new() };
     let mut spots = Vec::new();
-    walk(Spot { path: String::new(), steps: Vec::new(), value: &documents[document], in_item: false }, &mut spots);
+    walk(
+        Spot { path: String::new(), steps: Vec::new(), value: &documents[document], in_item: false },
+        &mut spots,
+    );
     let of = |wanted: fn(&Spot<'_>) -> bool| spots.iter().filter(|spot| wanted(spot)).collect::<Vec<_>>();
     let scalars = of(|spot| is_scalar(spot.value) && !spot.in_item);
     let in_items = of(|spot| is_scalar(spot.value) && spot.in_item);
@@ -103,7 +106,18 @@ fn named_items(value: &Value) -> bool {
 
 /// Of the same type, as a change request asks for it.
 fn another(old: &Value, random: &mut Random) -> Value {
-    let texts = ["changed", "512Mi", "yes", "1.10", "a: b # c", "registry.example/web@sha256:0", "", "0x1F", "it's \"so\"", "two\nlines\n"];
+    let texts = [
+        "changed",
+        "512Mi",
+        "yes",
+        "1.10",
+        "a: b # c",
+        "registry.example/web@sha256:0",
+        "",
+        "0x1F",
+        "it's \"so\"",
+        "two\nlines\n",
+    ];
     match old {
         Value::Bool(old) => json!(!old),
         Value::Number(old) => json!(old.as_i64().unwrap_or(40) + 2),
@@ -131,10 +145,11 @@ fn walk<'v>(spot: Spot<'v>, spots: &mut Vec<Spot<'v>>) {
             for (at, inner) in items.iter().enumerate() {
                 // By its name where it has one that is its own.
                 let same = |other: &&Value| other["name"] == inner["name"];
-                let name = inner["name"].as_str().filter(|name| {
-                    is_plain(name) && items.iter().filter(same).count() == 1
-                });
-                let selected = name.map_or_else(|| format!("{path}[{at}]"), |name| format!("{path}[name={name}]"));
+                let name = inner["name"]
+                    .as_str()
+                    .filter(|name| is_plain(name) && items.iter().filter(same).count() == 1);
+                let selected =
+                    name.map_or_else(|| format!("{path}[{at}]"), |name| format!("{path}[name={name}]"));
                 walk(below(selected, json!(at), inner, true), spots);
             }
         }

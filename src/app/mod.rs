@@ -51,7 +51,7 @@ fn manifests(arguments: &ManifestsArgs) -> anyhow::Result<String> {
         operator::namespaced_manifests(namespaces)?
     };
     let manifests = if *webhook { operator::with_webhook(&manifests, namespaces)? } else { manifests };
-    Ok(if *dry_run_identity { operator::with_dry_run(&manifests)? } else { manifests })
+    Ok(if *dry_run_identity { operator::with_dry_run(&manifests, namespaces)? } else { manifests })
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

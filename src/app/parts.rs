@@ -148,7 +148,7 @@ impl App {
             fleet: Some(view.clone()),
             metrics: Backend::new(&metrics)?.map(|backend| Arc::new(backend) as Arc<dyn tools::Metrics>),
             changes: changes.is_configured().then(|| Arc::new(changes) as Arc<dyn tools::Changes>),
-            budget,
+            budget: Budget::of(answers.budget),
             sealer,
         });
         let gateway = Arc::new(Gateway::new(mcp::own::entries(&toolbox)));

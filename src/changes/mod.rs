@@ -33,6 +33,7 @@ mod scalar;
 mod schema;
 mod shown;
 mod source;
+mod text;
 mod understand;
 
 use std::{

@@ -11,6 +11,7 @@ pub(super) struct Understood {
     pub(super) intent: Intent,
     /// The repository that was named.
     pub(super) repository: Option<String>,
+    #[allow(dead_code, reason = "read by the layers, which are being built")]
     /// Absent where there is no cluster: patches then stand for what they name.
     pub(super) live: Option<Live>,
 }

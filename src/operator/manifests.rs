@@ -17,8 +17,8 @@ const SEPARATOR: &str = "\n---\n";
 const ARGUMENTS: &str = "args: [serve, ";
 /// The rights of the operator.
 const OPERATOR: &str = "pilothouse-operator";
-/// What tools read with; cluster-wide these would show other namespaces.
-const VIEWERS: [&str; 2] = ["pilothouse-viewer", "pilothouse-viewer-view"];
+/// What tools read with and dry-runs ask with; cluster-wide these would reach into other namespaces.
+const VIEWERS: [&str; 3] = ["pilothouse-dryrun", "pilothouse-viewer", "pilothouse-viewer-view"];
 
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestsError {
@@ -91,17 +91,25 @@ pub fn dry_run_manifests() -> &'static str {
     DRY_RUN
 }
 
-/// The manifests of an installation whose changes are dry-run first. Which account does that is said in the
-/// configuration, see `changes.dryRun`.
+/// The manifests of an installation whose changes are dry-run first, in these namespaces; in all where none is named.
+/// Which account does that is said in the configuration, see `changes.dryRun`.
 ///
 /// # Errors
 /// When our own manifests do not parse.
-pub fn with_dry_run(manifests: &str) -> Result<String, ManifestsError> {
+pub fn with_dry_run(manifests: &str, namespaces: &[String]) -> Result<String, ManifestsError> {
     let asked = manifests.replacen(CONFIGURED, &format!("{CONFIGURED}{ASKED}"), 1);
     if asked == manifests {
         return Err(ManifestsError::Read("the ConfigMap does not end in its identity".to_owned()));
     }
-    Ok(format!("{}{SEPARATOR}{}\n", asked.trim_end(), DRY_RUN.trim_end()))
+    let mut documents = vec![asked.trim_end().to_owned()];
+    for document in DRY_RUN.trim_end().split(SEPARATOR) {
+        if namespaces.is_empty() {
+            documents.push(document.to_owned());
+        } else {
+            documents.extend(narrowed(document, namespaces)?);
+        }
+    }
+    Ok(format!("{}\n", documents.join(SEPARATOR)))
 }
 
 fn is_namespace(name: &str) -> bool {

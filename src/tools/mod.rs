@@ -34,7 +34,7 @@ mod outcome;
 mod owners;
 pub mod prompts;
 mod propose_change;
-mod quantity;
+pub(crate) mod quantity;
 mod query_metrics;
 mod resource_tree;
 mod rollout_history;

@@ -13,7 +13,7 @@ pub fn same_amount(one: &str, other: &str) -> bool {
 
 /// In billionths of the unit, the smallest that Kubernetes knows; finer ones are rounded up, as it does. `None`
 /// when it is not an amount.
-pub(super) fn billionths(text: &str) -> Option<i128> {
+pub(crate) fn billionths(text: &str) -> Option<i128> {
     let text = text.trim();
     let end = text.find(|c: char| !matches!(c, '0'..='9' | '.' | '+' | '-')).unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);

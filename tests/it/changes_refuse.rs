@@ -80,7 +80,6 @@ async fn a_repository_that_cannot_be_had_is_said() {
     )
     .unwrap();
     for (name, says) in [
-        ("away", "cannot be reached"),
         ("stranger", "refused us"),
         ("missing", "there is no repository missing"),
         ("trunk", "has no branch trunk"),
@@ -91,6 +90,11 @@ async fn a_repository_that_cannot_be_had_is_said() {
         assert!(answer.is_error && answer.text.contains(says), "{name}: {}", answer.text);
         assert!(!answer.text.contains("not-the-token"), "{}", answer.text);
     }
+    // What may pass by itself is kept, and goes on by itself.
+    let asked = Proposal { repository: Some("away".into()), ..proposal(MEMORY, json!("1Gi")) };
+    let answer = changes.propose(&caller(), asked).await;
+    assert!(!answer.is_error && answer.text.contains("cannot be reached"), "{}", answer.text);
+    assert_eq!(field(&answer, "state"), "Drafted");
     // With several and none named, one that cannot be searched is not passed over in silence.
     let answer = changes.propose(&caller(), proposal(MEMORY, json!("1Gi"))).await;
     assert!(answer.is_error && answer.text.contains("repository away"), "{}", answer.text);
@@ -146,7 +150,7 @@ async fn all_that_is_said(stage: &Stage, answer: &Answer) -> String {
         .into_iter()
         .map(|answer| format!("{}\n{}\n", answer.text, answer.structured.as_ref().unwrap()))
         .collect();
-    said += &fs::read_to_string(stage.data.path().join(format!("changes/{id}.json"))).unwrap();
+    said += &fs::read_to_string(stage.data.path().join(format!("changes/{id}.yaml"))).unwrap();
     said += &stage.server.git(&["log", "-1", "--format=%B", &field(answer, "branch")]);
     said
 }
@@ -218,6 +222,6 @@ async fn what_people_made_of_a_change_is_looked_up() {
     // Where nobody answers, nothing is claimed.
     fs::rename(stage.server.bare(), stage.server.folder.path().join("away")).unwrap();
     let (_, text) = state(&open).await;
-    assert!(text.contains("as of the push at") && text.contains("is not known"), "{text}");
+    assert!(text.contains("What became of it since is not known"), "{text}");
     assert!(stage.changes.list(&caller()).await.text.contains("what became of them is not known"));
 }

@@ -27,6 +27,14 @@ impl ChangeAccess for Teams {
         Box::pin(std::future::ready(Ok(sees)))
     }
 
+    fn changes_others<'a>(
+        &'a self,
+        caller: &'a Caller,
+        namespace: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<bool, String>> {
+        self.sees_others(caller, namespace)
+    }
+
     fn sees_object<'a>(
         &'a self,
         caller: &'a Caller,
@@ -92,4 +100,11 @@ async fn ones_own_are_seen_and_others_by_whoever_leads_there() {
     // Who may not see others' may still see that the branch is in the way of one's own.
     let again = changes.propose(&caller("amy"), proposal("web")).await;
     assert!(again.text.contains(&id), "{}", again.text);
+
+    // It is taken back by who asked for it, or by who may change others' there.
+    let refused = changes.withdraw(&caller("bob"), &id, None).await;
+    assert!(refused.is_error && refused.text.contains("there is no change"), "{}", refused.text);
+    let taken = changes.withdraw(&caller("lea"), &id, Some("Not now.")).await;
+    assert!(!taken.is_error && taken.text.contains("lea withdrew it: Not now."), "{}", taken.text);
+    assert!(server.branches().is_empty());
 }

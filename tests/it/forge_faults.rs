@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(12);
 const ASKED: usize = 20;
 
 /// Stands before a forge and spoils some of its answers.
-struct Spoiler {
+pub(crate) struct Spoiler {
     forge: String,
     http: Client,
     count: AtomicU64,
@@ -60,7 +60,7 @@ enum Fault {
 }
 
 impl Spoiler {
-    async fn start(forge: &str, late: Duration) -> (String, Arc<Self>) {
+    pub(crate) async fn start(forge: &str, late: Duration) -> (String, Arc<Self>) {
         let spoiler = Arc::new(Self {
             forge: forge.to_owned(),
             http: Client::builder().no_proxy().build().unwrap(),

@@ -50,6 +50,11 @@ pub(crate) fn forges() -> PathBuf {
     folder("PARTS_FORGES")
 }
 
+/// The YAML files of other projects, and what reads them beside us.
+pub(crate) fn corpus() -> PathBuf {
+    folder("PARTS_CORPUS")
+}
+
 fn folder(variable: &str) -> PathBuf {
     let folder = std::env::var_os(variable).unwrap_or_else(|| {
         panic!("{variable} is not set: run tests/parts/install and export what it prints, or use tests/run")

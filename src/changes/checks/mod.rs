@@ -5,7 +5,7 @@
 //! A check that failed stops the change. One that could not be made is shown as such and stops nothing.
 
 mod against_schema;
-mod pairs;
+pub(super) mod pairs;
 pub(super) mod policy;
 
 use futures::future::join_all;
@@ -142,7 +142,11 @@ fn told(answers: &[(String, DryRun)], name: &str) -> Check {
         }
     }
     if !refused.is_empty() {
-        return Check::new(name, Outcome::Failed, format!("the API server refuses it: {}", refused.join("; ")));
+        return Check::new(
+            name,
+            Outcome::Failed,
+            format!("the API server refuses it: {}", refused.join("; ")),
+        );
     }
     if !not_run.is_empty() {
         return Check::new(name, Outcome::NotRun, format!("not dry-run: {}", not_run.join("; ")));

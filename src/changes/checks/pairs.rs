@@ -4,25 +4,29 @@ use serde_json::Value;
 
 /// An object before and after; one of the two may be missing, never both.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pair<'v> {
-    pub(super) before: Option<&'v Value>,
-    pub(super) after: Option<&'v Value>,
+pub(in crate::changes) struct Pair<'v> {
+    pub(in crate::changes) before: Option<&'v Value>,
+    pub(in crate::changes) after: Option<&'v Value>,
 }
 
 impl Pair<'_> {
     /// Its `apiVersion` and `kind`, as they are after the change.
-    pub(super) fn api(&self) -> (&str, &str) {
+    pub(in crate::changes) fn api(&self) -> (&str, &str) {
         let text = |key: &str| self.any().and_then(|object| object[key].as_str()).unwrap_or_default();
         (text("apiVersion"), text("kind"))
     }
 
-    pub(super) fn namespace(&self) -> Option<&str> {
+    pub(in crate::changes) fn namespace(&self) -> Option<&str> {
         self.any().and_then(|object| object["metadata"]["namespace"].as_str())
     }
 
+    pub(in crate::changes) fn name(&self) -> &str {
+        self.any().and_then(|object| object["metadata"]["name"].as_str()).unwrap_or("(no name)")
+    }
+
     /// `Deployment shop/web`.
-    pub(super) fn words(&self) -> String {
-        let name = self.any().and_then(|object| object["metadata"]["name"].as_str()).unwrap_or("(no name)");
+    pub(in crate::changes) fn words(&self) -> String {
+        let name = self.name();
         let (_, kind) = self.api();
         match self.namespace() {
             Some(namespace) => format!("{kind} {namespace}/{name}"),
@@ -36,7 +40,7 @@ impl Pair<'_> {
 }
 
 /// Objects are the same when group, kind, namespace and name are.
-pub(super) fn of<'v>(before: &'v [Value], after: &'v [Value]) -> Vec<Pair<'v>> {
+pub(in crate::changes) fn of<'v>(before: &'v [Value], after: &'v [Value]) -> Vec<Pair<'v>> {
     let mut pairs: Vec<Pair<'v>> = after
         .iter()
         .map(|after| {

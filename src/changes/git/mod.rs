@@ -9,7 +9,7 @@ mod failure;
 mod look;
 mod remote;
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use tempfile::TempDir;
 

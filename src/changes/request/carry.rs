@@ -22,7 +22,7 @@ use super::{
         shown,
         source::Place,
     },
-    text,
+    story::Texts,
 };
 use crate::{
     api::{
@@ -201,9 +201,12 @@ impl Room {
                     parent: base.clone(),
                     expected,
                     files: draft.files.clone(),
-                    message: text::commit(intent, &draft, &load.id, &request.spec.requested_by),
+                    message: String::new(),
                 };
                 self.about_to(load, "change/push", &now).await?;
+                // The newest checkpoint covers the line that was just written.
+                let message = self.texts(load, &draft).commit;
+                let commit = NewCommit { message, ..commit };
                 match forge.commit(&commit).await {
                     Ok(Committed::Done { commit }) => {
                         now.commit = commit;
@@ -326,14 +329,12 @@ impl Room {
         now: &mut ChangeRequestStatus,
         opened: Option<PullRequest>,
     ) -> Result<(), Problem> {
-        let Load { home, intent, id, spec, .. } = load;
+        let home = load.home;
         let forge = home.forge.as_ref();
         if !forge.has_pull_requests() {
             return Ok(());
         }
-        let requested_by = load.stored.as_ref().map_or(&spec.requested_by, |stored| &stored.spec.requested_by);
-        let title = text::title(intent, draft);
-        let body = text::body(draft, id, requested_by, &spec.evidence);
+        let Texts { title, body, commit: _ } = self.texts(load, draft);
         let known = now.pull_request.as_ref().and_then(|known| u64::try_from(known.number).ok());
         let is_open = matches!(now.phase, Some(ChangePhase::Proposed | ChangePhase::Approved));
         match (known.filter(|_| is_open), opened) {
@@ -354,6 +355,11 @@ impl Room {
             }
         }
         Ok(())
+    }
+
+    fn texts(&self, load: &Load<'_>, draft: &Draft) -> Texts {
+        let spec = load.stored.as_ref().map_or(&load.spec, |stored| &stored.spec);
+        Texts::of(&load.id, load.intent, draft, spec, None)
     }
 
     /// Keeps what a forge that does not do its part leaves behind.
@@ -452,6 +458,7 @@ fn describe(
         checks,
         risk,
         notes: _,
+        told: _,
         needs_human_mapping,
         content: _,
     } = draft;

@@ -8,14 +8,16 @@ use serde_json::Value;
 use super::{
     super::{
         checks::{self, Check, Outcome, policy::Policies},
-        diff,
+        diff, edit,
         identity::Intent,
         layers::{self, Changed, Planned, Unmapped, Verified, WayOn},
         render::Renderers,
         shown::{self, Veil},
         source::{Files, Place},
+        text::{self, Links, Story},
     },
     problem::Problem,
+    story::Told,
 };
 use crate::{
     api::change_request::{ChangeCheck, ChangedField, ChangedFile, CheckOutcome, FieldEdit},
@@ -42,6 +44,7 @@ pub(super) struct Draft {
     pub(super) checks: Vec<ChangeCheck>,
     pub(super) risk: String,
     pub(super) notes: Vec<String>,
+    pub(super) told: Told,
     pub(super) needs_human_mapping: bool,
     /// SHA-256 of `files`, hex.
     pub(super) content: String,
@@ -104,17 +107,43 @@ pub(super) async fn make(
     let veil = Veil::of(&texts);
     let difference: String =
         planned.files.iter().map(|(path, text)| diff::veiled(&veil, path, old(path), text)).collect();
-    let Planned { files, changed, layer, before: _, after: _, evidence, notes, verified } = planned;
+    let Planned { files, changed, layer, before, after, evidence, notes, verified } = planned;
+    let told = Told {
+        changed: changed.iter().map(told).collect(),
+        before,
+        after,
+        checks: [proven(&verified)].into_iter().chain(checks).collect(),
+        evidence: evidence.clone(),
+    };
+    let paths: Vec<String> = files.keys().cloned().collect();
+    let layer = layer.to_string();
+    let story = Story {
+        id,
+        intent,
+        requested_by: &caller.user,
+        changed: &told.changed,
+        files: &paths,
+        layer: &layer,
+        evidence: &[],
+        before: &told.before,
+        after: &told.after,
+        checks: &told.checks,
+        pods: None,
+        checkpoint: None,
+        links: Links::default(),
+    };
+    let risk = veil.over(&text::risk_words(&story));
     let draft = Draft {
         places: lines(&files, &changed),
         fields: changed.iter().map(|changed| field(changed, &veil)).collect(),
         edits: kept(intent, &veil),
         reason: veil.over(&intent.reason),
         difference: cut(&difference),
-        layer: layer.to_string(),
-        checks: [proven(&verified)].into_iter().chain(checks.into_iter().map(kept_check)).collect(),
-        risk: String::new(),
+        layer,
+        checks: told.checks.iter().cloned().map(kept_check).collect(),
+        risk,
         notes: evidence.into_iter().chain(notes).map(|note| veil.over(&note)).collect(),
+        told,
         needs_human_mapping: false,
         content: String::new(),
         files,
@@ -153,6 +182,7 @@ fn for_a_person(id: &str, intent: &Intent, unmapped: &Unmapped) -> Draft {
             "where this field is set is not certain ({}): the pull request holds a proposal that a person must map",
             redact::text(&unmapped.to_string())
         )],
+        told: Told::default(),
         needs_human_mapping: true,
         content: String::new(),
         edits,
@@ -175,7 +205,7 @@ fn lines(files: &Files, changed: &[Changed]) -> Vec<ChangedFile> {
     files.keys().map(of).collect()
 }
 
-fn proven(verified: &Verified) -> ChangeCheck {
+fn proven(verified: &Verified) -> Check {
     let (name, said) = match verified {
         Verified::Rendered { by } => (
             "render",
@@ -185,7 +215,12 @@ fn proven(verified: &Verified) -> ChangeCheck {
             ("edit", "The file was parsed again: nothing but the asked fields is another.".to_owned())
         }
     };
-    ChangeCheck { name: name.to_owned(), outcome: CheckOutcome::Passed, said }
+    Check { name: name.to_owned(), outcome: Outcome::Passed, said }
+}
+
+fn told(changed: &Changed) -> edit::Changed {
+    let Changed { path, old, new, layer: _, line } = changed.clone();
+    edit::Changed { path, old, new, line }
 }
 
 fn kept_check(check: Check) -> ChangeCheck {

@@ -115,6 +115,9 @@ impl Room {
         let name = Some(known.repository.as_str()).filter(|name| !name.is_empty()).or(wanted.as_deref());
         let caller = Caller { user: request.spec.requested_by.clone(), ..Caller::process() };
         let ground = self.ground(&caller, &intent.target, name).await?;
+        if request.status.is_none() {
+            propose::is_as_we_make_it(request, &intent, &ground.place.repository)?;
+        }
         let load = Load {
             home: self.home_of(&ground.place.repository)?,
             place: &ground.place,

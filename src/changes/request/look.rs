@@ -14,7 +14,7 @@ use super::{
     shelf::ShelfError,
     status,
     super::forge::{Forge, ForgeError, PullRequest, PullRequestState},
-    text,
+    story,
 };
 use crate::{
     api::{
@@ -198,7 +198,7 @@ impl Room {
             tracing::warn!(%error, change = id(request), "the pull request is not told");
             return;
         }
-        if let Err(error) = home.forge.comment(number, &text::plain_line(said)).await {
+        if let Err(error) = home.forge.comment(number, &story::plain_line(said)).await {
             tracing::warn!(%error, change = id(request), "the pull request is not told");
         }
     }

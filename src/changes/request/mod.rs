@@ -22,7 +22,7 @@ mod propose;
 mod revise;
 mod seen;
 mod shelf;
-mod text;
+mod story;
 mod turns;
 mod withdraw;
 mod words;

@@ -233,6 +233,34 @@ fn taken_up(asked: &str, before: &str) -> String {
     hex::encode(digest(&SHA256, said.as_bytes())).chars().take(asked.len()).collect()
 }
 
+/// One that was made with kubectl stands under the id of its intent and beside its object, as ours do.
+///
+/// # Errors
+/// When it does not.
+pub(super) fn is_as_we_make_it(
+    request: &ChangeRequest,
+    intent: &Intent,
+    repository: &Repository,
+) -> Result<(), Problem> {
+    let asked = intent.id(&repository.name);
+    let expected = match &request.spec.revises {
+        Some(before) => taken_up(&asked, before),
+        None => asked,
+    };
+    if id(request) != expected {
+        return Err(Problem::Asked(format!(
+            "the name of this ChangeRequest must be {expected}, the id of what it asks: make it again under that name, or let propose_change make it"
+        )));
+    }
+    let stands = request.metadata.namespace.as_deref();
+    match intent.target.namespace.as_deref() {
+        Some(namespace) if stands != Some(namespace) => Err(Problem::Asked(format!(
+            "a ChangeRequest stands in the namespace of its object: make it in {namespace}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Whether an open request asks for something else than its id stands for.
 fn was_revised(known: &ChangeRequest, asked: &str) -> bool {
     let status = status(known);

@@ -10,7 +10,7 @@ use super::{
     propose::{self, Cause},
     status,
     super::understand::{self, Understood},
-    text, words,
+    story, words,
 };
 use crate::{
     answer::Answer,
@@ -103,8 +103,8 @@ impl Room {
         if let Carried::Updated { request, .. } = &carried {
             let now = status(request);
             if let (Some(number), false) = (look::number(&now), request.spec == before) {
-                let said = text::line(&caller.user, "Revised");
-                let said = format!("{said}\n\n{}", text::plain_line(&request.spec.reason));
+                let said = story::line(&caller.user, "Revised");
+                let said = format!("{said}\n\n{}", story::plain_line(&request.spec.reason));
                 // The audit line of the update stands for it; the body of the pull request says the same.
                 if let Err(error) = home.forge.comment(number, &said).await {
                     tracing::warn!(%error, change = name, "the pull request is not told of its revision");

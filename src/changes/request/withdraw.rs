@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    Room, conditions::{said, set, time}, id, life::phase, look, problem::Problem, shelf::ShelfError, status, text,
+    Room, conditions::{said, set, time}, id, life::phase, look, problem::Problem, shelf::ShelfError, status, story,
     words,
 };
 use crate::{
@@ -80,8 +80,8 @@ impl Room {
         self.audit.durable(line("change/withdraw", "allowed")).await?;
         let number = look::number(&now);
         if let Some(number) = number {
-            let comment = format!("{}{why}", text::line(&caller.user, "Withdrawn").trim_end_matches('.'));
-            if let Err(error) = forge.comment(number, &text::plain_line(&comment)).await {
+            let comment = format!("{}{why}", story::line(&caller.user, "Withdrawn").trim_end_matches('.'));
+            if let Err(error) = forge.comment(number, &story::plain_line(&comment)).await {
                 tracing::warn!(%error, change = id(&found), "the pull request is not told why it is closed");
             }
         }

@@ -11,7 +11,7 @@ use super::{
     life::{phase, short},
     status,
     super::{config::Repository, identity::Intent},
-    text,
+    story,
 };
 use crate::{
     answer::{Answer, Table},
@@ -243,7 +243,7 @@ fn fields(request: &ChangeRequest) -> String {
     let now = status(request);
     let mut text = String::new();
     let or = |value: &Option<Value>, otherwise: &str| {
-        value.as_ref().map_or_else(|| otherwise.to_owned(), text::short)
+        value.as_ref().map_or_else(|| otherwise.to_owned(), story::short)
     };
     for ChangedField { path, before, after } in &now.fields {
         let _ = writeln!(text, "Field: {path}: {} -> {}", or(before, "(none)"), or(after, "(removed)"));

@@ -6,16 +6,19 @@ use serde_json::{Value, json};
 const INSTALLATION: &str = include_str!("../../manifests/pilothouse.yaml");
 /// What is added for the webhook.
 const WEBHOOK: &str = include_str!("../../manifests/webhook.yaml");
+/// What is added for an identity that may only dry-run.
+const DRY_RUN: &str = include_str!("../../manifests/dry-run.yaml");
 /// The end of the configuration in `INSTALLATION`.
 const CONFIGURED: &str = "        audience: [pilothouse]\n";
 const SERVED: &str = "    operator:\n      webhook: {}\n";
+const ASKED: &str = "    changes:\n      dryRun: {serviceAccount: pilothouse/pilothouse-dryrun}\n";
 const SEPARATOR: &str = "\n---\n";
 /// How the pods of the installation are started.
 const ARGUMENTS: &str = "args: [serve, ";
 /// The rights of the operator.
 const OPERATOR: &str = "pilothouse-operator";
-/// What tools read with; cluster-wide these would show other namespaces.
-const VIEWERS: [&str; 2] = ["pilothouse-viewer", "pilothouse-viewer-view"];
+/// What tools read with and dry-runs ask with; cluster-wide these would reach into other namespaces.
+const VIEWERS: [&str; 3] = ["pilothouse-dryrun", "pilothouse-viewer", "pilothouse-viewer-view"];
 
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestsError {
@@ -79,6 +82,32 @@ pub fn with_webhook(manifests: &str, namespaces: &[String]) -> Result<String, Ma
         } else {
             document.to_owned()
         });
+    }
+    Ok(format!("{}\n", documents.join(SEPARATOR)))
+}
+
+/// What dry-runs need besides the installation: an account of their own, and the policy that lets it do nothing else.
+pub fn dry_run_manifests() -> &'static str {
+    DRY_RUN
+}
+
+/// The manifests of an installation whose changes are dry-run first, in these namespaces; in all where none is named.
+/// Which account does that is said in the configuration, see `changes.dryRun`.
+///
+/// # Errors
+/// When our own manifests do not parse.
+pub fn with_dry_run(manifests: &str, namespaces: &[String]) -> Result<String, ManifestsError> {
+    let asked = manifests.replacen(CONFIGURED, &format!("{CONFIGURED}{ASKED}"), 1);
+    if asked == manifests {
+        return Err(ManifestsError::Read("the ConfigMap does not end in its identity".to_owned()));
+    }
+    let mut documents = vec![asked.trim_end().to_owned()];
+    for document in DRY_RUN.trim_end().split(SEPARATOR) {
+        if namespaces.is_empty() {
+            documents.push(document.to_owned());
+        } else {
+            documents.extend(narrowed(document, namespaces)?);
+        }
     }
     Ok(format!("{}\n", documents.join(SEPARATOR)))
 }

@@ -13,6 +13,8 @@ pub(super) enum Effect {
     ReadsOutside,
     /// Adds something outside that a person must accept; asked twice it is the same.
     Proposes,
+    /// Takes away what was proposed; asked twice it is the same.
+    Withdraws,
 }
 
 pub(super) struct Definition {
@@ -39,8 +41,8 @@ impl Definition {
         let mut tool = json!({
             "name": name, "title": title, "description": description, "inputSchema": schema,
             "annotations": {
-                "readOnlyHint": effect != Effect::Proposes,
-                "destructiveHint": false,
+                "readOnlyHint": matches!(effect, Effect::Reads | Effect::ReadsOutside),
+                "destructiveHint": effect == Effect::Withdraws,
                 "idempotentHint": true,
                 "openWorldHint": effect != Effect::Reads,
             },

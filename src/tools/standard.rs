@@ -7,7 +7,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     Changes, FleetView, Metrics, Objects, Tool, Toolbox,
-    changes::{GetChange, ListChanges, ProposeChange},
+    changes::{GetChange, ListChanges, ReviseChange, WithdrawChange},
     check_access::CheckAccess,
     cluster_overview::ClusterOverview,
     desk::{Desk, Office},
@@ -25,6 +25,8 @@ use super::{
     mcp_servers::{FleetDesk, GetMcpServer, ListMcpServers},
     metrics::MetricsDesk,
     on_cluster::OnCluster,
+    on_leader::{Leader, OnLeader},
+    propose_change::ProposeChange,
     query_metrics::QueryMetrics,
     resource_tree::ResourceTree,
     rollout_history::RolloutHistory,
@@ -45,6 +47,8 @@ pub struct Parts {
     pub contexts: Contexts,
     pub fleet: Option<Arc<dyn FleetView>>,
     pub changes: Option<Arc<dyn Changes>>,
+    /// Answers the calls that change something where this process may not; absent where it always may.
+    pub leader: Option<Arc<dyn Leader>>,
     pub metrics: Option<Arc<dyn Metrics>>,
     /// Of one answer, unless its call says otherwise.
     pub budget: Budget,
@@ -57,7 +61,7 @@ type Make = fn(Desk) -> Box<dyn Tool>;
 
 /// All tools that have their backend. Their answers hold no secrets.
 pub fn standard(parts: Parts) -> Toolbox {
-    let Parts { contexts, fleet, changes, metrics, budget, sealer } = parts;
+    let Parts { contexts, fleet, changes, leader, metrics, budget, sealer } = parts;
     let office = Office { contexts, sealer, budget };
     let mut toolbox = Toolbox { objects: Some(Objects(office.clone())), ..Toolbox::default() };
     let mut add = |tool: Box<dyn Tool>| toolbox.add(Box::new(Outward(tool)));
@@ -100,10 +104,18 @@ pub fn standard(parts: Parts) -> Toolbox {
         let get =
             move |desk| Box::new(GetMcpServer(FleetDesk { desk, fleet: shown.clone() })) as Box<dyn Tool>;
         add(Box::new(OnCluster { office: office.clone(), make: list }));
-        add(Box::new(OnCluster { office, make: get }));
+        add(Box::new(OnCluster { office: office.clone(), make: get }));
     }
     if let Some(changes) = changes {
-        add(Box::new(ProposeChange(changes.clone())));
+        let mut led = |tool: Box<dyn Tool>| {
+            add(match &leader {
+                Some(leader) => Box::new(OnLeader { tool, leader: leader.clone() }),
+                None => tool,
+            });
+        };
+        led(Box::new(ProposeChange { office, changes: changes.clone() }));
+        led(Box::new(ReviseChange(changes.clone())));
+        led(Box::new(WithdrawChange(changes.clone())));
         add(Box::new(GetChange(changes.clone())));
         add(Box::new(ListChanges(changes)));
     }

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod admission;
+mod changes_checks;
 mod changes_timeline;
 mod connections;
 mod contexts;
+mod dry_run;
 mod faults;
 mod fleet;
 mod fleet_headers;

@@ -35,6 +35,8 @@ struct Shared {
     token: String,
     /// Answers pushes with 503.
     refuse_pushes: AtomicBool,
+    /// Answers everything with 503.
+    down: AtomicBool,
     pushes: AtomicUsize,
     /// Command lines of living processes that held the token while a request was served.
     seen: Mutex<Vec<String>>,
@@ -60,6 +62,7 @@ impl GitServer {
             authorization: format!("Basic {basic}"),
             token: token.clone(),
             refuse_pushes: AtomicBool::new(false),
+            down: AtomicBool::new(false),
             pushes: AtomicUsize::new(0),
             seen: Mutex::new(Vec::new()),
             before_look: Mutex::new(None),
@@ -100,6 +103,10 @@ impl GitServer {
 
     pub(crate) fn refuse_pushes(&self, refuse: bool) {
         self.state.refuse_pushes.store(refuse, Ordering::SeqCst);
+    }
+
+    pub(crate) fn down(&self, is_down: bool) {
+        self.state.down.store(is_down, Ordering::SeqCst);
     }
 
     pub(crate) fn pushes(&self) -> usize {
@@ -149,6 +156,9 @@ pub(crate) fn git(at: &Path, arguments: &[&str]) -> String {
 }
 
 async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
+    if shared.down.load(Ordering::SeqCst) {
+        return Response::builder().status(StatusCode::SERVICE_UNAVAILABLE).body(Body::empty()).unwrap();
+    }
     let (parts, body) = request.into_parts();
     let given = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     if given != Some(shared.authorization.as_str()) {

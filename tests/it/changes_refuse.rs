@@ -5,7 +5,7 @@ use std::fs;
 use pilothouse::{
     answer::Answer,
     changes::{ChangeRequests, ChangesConfig, RepositoryConfig},
-    tools::{Changes, Proposal},
+    tools::{Changes, Modification, Proposal},
 };
 use serde_json::json;
 
@@ -13,6 +13,13 @@ use crate::{
     changes_git_server::GitServer,
     changes_stage::{MEMORY, Stage, WEB, audit_lines, caller, field, proposal, repository},
 };
+
+/// The path of the only edit.
+fn first(proposal: &mut Proposal, path: String) {
+    if let Modification::Edits(edits) = &mut proposal.change {
+        edits[0].0 = path;
+    }
+}
 
 #[tokio::test]
 async fn refusals_say_what_and_where() {
@@ -34,11 +41,11 @@ async fn refusals_say_what_and_where() {
         (ask(|p| p.kind = "Secret".into()).await, "no secret value reaches Git"),
         (ask(|p| p.repository = Some("prod".into())).await, "configured are deploy"),
         (
-            ask(|p| p.edits[0].0 = "spec.template.spec.containers[name=db].image".into()).await,
+            ask(|p| first(p, "spec.template.spec.containers[name=db].image".into())).await,
             "name is one of web",
         ),
-        (ask(|p| p.edits[0].0 = "spec.replicas.x".into()).await, "spec.replicas is a single value"),
-        (ask(|p| p.edits[0].0 = "spec.x[0".into()).await, "at character 9"),
+        (ask(|p| first(p, "spec.replicas.x".into())).await, "spec.replicas is a single value"),
+        (ask(|p| first(p, "spec.x[0".into())).await, "at character 9"),
         (ask(|p| p.reason = " ".into()).await, "reason is empty"),
     ] {
         assert!(answer.is_error && answer.text.starts_with("Nothing was proposed: "), "{}", answer.text);
@@ -66,10 +73,13 @@ async fn a_repository_that_cannot_be_had_is_said() {
             ..plain("tokenless", stage.server.url())
         },
     ];
-    let changes =
-        ChangeRequests::new(ChangesConfig { repositories }, stage.data.path(), stage.audit.clone()).unwrap();
+    let changes = ChangeRequests::new(
+        ChangesConfig { repositories, ..ChangesConfig::default() },
+        stage.data.path(),
+        stage.audit.clone(),
+    )
+    .unwrap();
     for (name, says) in [
-        ("away", "cannot be reached"),
         ("stranger", "refused us"),
         ("missing", "there is no repository missing"),
         ("trunk", "has no branch trunk"),
@@ -80,6 +90,11 @@ async fn a_repository_that_cannot_be_had_is_said() {
         assert!(answer.is_error && answer.text.contains(says), "{name}: {}", answer.text);
         assert!(!answer.text.contains("not-the-token"), "{}", answer.text);
     }
+    // What may pass by itself is kept, and goes on by itself.
+    let asked = Proposal { repository: Some("away".into()), ..proposal(MEMORY, json!("1Gi")) };
+    let answer = changes.propose(&caller(), asked).await;
+    assert!(!answer.is_error && answer.text.contains("cannot be reached"), "{}", answer.text);
+    assert_eq!(field(&answer, "state"), "Drafted");
     // With several and none named, one that cannot be searched is not passed over in silence.
     let answer = changes.propose(&caller(), proposal(MEMORY, json!("1Gi"))).await;
     assert!(answer.is_error && answer.text.contains("repository away"), "{}", answer.text);
@@ -95,8 +110,12 @@ async fn the_only_repository_that_holds_it_is_chosen() {
         repository("other", other.url(), &other),
         repository("deploy", stage.server.url(), &stage.server),
     ];
-    let changes =
-        ChangeRequests::new(ChangesConfig { repositories }, stage.data.path(), stage.audit.clone()).unwrap();
+    let changes = ChangeRequests::new(
+        ChangesConfig { repositories, ..ChangesConfig::default() },
+        stage.data.path(),
+        stage.audit.clone(),
+    )
+    .unwrap();
     let answer = changes.propose(&caller(), proposal(MEMORY, json!("1Gi"))).await;
     assert_eq!(field(&answer, "repository"), "deploy");
     other.commit(&[("y.yaml", WEB)], "The same again");
@@ -131,7 +150,7 @@ async fn all_that_is_said(stage: &Stage, answer: &Answer) -> String {
         .into_iter()
         .map(|answer| format!("{}\n{}\n", answer.text, answer.structured.as_ref().unwrap()))
         .collect();
-    said += &fs::read_to_string(stage.data.path().join(format!("changes/{id}.json"))).unwrap();
+    said += &fs::read_to_string(stage.data.path().join(format!("changes/{id}.yaml"))).unwrap();
     said += &stage.server.git(&["log", "-1", "--format=%B", &field(answer, "branch")]);
     said
 }
@@ -203,6 +222,6 @@ async fn what_people_made_of_a_change_is_looked_up() {
     // Where nobody answers, nothing is claimed.
     fs::rename(stage.server.bare(), stage.server.folder.path().join("away")).unwrap();
     let (_, text) = state(&open).await;
-    assert!(text.contains("as of the push at") && text.contains("is not known"), "{text}");
+    assert!(text.contains("What became of it since is not known"), "{text}");
     assert!(stage.changes.list(&caller()).await.text.contains("what became of them is not known"));
 }

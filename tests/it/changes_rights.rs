@@ -7,7 +7,7 @@ use pilothouse::{
     audit::Audit,
     caller::Caller,
     changes::{ChangeRequests, ChangesConfig},
-    tools::{ChangeAccess, Changes, Proposal},
+    tools::{ChangeAccess, Changes, Modification, Proposal},
 };
 use serde_json::json;
 use std::sync::Arc;
@@ -25,6 +25,14 @@ impl ChangeAccess for Teams {
     ) -> BoxFuture<'a, Result<bool, String>> {
         let sees = caller.user == "lea" && namespace == Some("shop");
         Box::pin(std::future::ready(Ok(sees)))
+    }
+
+    fn changes_others<'a>(
+        &'a self,
+        caller: &'a Caller,
+        namespace: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<bool, String>> {
+        self.sees_others(caller, namespace)
     }
 
     fn sees_object<'a>(
@@ -48,7 +56,7 @@ fn proposal(name: &str) -> Proposal {
         kind: "Deployment".into(),
         namespace: Some("shop".into()),
         name: name.into(),
-        edits: vec![("spec.replicas".into(), json!(3))],
+        change: Modification::Edits(vec![("spec.replicas".into(), json!(3))]),
         reason: "Too few.".into(),
         repository: None,
     }
@@ -61,8 +69,11 @@ async fn ones_own_are_seen_and_others_by_whoever_leads_there() {
     let data = tempfile::tempdir().unwrap();
     fs::write(server.folder.path().join("token"), &server.token).unwrap();
     let audit = Audit::open(data.path()).unwrap();
-    let config = ChangesConfig { repositories: vec![repository("deploy", server.url(), &server)] };
-    let changes = ChangeRequests::guarded(config, data.path(), audit, Arc::new(Teams)).unwrap();
+    let config = ChangesConfig {
+        repositories: vec![repository("deploy", server.url(), &server)],
+        ..ChangesConfig::default()
+    };
+    let changes = ChangeRequests::guarded(config, data.path(), audit, Arc::new(Teams), None).unwrap();
 
     // Bob learns neither what stands in the repository nor whether it does.
     let refused: Vec<String> = [
@@ -89,4 +100,11 @@ async fn ones_own_are_seen_and_others_by_whoever_leads_there() {
     // Who may not see others' may still see that the branch is in the way of one's own.
     let again = changes.propose(&caller("amy"), proposal("web")).await;
     assert!(again.text.contains(&id), "{}", again.text);
+
+    // It is taken back by who asked for it, or by who may change others' there.
+    let refused = changes.withdraw(&caller("bob"), &id, None).await;
+    assert!(refused.is_error && refused.text.contains("there is no change"), "{}", refused.text);
+    let taken = changes.withdraw(&caller("lea"), &id, Some("Not now.")).await;
+    assert!(!taken.is_error && taken.text.contains("lea withdrew it: Not now."), "{}", taken.text);
+    assert!(server.branches().is_empty());
 }

@@ -267,3 +267,38 @@ fn an_installation_for_some_namespaces_is_asked_about_these() {
             {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["team-a", "team-b"]}]})
     );
 }
+
+#[test]
+fn the_dry_run_identity_may_ask_and_the_policy_lets_it_do_nothing_else() {
+    let plain = operator::with_webhook(&operator::manifests().unwrap(), &[]).unwrap();
+    let objects = parsed(&operator::with_dry_run(&plain, &[]).unwrap());
+    for rule in rules(&named(&objects, "ClusterRole", "pilothouse-dryrun")) {
+        for resource in words(&rule, "resources") {
+            assert!(
+                !resource.contains('*') && !resource.contains("secrets") && !resource.contains("role"),
+                "{rule}"
+            );
+        }
+        assert_eq!(words(&rule, "verbs"), ["create", "patch"]);
+    }
+    let policy = named(&objects, "ValidatingAdmissionPolicy", "pilothouse-dryrun-never-writes");
+    assert_eq!(policy["spec"]["failurePolicy"], "Fail");
+    assert_eq!(policy["spec"]["matchConstraints"]["resourceRules"][0]["resources"], json!(["*/*"]));
+    let text = named(&objects, "ConfigMap", "pilothouse")["data"]["config.yaml"].as_str().unwrap().to_owned();
+    let read: Value = serde_saphyr::from_str(&text).unwrap();
+    assert_eq!(read["changes"]["dryRun"], json!({ "serviceAccount": "pilothouse/pilothouse-dryrun" }));
+    assert_eq!(read["operator"]["webhook"], json!({}), "both may be asked for");
+    assert!(
+        !self::objects().contains_key(&("ServiceAccount".to_owned(), "pilothouse-dryrun".to_owned())),
+        "it is optional"
+    );
+
+    // Where pilothouse works in some namespaces it asks about these.
+    let teams = ["team-a".to_owned()];
+    let narrow = operator::namespaced_manifests(&teams).unwrap();
+    let objects = parsed(&operator::with_dry_run(&narrow, &teams).unwrap());
+    let binding = named(&objects, "RoleBinding", "pilothouse-dryrun");
+    assert!(!objects.contains_key(&("ClusterRoleBinding".to_owned(), "pilothouse-dryrun".to_owned())));
+    assert_eq!(binding["metadata"]["namespace"], "team-a");
+    assert_eq!(binding["roleRef"]["kind"], "ClusterRole", "its rights, there alone");
+}

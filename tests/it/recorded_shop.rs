@@ -24,6 +24,7 @@ pub(crate) fn parts(reader: Reader) -> Parts {
         contexts: Contexts::one(reader),
         fleet: None,
         changes: None,
+        leader: None,
         metrics: None,
         budget: Budget::DEFAULT,
         sealer: Sealer::random().unwrap(),

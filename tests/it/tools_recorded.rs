@@ -7,7 +7,7 @@ use pilothouse::{
     answer::{Answer, Budget},
     caller::Caller,
     cluster::{Reader, recorded},
-    tools::{Changes, Parts, Proposal, Toolbox, standard},
+    tools::{Changes, Parts, Proposal, Revision, Toolbox, standard},
 };
 use serde_json::{Value, json};
 
@@ -280,6 +280,12 @@ impl Changes for Nowhere {
     fn list<'a>(&'a self, _: &'a Caller) -> BoxFuture<'a, Answer> {
         Box::pin(async { Answer::text("none") })
     }
+    fn revise<'a>(&'a self, _: &'a Caller, id: &'a str, _: Revision) -> BoxFuture<'a, Answer> {
+        Box::pin(async move { Answer::text(id) })
+    }
+    fn withdraw<'a>(&'a self, _: &'a Caller, id: &'a str, _: Option<&'a str>) -> BoxFuture<'a, Answer> {
+        Box::pin(async move { Answer::text(id) })
+    }
 }
 
 #[tokio::test]
@@ -295,10 +301,11 @@ async fn definitions_are_small_strict_and_true() {
         assert!((3..=40).contains(&name.len()), "{name}");
         assert!(tool["description"].as_str().unwrap().len() < 1_024, "{name}");
         assert_eq!(tool["inputSchema"]["additionalProperties"], false, "{name}");
-        let (reads, open) = (name != "propose_change", name.contains("_change") && name != "what_changed");
+        let reads = !["propose_change", "revise_change", "withdraw_change"].contains(&name);
+        let (takes, open) = (name == "withdraw_change", name.contains("_change") && name != "what_changed");
         assert_eq!(
             tool["annotations"],
-            json!({ "readOnlyHint": reads, "destructiveHint": false, "idempotentHint": true, "openWorldHint": open }),
+            json!({ "readOnlyHint": reads, "destructiveHint": takes, "idempotentHint": true, "openWorldHint": open }),
             "{name}"
         );
         for property in tool["inputSchema"]["properties"].as_object().unwrap().values() {

@@ -1,0 +1,330 @@
+//! From what a caller asks to the request that stands for it.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use serde_json::Value;
+
+use super::{
+    Home, Room,
+    carry::{How, Load},
+    id,
+    life::{Start, phase, start},
+    problem::Problem,
+    status,
+    super::{
+        edit::Edit,
+        identity::{Intent, Target, clean},
+        config::Repository,
+        layers,
+        path::Step,
+        source::{self, NoPlace, Place},
+        understand::{self, Understood},
+    },
+    words,
+};
+use crate::{
+    answer::Answer,
+    api::{
+        ChangeRequest, ChangeRequestSpec,
+        change_request::{ChangePhase, ChangeTarget, FieldEdit},
+    },
+    audit::Line,
+    caller::Caller,
+    redact,
+    tools::{Modification, Proposal, Sought, Trace},
+};
+
+/// What a request is about beside its intent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::changes) struct Cause {
+    pub(in crate::changes) evidence: Vec<String>,
+    pub(in crate::changes) emergency: Option<String>,
+    /// The one that was rejected or withdrawn before.
+    pub(in crate::changes) revises: Option<String>,
+}
+
+impl Room {
+    pub(in crate::changes) async fn propose(&self, caller: &Caller, proposal: Proposal) -> Answer {
+        let asked =
+            format!("{} {}/{}", proposal.kind, proposal.namespace.as_deref().unwrap_or("-"), proposal.name);
+        match self.try_propose(caller, proposal, Cause::default()).await {
+            Ok((_, answer)) => answer,
+            Err(problem) => self.refused(caller, "change/propose", &asked, "Nothing was proposed", &problem),
+        }
+    }
+
+    /// Says and records why something was not done.
+    pub(super) fn refused(
+        &self,
+        caller: &Caller,
+        action: &str,
+        asked: &str,
+        what: &str,
+        problem: &Problem,
+    ) -> Answer {
+        // What a parser or git quotes may be a secret.
+        let problem = redact::text(&problem.to_string()).into_owned();
+        let line = Line::now(caller, action, &clean(asked), "refused").with("reason", problem.as_str());
+        if let Err(error) = self.audit.queue(line) {
+            tracing::error!(%error, "a refused change is not in the audit record");
+        }
+        Answer::error(format!("{what}: {problem}."))
+    }
+
+    /// With the request's id.
+    ///
+    /// # Errors
+    /// When nothing came of it; the request may stand as Failed.
+    pub(in crate::changes) async fn try_propose(
+        &self,
+        caller: &Caller,
+        proposal: Proposal,
+        cause: Cause,
+    ) -> Result<(String, Answer), Problem> {
+        if let Some(access) = &self.access {
+            access.sees_object(caller, &proposal).await.map_err(Problem::Asked)?;
+        }
+        let understood = understand::understood(caller, proposal, self.cluster.as_deref()).await;
+        let Understood { intent, repository: wanted, live: _ } = understood.map_err(Problem::Asked)?;
+        let ground = self.ground(caller, &intent.target, wanted.as_deref()).await?;
+        let repository = &ground.place.repository;
+        let home = self.home_of(repository)?;
+        let asked = intent.id(&repository.name);
+        let asked = match &cause.revises {
+            Some(before) => taken_up(&asked, before),
+            None => asked,
+        };
+        // One that was revised into the same intent stands under another id.
+        let id = self.revised_into(&asked).await?.unwrap_or(asked);
+        let _turn = self.state.turns.take(&id).await;
+        let mut stored = self.shelf.get(&id).await?;
+        if start(stored.as_ref().map(status).as_ref()) == Start::Refresh
+            && let Some(open) = stored.take()
+        {
+            // A person may have merged or closed it since the last look.
+            stored = Some(self.look(open).await.0);
+        }
+        if let (Start::Closed, Some(closed)) = (start(stored.as_ref().map(status).as_ref()), &stored) {
+            return Err(Problem::Closed(words::closed(closed)));
+        }
+        if let Some(known) = stored.as_ref().filter(|known| was_revised(known, &id)) {
+            return Err(Problem::Asked(words::revised(known)));
+        }
+        let spec = spec(&intent, caller, &repository.name, cause);
+        let (place, live) = (&ground.place, ground.live.as_ref());
+        let (id_, how) = (id.clone(), How::Ask);
+        let load = Load { home, place, live, intent: &intent, caller, id: id_, stored, spec, how };
+        let carried = self.carry(load).await?;
+        Ok((id.clone(), words::carried(&carried, &intent, &id, repository)))
+    }
+
+    /// The open request that was revised until it asks for this.
+    async fn revised_into(&self, asked: &str) -> Result<Option<String>, Problem> {
+        let requests = self.shelf.list().await?.requests;
+        let found = requests.iter().find(|known| {
+            let status = status(known);
+            status.intent == asked && id(known) != asked && phase(&status).is_open()
+        });
+        Ok(found.map(|known| id(known).to_owned()))
+    }
+
+    /// Where the object is maintained, and how it is now: where its appliers say, or in the only repository that holds
+    /// it.
+    pub(super) async fn ground(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        wanted: Option<&str>,
+    ) -> Result<Ground, Problem> {
+        let trace = self.trace(caller, target).await;
+        let places = self.places(&trace, wanted)?;
+        let place = self.choose(target, places).await?;
+        let live = Some(trace.object).filter(Value::is_object);
+        Ok(Ground { place, live })
+    }
+
+    pub(super) fn home_of(&self, repository: &Repository) -> Result<&Home, Problem> {
+        self.home(&repository.name).ok_or_else(|| {
+            Problem::Asked(format!("repository {} is no longer configured: add it again", repository.name))
+        })
+    }
+
+    /// What the cluster says of where the object comes from; nothing where there is no cluster, or it has no such
+    /// object: it may be in Git all the same.
+    async fn trace(&self, caller: &Caller, target: &Target) -> Trace {
+        let Some(finder) = &self.finder else { return Trace::default() };
+        let Target { kind, group, namespace, name } = target;
+        let kind = group.as_ref().map_or_else(|| kind.clone(), |group| format!("{kind}.{group}"));
+        let sought = Sought { kind, namespace: namespace.clone(), name: name.clone() };
+        finder.trace(caller, &sought).await.unwrap_or_else(|why| {
+            tracing::info!(%why, object = %target, "the cluster does not say where it comes from; searching");
+            Trace::default()
+        })
+    }
+
+    /// Where the object may be: where its appliers say, or in every configured repository.
+    fn places(&self, trace: &Trace, wanted: Option<&str>) -> Result<Vec<Place>, Problem> {
+        let all: Vec<_> = self.homes.iter().map(|home| &home.repository).collect();
+        if all.is_empty() {
+            return Err(Problem::Asked(
+                "no repository is configured: add one under changes.repositories in the configuration"
+                    .to_owned(),
+            ));
+        }
+        let mut places = source::place(trace, &all)
+            .map_err(|(NoPlace::AskOtherwise(why) | NoPlace::Unreachable(why))| Problem::Asked(why))?;
+        let Some(wanted) = wanted else { return Ok(places) };
+        if self.home(wanted).is_none() {
+            let known = names(all.iter().copied());
+            return Err(Problem::Asked(format!("there is no repository {wanted:?}; configured are {known}")));
+        }
+        let known = names(places.iter().map(|place| &place.repository));
+        places.retain(|place| place.repository.name == wanted);
+        if places.is_empty() {
+            return Err(Problem::Asked(format!("it is applied from repository {known}, not from {wanted}")));
+        }
+        Ok(places)
+    }
+
+    /// The only place, or the only one that holds the object.
+    async fn choose(&self, target: &Target, mut places: Vec<Place>) -> Result<Place, Problem> {
+        if places.len() == 1
+            && let Some(only) = places.pop()
+        {
+            return Ok(only);
+        }
+        let all = names(places.iter().map(|place| &place.repository));
+        let mut holding = Vec::new();
+        for place in places {
+            // One that cannot be searched might hold it too: then the choice would be a guess.
+            let files = self.home_of(&place.repository)?.forge.snapshot().await?.files;
+            let held = layers::holds(&files, &place, target, &self.renderers).await;
+            let repository = place.repository.name.clone();
+            if held.map_err(|unmapped| Problem::Unmapped { repository, unmapped })? {
+                holding.push(place);
+            }
+        }
+        let several = names(holding.iter().map(|place| &place.repository));
+        match (holding.pop(), holding.len()) {
+            (Some(only), 0) => Ok(only),
+            (None, _) => Err(Problem::Asked(format!(
+                "{target} is in none of the repositories {all}; name one with repository to see what was searched there"
+            ))),
+            (Some(_), _) => Err(Problem::Asked(format!(
+                "{target} stands in several repositories ({several}): name one with repository"
+            ))),
+        }
+    }
+}
+
+/// Where an object is maintained, and how it is.
+pub(super) struct Ground {
+    pub(super) place: Place,
+    /// As the cluster has it; absent where it could not be read.
+    pub(super) live: Option<Value>,
+}
+
+fn names<'a>(repositories: impl Iterator<Item = &'a Repository>) -> String {
+    repositories.map(|repository| repository.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// The id of what takes up another request: the same intent may be asked for again under it.
+fn taken_up(asked: &str, before: &str) -> String {
+    let said = format!("{asked} after {before}");
+    hex::encode(digest(&SHA256, said.as_bytes())).chars().take(asked.len()).collect()
+}
+
+/// One that was made with kubectl stands under the id of its intent and beside its object, as ours do.
+///
+/// # Errors
+/// When it does not.
+pub(super) fn is_as_we_make_it(
+    request: &ChangeRequest,
+    intent: &Intent,
+    repository: &Repository,
+) -> Result<(), Problem> {
+    let asked = intent.id(&repository.name);
+    let expected = match &request.spec.revises {
+        Some(before) => taken_up(&asked, before),
+        None => asked,
+    };
+    if id(request) != expected {
+        return Err(Problem::Asked(format!(
+            "the name of this ChangeRequest must be {expected}, the id of what it asks: make it again under that name, or let propose_change make it"
+        )));
+    }
+    let stands = request.metadata.namespace.as_deref();
+    match intent.target.namespace.as_deref() {
+        Some(namespace) if stands != Some(namespace) => Err(Problem::Asked(format!(
+            "a ChangeRequest stands in the namespace of its object: make it in {namespace}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Whether an open request asks for something else than its id stands for.
+fn was_revised(known: &ChangeRequest, asked: &str) -> bool {
+    let status = status(known);
+    phase(&status).is_open()
+        && status.phase != Some(ChangePhase::Drafted)
+        && known.spec.revises.is_none()
+        && !status.intent.is_empty()
+        && status.intent != asked
+        && id(known) == asked
+}
+
+/// Edits and reason come with the draft, which knows what of them is a secret.
+fn spec(intent: &Intent, caller: &Caller, repository: &str, cause: Cause) -> ChangeRequestSpec {
+    let Target { kind, group, namespace, name } = intent.target.clone();
+    let Cause { evidence, emergency, revises } = cause;
+    ChangeRequestSpec {
+        target: ChangeTarget { kind, group, namespace, name },
+        edits: Vec::new(),
+        reason: intent.reason.clone(),
+        evidence: evidence.iter().map(|one| redact::text(&clean(one)).into_owned()).collect(),
+        requested_by: caller.user.clone(),
+        repository: Some(repository.to_owned()),
+        emergency,
+        revises,
+    }
+}
+
+/// The intent of a request that is on the shelf.
+pub(super) fn intent_of(spec: &ChangeRequestSpec) -> Result<(Intent, Option<String>), Problem> {
+    Intent::parse(proposal_of(spec), None).map_err(Problem::Asked)
+}
+
+pub(super) fn proposal_of(spec: &ChangeRequestSpec) -> Proposal {
+    let ChangeTarget { kind, group, namespace, name } = spec.target.clone();
+    Proposal {
+        kind: group.map_or_else(|| kind.clone(), |group| format!("{kind}.{group}")),
+        namespace,
+        name,
+        change: Modification::Edits(
+            spec.edits
+                .iter()
+                .map(|edit| (edit.path.clone(), edit.new.clone().unwrap_or(Value::Null)))
+                .collect(),
+        ),
+        reason: spec.reason.clone(),
+        repository: spec.repository.clone(),
+    }
+}
+
+/// The edits as they may be kept before their file was seen: numbers, flags and what stands where no secret does.
+pub(super) fn unseen(intent: &Intent) -> Vec<FieldEdit> {
+    const DOUBTFUL: [&str; 8] =
+        ["env", "data", "stringData", "args", "command", "annotations", "value", "envFrom"];
+    let keep = |Edit { path, new }: &Edit| {
+        let is_doubtful = path.steps().iter().any(
+            |step| matches!(step, Step::Key(key) if DOUBTFUL.contains(&key.as_str())),
+        );
+        let is_plain = match new {
+            Value::Null | Value::Bool(_) | Value::Number(_) => true,
+            Value::String(text) => !is_doubtful && redact::text(text) == *text,
+            Value::Array(_) | Value::Object(_) => false,
+        };
+        let new = if is_plain { new.clone() } else { Value::from("<redacted:unseen>") };
+        FieldEdit { path: path.to_string(), new: Some(new).filter(|new| !new.is_null()) }
+    };
+    intent.edits.iter().map(keep).collect()
+}

@@ -3,6 +3,7 @@
 mod crds;
 pub mod data_source;
 mod embedded;
+pub mod emergency_change;
 pub mod mcp_pool;
 pub mod mcp_server;
 mod omit;
@@ -13,6 +14,7 @@ pub mod variables;
 
 pub use crds::{crd_files, crds};
 pub use data_source::{DataSource, DataSourceSpec, DataSourceStatus};
+pub use emergency_change::{EmergencyChange, EmergencyChangeSpec, EmergencyChangeStatus};
 pub use mcp_pool::{MCPPool, MCPPoolSpec, MCPPoolStatus};
 pub use mcp_server::{MCPServer, MCPServerSpec, MCPServerStatus};
 pub use secret_source::{External, SecretKeyRef, SecretStoreKind, SecretStoreRef};

@@ -100,6 +100,7 @@ impl App {
             contexts,
             fleet: Some(view.clone()),
             metrics: Backend::new(&metrics)?.map(|backend| Arc::new(backend) as Arc<dyn tools::Metrics>),
+            emergencies: None,
             changes: changes.is_configured().then(|| Arc::new(changes) as Arc<dyn tools::Changes>),
             budget: Budget::of(answers.budget),
             sealer,

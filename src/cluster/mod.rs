@@ -26,6 +26,7 @@ pub use connect::{ConnectError, ConnectOptions, Connection, connect};
 pub use contexts::Contexts;
 pub use discovery::{Kinds, Unresolved};
 pub use error::ReadError;
+pub use identity::CallerHeaders;
 pub use listing::{ListHead, ListRequest};
 pub use log_stream::{LogLine, LogRequest, LogStream};
 pub use reader::Reader;

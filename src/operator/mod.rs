@@ -3,6 +3,7 @@
 //! Every replica may run it; the one that holds the Lease reconciles and writes, the others wait for the Lease.
 //! `README.md` beside this file says how children are applied, and why so.
 
+mod as_caller;
 mod backoff;
 mod conditions;
 mod config;
@@ -31,6 +32,7 @@ mod watches;
 mod webhook;
 mod writer;
 
+pub use as_caller::{AsCaller, AsCallerError};
 pub use config::OperatorConfig;
 pub use data_source::check_source;
 pub use lease::{Leadership, Timing};

@@ -13,6 +13,8 @@ pub(super) enum Effect {
     ReadsOutside,
     /// Adds something outside that a person must accept; asked twice it is the same.
     Proposes,
+    /// Changes the cluster at once, with the caller's own rights.
+    Acts,
 }
 
 pub(super) struct Definition {
@@ -39,9 +41,9 @@ impl Definition {
         let mut tool = json!({
             "name": name, "title": title, "description": description, "inputSchema": schema,
             "annotations": {
-                "readOnlyHint": effect != Effect::Proposes,
-                "destructiveHint": false,
-                "idempotentHint": true,
+                "readOnlyHint": !matches!(effect, Effect::Proposes | Effect::Acts),
+                "destructiveHint": effect == Effect::Acts,
+                "idempotentHint": effect != Effect::Acts,
                 "openWorldHint": effect != Effect::Reads,
             },
         });

@@ -10,6 +10,7 @@ mod definition;
 mod desk;
 mod diagnose;
 mod difference;
+mod emergency;
 mod explain_kind;
 pub(crate) mod find_source;
 mod get_helm_release;
@@ -39,6 +40,7 @@ mod top;
 mod what_changed;
 mod window;
 
+pub use emergency::{Emergencies, EmergencyAsk, EmergencyOpening};
 pub use metrics::{Alert, AlertState, Metrics, MetricsError, Series};
 pub use objects::{Completion, Objects, Wanted};
 pub use standard::{Parts, standard};

@@ -6,12 +6,13 @@ use futures::future::BoxFuture;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    Changes, FleetView, Metrics, Objects, Tool, Toolbox,
+    Changes, Emergencies, FleetView, Metrics, Objects, Tool, Toolbox,
     changes::{GetChange, ListChanges, ProposeChange},
     check_access::CheckAccess,
     cluster_overview::ClusterOverview,
     desk::{Desk, Office},
     diagnose::Diagnose,
+    emergency::{ApplyEmergencyChange, CloseEmergency, GetEmergency, OpenEmergency},
     explain_kind::ExplainKind,
     find_source::FindSource,
     get_helm_release::GetHelmRelease,
@@ -45,6 +46,7 @@ pub struct Parts {
     pub contexts: Contexts,
     pub fleet: Option<Arc<dyn FleetView>>,
     pub changes: Option<Arc<dyn Changes>>,
+    pub emergencies: Option<Arc<dyn Emergencies>>,
     pub metrics: Option<Arc<dyn Metrics>>,
     /// Of one answer, unless its call says otherwise.
     pub budget: Budget,
@@ -57,7 +59,7 @@ type Make = fn(Desk) -> Box<dyn Tool>;
 
 /// All tools that have their backend. Their answers hold no secrets.
 pub fn standard(parts: Parts) -> Toolbox {
-    let Parts { contexts, fleet, changes, metrics, budget, sealer } = parts;
+    let Parts { contexts, fleet, changes, emergencies, metrics, budget, sealer } = parts;
     let office = Office { contexts, sealer, budget };
     let mut toolbox = Toolbox { objects: Some(Objects(office.clone())), ..Toolbox::default() };
     let mut add = |tool: Box<dyn Tool>| toolbox.add(Box::new(Outward(tool)));
@@ -106,6 +108,14 @@ pub fn standard(parts: Parts) -> Toolbox {
         add(Box::new(ProposeChange(changes.clone())));
         add(Box::new(GetChange(changes.clone())));
         add(Box::new(ListChanges(changes)));
+    }
+    if let Some(emergencies) = emergencies {
+        if emergencies.executes() {
+            add(Box::new(ApplyEmergencyChange(emergencies.clone())));
+        }
+        add(Box::new(OpenEmergency(emergencies.clone())));
+        add(Box::new(GetEmergency(emergencies.clone())));
+        add(Box::new(CloseEmergency(emergencies)));
     }
     toolbox
 }

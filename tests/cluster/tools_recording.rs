@@ -20,6 +20,7 @@ async fn ask(reader: Reader, tool: &str, arguments: &Value) -> String {
     let parts = Parts {
         contexts: Contexts::one(reader),
         fleet: None,
+        emergencies: None,
         changes: None,
         metrics: None,
         budget: Budget::DEFAULT,

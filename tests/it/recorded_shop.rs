@@ -23,6 +23,7 @@ pub(crate) fn parts(reader: Reader) -> Parts {
     Parts {
         contexts: Contexts::one(reader),
         fleet: None,
+        emergencies: None,
         changes: None,
         metrics: None,
         budget: Budget::DEFAULT,

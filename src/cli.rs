@@ -97,6 +97,10 @@ pub struct ManifestsArgs {
     /// Also let the API server ask pilothouse before it stores a resource of ours
     #[arg(long)]
     pub webhook: bool,
+
+    /// Also ask the API server about each change before a person does, as an account that may only dry-run
+    #[arg(long)]
+    pub dry_run_identity: bool,
 }
 
 /// Who may come in over HTTP, and by which names.

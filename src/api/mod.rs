@@ -1,5 +1,6 @@
 //! The custom resources of group `pilothouse.dev`, one kind a file: types, CEL rules, columns. No behaviour.
 
+pub mod change_request;
 mod crds;
 pub mod data_source;
 mod embedded;
@@ -12,6 +13,7 @@ mod secret_source;
 mod span;
 pub mod variables;
 
+pub use change_request::{ChangeRequest, ChangeRequestSpec, ChangeRequestStatus};
 pub use crds::{crd_files, crds};
 pub use data_source::{DataSource, DataSourceSpec, DataSourceStatus};
 pub use emergency_change::{EmergencyChange, EmergencyChangeSpec, EmergencyChangeStatus};

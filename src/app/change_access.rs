@@ -23,7 +23,7 @@ impl ClusterChangeAccess {
     }
 
     async fn object(&self, caller: &Caller, proposal: &Proposal) -> Result<(), String> {
-        let Proposal { kind, namespace, name, edits: _, reason: _, repository: _ } = proposal;
+        let Proposal { kind, namespace, name, change: _, reason: _, repository: _ } = proposal;
         let kinds = self.0.kinds().await.map_err(|error| error.to_string())?;
         let resource = kinds.resolve(kind).map_err(|error| error.to_string())?;
         let question = Question {
@@ -63,6 +63,21 @@ impl ChangeAccess for ClusterChangeAccess {
             let question = Question::new("get", "pilothouse.dev", "changerequests");
             let question = Question { namespace: namespace.map(str::to_owned), ..question };
             self.may(caller, &question, FRESH).await
+        })
+    }
+
+    fn changes_others<'a>(
+        &'a self,
+        caller: &'a Caller,
+        namespace: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<bool, String>> {
+        Box::pin(async move {
+            if !caller.is_impersonated() {
+                return Ok(true);
+            }
+            let question = Question::new("update", "pilothouse.dev", "changerequests");
+            let question = Question { namespace: namespace.map(str::to_owned), ..question };
+            self.may(caller, &question, Age::Call).await
         })
     }
 

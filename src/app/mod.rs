@@ -2,12 +2,15 @@
 
 mod access;
 mod change_access;
+mod cluster_checks;
 mod config;
 mod data;
 mod demo;
 mod door;
 mod fleet_view;
 mod health;
+mod leader;
+mod operated;
 mod parts;
 mod serve;
 mod snapshot;
@@ -41,13 +44,14 @@ pub fn run(job: Job) -> anyhow::Result<()> {
 }
 
 fn manifests(arguments: &ManifestsArgs) -> anyhow::Result<String> {
-    let ManifestsArgs { namespaces, webhook } = arguments;
+    let ManifestsArgs { namespaces, webhook, dry_run_identity } = arguments;
     let manifests = if namespaces.is_empty() {
         operator::manifests().context("the manifests cannot be written")?
     } else {
         operator::namespaced_manifests(namespaces)?
     };
-    Ok(if *webhook { operator::with_webhook(&manifests, namespaces)? } else { manifests })
+    let manifests = if *webhook { operator::with_webhook(&manifests, namespaces)? } else { manifests };
+    Ok(if *dry_run_identity { operator::with_dry_run(&manifests)? } else { manifests })
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -13,14 +13,17 @@ use tokio_util::sync::CancellationToken;
 use super::{
     access::{ClusterAccess, Places},
     change_access::ClusterChangeAccess,
+    cluster_checks::Checks,
     config::Configuration,
     fleet_view::JoinedFleet,
     health,
+    leader::{self, ToLeader},
+    operated::Operated,
 };
 use crate::{
     answer::{Budget, Sealer},
     audit::Audit,
-    changes::ChangeRequests,
+    changes::{Alone, ChangeParts, ChangeRequests, Shelf},
     cluster::{Connection, Contexts, Reader},
     fleet::{
         Roster, Serving,
@@ -31,7 +34,7 @@ use crate::{
     mcp::{self, Face, HttpSettings},
     metrics::Backend,
     operator::{LitellmConfig, Operator, OperatorConfig, OperatorSettings, Peers, Webhook},
-    tools::{self, Parts},
+    tools::{self, ClusterChecks, ClusterObjects, ClusterOutcomes, Outcomes, Parts},
 };
 
 /// Open requests may take this long to finish once the process was told to stop.
@@ -63,6 +66,9 @@ pub struct App {
     fleet: Option<Cluster>,
     folder: Option<Folder>,
     operator: Option<Operator>,
+    changes: ChangeRequests,
+    /// Where the other replicas send what this one must do while it leads.
+    led: Router,
     ready: watch::Receiver<bool>,
 }
 
@@ -84,8 +90,6 @@ impl App {
             Ok(connection) => (connection.reader.clone(), connection.namespace.clone()),
             Err(why) => (Reader::absent(why), "default".to_owned()),
         };
-        let of_changes = Arc::new(ClusterChangeAccess(reader.clone()));
-        let changes = ChangeRequests::guarded(changes, &data, audit.clone(), of_changes)?;
         let view = Arc::new(JoinedFleet::default());
         let contexts = match &cluster {
             Ok(connection) => connection.contexts.clone(),
@@ -96,8 +100,48 @@ impl App {
             None => Sealer::random(),
         }
         .context("cursors cannot be sealed")?;
+        let of_changes = Arc::new(ClusterChangeAccess(reader.clone()));
+        let objects = ClusterObjects::new(contexts.clone(), sealer.clone());
+        let dry_run = changes.dry_run.clone();
+        let checks = match &cluster {
+            Ok(connection) => Some(Checks::new(objects, connection, dry_run)?),
+            Err(_) => None,
+        };
+        let checks = checks.map(|checks| Arc::new(checks) as Arc<dyn ClusterChecks>);
+        let operated = (live && cluster.is_ok() && operator.is_some()).then(Arc::<Operated>::default);
+        let shared = match cursor_key {
+            Some(key) => {
+                Some(Sealer::with_key(&leader::key(&key)).context("calls for the leader cannot be sealed")?)
+            }
+            None => None,
+        };
+        let outcomes = ClusterOutcomes::new(contexts.clone(), sealer.clone());
+        let changes = ChangeRequests::of(ChangeParts {
+            config: changes,
+            data: data.clone(),
+            audit: audit.clone(),
+            access: Some(of_changes),
+            cluster: checks,
+            shelf: operated.clone().map(|operated| operated as Arc<dyn Shelf>),
+            outcomes: cluster.is_ok().then(|| Arc::new(outcomes) as Arc<dyn Outcomes>),
+            lead: match &operated {
+                Some(operated) => operated.clone(),
+                None => Arc::new(Alone),
+            },
+            own_namespace: own_namespace.clone(),
+        })?;
+        let to_leader = match &operated {
+            Some(operated) => {
+                let (sealer, operated) = (shared.clone(), operated.clone());
+                let http = leader::http().context("the other replicas cannot be called")?;
+                Some(Arc::new(ToLeader { sealer, operated, http }) as Arc<dyn tools::Leader>)
+            }
+            None => None,
+        };
+        let following = changes.clone();
         let toolbox = tools::standard(Parts {
             contexts,
+            leader: to_leader,
             fleet: Some(view.clone()),
             metrics: Backend::new(&metrics)?.map(|backend| Arc::new(backend) as Arc<dyn tools::Metrics>),
             emergencies: None,
@@ -122,6 +166,9 @@ impl App {
                         .serving(serving)
                         .webhook(webhook)
                 });
+                if let (Some(operated), Some(operator)) = (&operated, &operator) {
+                    operated.plug(operator);
+                }
                 (Some(Cluster::new(client, namespaces, reach, roster)), operator)
             }
             _ => (None, None),
@@ -129,8 +176,14 @@ impl App {
         let ready = fleet.as_ref().map_or_else(|| watch::channel(true).1, Cluster::listed);
         let places = Places { own: own_namespace, fleet: view };
         let access = Arc::new(ClusterAccess::new(reader, places, access, &toolbox));
-        let face = Face::new(gateway.clone(), Arc::new(toolbox), audit.clone(), access);
-        Ok(Self { face, gateway, audit, fleet, folder, operator, ready })
+        let toolbox = Arc::new(toolbox);
+        let led = match (operated, shared) {
+            (Some(operated), Some(sealer)) => leader::router(sealer, toolbox.clone(), operated),
+            _ => Router::new(),
+        };
+        let face = Face::new(gateway.clone(), toolbox, audit.clone(), access);
+        let changes = following;
+        Ok(Self { face, gateway, audit, fleet, folder, operator, changes, led, ready })
     }
 
     /// The MCP routes: `/mcp`, `/sse`, `/messages`.
@@ -138,9 +191,10 @@ impl App {
         mcp::http::router(self.face.clone(), settings)
     }
 
-    /// `/livez`, `/readyz`, `/metrics`, `/use`.
+    /// `/livez`, `/readyz`, `/metrics`, `/use`, and `/led` for the other replicas.
     pub fn health(&self) -> Router {
-        health::router(self.gateway.clone(), self.ready.clone(), self.operator.as_ref())
+        let health = health::router(self.gateway.clone(), self.ready.clone(), self.operator.as_ref());
+        health.merge(self.led.clone())
     }
 
     /// For [`mcp::stdio::serve`].
@@ -148,9 +202,9 @@ impl App {
         self.face.clone()
     }
 
-    /// Begins the background work: fleet, folder, operator.
+    /// Begins the background work: fleet, folder, operator, what becomes of changes.
     pub fn start(self) -> Running {
-        let Self { face, gateway, audit, fleet, folder, operator, ready: _ } = self;
+        let Self { face, gateway, audit, fleet, folder, operator, changes, led: _, ready: _ } = self;
         let stop = CancellationToken::new();
         let mut sources = JoinSet::new();
         if let Some(fleet) = fleet {
@@ -159,6 +213,7 @@ impl App {
         if let Some(folder) = folder {
             sources.spawn(folder.run(stop.clone()));
         }
+        sources.spawn(changes.follow(stop.clone()));
         let operator = operator.map(|operator| tokio::spawn(operator.run(stop.clone())));
         Running { face, gateway, audit, stop, sources, operator }
     }

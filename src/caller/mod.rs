@@ -8,11 +8,13 @@ pub use rights::{Need, Question, Rights, Rule};
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// The extra that differs with every token of the same service account (Kubernetes 1.30 and later).
 const TOKEN_NUMBER: &str = "authentication.kubernetes.io/credential-id";
 
 /// The one on whose behalf a request is answered. Made once, where the request comes in.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Caller {
     /// User name as Kubernetes would know it, for example `system:serviceaccount:team-a:bot`.
     pub user: String,
@@ -22,7 +24,7 @@ pub struct Caller {
 }
 
 /// What makes us believe that the caller is who it says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Proof {
     /// The person who started this process and talks to it over its stdin: whoever the kubeconfig says.
     Process,

@@ -12,7 +12,7 @@ use yaml_edit::{Document as YamlDocument, YamlFile, YamlValue};
 use super::{
     documents::{self, line_of},
     footprint::Footprint,
-    path::{FieldPath, Located, Lost, Place},
+    path::{FieldPath, Located, Lost, PathError, Place},
     reach::{self, Field},
     scalar, shown,
 };
@@ -58,6 +58,21 @@ fn refused(reason: impl Into<String>) -> EditError {
     EditError::Refused(reason.into())
 }
 
+/// The file with fields of one of its documents set, as change requests edit it. `edits` are field paths with their
+/// new values.
+///
+/// # Errors
+/// One sentence, when a path leads nowhere or the edit cannot be made without touching something else.
+pub fn edited(text: &str, document: usize, edits: &[(String, Value)]) -> Result<String, String> {
+    let parse = |(path, new): &(String, Value)| {
+        let path = path.parse().map_err(|error: PathError| error.to_string())?;
+        Ok(Edit { path, new: new.clone() })
+    };
+    let edits: Vec<Edit> = edits.iter().map(parse).collect::<Result<_, String>>()?;
+    let edited = apply(text, document, &edits).map_err(|error| error.to_string())?;
+    Ok(edited.text)
+}
+
 /// Makes the edits, in their order, in the document at `position` of [`documents::read`].
 ///
 /// # Errors
@@ -68,7 +83,7 @@ pub(super) fn apply(text: &str, position: usize, edits: &[Edit]) -> Result<Edite
         let documents = documents::read(&edited.text)?;
         let document =
             documents.get(position).ok_or_else(|| refused("the document is gone after an earlier edit"))?;
-        let place = locate(path, &document.value)?;
+        let place = locate(path, &document.value, new)?;
         let old = place.get(&document.value);
         let there = if new.is_null() { old.is_none() } else { old == Some(new) };
         if there {
@@ -93,8 +108,8 @@ pub(super) fn apply(text: &str, position: usize, edits: &[Edit]) -> Result<Edite
 }
 
 /// What the error names of the document has no secrets in it.
-fn locate(path: &FieldPath, document: &Value) -> Result<Place, EditError> {
-    path.locate(document).map_err(|lost| match path.locate(&shown::document(document)) {
+fn locate(path: &FieldPath, document: &Value, new: &Value) -> Result<Place, EditError> {
+    path.locate_for(document, new).map_err(|lost| match path.locate(&shown::document(document)) {
         Err(lost) => lost.into(),
         Ok(_) => match lost {
             Lost::NoItem { at, key, value, known: _ } => {

@@ -3,13 +3,11 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-use super::{
-    edit::Edit,
-    kind,
-    path::{FieldPath, Step},
-    shown,
+use super::{edit::Edit, fields, kind, patch};
+use crate::{
+    redact,
+    tools::{Live, Proposal},
 };
-use crate::{redact, tools::Proposal};
 
 /// The object that is to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,13 +29,18 @@ pub(super) struct Intent {
 
 /// Characters of a reason: enough for evidence, little enough for a commit.
 const LONGEST_REASON: usize = 4000;
-const MOST_EDITS: usize = 50;
 
 impl Intent {
+    /// `live` is the object as the cluster has it, where there is one; patches are read against it. With the intent
+    /// comes the repository that was named.
+    ///
     /// # Errors
     /// One sentence that says which part cannot be taken and what to do.
-    pub(super) fn parse(proposal: Proposal) -> Result<(Self, Option<String>), String> {
-        let Proposal { kind, namespace, name, edits, reason, repository } = proposal;
+    pub(super) fn parse(
+        proposal: Proposal,
+        live: Option<&Live>,
+    ) -> Result<(Self, Option<String>), String> {
+        let Proposal { kind, namespace, name, change, reason, repository } = proposal;
         let (kind, group) = match kind.split_once('.') {
             Some((kind, group)) => (kind.to_owned(), Some(group.to_owned())),
             None => (kind, None),
@@ -67,8 +70,19 @@ impl Intent {
         if reason.chars().count() > LONGEST_REASON {
             return Err(format!("the reason is longer than {LONGEST_REASON} characters: shorten it"));
         }
-        let edits = parse_edits(edits)?;
+        let edits = fields::checked(patch::edits(change, &target.kind, live)?, live)?;
+        if let Some(live) = live {
+            fields::fit(&edits, &target, live)?;
+        }
         Ok((Self { target, edits, reason }, repository))
+    }
+
+    /// Whether all of it is so in the object already.
+    pub(super) fn stands_in(&self, object: &Value) -> bool {
+        self.edits.iter().all(|Edit { path, new }| {
+            let there = path.locate(object).ok().and_then(|place| place.get(object).cloned());
+            if new.is_null() { there.is_none() } else { there.as_ref() == Some(new) }
+        })
     }
 
     /// The same repository, object and edits give the same id, whoever asks and why.
@@ -121,60 +135,6 @@ impl std::fmt::Display for Target {
     }
 }
 
-fn parse_edits(edits: Vec<(String, Value)>) -> Result<Vec<Edit>, String> {
-    if edits.is_empty() || edits.len() > MOST_EDITS {
-        return Err(format!("give between 1 and {MOST_EDITS} field edits, each a path and its new value"));
-    }
-    let mut parsed: Vec<Edit> = Vec::with_capacity(edits.len());
-    for (path, new) in edits {
-        let path: FieldPath = path.parse().map_err(|error| format!("{error}"))?;
-        if shown::holds_placeholder(&new) || shown::holds_placeholder(&Value::from(path.to_string())) {
-            return Err(format!(
-                "the edit of {path} holds `<redacted:…>`, which stands in for a secret and is no value: name only the fields that are to change, or refer to a Secret with secretKeyRef"
-            ));
-        }
-        if let Some(quoted) = path.unquoted() {
-            return Err(format!(
-                "{path} goes deeper than the keys of a map of texts: if the dots belong to the key, write {quoted}"
-            ));
-        }
-        if let Some(why) = never(&path) {
-            return Err(format!("{path} {why}"));
-        }
-        if let Some(other) = parsed.iter().find(|other| other.path.overlaps(&path)) {
-            return Err(format!(
-                "the edits of {} and {path} are in each other's way; give one edit for both",
-                other.path
-            ));
-        }
-        parsed.push(Edit { path, new });
-    }
-    Ok(parsed)
-}
-
-/// Why a field is not changed through Git.
-fn never(path: &FieldPath) -> Option<&'static str> {
-    let keys: Vec<_> = path
-        .steps()
-        .iter()
-        .take(2)
-        .map(|step| match step {
-            Step::Key(key) => key.as_str(),
-            Step::Index(_) | Step::Select { .. } => "",
-        })
-        .collect();
-    match keys.as_slice() {
-        ["kind" | "apiVersion" | "metadata"] | ["metadata", "name" | "namespace"] => {
-            Some("says which object this is; changing it would make another object")
-        }
-        ["status", ..] => Some("is written by the cluster and does not stand in Git"),
-        ["metadata", "uid" | "resourceVersion" | "generation" | "managedFields" | "creationTimestamp"] => {
-            Some("is written by the cluster and does not stand in Git")
-        }
-        _ => None,
-    }
-}
-
 /// Objects with their keys in order, so that the order of writing makes no other change.
 fn sorted(value: &Value) -> Value {
     match value {
@@ -199,21 +159,23 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{Intent, is_id};
-    use crate::tools::Proposal;
+    use crate::tools::{Modification, Proposal};
 
     fn proposal(kind: &str, edits: &[(&str, Value)]) -> Proposal {
         Proposal {
             kind: kind.into(),
             namespace: Some("shop".into()),
             name: "web".into(),
-            edits: edits.iter().map(|(path, new)| ((*path).into(), new.clone())).collect(),
+            change: Modification::Edits(
+                edits.iter().map(|(path, new)| ((*path).into(), new.clone())).collect(),
+            ),
             reason: "because".into(),
             repository: None,
         }
     }
 
     fn id(kind: &str, edits: &[(&str, Value)]) -> String {
-        Intent::parse(proposal(kind, edits)).unwrap().0.id("deploy")
+        Intent::parse(proposal(kind, edits), None).unwrap().0.id("deploy")
     }
 
     #[test]
@@ -232,13 +194,13 @@ mod tests {
             reason: "the DB_PASSWORD=hunter2 is old".into(),
             ..proposal("Deployment", &[("spec.a", json!(1))])
         };
-        let reason = Intent::parse(asked).unwrap().0.reason;
+        let reason = Intent::parse(asked, None).unwrap().0.reason;
         assert!(reason.contains("is old") && !reason.contains("hunter2"), "{reason}");
     }
 
     #[test]
     fn what_cannot_be_taken_is_said() {
-        let said = |kind, edits: &[(&str, Value)]| Intent::parse(proposal(kind, edits)).unwrap_err();
+        let said = |kind, edits: &[(&str, Value)]| Intent::parse(proposal(kind, edits), None).unwrap_err();
         assert!(said("Secret", &[("data.x", json!("y"))]).contains("no secret value reaches Git"));
         assert!(said("secrets", &[("data.x", json!("y"))]).contains("no secret value reaches Git"));
         assert!(said("SealedSecret", &[("spec.x", json!("y"))]).contains("kubeseal"));
@@ -259,7 +221,7 @@ mod tests {
         let kept =
             ["spec.data[0].remoteRef.key", "metadata.labels.a", "spec.data.a.b", "metadata.labels.\"a.b/c\""];
         for path in kept {
-            assert!(Intent::parse(proposal("ExternalThing", &[(path, json!("x"))])).is_ok(), "{path}");
+            assert!(Intent::parse(proposal("ExternalThing", &[(path, json!("x"))]), None).is_ok(), "{path}");
         }
         let both = [("spec.a", json!({})), ("spec.a.b", json!(1))];
         assert!(said("Deployment", &both).contains("each other's way"));

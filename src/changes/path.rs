@@ -49,6 +49,16 @@ fn others(known: &[String], key: &str) -> String {
 }
 
 impl FieldPath {
+    /// None for what is no path: it begins with a key.
+    pub(super) fn of(steps: Vec<Step>) -> Option<Self> {
+        matches!(steps.first(), Some(Step::Key(_))).then_some(Self(steps))
+    }
+
+    /// Whether it is `other` or lies inside it.
+    pub(super) fn starts_with(&self, other: &Self) -> bool {
+        self.0.starts_with(&other.0)
+    }
+
     pub(super) fn steps(&self) -> &[Step] {
         &self.0
     }
@@ -87,6 +97,26 @@ impl FieldPath {
             }
         }
         Some(Self(self.0[..=map].iter().cloned().chain([Step::Key(name)]).collect()))
+    }
+
+    /// As [`Self::locate`], for putting `new` there: an item that is not in its list yet has its place at the end of
+    /// it, when `new` is what the path selects.
+    ///
+    /// # Errors
+    /// As [`Self::locate`].
+    pub(super) fn locate_for(&self, root: &Value, new: &Value) -> Result<Place, Lost> {
+        let lost = match self.locate(root) {
+            Err(lost @ Lost::NoItem { .. }) => lost,
+            located => return located,
+        };
+        let Some((Step::Select { key, value }, above)) = self.0.split_last() else { return Err(lost) };
+        if !new.get(key).is_some_and(|own| says(own, value)) {
+            return Err(lost);
+        }
+        let mut place = Self(above.to_vec()).locate(root)?;
+        let Some(Value::Array(items)) = place.get(root) else { return Err(lost) };
+        place.steps.push(Located::Index(items.len()));
+        Ok(place)
     }
 
     /// Follows the path through a value, turning list selections into positions.
@@ -178,7 +208,7 @@ pub(super) enum Located {
 }
 
 impl Place {
-    /// The steps that do not exist yet; all of them are keys.
+    /// The steps that do not exist yet; all of them are keys, or one is the end of a list.
     pub(super) fn missing(&self) -> usize {
         self.steps.len() - self.present
     }
@@ -224,6 +254,7 @@ impl Place {
             (Located::Key(key), Value::Object(fields)) => {
                 fields.insert(key.clone(), new.clone());
             }
+            (Located::Index(index), Value::Array(items)) if *index == items.len() => items.push(new.clone()),
             (Located::Index(index), Value::Array(items)) if *index < items.len() => {
                 if new.is_null() {
                     items.remove(*index);
@@ -489,6 +520,19 @@ mod tests {
             path(text).locate(&value).unwrap().apply(&mut value, &new);
         }
         assert_eq!(value, json!({"a": {"l": [{"n": "y", "v": 1}], "e": {"b": {"c": "d"}}}}));
+    }
+
+    #[test]
+    fn an_item_that_is_selected_and_new_goes_to_the_end() {
+        let mut value = json!({"l": [{"n": "x"}]});
+        let new = json!({"n": "y", "v": 1});
+        let place = path("l[n=y]").locate_for(&value, &new).unwrap();
+        assert_eq!((place.missing(), place.get(&value)), (1, None));
+        place.apply(&mut value, &new);
+        assert_eq!(value, json!({"l": [{"n": "x"}, {"n": "y", "v": 1}]}));
+        // What is put there must be what is selected.
+        assert!(path("l[n=z]").locate_for(&value, &new).is_err());
+        assert!(path("l[n=z].v").locate_for(&value, &json!(1)).is_err());
     }
 
     #[test]

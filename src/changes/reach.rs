@@ -110,6 +110,7 @@ pub(super) fn set(
             None => drop(mapping.remove(key.as_str())?),
         },
         (Located::Index(index), YamlNode::Sequence(items)) => match value {
+            Some(value) if *index == items.len() => items.push(value),
             Some(value) => items.set(*index, value).then_some(())?,
             None => drop(items.remove(*index)?),
         },
@@ -166,6 +167,7 @@ fn filled(depth: usize, range: Range<usize>, text: &str) -> Field {
 fn added(depth: usize, parent: &YamlNode, text: &str) -> Field {
     let in_place = match parent {
         YamlNode::Mapping(mapping) => mapping.is_flow_style() || mapping.is_empty(),
+        YamlNode::Sequence(items) => items.is_flow_style() || items.is_empty(),
         _ => true,
     };
     let footprint = if in_place { Kind::NewOn(lines(&bytes(parent), text)) } else { Kind::New };

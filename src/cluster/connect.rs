@@ -7,7 +7,7 @@ use http::{Request, Response};
 use kube::{
     Client, Config,
     client::Body,
-    config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
+    config::{AuthInfo, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use tokio::sync::OnceCell;
 use tower::{BoxError, Service, ServiceExt, service_fn};
@@ -37,6 +37,26 @@ pub struct Connection {
     pub namespace: String,
     /// For messages.
     pub server: String,
+    /// How the API server is reached, without anybody's credentials; none of a recorded cluster.
+    pub(super) bare: Option<Config>,
+}
+
+impl Connection {
+    /// A client of the same API server with no rights but those of the token in this file, which is read again when it
+    /// changes. None of a recorded cluster.
+    pub fn client_with_token(&self, file: PathBuf) -> Option<Client> {
+        self.bare.clone().map(|mut config| {
+            config.auth_info.token_file = Some(file.display().to_string());
+            own(config)
+        })
+    }
+}
+
+/// The same address and trust, nobody's credentials.
+fn bare(config: &Config) -> Config {
+    let mut config = config.clone();
+    config.auth_info = AuthInfo::default();
+    config
 }
 
 impl fmt::Debug for Connection {
@@ -117,10 +137,11 @@ async fn from_kubeconfig(path: PathBuf, context: Option<&str>) -> Result<Connect
         .await
         .map_err(|error| unusable(&error))?;
     let (server, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
+    let bare = Some(bare(&config));
     let (reader, client) = (Reader::new(shared(config.clone()), &server), own(config));
     let current = context.map(str::to_owned).or(kubeconfig.current_context.clone()).unwrap_or_default();
     let contexts = Contexts::of_kubeconfig(current, reader.clone(), kubeconfig);
-    Ok(Connection { reader, contexts, client, in_cluster: false, namespace, server })
+    Ok(Connection { reader, contexts, client, in_cluster: false, namespace, server, bare })
 }
 
 /// `KUBECONFIG` may name several files; the first to say something wins, as with kubectl.
@@ -136,9 +157,10 @@ fn in_cluster() -> Result<Connection, ConnectError> {
     let viewer = std::env::var(VIEWER).ok().filter(|name| !name.is_empty());
     let viewer = viewer.unwrap_or_else(|| DEFAULT_VIEWER.to_owned());
     let identity = Identity::service_account(&namespace, &viewer).map_err(ConnectError::Viewer)?;
+    let bare = Some(bare(&config));
     let (reader, client) = (Reader::acting(shared(config.clone()), identity, &server), own(config));
     let contexts = Contexts::one(reader.clone());
-    Ok(Connection { reader, contexts, client, in_cluster: true, namespace, server })
+    Ok(Connection { reader, contexts, client, in_cluster: true, namespace, server, bare })
 }
 
 /// What a reader reads with: connections that all requests share.

@@ -64,7 +64,15 @@ pub fn open(dir: &Path) -> Result<Connection, RecordedError> {
     });
     let reader = Reader::recorded(client.clone(), &server, recording);
     let contexts = Contexts::one(reader.clone());
-    Ok(Connection { reader, contexts, client, in_cluster: false, namespace: "default".to_owned(), server })
+    Ok(Connection {
+        reader,
+        contexts,
+        client,
+        in_cluster: false,
+        namespace: "default".to_owned(),
+        server,
+        bare: None,
+    })
 }
 
 /// What the API server would say.

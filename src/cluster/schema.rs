@@ -10,7 +10,7 @@ use std::{
 
 use moka::future::Cache;
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{ReadError, Reader, Resource};
 
@@ -47,6 +47,16 @@ impl Schema {
     /// What `{"$ref": reference}` stands for; nothing for what is unknown.
     pub fn referred(&self, reference: &str) -> Value {
         self.part(reference.strip_prefix(REFERENCE).unwrap_or(reference))
+    }
+
+    /// All of it as one JSON document, whose `$ref` names the kind below `components.schemas`.
+    pub fn document(&self) -> Value {
+        // A definition's own schema has no name.
+        let name = |name: &str| if name.is_empty() { "definition".to_owned() } else { name.to_owned() };
+        let parts: Map<String, Value> =
+            self.parts.keys().map(|part| (name(part), self.part(part))).collect();
+        let root = format!("{REFERENCE}{}", name(&self.root));
+        json!({ "$ref": root, "components": { "schemas": parts } })
     }
 
     fn part(&self, name: &str) -> Value {
@@ -226,7 +236,11 @@ mod tests {
     fn a_definition_documents_its_versions() {
         let crd = json!({ "spec": { "versions": [{ "name": "v1", "schema": { "openAPIV3Schema": { "type": "object" } } }] } });
         let crd = to_raw_value(&crd).unwrap();
-        assert_eq!(Schema::of_crd(&crd, "v1").unwrap().root(), json!({ "type": "object" }));
+        let schema = Schema::of_crd(&crd, "v1").unwrap();
+        assert_eq!(schema.root(), json!({ "type": "object" }));
+        let document = schema.document();
+        let root = document["$ref"].as_str().unwrap().trim_start_matches('#');
+        assert_eq!(document.pointer(root), Some(&json!({ "type": "object" })));
         assert!(Schema::of_crd(&crd, "v2").is_none());
     }
 }

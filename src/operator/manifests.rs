@@ -6,9 +6,12 @@ use serde_json::{Value, json};
 const INSTALLATION: &str = include_str!("../../manifests/pilothouse.yaml");
 /// What is added for the webhook.
 const WEBHOOK: &str = include_str!("../../manifests/webhook.yaml");
+/// What is added for an identity that may only dry-run.
+const DRY_RUN: &str = include_str!("../../manifests/dry-run.yaml");
 /// The end of the configuration in `INSTALLATION`.
 const CONFIGURED: &str = "        audience: [pilothouse]\n";
 const SERVED: &str = "    operator:\n      webhook: {}\n";
+const ASKED: &str = "    changes:\n      dryRun: {serviceAccount: pilothouse/pilothouse-dryrun}\n";
 const SEPARATOR: &str = "\n---\n";
 /// How the pods of the installation are started.
 const ARGUMENTS: &str = "args: [serve, ";
@@ -81,6 +84,24 @@ pub fn with_webhook(manifests: &str, namespaces: &[String]) -> Result<String, Ma
         });
     }
     Ok(format!("{}\n", documents.join(SEPARATOR)))
+}
+
+/// What dry-runs need besides the installation: an account of their own, and the policy that lets it do nothing else.
+pub fn dry_run_manifests() -> &'static str {
+    DRY_RUN
+}
+
+/// The manifests of an installation whose changes are dry-run first. Which account does that is said in the
+/// configuration, see `changes.dryRun`.
+///
+/// # Errors
+/// When our own manifests do not parse.
+pub fn with_dry_run(manifests: &str) -> Result<String, ManifestsError> {
+    let asked = manifests.replacen(CONFIGURED, &format!("{CONFIGURED}{ASKED}"), 1);
+    if asked == manifests {
+        return Err(ManifestsError::Read("the ConfigMap does not end in its identity".to_owned()));
+    }
+    Ok(format!("{}{SEPARATOR}{}\n", asked.trim_end(), DRY_RUN.trim_end()))
 }
 
 fn is_namespace(name: &str) -> bool {

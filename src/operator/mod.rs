@@ -5,10 +5,12 @@
 
 mod as_caller;
 mod backoff;
+mod change_request;
 mod conditions;
 mod config;
 mod data_source;
 mod deeds;
+mod dry_run;
 mod events;
 mod external_secret;
 mod field_error;
@@ -33,15 +35,21 @@ mod webhook;
 mod writer;
 
 pub use as_caller::{AsCaller, AsCallerError};
+pub use change_request::{ChangeStore, ChangeStoreError, StoredChanges};
 pub use config::OperatorConfig;
 pub use data_source::check_source;
+pub use dry_run::{DryRun, DryRunAnswer};
 pub use lease::{Leadership, Timing};
 pub use litellm::{
     Address, ApiConfig, ConfigMapConfig, Format, KeySecretRef, LitellmConfig, LitellmConfigError,
     LitellmSettings, RestartConfig,
 };
-pub use manifests::{ManifestsError, manifests, namespaced_manifests, webhook_manifests, with_webhook};
+pub use manifests::{
+    ManifestsError, dry_run_manifests, manifests, namespaced_manifests, webhook_manifests, with_dry_run,
+    with_webhook,
+};
 pub use metrics::Metrics;
+pub use peers::Leaders;
 pub use policy::Policy;
 pub use settings::{LEASE, OperatorSettings, Peers};
 pub use webhook::{Webhook, WebhookConfig, WebhookError};
@@ -56,6 +64,7 @@ use crate::fleet::{Observations, Serving};
 use lease::Keeper;
 use mcp_server::Examiner;
 use term::Term;
+use writer::Writer;
 
 /// What is under way when the lease is lost or the program ends may take this long.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -112,6 +121,19 @@ impl Operator {
     /// Whether this process writes at this moment.
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.leadership.clone()
+    }
+
+    /// The ChangeRequests of the cluster; writing them fails while this process does not lead.
+    pub fn changes(&self) -> ChangeStore {
+        let Self { client, settings, leadership, metrics, .. } = self;
+        let OperatorSettings { namespaces, identity, lease_namespace, .. } = settings;
+        let writer = Writer::new(client.clone(), leadership.clone(), identity, metrics.clone());
+        ChangeStore::new(writer, namespaces.clone(), lease_namespace)
+    }
+
+    /// The way to the replica that leads.
+    pub fn leaders(&self) -> Leaders {
+        Leaders::new(self.client.clone(), &self.settings)
     }
 
     /// Waits for the Lease, reconciles while it is held, and gives it back after `cancel`.

@@ -228,6 +228,23 @@ impl Writer {
         Ok(())
     }
 
+    /// POST of an object of our own kinds, without its status; fails as outdated when it exists already.
+    pub(super) async fn create<K: Stored>(&self, object: &K) -> Result<K, WriteError> {
+        let what = what("create", object);
+        let created = self.guarded(what, self.api::<K>(object).create(&params(false), object)).await?;
+        self.metrics.wrote(Verb::Create, &K::kind(&()));
+        Ok(created)
+    }
+
+    /// PUT of an object of our own kinds as it was read, but for its spec.
+    pub(super) async fn replace<K: Stored>(&self, object: &K) -> Result<K, WriteError> {
+        let what = what("update", object);
+        let api = self.api::<K>(object);
+        let replaced = self.guarded(what, api.replace(name(object), &params(false), object)).await?;
+        self.metrics.wrote(Verb::Replace, &K::kind(&()));
+        Ok(replaced)
+    }
+
     /// Stores the status of the object as it was read; answers the version that it has now.
     pub(super) async fn status<K: Stored>(&self, object: &K) -> Result<Option<String>, WriteError> {
         let what = what("write the status of", object);

@@ -1,4 +1,4 @@
-//! Change requests: what a tool call says becomes a [`Proposal`]; `changes` does the rest.
+//! What was proposed: seen, revised and taken back. `propose_change` has a folder of its own.
 
 use std::sync::Arc;
 
@@ -7,42 +7,36 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{
-    Changes, Proposal, Tool,
+    Changes, Modification, Revision, Tool,
     arguments::{self, Parsed},
     definition::{Definition, Effect, text},
 };
 use crate::{answer::Answer, caller::Caller};
 
-/// `propose_change`.
-pub(super) struct ProposeChange(pub(super) Arc<dyn Changes>);
+/// `revise_change`.
+pub(super) struct ReviseChange(pub(super) Arc<dyn Changes>);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Arguments {
-    kind: String,
-    namespace: Option<String>,
-    name: String,
-    edits: Map<String, Value>,
-    reason: String,
-    repository: Option<String>,
+struct Revise {
+    id: String,
+    edits: Option<Map<String, Value>>,
+    reason: Option<String>,
 }
 
-impl Tool for ProposeChange {
+impl Tool for ReviseChange {
     fn definition(&self) -> Value {
         Definition {
-            name: "propose_change",
-            title: "Propose change",
-            description: "Use this to have an object changed: finds its manifest in the configured Git repository, edits the named fields and pushes a branch for a person to review and merge. Nothing in the cluster is touched. Asking the same again returns the same change.",
+            name: "revise_change",
+            title: "Revise change",
+            description: "Use this to correct a change you proposed, or to take up one that was rejected: an open one keeps its pull request, which gets the new edits or reason; a closed one gets a new pull request. Nothing in the cluster is touched.",
             properties: json!({
-                "kind": text("kind as in the manifest: Deployment"),
-                "namespace": text("absent for kinds without namespaces"),
-                "name": text("name of the object"),
+                "id": text("as propose_change gave it"),
                 "edits": { "type": "object", "minProperties": 1,
-                    "description": "new value by field path, null removes: {\"spec.template.spec.containers[name=web].resources.limits.memory\": \"256Mi\"}" },
-                "reason": text("why, for the reviewer; becomes the commit message"),
-                "repository": text("needed if several hold the object"),
+                    "description": "all edits, in the place of those before; as in propose_change. Absent: they stay" },
+                "reason": text("absent: it stays"),
             }),
-            required: &["kind", "name", "edits", "reason"],
+            required: &["id"],
             effect: Effect::Proposes,
             output: None,
         }
@@ -51,23 +45,63 @@ impl Tool for ProposeChange {
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
-            match proposal(&self.definition(), arguments) {
-                Ok(proposal) => self.0.propose(caller, proposal).await,
+            match revision(&self.definition(), arguments) {
+                Ok((id, revision)) => self.0.revise(caller, &id, revision).await,
                 Err(error) => error,
             }
         })
     }
 }
 
-/// `null` here removes a field and is not an absent argument: only those of the call itself are.
-fn proposal(definition: &Value, raw: Option<&RawValue>) -> Result<Proposal, Answer> {
-    let Parsed { arguments, request: _ } = arguments::parse::<Arguments>(definition, raw)?;
-    let Arguments { kind, namespace, name, edits, reason, repository } = arguments;
-    if edits.is_empty() {
-        let sentence = "`edits` of propose_change is empty: name at least one field path and its new value";
+fn revision(definition: &Value, raw: Option<&RawValue>) -> Result<(String, Revision), Answer> {
+    let Parsed { arguments, request: _ } = arguments::parse::<Revise>(definition, raw)?;
+    let Revise { id, edits, reason } = arguments;
+    if edits.as_ref().is_none_or(Map::is_empty) && reason.is_none() {
+        let sentence = "revise_change changes nothing without `edits` or `reason`: give at least one of them";
         return Err(Answer::error(sentence));
     }
-    Ok(Proposal { kind, namespace, name, edits: edits.into_iter().collect(), reason, repository })
+    let edits = edits.filter(|edits| !edits.is_empty());
+    let change = edits.map(|edits| Modification::Edits(edits.into_iter().collect()));
+    Ok((id, Revision { change, reason }))
+}
+
+/// `withdraw_change`.
+pub(super) struct WithdrawChange(pub(super) Arc<dyn Changes>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Withdraw {
+    id: String,
+    reason: Option<String>,
+}
+
+impl Tool for WithdrawChange {
+    fn definition(&self) -> Value {
+        Definition {
+            name: "withdraw_change",
+            title: "Withdraw change",
+            description: "Use this to take back a change you proposed that is not merged yet: closes its pull request with a comment and removes its branch. It may be proposed again.",
+            properties: json!({
+                "id": text("as propose_change gave it"),
+                "reason": text("why, for the people who looked at it"),
+            }),
+            required: &["id"],
+            effect: Effect::Withdraws,
+            output: None,
+        }
+        .into_value()
+    }
+
+    fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            match arguments::parse::<Withdraw>(&self.definition(), arguments) {
+                Ok(Parsed { arguments: Withdraw { id, reason }, request: _ }) => {
+                    self.0.withdraw(caller, &id, reason.as_deref()).await
+                }
+                Err(error) => error,
+            }
+        })
+    }
 }
 
 /// `get_change`.
@@ -84,7 +118,7 @@ impl Tool for GetChange {
         Definition {
             name: "get_change",
             title: "Get change",
-            description: "Use this to see what became of a proposed change: looks in its repository whether the branch is still open, merged or withdrawn, and shows the difference.",
+            description: "Use this to see what became of a proposed change: whether it is reviewed, approved, merged, applied in the cluster and healthy there, rejected or withdrawn, with its pull request and difference.",
             properties: json!({ "id": text("as propose_change or list_changes gave it") }),
             required: &["id"],
             effect: Effect::ReadsOutside,
@@ -115,7 +149,7 @@ impl Tool for ListChanges {
         Definition {
             name: "list_changes",
             title: "List changes",
-            description: "Use this to see the proposed changes, newest first, and which of them are open, merged or withdrawn in their repositories now.",
+            description: "Use this to see the proposed changes, newest first, and how far each is: Drafted, Proposed, Approved, Merged, Applied, Verified, Rejected, Withdrawn or Failed.",
             properties: json!({}),
             required: &[],
             effect: Effect::ReadsOutside,
@@ -142,11 +176,11 @@ mod tests {
     use futures::future::BoxFuture;
     use serde_json::{Value, json, value::to_raw_value};
 
-    use super::{ProposeChange, proposal};
+    use super::{ReviseChange, revision};
     use crate::{
         answer::Answer,
         caller::Caller,
-        tools::{Changes, Proposal, Tool},
+        tools::{Changes, Modification, Proposal, Revision, Tool},
     };
 
     struct Nobody;
@@ -161,22 +195,21 @@ mod tests {
         fn list<'a>(&'a self, _: &'a Caller) -> BoxFuture<'a, Answer> {
             Box::pin(async { Answer::text("") })
         }
+        fn revise<'a>(&'a self, _: &'a Caller, _: &'a str, _: Revision) -> BoxFuture<'a, Answer> {
+            Box::pin(async { Answer::text("") })
+        }
+        fn withdraw<'a>(&'a self, _: &'a Caller, _: &'a str, _: Option<&'a str>) -> BoxFuture<'a, Answer> {
+            Box::pin(async { Answer::text("") })
+        }
     }
 
     #[test]
-    fn edits_keep_their_order_and_null_means_removal() {
-        let definition = ProposeChange(Arc::new(Nobody)).definition();
-        let call = json!({ "kind": "Deployment", "namespace": "shop", "name": "web", "reason": "more memory",
-            "edits": { "spec.z": "256Mi", "spec.a": null, "spec.m": 3 } });
-        let made = proposal(&definition, Some(&to_raw_value(&call).unwrap())).unwrap();
-        let edits = vec![
-            ("spec.z".to_owned(), json!("256Mi")),
-            ("spec.a".to_owned(), Value::Null),
-            ("spec.m".to_owned(), json!(3)),
-        ];
-        assert_eq!(made.edits, edits);
-        let call = json!({ "kind": "Deployment", "name": "web", "reason": "x", "edits": {} });
-        let refused = proposal(&definition, Some(&to_raw_value(&call).unwrap())).unwrap_err();
-        assert!(refused.is_error && refused.text.contains("at least one field path"), "{}", refused.text);
+    fn a_revision_says_what_is_to_be_different() {
+        let definition = ReviseChange(Arc::new(Nobody)).definition();
+        let of = |call: Value| revision(&definition, Some(&to_raw_value(&call).unwrap()));
+        let (id, revised) = of(json!({ "id": "00ff", "edits": { "spec.a": null } })).unwrap();
+        assert_eq!((id.as_str(), revised.change), ("00ff", Some(Modification::Edits(vec![("spec.a".to_owned(), Value::Null)]))));
+        assert_eq!(of(json!({ "id": "00ff", "reason": "x" })).unwrap().1.change, None);
+        assert!(of(json!({ "id": "00ff" })).unwrap_err().text.contains("at least one"));
     }
 }

@@ -13,6 +13,8 @@ pub(super) enum Effect {
     ReadsOutside,
     /// Adds something outside that a person must accept; asked twice it is the same.
     Proposes,
+    /// Takes away what was proposed; asked twice it is the same.
+    Withdraws,
     /// Changes the cluster at once, with the caller's own rights.
     Acts,
 }
@@ -41,9 +43,9 @@ impl Definition {
         let mut tool = json!({
             "name": name, "title": title, "description": description, "inputSchema": schema,
             "annotations": {
-                "readOnlyHint": !matches!(effect, Effect::Proposes | Effect::Acts),
-                "destructiveHint": effect == Effect::Acts,
-                "idempotentHint": effect != Effect::Acts,
+                "readOnlyHint": matches!(effect, Effect::Reads | Effect::ReadsOutside),
+                "destructiveHint": matches!(effect, Effect::Withdraws | Effect::Acts),
+                "idempotentHint": true,
                 "openWorldHint": effect != Effect::Reads,
             },
         });

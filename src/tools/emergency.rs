@@ -360,6 +360,5 @@ mod tests {
             (&annotations["readOnlyHint"], &annotations["destructiveHint"]),
             (&json!(false), &json!(true))
         );
-        assert_eq!(annotations["idempotentHint"], json!(false));
     }
 }

@@ -5,6 +5,7 @@
 mod arguments;
 mod changes;
 mod check_access;
+mod cluster_checks;
 mod cluster_overview;
 mod definition;
 mod desk;
@@ -23,13 +24,17 @@ mod list_events;
 mod list_helm_releases;
 mod list_kinds;
 mod list_resources;
+mod live;
 mod mcp_servers;
 mod metrics;
 mod objects;
 mod on_cluster;
+mod on_leader;
 mod one_object;
+mod outcome;
 mod owners;
 pub mod prompts;
+mod propose_change;
 mod quantity;
 mod query_metrics;
 mod resource_tree;
@@ -40,14 +45,20 @@ mod top;
 mod what_changed;
 mod window;
 
+pub use cluster_checks::{ClusterChecks, DryRun, Live};
 pub use emergency::{Emergencies, EmergencyAsk, EmergencyOpening};
+pub use live::ClusterObjects;
 pub use metrics::{Alert, AlertState, Metrics, MetricsError, Series};
 pub use objects::{Completion, Objects, Wanted};
+pub use on_leader::{Leader, LedCall};
+pub use outcome::{ClusterOutcomes, Outcome, Outcomes};
+pub use quantity::same_amount;
 pub use standard::{Parts, standard};
 
 use std::collections::BTreeMap;
 
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
 use crate::{
@@ -147,6 +158,25 @@ pub trait Changes: Send + Sync {
     fn propose<'a>(&'a self, caller: &'a Caller, proposal: Proposal) -> BoxFuture<'a, Answer>;
     fn get<'a>(&'a self, caller: &'a Caller, id: &'a str) -> BoxFuture<'a, Answer>;
     fn list<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, Answer>;
+
+    /// Gives a change another intent; see [`Revision`].
+    fn revise<'a>(&'a self, caller: &'a Caller, id: &'a str, revision: Revision) -> BoxFuture<'a, Answer>;
+
+    /// Takes a change back, as long as it is not merged.
+    fn withdraw<'a>(
+        &'a self,
+        caller: &'a Caller,
+        id: &'a str,
+        reason: Option<&'a str>,
+    ) -> BoxFuture<'a, Answer>;
+}
+
+/// What is to be different about a change that was proposed; what is absent stays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Revision {
+    /// All of it, in the place of what was asked before.
+    pub change: Option<Modification>,
+    pub reason: Option<String>,
 }
 
 /// Who may see and propose which changes; implemented in `app` over the cluster's access rules.
@@ -157,6 +187,16 @@ pub trait ChangeAccess: Send + Sync {
     /// # Errors
     /// One sentence, when it cannot be found out.
     fn sees_others<'a>(
+        &'a self,
+        caller: &'a Caller,
+        namespace: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<bool, String>>;
+
+    /// Whether this caller may revise and withdraw what others proposed for objects of that namespace.
+    ///
+    /// # Errors
+    /// One sentence, when it cannot be found out.
+    fn changes_others<'a>(
         &'a self,
         caller: &'a Caller,
         namespace: Option<&'a str>,
@@ -174,17 +214,33 @@ pub trait ChangeAccess: Send + Sync {
 }
 
 /// An intended change of one object.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Proposal {
     pub kind: String,
     /// Absent for objects without a namespace.
     pub namespace: Option<String>,
     pub name: String,
-    /// Field paths such as `spec.template.spec.containers[name=web].resources.limits.memory` and their new
-    /// values, in the order given; `null` removes the field.
-    pub edits: Vec<(String, Value)>,
+    pub change: Modification,
     /// Why, in the caller's words; becomes the commit's text.
     pub reason: String,
     /// A configured repository's name; needed only when the object stands in several.
     pub repository: Option<String>,
+}
+
+/// The ways to say what is to change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Modification {
+    /// Field paths such as `spec.template.spec.containers[name=web].resources.limits.memory` and their new
+    /// values, in the order given; `null` removes the field.
+    Edits(Vec<(String, Value)>),
+    /// RFC 7386.
+    MergePatch(Value),
+    /// As `kubectl patch --type strategic` takes it: lists are merged by their keys.
+    StrategicPatch(Value),
+    /// RFC 6902, tests included.
+    JsonPatch(Vec<Value>),
+    /// How many pods a workload is to have.
+    Replicas(u32),
 }

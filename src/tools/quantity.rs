@@ -6,6 +6,11 @@ pub(super) fn amount(text: &str) -> Option<f64> {
     billionths(text).map(|billionths| billionths as f64 / 1e9)
 }
 
+/// Whether both are amounts, and the same: `0.5` and `500m`.
+pub fn same_amount(one: &str, other: &str) -> bool {
+    billionths(one).is_some_and(|amount| billionths(other) == Some(amount))
+}
+
 /// In billionths of the unit, the smallest that Kubernetes knows; finer ones are rounded up, as it does. `None`
 /// when it is not an amount.
 pub(super) fn billionths(text: &str) -> Option<i128> {

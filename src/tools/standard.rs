@@ -7,7 +7,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     Changes, Emergencies, FleetView, Metrics, Objects, Tool, Toolbox,
-    changes::{GetChange, ListChanges, ProposeChange},
+    changes::{GetChange, ListChanges, ReviseChange, WithdrawChange},
     check_access::CheckAccess,
     cluster_overview::ClusterOverview,
     desk::{Desk, Office},
@@ -26,6 +26,8 @@ use super::{
     mcp_servers::{FleetDesk, GetMcpServer, ListMcpServers},
     metrics::MetricsDesk,
     on_cluster::OnCluster,
+    on_leader::{Leader, OnLeader},
+    propose_change::ProposeChange,
     query_metrics::QueryMetrics,
     resource_tree::ResourceTree,
     rollout_history::RolloutHistory,
@@ -47,6 +49,8 @@ pub struct Parts {
     pub fleet: Option<Arc<dyn FleetView>>,
     pub changes: Option<Arc<dyn Changes>>,
     pub emergencies: Option<Arc<dyn Emergencies>>,
+    /// Answers the calls that change something where this process may not; absent where it always may.
+    pub leader: Option<Arc<dyn Leader>>,
     pub metrics: Option<Arc<dyn Metrics>>,
     /// Of one answer, unless its call says otherwise.
     pub budget: Budget,
@@ -59,7 +63,7 @@ type Make = fn(Desk) -> Box<dyn Tool>;
 
 /// All tools that have their backend. Their answers hold no secrets.
 pub fn standard(parts: Parts) -> Toolbox {
-    let Parts { contexts, fleet, changes, emergencies, metrics, budget, sealer } = parts;
+    let Parts { contexts, fleet, changes, emergencies, leader, metrics, budget, sealer } = parts;
     let office = Office { contexts, sealer, budget };
     let mut toolbox = Toolbox { objects: Some(Objects(office.clone())), ..Toolbox::default() };
     let mut add = |tool: Box<dyn Tool>| toolbox.add(Box::new(Outward(tool)));
@@ -102,20 +106,26 @@ pub fn standard(parts: Parts) -> Toolbox {
         let get =
             move |desk| Box::new(GetMcpServer(FleetDesk { desk, fleet: shown.clone() })) as Box<dyn Tool>;
         add(Box::new(OnCluster { office: office.clone(), make: list }));
-        add(Box::new(OnCluster { office, make: get }));
+        add(Box::new(OnCluster { office: office.clone(), make: get }));
     }
+    let led = |tool: Box<dyn Tool>| match &leader {
+        Some(leader) => Box::new(OnLeader { tool, leader: leader.clone() }) as Box<dyn Tool>,
+        None => tool,
+    };
     if let Some(changes) = changes {
-        add(Box::new(ProposeChange(changes.clone())));
+        add(led(Box::new(ProposeChange { office, changes: changes.clone() })));
+        add(led(Box::new(ReviseChange(changes.clone()))));
+        add(led(Box::new(WithdrawChange(changes.clone()))));
         add(Box::new(GetChange(changes.clone())));
         add(Box::new(ListChanges(changes)));
     }
     if let Some(emergencies) = emergencies {
         if emergencies.executes() {
-            add(Box::new(ApplyEmergencyChange(emergencies.clone())));
+            add(led(Box::new(ApplyEmergencyChange(emergencies.clone()))));
         }
-        add(Box::new(OpenEmergency(emergencies.clone())));
-        add(Box::new(GetEmergency(emergencies.clone())));
-        add(Box::new(CloseEmergency(emergencies)));
+        add(led(Box::new(OpenEmergency(emergencies.clone()))));
+        add(led(Box::new(CloseEmergency(emergencies.clone()))));
+        add(Box::new(GetEmergency(emergencies)));
     }
     toolbox
 }

@@ -10,7 +10,7 @@ use pilothouse::{
     audit::Audit,
     caller::Caller,
     changes::{ChangeRequests, ChangesConfig},
-    tools::{Changes, Proposal},
+    tools::{Changes, Modification, Proposal},
 };
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
@@ -76,7 +76,7 @@ async fn the_token_is_in_no_argv_answer_file_or_log() {
         kind: "ConfigMap".into(),
         namespace: None,
         name: "a".into(),
-        edits: vec![("data.x".into(), json!(new))],
+        change: Modification::Edits(vec![("data.x".into(), json!(new))]),
         reason: "try".into(),
         repository: None,
     };

@@ -5,7 +5,7 @@ use std::fs;
 use pilothouse::{
     answer::Answer,
     changes::{ChangeRequests, ChangesConfig, RepositoryConfig},
-    tools::{Changes, Proposal},
+    tools::{Changes, Modification, Proposal},
 };
 use serde_json::json;
 
@@ -13,6 +13,13 @@ use crate::{
     changes_git_server::GitServer,
     changes_stage::{MEMORY, Stage, WEB, audit_lines, caller, field, proposal, repository},
 };
+
+/// The path of the only edit.
+fn first(proposal: &mut Proposal, path: String) {
+    if let Modification::Edits(edits) = &mut proposal.change {
+        edits[0].0 = path;
+    }
+}
 
 #[tokio::test]
 async fn refusals_say_what_and_where() {
@@ -34,11 +41,11 @@ async fn refusals_say_what_and_where() {
         (ask(|p| p.kind = "Secret".into()).await, "no secret value reaches Git"),
         (ask(|p| p.repository = Some("prod".into())).await, "configured are deploy"),
         (
-            ask(|p| p.edits[0].0 = "spec.template.spec.containers[name=db].image".into()).await,
+            ask(|p| first(p, "spec.template.spec.containers[name=db].image".into())).await,
             "name is one of web",
         ),
-        (ask(|p| p.edits[0].0 = "spec.replicas.x".into()).await, "spec.replicas is a single value"),
-        (ask(|p| p.edits[0].0 = "spec.x[0".into()).await, "at character 9"),
+        (ask(|p| first(p, "spec.replicas.x".into())).await, "spec.replicas is a single value"),
+        (ask(|p| first(p, "spec.x[0".into())).await, "at character 9"),
         (ask(|p| p.reason = " ".into()).await, "reason is empty"),
     ] {
         assert!(answer.is_error && answer.text.starts_with("Nothing was proposed: "), "{}", answer.text);
@@ -67,7 +74,7 @@ async fn a_repository_that_cannot_be_had_is_said() {
         },
     ];
     let changes =
-        ChangeRequests::new(ChangesConfig { repositories }, stage.data.path(), stage.audit.clone()).unwrap();
+        ChangeRequests::new(ChangesConfig { repositories, ..ChangesConfig::default() }, stage.data.path(), stage.audit.clone()).unwrap();
     for (name, says) in [
         ("away", "cannot be reached"),
         ("stranger", "refused us"),
@@ -96,7 +103,7 @@ async fn the_only_repository_that_holds_it_is_chosen() {
         repository("deploy", stage.server.url(), &stage.server),
     ];
     let changes =
-        ChangeRequests::new(ChangesConfig { repositories }, stage.data.path(), stage.audit.clone()).unwrap();
+        ChangeRequests::new(ChangesConfig { repositories, ..ChangesConfig::default() }, stage.data.path(), stage.audit.clone()).unwrap();
     let answer = changes.propose(&caller(), proposal(MEMORY, json!("1Gi"))).await;
     assert_eq!(field(&answer, "repository"), "deploy");
     other.commit(&[("y.yaml", WEB)], "The same again");

@@ -7,7 +7,7 @@ use pilothouse::{
     audit::Audit,
     caller::Caller,
     changes::{ChangeRequests, ChangesConfig},
-    tools::{ChangeAccess, Changes, Proposal},
+    tools::{ChangeAccess, Changes, Modification, Proposal},
 };
 use serde_json::json;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ fn proposal(name: &str) -> Proposal {
         kind: "Deployment".into(),
         namespace: Some("shop".into()),
         name: name.into(),
-        edits: vec![("spec.replicas".into(), json!(3))],
+        change: Modification::Edits(vec![("spec.replicas".into(), json!(3))]),
         reason: "Too few.".into(),
         repository: None,
     }
@@ -61,8 +61,11 @@ async fn ones_own_are_seen_and_others_by_whoever_leads_there() {
     let data = tempfile::tempdir().unwrap();
     fs::write(server.folder.path().join("token"), &server.token).unwrap();
     let audit = Audit::open(data.path()).unwrap();
-    let config = ChangesConfig { repositories: vec![repository("deploy", server.url(), &server)] };
-    let changes = ChangeRequests::guarded(config, data.path(), audit, Arc::new(Teams)).unwrap();
+    let config = ChangesConfig {
+        repositories: vec![repository("deploy", server.url(), &server)],
+        ..ChangesConfig::default()
+    };
+    let changes = ChangeRequests::guarded(config, data.path(), audit, Arc::new(Teams), None).unwrap();
 
     // Bob learns neither what stands in the repository nor whether it does.
     let refused: Vec<String> = [

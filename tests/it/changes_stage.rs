@@ -7,7 +7,7 @@ use pilothouse::{
     audit::Audit,
     caller::Caller,
     changes::{ChangeRequests, ChangesConfig, RepositoryConfig},
-    tools::{Changes, Proposal},
+    tools::{Changes, Modification, Proposal},
 };
 use serde_json::Value;
 
@@ -80,11 +80,17 @@ pub(crate) fn repository(name: &str, url: String, server: &GitServer) -> Reposit
         token_file: Some(server.folder.path().join("token")),
         username: "x-access-token".into(),
         insecure_http: false,
+        forge: None,
+        open_limit: 10,
+        labels: Vec::new(),
     }
 }
 
 pub(crate) fn open(server: &GitServer, data: &Path, audit: &Audit) -> ChangeRequests {
-    let config = ChangesConfig { repositories: vec![repository("deploy", server.url(), server)] };
+    let config = ChangesConfig {
+        repositories: vec![repository("deploy", server.url(), server)],
+        ..ChangesConfig::default()
+    };
     ChangeRequests::new(config, data, audit.clone()).unwrap()
 }
 
@@ -97,7 +103,7 @@ pub(crate) fn proposal(path: &str, new: Value) -> Proposal {
         kind: "Deployment".into(),
         namespace: Some("shop".into()),
         name: "web".into(),
-        edits: vec![(path.into(), new)],
+        change: Modification::Edits(vec![(path.into(), new)]),
         reason: "OOMKilled three times since 10:00.".into(),
         repository: None,
     }

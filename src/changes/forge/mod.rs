@@ -2,39 +2,75 @@
 //!
 //! Everything is about one configured repository and its base branch. A forge never decides anything: it reads,
 //! commits and opens what it is told, and says in one sentence why it could not.
+//!
+//! [`github`], [`gitlab`] and [`gitea`] (Forgejo too) each know one API; [`hosted`] has what is alike for them: how
+//! a commit or a pull request comes to be once and not twice, although answers are lost. [`rest`] is the only way to
+//! the network, [`plain`] the forge that is none. README.md says which decisions were hard.
 
-use std::collections::BTreeMap;
+mod archive;
+mod gathering;
+mod gitea;
+mod github;
+mod gitlab;
+mod hosted;
+mod plain;
+mod rest;
+mod reviews;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
+use super::config::{Repository, Software, Way};
+use hosted::Kept;
+use rest::Rest;
+
+/// The repository at its forge. `work` is the folder for what `git` needs for a moment.
+///
+/// # Errors
+/// When the certificates of `caFile` cannot be used.
+pub fn connect(repository: &Repository, work: &Path) -> Result<Arc<dyn Forge>, ForgeError> {
+    let at = match &repository.forge {
+        Way::Git => return Ok(Arc::new(plain::Plain::new(repository.clone(), work.to_owned()))),
+        Way::Api(hosted) => hosted,
+    };
+    let rest = Rest::new(repository, at)?;
+    let (project, base) = (at.project.clone(), repository.branch.clone());
+    Ok(match at.software {
+        Software::GitHub => Arc::new(Kept::new(github::GitHub::new(rest, project, base))),
+        Software::GitLab => Arc::new(Kept::new(gitlab::GitLab::new(rest, project, base))),
+        Software::Gitea | Software::Forgejo => Arc::new(Kept::new(gitea::Gitea::new(rest, project, base))),
+    })
+}
+
 /// One commit of the base branch, with all that could be manifests in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Snapshot {
+pub struct Snapshot {
     /// The commit's id, hex.
-    pub(super) commit: String,
+    pub commit: String,
     /// By path. Only ordinary files of UTF-8 text that are small enough to be maintained by a person.
-    pub(super) files: BTreeMap<String, String>,
+    pub files: BTreeMap<String, String>,
 }
 
 /// A commit that is to be made: all of it, or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct NewCommit {
+pub struct NewCommit {
     /// The branch that gets it; made when it is not there.
-    pub(super) branch: String,
+    pub branch: String,
     /// The commit it stands on.
-    pub(super) parent: String,
+    pub parent: String,
     /// Where the branch must stand now: `None`, it must not be there.
-    pub(super) expected: Option<String>,
+    pub expected: Option<String>,
     /// New texts by path; other files stay as they are in `parent`.
-    pub(super) files: BTreeMap<String, String>,
+    pub files: BTreeMap<String, String>,
     /// Subject, text and trailers.
-    pub(super) message: String,
+    pub message: String,
 }
 
 /// What became of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Committed {
+pub enum Committed {
     Done {
         commit: String,
     },
@@ -44,33 +80,33 @@ pub(super) enum Committed {
 
 /// A pull request (merge request) that is to be opened against the base branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct NewPullRequest {
-    pub(super) branch: String,
-    pub(super) title: String,
+pub struct NewPullRequest {
+    pub branch: String,
+    pub title: String,
     /// Markdown.
-    pub(super) body: String,
+    pub body: String,
     /// Made where they are not there; a forge without labels leaves them out.
-    pub(super) labels: Vec<String>,
+    pub labels: Vec<String>,
 }
 
 /// A pull request as the forge shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PullRequest {
-    pub(super) number: u64,
+pub struct PullRequest {
+    pub number: u64,
     /// For people.
-    pub(super) url: String,
-    pub(super) branch: String,
+    pub url: String,
+    pub branch: String,
     /// The branch's newest commit.
-    pub(super) head: String,
-    pub(super) state: PullRequestState,
+    pub head: String,
+    pub state: PullRequestState,
     /// Who opened it, as the forge calls them.
-    pub(super) author: String,
-    /// The reviews that count now: the newest of each reviewer that was not dismissed.
-    pub(super) reviews: Vec<Review>,
+    pub author: String,
+    /// The reviews that count now: the newest of each reviewer, unless it was dismissed.
+    pub reviews: Vec<Review>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum PullRequestState {
+pub enum PullRequestState {
     Open,
     Merged {
         /// The commit in the base branch that brought it.
@@ -86,23 +122,23 @@ pub(super) enum PullRequestState {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Review {
-    pub(super) user: String,
-    pub(super) verdict: Verdict,
+pub struct Review {
+    pub user: String,
+    pub verdict: Verdict,
     /// The commit that was looked at, where the forge says so.
-    pub(super) commit: Option<String>,
-    pub(super) at: Option<Timestamp>,
+    pub commit: Option<String>,
+    pub at: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     Approved,
     ChangesRequested,
 }
 
 /// Why a forge did not do what it was asked; each a sentence without its end that says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ForgeError {
+pub enum ForgeError {
     /// The token is wrong, has expired, or has no rights for this.
     #[error("{0}")]
     Refused(String),
@@ -118,7 +154,11 @@ pub(super) enum ForgeError {
 }
 
 /// One configured repository at its forge. Every call has its own deadline and retries what is safe to be retried.
-pub(super) trait Forge: Send + Sync {
+pub trait Forge: Send + Sync {
+    /// False for `git` alone. There a pushed branch stands for a pull request with the number 0, [`Self::find`] says
+    /// what became of it, there are no reviews, and [`Self::update`] and [`Self::comment`] have nothing to do.
+    fn has_pull_requests(&self) -> bool;
+
     /// The newest commit of the base branch.
     fn snapshot(&self) -> BoxFuture<'_, Result<Snapshot, ForgeError>>;
 
@@ -133,7 +173,8 @@ pub(super) trait Forge: Send + Sync {
     /// The branches of open pull requests that begin with `prefix`.
     fn open_branches<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<String>, ForgeError>>;
 
-    /// Opens one. When there is one from this branch already, that one is returned.
+    /// Opens one. When an open one from this branch is there already, that one is returned; whether one that was
+    /// closed may be followed by another is for the caller to say, with [`Self::find`].
     fn open<'a>(&'a self, new: &'a NewPullRequest) -> BoxFuture<'a, Result<PullRequest, ForgeError>>;
 
     /// Gives an open one another title and body.

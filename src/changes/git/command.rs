@@ -1,6 +1,6 @@
 //! Running git: a clean environment, a deadline, and the credentials where nobody reads them.
 
-use std::{env, fs, process::Stdio, time::Duration};
+use std::{env, process::Stdio, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use nix::{
@@ -71,6 +71,10 @@ impl<'r> Git<'r> {
             secrets = vec![token, basic];
         }
         Ok(Self { repository, folder, settings, secrets })
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.repository.url
     }
 
     /// One line that git prints.
@@ -173,17 +177,11 @@ impl<'r> Git<'r> {
 }
 
 fn token(repository: &Repository, credentials: &Credentials) -> Result<String, GitError> {
-    let problem = |reason: String| GitError::Token {
+    credentials.token().map_err(|error| GitError::Token {
         repository: repository.name.clone(),
         path: credentials.token_file.display().to_string(),
-        reason,
-    };
-    let text = fs::read_to_string(&credentials.token_file).map_err(|error| problem(error.to_string()))?;
-    let token = text.trim();
-    if token.is_empty() || token.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err(problem("it does not hold one token on one line".to_owned()));
-    }
-    Ok(token.to_owned())
+        reason: error.to_string(),
+    })
 }
 
 /// Kills git and its children unless git ended by itself: after a deadline, or when the call was given up.

@@ -37,7 +37,7 @@ pub(in crate::changes) enum GitError {
     )]
     Slow { repository: String, command: String, seconds: u64 },
     #[error(
-        "repository {repository} has {files} YAML files below its path, more than {most}: narrow path in the configuration"
+        "repository {repository} has {files} files that could be manifests, more than {most}: narrow path in the configuration, or keep them in a repository of their own"
     )]
     TooMany { repository: String, files: usize, most: usize },
     #[error("git {command} failed for repository {repository} ({said})")]
@@ -116,7 +116,7 @@ fn telling_line(printed: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{GitError, say};
-    use crate::changes::config::Repository;
+    use crate::changes::config::{Repository, Way};
 
     fn kind(command: &str, printed: &str) -> String {
         let repository = Repository {
@@ -126,6 +126,9 @@ mod tests {
             prefix: String::new(),
             namespace: None,
             credentials: None,
+            forge: Way::Git,
+            open_limit: 10,
+            labels: Vec::new(),
         };
         match say(&repository, command, printed) {
             GitError::Unreachable { .. } => "unreachable",

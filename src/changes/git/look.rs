@@ -1,6 +1,8 @@
 //! What became of pushed branches: one look at the other side for all of them.
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use jiff::Timestamp;
 
 use super::{BASE, Git, GitError, LOCAL};
 use crate::changes::config::Repository;
@@ -11,10 +13,17 @@ const LOOK: Duration = Duration::from_secs(20);
 /// Where the changes of one repository stand on the other side.
 #[derive(Debug)]
 pub(in crate::changes) struct Look {
-    /// Branches that exist, without `refs/heads/`.
-    branches: BTreeSet<String>,
-    /// The ids in `Change-Id` trailers of commits that the base branch holds.
-    merged: BTreeSet<String>,
+    /// The newest commit of each branch, without `refs/heads/`.
+    branches: BTreeMap<String, String>,
+    /// By the id in the `Change-Id` trailer: the newest commit that the base branch holds of each.
+    merged: BTreeMap<String, Brought>,
+}
+
+/// The commit in the base branch that carries a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::changes) struct Brought {
+    pub(in crate::changes) commit: String,
+    pub(in crate::changes) at: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,19 +42,41 @@ impl Look {
         let branches = String::from_utf8_lossy(&listed)
             .lines()
             .filter_map(|line| line.split_once("\trefs/heads/"))
-            .map(|(_, branch)| branch.to_owned())
+            .map(|(commit, branch)| (branch.to_owned(), commit.to_owned()))
             .collect();
         let from = format!("+refs/heads/{}:{BASE}", repository.branch);
         git.run(&["fetch", "--quiet", "--filter=tree:0", "--no-tags", &repository.url, &from], LOOK).await?;
         // The trailer also tells when a merge has made other commits of ours: a rebase, most squashes.
-        let format = "--format=%(trailers:key=Change-Id,valueonly)";
+        let format = "--format=%H %ct %(trailers:key=Change-Id,valueonly,separator=%x20)";
         let said = git.run(&["log", "--fixed-strings", "--grep=Change-Id: ", format, BASE], LOCAL).await?;
-        let merged = String::from_utf8_lossy(&said).lines().map(|line| line.trim().to_owned()).collect();
+        let mut merged = BTreeMap::new();
+        for line in String::from_utf8_lossy(&said).lines() {
+            let mut words = line.split_whitespace();
+            let (Some(commit), Some(seconds)) = (words.next(), words.next()) else { continue };
+            let at = seconds.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+            for id in words {
+                let brought = || Brought { commit: commit.to_owned(), at };
+                merged.entry(id.to_owned()).or_insert_with(brought);
+            }
+        }
         Ok(Self { branches, merged })
     }
 
+    pub(in crate::changes) fn brought(&self, id: &str) -> Option<&Brought> {
+        self.merged.get(id)
+    }
+
+    pub(in crate::changes) fn head(&self, branch: &str) -> Option<&str> {
+        self.branches.get(branch).map(String::as_str)
+    }
+
+    /// The branches that begin so.
+    pub(in crate::changes) fn branches(&self, prefix: &str) -> impl Iterator<Item = &str> {
+        self.branches.keys().map(String::as_str).filter(move |branch| branch.starts_with(prefix))
+    }
+
     pub(in crate::changes) fn fate(&self, id: &str, branch: &str) -> Fate {
-        match (self.merged.contains(id), self.branches.contains(branch)) {
+        match (self.merged.contains_key(id), self.branches.contains_key(branch)) {
             (true, _) => Fate::Merged,
             (false, true) => Fate::Open,
             (false, false) => Fate::Gone,

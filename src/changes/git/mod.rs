@@ -1,11 +1,13 @@
 //! A configured repository through the `git` binary: no work tree, no hooks, no user's configuration, and the
 //! token in nobody's argv, URL, file or log.
 //!
-//! [`command`] runs git, [`failure`] says in one sentence what went wrong, [`look`] sees what became of branches.
+//! [`command`] runs git, [`failure`] says in one sentence what went wrong, [`look`] sees what became of branches,
+//! [`remote`] has what stands in for a forge.
 
 mod command;
 mod failure;
 mod look;
+mod remote;
 
 use std::{path::Path, time::Duration};
 
@@ -15,6 +17,7 @@ use super::config::Repository;
 use command::Git;
 pub(super) use failure::GitError;
 pub(super) use look::{Fate, Look};
+pub(super) use remote::Remote;
 
 /// Talking to the other side; the rest is local.
 const REMOTE: Duration = Duration::from_secs(90);
@@ -24,7 +27,7 @@ const BASE: &str = "refs/pilothouse/base";
 
 /// Larger files hold no manifest that a person maintains.
 const LARGEST: u64 = 1 << 20;
-const MOST_FILES: usize = 5000;
+const MOST_FILES: usize = 10_000;
 
 /// One commit of the base branch, fetched without its history into a private folder that goes with this value.
 pub(super) struct Snapshot<'r> {
@@ -62,6 +65,37 @@ impl<'r> Git<'r> {
     }
 }
 
+impl Git<'_> {
+    /// Makes a commit on `parent` that gives files, as `(mode, path, text)`, new texts; nothing is sent yet.
+    async fn commit(
+        &self,
+        parent: &str,
+        entries: &[(&str, &str, &str)],
+        message: &str,
+    ) -> Result<String, GitError> {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim().to_owned();
+        let mut listed = Vec::new();
+        for (mode, path, new) in entries {
+            let blob = self.feed(&["hash-object", "-w", "--stdin"], new.as_bytes().to_vec(), LOCAL).await?;
+            listed.extend_from_slice(format!("{mode} {} 0\t{path}\0", text(blob)).as_bytes());
+        }
+        self.run(&["read-tree", parent], LOCAL).await?;
+        self.feed(&["update-index", "-z", "--index-info"], listed, LOCAL).await?;
+        let tree = self.line(&["write-tree"]).await?;
+        let arguments = ["commit-tree", &tree, "-p", parent, "-F", "-"];
+        self.feed(&arguments, message.as_bytes().to_vec(), LOCAL).await.map(text)
+    }
+
+    /// Pushes a commit to a branch that must still be where it is expected: absent when that is none.
+    async fn push(&self, commit: &str, branch: &str, expected: Option<&str>) -> Result<(), GitError> {
+        let to = format!("{commit}:refs/heads/{branch}");
+        let lease = format!("--force-with-lease=refs/heads/{branch}:{}", expected.unwrap_or_default());
+        let url = self.url();
+        self.run(&["push", "--quiet", "--porcelain", "--no-verify", &lease, url, &to], REMOTE).await?;
+        Ok(())
+    }
+}
+
 impl<'r> Snapshot<'r> {
     /// Fetches the base branch into a folder below `work`.
     pub(super) async fn fetch(repository: &'r Repository, work: &Path) -> Result<Self, GitError> {
@@ -80,6 +114,12 @@ impl<'r> Snapshot<'r> {
 
     /// The texts of files, in their order; what is no UTF-8 is empty.
     pub(super) async fn read(&self, files: &[&TreeFile]) -> Result<Vec<String>, GitError> {
+        let all = self.bytes(files).await?;
+        Ok(all.into_iter().map(|bytes| String::from_utf8(bytes).unwrap_or_default()).collect())
+    }
+
+    /// What files hold, in their order.
+    pub(super) async fn bytes(&self, files: &[&TreeFile]) -> Result<Vec<Vec<u8>>, GitError> {
         if files.len() > MOST_FILES {
             return Err(GitError::TooMany {
                 repository: self.repository.name.clone(),
@@ -90,13 +130,13 @@ impl<'r> Snapshot<'r> {
         let wanted: String = files.iter().map(|file| format!("{}\n", file.id)).collect();
         let out = self.git.feed(&["cat-file", "--batch"], wanted.into_bytes(), LOCAL).await?;
         let mut rest = out.as_slice();
-        let mut texts = Vec::with_capacity(files.len());
+        let mut all = Vec::with_capacity(files.len());
         for file in files {
-            let (text, after) = batch_item(rest).ok_or_else(|| self.git.odd("cat-file", &file.path))?;
-            texts.push(String::from_utf8(text.to_vec()).unwrap_or_default());
+            let (bytes, after) = batch_item(rest).ok_or_else(|| self.git.odd("cat-file", &file.path))?;
+            all.push(bytes.to_vec());
             rest = after;
         }
-        Ok(texts)
+        Ok(all)
     }
 
     /// Makes a commit on the base that replaces one file; nothing is sent yet.
@@ -106,15 +146,8 @@ impl<'r> Snapshot<'r> {
         text: &str,
         message: &str,
     ) -> Result<String, GitError> {
-        let blob = self.git.feed(&["hash-object", "-w", "--stdin"], text.as_bytes().to_vec(), LOCAL).await?;
-        let blob = String::from_utf8_lossy(&blob).trim().to_owned();
-        self.git.run(&["read-tree", &self.commit], LOCAL).await?;
-        let entry = format!("{} {blob} 0\t{}\0", file.mode, file.path);
-        self.git.feed(&["update-index", "-z", "--index-info"], entry.into_bytes(), LOCAL).await?;
-        let tree = self.git.line(&["write-tree"]).await?;
-        let arguments = ["commit-tree", &tree, "-p", &self.commit, "-F", "-"];
-        let commit = self.git.feed(&arguments, message.as_bytes().to_vec(), LOCAL).await?;
-        Ok(String::from_utf8_lossy(&commit).trim().to_owned())
+        let entries = [(file.mode.as_str(), file.path.as_str(), text)];
+        self.git.commit(&self.commit, &entries, message).await
     }
 
     /// Asks the repository where its base branch and `branch` stand now.
@@ -135,16 +168,7 @@ impl<'r> Snapshot<'r> {
 
     /// Pushes the commit to a branch that must not exist yet.
     pub(super) async fn push(&self, commit: &str, branch: &str) -> Result<(), GitError> {
-        let to = format!("{commit}:refs/heads/{branch}");
-        // An empty expectation: the push fails when somebody made the branch meanwhile.
-        let lease = format!("--force-with-lease=refs/heads/{branch}:");
-        self.git
-            .run(
-                &["push", "--quiet", "--porcelain", "--no-verify", &lease, &self.repository.url, &to],
-                REMOTE,
-            )
-            .await?;
-        Ok(())
+        self.git.push(commit, branch, None).await
     }
 }
 

@@ -53,6 +53,17 @@ impl Found {
     }
 }
 
+impl Found {
+    /// Of one pod; nothing when it is not there, or they could not be listed within that time.
+    pub(super) async fn address_of(&self, pod: &str, within: Duration) -> Option<SocketAddr> {
+        let slices = &self.watched.get_or_init(|| watch(self.api.clone())).slices;
+        tokio::time::timeout(within, slices.wait_until_ready()).await.ok()?.ok()?;
+        let state = slices.state();
+        let pods = pods(state.iter().map(AsRef::as_ref), &self.own_pod);
+        pods.get(pod).map(|address| SocketAddr::new(*address, self.port))
+    }
+}
+
 fn watch(api: Api<EndpointSlice>) -> Watched {
     let (slices, writer) = reflector::store();
     let config = watcher::Config::default().labels(&format!("kubernetes.io/service-name={SERVICE}"));
@@ -78,6 +89,14 @@ fn addresses<'a>(
     own_pod: &str,
     port: u16,
 ) -> BTreeSet<SocketAddr> {
+    pods(slices, own_pod).into_values().map(|address| SocketAddr::new(address, port)).collect()
+}
+
+/// Each pod but our own, by its name where it has one.
+fn pods<'a>(
+    slices: impl Iterator<Item = &'a EndpointSlice>,
+    own_pod: &str,
+) -> BTreeMap<String, IpAddr> {
     let mut pods = BTreeMap::<String, IpAddr>::new();
     for endpoint in slices.flat_map(|slice| &slice.endpoints) {
         let Some(address) = endpoint.addresses.first().and_then(|address| address.parse::<IpAddr>().ok())
@@ -90,7 +109,7 @@ fn addresses<'a>(
             pods.entry(pod.unwrap_or_else(|| address.to_string())).or_insert(address);
         }
     }
-    pods.into_values().map(|address| SocketAddr::new(address, port)).collect()
+    pods
 }
 
 #[cfg(test)]

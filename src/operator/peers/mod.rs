@@ -1,6 +1,7 @@
 //! How the other replicas use servers: they are asked when somebody wants to know, at most a few times a second.
 
 mod found;
+mod leader;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,6 +18,7 @@ use tokio::{sync::Mutex, time::Instant};
 use super::{OperatorSettings, Peers};
 use crate::fleet::{ServerName, ServerUse, USE_PATH, Usage};
 use found::Found;
+pub use leader::Leaders;
 
 /// Connecting included.
 const DEADLINE: Duration = Duration::from_secs(1);

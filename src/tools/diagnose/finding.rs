@@ -1,5 +1,6 @@
 //! What a diagnosis consists of. Pure values.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use serde::Serialize;
 
 use super::cause::Cause;
@@ -92,7 +93,16 @@ impl Evidence {
     }
 }
 
+/// Hex digits of an id.
+const ID: usize = 8;
+
 impl Finding {
+    /// Names it in every diagnosis in which it is found again: made of its cause and object alone.
+    pub(in crate::tools) fn id(&self) -> String {
+        let said = format!("{:?} {}", self.cause, self.object.words());
+        hex::encode(digest(&SHA256, said.as_bytes()))[..ID].to_owned()
+    }
+
     /// One that affects its object alone and follows from nothing; the change is told of the object.
     pub(in crate::tools) fn new(
         severity: Severity,

@@ -20,12 +20,15 @@ mod scope;
 mod selecting;
 mod users;
 
+pub(super) use finding::Finding;
+pub(super) use report::field_words;
+
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use self::{
-    finding::{Finding, Severity},
+    finding::Severity,
     picture::{Picture, PodsSeen, Scope},
     rank::Ranked,
 };
@@ -76,6 +79,7 @@ impl Tool for Diagnose {
             output: Some(json!({
                 "healthy": { "type": "boolean" },
                 "findings": { "type": "array", "items": { "type": "object", "properties": {
+                    "id": { "type": "string" },
                     "severity": { "type": "string", "enum": ["critical", "warning", "hint"] },
                     "cause": { "type": "string" },
                     "object": object,
@@ -110,6 +114,32 @@ impl Diagnose {
         let ranked = scope::within(&picture, rank::rank(looked(&picture)));
         Ok(answer(&picture, ranked, hints, &paging))
     }
+}
+
+/// The finding of this id, in a namespace or the whole cluster, as this caller sees it now.
+///
+/// # Errors
+/// An error answer that names the findings there are.
+pub(super) async fn finding(desk: &Desk, id: &str, namespace: Option<String>) -> Result<Finding, Answer> {
+    let scope = scope::resolve(desk, namespace, None, None).await?;
+    let picture = collect::picture(desk, scope).await.map_err(|error| failed(&error))?;
+    readable(&picture)?;
+    let findings = looked(&picture);
+    if let Some(found) = findings.iter().find(|finding| finding.id() == id) {
+        return Ok(found.clone());
+    }
+    let place = scope::words(&picture.scope);
+    let ranked = rank::rank(findings);
+    let known: Vec<String> = ranked
+        .iter()
+        .take(5)
+        .map(|ranked| format!("{} ({:?} of {})", ranked.root.id(), ranked.root.cause, ranked.root.object.words()))
+        .collect();
+    let known = if known.is_empty() { "nothing is wrong there".to_owned() } else { known.join(", ") };
+    Err(Answer::error(format!(
+        "diagnose finds no `{}` in {place} now: {known}",
+        crate::redact::shown(id)
+    )))
 }
 
 /// What all checks find.

@@ -87,7 +87,7 @@ fn paragraph(ranked: &Ranked, number: usize, total: usize, detail: Detail) -> St
     }
     text.push_str(&format!("  confirm: {}\n", line(confirm, detail.chars)));
     let of = if change.object == *object { String::new() } else { format!("{}: ", change.object.words()) };
-    text.push_str(&format!("  change: {of}{}\n", line(&change.what, detail.chars)));
+    text.push_str(&format!("  change: {of}{} [{}]\n", line(&change.what, detail.chars), root.id()));
     text
 }
 
@@ -131,6 +131,14 @@ fn named(objects: &[&ObjectRef], noun: &str) -> String {
     format!("{noun}{}{left}", names.join(", "))
 }
 
+/// A field that was seen, in words; nothing for other evidence.
+pub(in crate::tools) fn field_words(evidence: &Evidence) -> Option<String> {
+    match evidence {
+        Evidence::Field { object, path, value } => Some(format!("{}: {path} is {value}", object.words())),
+        Evidence::Event { .. } | Evidence::Log { .. } => None,
+    }
+}
+
 /// As a person would note it down. The object is named where it is not the one that the finding is about.
 fn evidence_words(evidence: &Evidence, about: &ObjectRef) -> String {
     let of = evidence.object();
@@ -170,6 +178,7 @@ fn record(ranked: &Ranked, detail: Detail) -> Value {
     let symptoms: Vec<Value> =
         told.map(|symptom| json!({ "cause": symptom.cause, "object": symptom.object.words() })).collect();
     json!({
+        "id": root.id(),
         "severity": severity,
         "cause": cause,
         "object": object,

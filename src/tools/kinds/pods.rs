@@ -54,6 +54,13 @@ impl Pods {
         }
     }
 
+    /// Which pod it is and why it is unhealthy; nothing for one that is well.
+    pub(in crate::tools) fn unwell(pod: &RawValue, facts: &Facts) -> Option<String> {
+        let pod = serde_json::from_str::<Pod>(pod.get()).ok()?;
+        let health = pod.health(facts);
+        (health.rank <= Rank::Warning).then(|| format!("pod {}: {}", pod.metadata.name, health.why))
+    }
+
     /// Takes the labels alone.
     pub(in crate::tools) fn add_labels(&mut self, pod: &RawValue) {
         #[derive(Deserialize)]

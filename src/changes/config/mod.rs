@@ -9,21 +9,84 @@
 //!       path: clusters/prod       # default: the whole repository
 //!       namespace: shop           # of documents that name none
 //!       tokenFile: /run/secrets/deploy-token
+//!       forge:                    # default: told from github.com and gitlab.com, else git alone
+//!         type: gitea             # github, gitlab, gitea, forgejo, git
+//!         api: https://git.example.com/api/v1
+//!       openLimit: 10             # default: open pull requests of ours at one time
+//!       labels: [pilothouse]      # default: none
+//!   people: {octo: ann@example.com}   # user of the forge: user of the cluster
+//!   look: 30s                     # default: how often an open change is looked after
+//!   policies: []                  # see `checks/policy`
+//!   dryRun: {serviceAccount: pilothouse/pilothouse-dryrun}   # or {tokenFile: ...}; default: not dry-run
 //! ```
+//!
+//! [`hosted`] reads the forge part.
+
+mod hosted;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
     path::{Component, Path, PathBuf},
 };
 
 use serde::Deserialize;
 use url::Url;
 
+use super::checks::policy::Policy;
+use crate::api::Span;
+
+pub use hosted::{ForgeConfig, ForgeType};
+pub(super) use hosted::{Hosted, Software, Way};
+
 /// The `changes` part of the configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct ChangesConfig {
     pub repositories: Vec<RepositoryConfig>,
+    /// Which user of the forge is which user of the cluster. Without an entry, the same name is the same person.
+    pub people: BTreeMap<String, String>,
+    /// How often an open change is looked after; seldomer while nothing happens to it.
+    pub look: Option<Span>,
+    /// What a change of this installation must keep to.
+    pub policies: Vec<Policy>,
+    /// As whom the API server is asked whether it would take a change; absent: it is not asked.
+    pub dry_run: Option<DryRunConfig>,
+}
+
+/// The identity of dry-runs. It must be one that may do nothing else: `pilothouse manifests --dry-run-identity` has it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DryRunConfig {
+    /// `namespace/name` of a service account that this process may impersonate.
+    ServiceAccount(ServiceAccountName),
+    /// Holds a token of its own; read again for every use.
+    TokenFile(PathBuf),
+}
+
+/// `namespace/name`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ServiceAccountName {
+    pub namespace: String,
+    pub name: String,
+}
+
+impl TryFrom<String> for ServiceAccountName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let word = |part: &str| {
+            let label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+            (1..=253).contains(&part.len()) && part.chars().all(label)
+        };
+        match text.split_once('/') {
+            Some((namespace, name)) if word(namespace) && word(name) => {
+                Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+            }
+            _ => Err(format!("{text:?} is no service account: write it like pilothouse/pilothouse-dryrun")),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -51,6 +114,15 @@ pub struct RepositoryConfig {
     /// Allows the token to be sent over `http://` to a host that is not loopback.
     #[serde(default)]
     pub insecure_http: bool,
+    /// Whose API opens the pull requests.
+    #[serde(default)]
+    pub forge: Option<ForgeConfig>,
+    /// Pull requests of ours that may be open at one time.
+    #[serde(default = "open_limit")]
+    pub open_limit: usize,
+    /// What each pull request of ours is labelled with.
+    #[serde(default)]
+    pub labels: Vec<String>,
 }
 
 fn main_branch() -> String {
@@ -65,6 +137,10 @@ fn token_user() -> String {
     "x-access-token".to_owned()
 }
 
+fn open_limit() -> usize {
+    10
+}
+
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("changes.repositories[{position}].{field} in the configuration: {problem}")]
 pub struct ConfigError {
@@ -73,9 +149,19 @@ pub struct ConfigError {
     problem: String,
 }
 
+impl ChangesConfig {
+    /// The repositories, checked as [`super::ChangeRequests::new`] checks them.
+    ///
+    /// # Errors
+    /// When the configuration does not hold together: which field of which repository, and what fits.
+    pub fn checked(self) -> Result<Vec<Repository>, ConfigError> {
+        check(self)
+    }
+}
+
 /// A repository whose configuration holds together. Made only by [`check`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Repository {
+pub struct Repository {
     pub(super) name: String,
     pub(super) url: String,
     pub(super) branch: String,
@@ -83,6 +169,25 @@ pub(super) struct Repository {
     pub(super) prefix: String,
     pub(super) namespace: Option<String>,
     pub(super) credentials: Option<Credentials>,
+    pub(super) forge: Way,
+    pub(super) open_limit: usize,
+    pub(super) labels: Vec<String>,
+}
+
+impl Repository {
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Pull requests of ours that may be open at one time.
+    pub fn open_limit(&self) -> usize {
+        self.open_limit
+    }
+
+    /// What each pull request of ours is labelled with.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,8 +196,24 @@ pub(super) struct Credentials {
     pub(super) token_file: PathBuf,
 }
 
+impl Credentials {
+    /// The token as it is now: it may be exchanged at any time.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds something else than one word.
+    pub(super) fn token(&self) -> Result<String, io::Error> {
+        let text = fs::read_to_string(&self.token_file)?;
+        let token = text.trim();
+        if token.is_empty() || token.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(io::Error::other("it does not hold one token on one line"));
+        }
+        Ok(token.to_owned())
+    }
+}
+
 pub(super) fn check(config: ChangesConfig) -> Result<Vec<Repository>, ConfigError> {
-    let ChangesConfig { repositories } = config;
+    // The policies were compiled when they were read; the rest is not about repositories.
+    let ChangesConfig { repositories, people: _, look: _, policies: _, dry_run: _ } = config;
     let mut names = BTreeSet::new();
     let mut checked = Vec::with_capacity(repositories.len());
     for (position, repository) in repositories.into_iter().enumerate() {
@@ -110,7 +231,19 @@ pub(super) fn check(config: ChangesConfig) -> Result<Vec<Repository>, ConfigErro
 type Problem = (&'static str, String);
 
 fn check_one(config: RepositoryConfig) -> Result<Repository, Problem> {
-    let RepositoryConfig { name, url, branch, path, namespace, token_file, username, insecure_http } = config;
+    let RepositoryConfig {
+        name,
+        url,
+        branch,
+        path,
+        namespace,
+        token_file,
+        username,
+        insecure_http,
+        forge,
+        open_limit,
+        labels,
+    } = config;
     let label = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if name.is_empty() || name.len() > 63 || !name.chars().all(label) || name.starts_with(['-', '.']) {
         return Err(("name", format!("{name:?} is not a name; use letters, digits and dashes")));
@@ -126,14 +259,28 @@ fn check_one(config: RepositoryConfig) -> Result<Repository, Problem> {
         let problem = "a token would go over plain http; use https, or say insecureHttp: true";
         return Err(("tokenFile", problem.to_owned()));
     }
-    if token_file.is_some() && matches!(transport, Transport::Other) {
+    let forge =
+        hosted::check(forge, &hosted::Beside { url: &url, has_token: token_file.is_some(), insecure_http })?;
+    // To a forge's API the token goes over https, whatever the repository's own address is.
+    if token_file.is_some() && matches!((&transport, &forge), (Transport::Other, Way::Git)) {
         return Err(("tokenFile", "a token is only sent over https or http".to_owned()));
+    }
+    if !(1..=1000).contains(&open_limit) {
+        return Err(("openLimit", format!("{open_limit} is not within 1 and 1000")));
+    }
+    // GitLab parts labels by commas.
+    let label = |label: &String| {
+        !label.trim().is_empty() && label.len() <= 50 && !label.contains(|c: char| c == ',' || c.is_control())
+    };
+    if labels.len() > 10 || !labels.iter().all(label) {
+        let problem = "use at most 10 labels of 1 to 50 characters without commas";
+        return Err(("labels", problem.to_owned()));
     }
     if username.is_empty() || username.contains(|c: char| c == ':' || c.is_control()) {
         return Err(("username", "it must not be empty or hold a colon".to_owned()));
     }
     let credentials = token_file.map(|token_file| Credentials { username, token_file });
-    Ok(Repository { name, url, branch, prefix, namespace, credentials })
+    Ok(Repository { name, url, branch, prefix, namespace, credentials, forge, open_limit, labels })
 }
 
 enum Transport {
@@ -169,14 +316,7 @@ fn transport(url: &str) -> Result<Transport, String> {
     }
     match scheme {
         "https" => Ok(Transport::Https),
-        "http" => Ok(Transport::Http {
-            loopback: match parsed.host() {
-                Some(url::Host::Domain(name)) => name == "localhost",
-                Some(url::Host::Ipv4(address)) => address.is_loopback(),
-                Some(url::Host::Ipv6(address)) => address.is_loopback(),
-                None => false,
-            },
-        }),
+        "http" => Ok(Transport::Http { loopback: hosted::is_loopback(&parsed) }),
         "ssh" | "file" => Ok(Transport::Other),
         other => Err(format!("{other}:// is not supported; {known}")),
     }
@@ -227,6 +367,19 @@ mod tests {
     }
 
     #[test]
+    fn dry_runs_have_one_identity() {
+        let read = |text: &str| {
+            serde_saphyr::from_str::<ChangesConfig>(text).map_err(|error| error.to_string())
+        };
+        let config = read("dryRun: {serviceAccount: pilothouse/pilothouse-dryrun}").unwrap();
+        assert!(matches!(config.dry_run, Some(super::DryRunConfig::ServiceAccount(_))));
+        assert!(read("dryRun: {tokenFile: /run/t}").is_ok());
+        for wrong in ["{serviceAccount: me}", "{serviceAccount: a/b, tokenFile: /t}", "{user: me}"] {
+            assert!(read(&format!("dryRun: {wrong}")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn what_does_not_hold_together_is_said() {
         let one = |rest: &str| read(&format!("repositories: [{{name: d, {rest}}}]")).unwrap_err();
         for (rest, says) in [
@@ -240,6 +393,10 @@ mod tests {
             ("url: /srv/d.git, branch: 'a..b'", "branch"),
             ("url: /srv/d.git, path: ../x", "inside the repository"),
             ("url: /srv/d.git, colour: red", "colour"),
+            ("url: /srv/d.git, openLimit: 0", "openLimit"),
+            ("url: /srv/d.git, labels: ['a,b']", "without commas"),
+            ("url: 'https://g.example.com/t/d', forge: {type: gitea}", "tokenFile"),
+            ("url: 'https://g.example.com/t/d', tokenFile: /t, forge: {type: gitea, api: x}", "forge.api"),
         ] {
             let said = one(rest);
             assert!(said.contains(says), "{rest}: {said}");

@@ -1,0 +1,529 @@
+//! Takes one request into its repository: read, draft, write down, record, commit, open, write down.
+//!
+//! Whatever stops it, asking again or the next look goes on from what is there: the branch's name is the request's id,
+//! so the repository itself says how far it came.
+
+use jiff::Timestamp;
+
+use super::{
+    BRANCHES, Place, Room, branch,
+    conditions::{said, set, time},
+    draft::{self, Checking, Draft, Drafted},
+    id,
+    life::{phase, trouble},
+    problem::Problem,
+    shelf::ShelfError,
+    status,
+    super::{
+        forge::{Committed, ForgeError, NewCommit, NewPullRequest, PullRequest, PullRequestState},
+        identity::Intent,
+        shown,
+    },
+    text,
+};
+use crate::{
+    api::{
+        ChangeRequest, ChangeRequestSpec, ChangeRequestStatus,
+        change_request::{ChangeCondition, ChangePhase, PullRequestRef},
+    },
+    audit::Line,
+    caller::Caller,
+};
+
+/// What is to be carried.
+pub(super) struct Load<'a> {
+    pub(super) place: &'a Place,
+    pub(super) intent: &'a Intent,
+    pub(super) caller: &'a Caller,
+    pub(super) id: String,
+    /// As it is on the shelf.
+    pub(super) stored: Option<ChangeRequest>,
+    /// As it shall be; edits and reason are those of the intent.
+    pub(super) spec: ChangeRequestSpec,
+    pub(super) how: How,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    /// Somebody asks, for the first time or once more.
+    Ask,
+    /// Somebody gives an open one another intent.
+    Revise,
+    /// Nobody waits for it.
+    Finish,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(super) enum Carried {
+    Proposed { request: Box<ChangeRequest>, notes: Vec<String> },
+    /// It was open, and is brought up to date.
+    Updated { request: Box<ChangeRequest>, notes: Vec<String> },
+    /// It was open, and nothing had to be done.
+    Already { request: Box<ChangeRequest>, note: Option<String> },
+    /// Everything that was asked stands in the base already.
+    Nothing { file: String, commit: String, earlier: Option<Box<ChangeRequest>> },
+    /// It is written down and goes on by itself once the forge answers.
+    Kept { request: Box<ChangeRequest>, why: String },
+}
+
+/// What has to be done to the branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Push {
+    /// It holds what it shall.
+    Keep { commit: String },
+    Make { expected: Option<String> },
+    /// Somebody else has committed to it.
+    Foreign,
+}
+
+fn push(head: Option<&str>, status: &ChangeRequestStatus, content: &str) -> Push {
+    let Some(head) = head else { return Push::Make { expected: None } };
+    if status.commit.is_empty() {
+        // Of a process that ended before it could say so, or of another replica.
+        return Push::Keep { commit: head.to_owned() };
+    }
+    if status.commit != head {
+        return Push::Foreign;
+    }
+    let is_same = status.content == content || status.content.is_empty();
+    if is_same && phase(status).is_open() {
+        Push::Keep { commit: head.to_owned() }
+    } else {
+        Push::Make { expected: Some(head.to_owned()) }
+    }
+}
+
+impl Room {
+    /// The caller holds the turn of this id.
+    pub(super) async fn carry(&self, mut load: Load<'_>) -> Result<Carried, Problem> {
+        for _ in 0..2 {
+            if let Some(carried) = self.attempt(&mut load).await? {
+                return Ok(carried);
+            }
+            tracing::info!(change = %load.id, "the repository or the request moved; trying once more");
+            load.stored = self.shelf.get(&load.id).await?;
+        }
+        let repository = &load.place.repository;
+        Err(Problem::Moved { repository: repository.name.clone(), branch: repository.branch.clone() })
+    }
+
+    /// Nothing: somebody else was faster, what was read is old.
+    async fn attempt(&self, load: &mut Load<'_>) -> Result<Option<Carried>, Problem> {
+        let (place, intent) = (load.place, load.intent);
+        let forge = place.forge.as_ref();
+        let snapshot = match forge.snapshot().await {
+            Ok(snapshot) => snapshot,
+            Err(error) => return self.stopped(load, error).await.map(Some),
+        };
+        let base = snapshot.commit.clone();
+        let cluster = self.cluster.as_deref();
+        let checking = Checking { cluster, policies: &self.policies, caller: load.caller };
+        let draft = match draft::make(&place.repository, snapshot, intent, checking).await? {
+            Drafted::Ready(draft) => draft,
+            Drafted::Nothing { file } => {
+                let earlier = load.stored.take().map(Box::new);
+                return Ok(Some(Carried::Nothing { file, commit: base, earlier }));
+            }
+        };
+        load.spec.edits.clone_from(&draft.edits);
+        load.spec.reason.clone_from(&draft.reason);
+        let name = branch(&load.id);
+        let head = match forge.head(&name).await {
+            Ok(head) => head,
+            Err(error) => return self.stopped(load, error).await.map(Some),
+        };
+        let mut now = load.stored.as_ref().map(status).unwrap_or_default();
+        let was_open = matches!(now.phase, Some(ChangePhase::Proposed | ChangePhase::Approved));
+        let mut push = push(head.as_deref(), &now, &draft.content);
+        let mut opened = None;
+        if !was_open && forge.has_pull_requests() {
+            let found = match forge.find(&name).await {
+                Ok(found) => found,
+                Err(error) => return self.stopped(load, error).await.map(Some),
+            };
+            match found.as_ref().map(|found| &found.state) {
+                Some(PullRequestState::Closed { by }) if load.stored.is_none() => {
+                    return Err(Problem::Closed(closed(&load.id, found.as_ref(), by.as_deref())));
+                }
+                Some(PullRequestState::Merged { .. }) if head.is_some() => {
+                    push = Push::Make { expected: head.clone() };
+                }
+                Some(PullRequestState::Open) => opened = found,
+                _ => {}
+            }
+        }
+        if push == Push::Foreign {
+            let request = load.stored.clone();
+            return match (load.how, request) {
+                (How::Ask, Some(request)) if was_open => {
+                    let note = format!("{name} holds commits of somebody else since: they are left as they are");
+                    Ok(Some(Carried::Already { request: Box::new(request), note: Some(note) }))
+                }
+                _ => Err(Problem::Asked(format!(
+                    "branch {name} of repository {} holds commits of somebody else: let them finish it, or remove the branch and ask again",
+                    place.repository.name
+                ))),
+            };
+        }
+        if let (true, Push::Keep { .. }, How::Ask, Some(request)) = (was_open, &push, load.how, &load.stored) {
+            return Ok(Some(Carried::Already { request: Box::new(request.clone()), note: None }));
+        }
+        describe(&mut now, &draft, place, &base, &name);
+        now.intent = intent.id(&place.repository.name);
+        if load.how == How::Revise {
+            now.revision = now.revision.saturating_add(1);
+        }
+        if !was_open {
+            now.phase = Some(ChangePhase::Drafted);
+            now.message.clear();
+        }
+        let mut request = match self.write_down(load, now, was_open).await {
+            Ok(request) => request,
+            Err(Problem::Shelf(ShelfError::Outdated(_))) => return Ok(None),
+            Err(problem) => return Err(problem),
+        };
+        load.stored = Some(request.clone());
+        let mut now = status(&request);
+        match push {
+            Push::Keep { commit } => now.commit = commit,
+            Push::Make { expected } => {
+                let commit = NewCommit {
+                    branch: name.clone(),
+                    parent: base.clone(),
+                    expected,
+                    files: draft.files.clone(),
+                    message: text::commit(intent, &draft, &load.id, &request.spec.requested_by),
+                };
+                self.about_to(load, "change/push", &now).await?;
+                match forge.commit(&commit).await {
+                    Ok(Committed::Done { commit }) => {
+                        now.commit = commit;
+                        self.noted(load, "change/pushed", "done", &now);
+                    }
+                    Ok(Committed::Moved) => return Ok(None),
+                    Err(error) => {
+                        self.noted(load, "change/pushed", "failed", &now);
+                        return self.stopped(load, error).await.map(Some);
+                    }
+                }
+            }
+            Push::Foreign => return Ok(None),
+        }
+        now.content.clone_from(&draft.content);
+        match self.open(load, &draft, &mut now, opened).await {
+            Ok(()) => {}
+            Err(Problem::Forge(error)) => {
+                // The commit is there: whoever goes on must know it for ours.
+                if let Some(stored) = load.stored.as_mut() {
+                    stored.status = Some(ChangeRequestStatus { pull_request: None, ..now });
+                }
+                return self.stopped(load, error).await.map(Some);
+            }
+            Err(problem) => return Err(problem),
+        }
+        let base_branch = &place.repository.branch;
+        proposed(&mut now, was_open, base_branch, forge.has_pull_requests());
+        request.status = Some(now);
+        // It is there whatever comes of this: the answer must say so, and asking again finds it.
+        match self.shelf.update(&request).await {
+            Ok(stored) => request = stored,
+            Err(error) => tracing::error!(%error, change = %load.id, "the change was proposed but not kept"),
+        }
+        let request = Box::new(request);
+        Ok(Some(if was_open {
+            Carried::Updated { request, notes: draft.notes }
+        } else {
+            Carried::Proposed { request, notes: draft.notes }
+        }))
+    }
+
+    /// On the shelf, before anything leaves this process.
+    async fn write_down(
+        &self,
+        load: &Load<'_>,
+        now: ChangeRequestStatus,
+        was_open: bool,
+    ) -> Result<ChangeRequest, Problem> {
+        let _admission = self.state.admission.lock().await;
+        if !was_open && load.spec.emergency.is_none() {
+            self.has_room(load).await?;
+        }
+        let mut now = now;
+        if now.times.drafted.is_none() {
+            now.times.drafted = Some(time(Timestamp::now()));
+        }
+        self.put(load, now).await
+    }
+
+    /// # Errors
+    /// [`Problem::Limit`] when as many are open as may be.
+    async fn has_room(&self, load: &Load<'_>) -> Result<(), Problem> {
+        let repository = &load.place.repository;
+        let listed = self.shelf.list().await?.requests;
+        let mut open: Vec<String> = listed
+            .iter()
+            .filter(|other| {
+                let status = other.status.clone().unwrap_or_default();
+                status.repository == repository.name && phase(&status).is_open()
+            })
+            .map(|other| branch(id(other)))
+            .collect();
+        // Those of a process that has lost what it kept.
+        match load.place.forge.open_branches(BRANCHES).await {
+            Ok(branches) => open.extend(branches),
+            Err(error) => tracing::warn!(%error, "the open branches are not counted"),
+        }
+        open.sort();
+        open.dedup();
+        open.retain(|name| *name != branch(&load.id));
+        let limit = repository.open_limit;
+        if open.len() < limit {
+            return Ok(());
+        }
+        let ids: Vec<_> = open.iter().take(3).filter_map(|name| name.strip_prefix(BRANCHES)).collect();
+        Err(Problem::Limit {
+            repository: repository.name.clone(),
+            open: open.len(),
+            limit,
+            ids: ids.join(", "),
+        })
+    }
+
+    async fn put(&self, load: &Load<'_>, now: ChangeRequestStatus) -> Result<ChangeRequest, Problem> {
+        if !self.lead.leads() {
+            return Err(ShelfError::NotLeading.into());
+        }
+        let Some(stored) = &load.stored else {
+            let mut request = ChangeRequest::new(&load.id, load.spec.clone());
+            let namespace = load.spec.target.namespace.clone();
+            request.metadata.namespace = namespace.or_else(|| Some(self.own_namespace.clone()));
+            request.status = Some(now);
+            return Ok(self.shelf.create(&request).await?);
+        };
+        let mut request = ChangeRequest { status: Some(now), ..stored.clone() };
+        if request.spec == load.spec {
+            return Ok(self.shelf.update(&request).await?);
+        }
+        // Who asked first stays the requester.
+        let requested_by = std::mem::take(&mut request.spec.requested_by);
+        request.spec = ChangeRequestSpec { requested_by, ..load.spec.clone() };
+        Ok(self.shelf.revise(&request).await?)
+    }
+
+    async fn open(
+        &self,
+        load: &Load<'_>,
+        draft: &Draft,
+        now: &mut ChangeRequestStatus,
+        opened: Option<PullRequest>,
+    ) -> Result<(), Problem> {
+        let Load { place, intent, id, spec, .. } = load;
+        let forge = place.forge.as_ref();
+        if !forge.has_pull_requests() {
+            return Ok(());
+        }
+        let requested_by = load.stored.as_ref().map_or(&spec.requested_by, |stored| &stored.spec.requested_by);
+        let title = text::title(intent, draft);
+        let body = text::body(draft, id, requested_by, &spec.evidence);
+        let known = now.pull_request.as_ref().and_then(|known| u64::try_from(known.number).ok());
+        let is_open = matches!(now.phase, Some(ChangePhase::Proposed | ChangePhase::Approved));
+        match (known.filter(|_| is_open), opened) {
+            (Some(number), _) => {
+                self.about_to(load, "change/update", now).await?;
+                forge.update(number, &title, &body).await?;
+            }
+            (None, Some(found)) => now.pull_request = Some(reference(&found)),
+            (None, None) => {
+                self.about_to(load, "change/open", now).await?;
+                let mut labels = place.repository.labels.clone();
+                if draft.needs_human_mapping {
+                    labels.push("needs-human-mapping".to_owned());
+                }
+                let new = NewPullRequest { branch: now.branch.clone(), title, body, labels };
+                now.pull_request = Some(reference(&forge.open(&new).await?));
+                self.noted(load, "change/opened", "done", now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what a forge that does not do its part leaves behind.
+    ///
+    /// # Errors
+    /// When it cannot go on by itself.
+    async fn stopped(&self, load: &mut Load<'_>, error: ForgeError) -> Result<Carried, Problem> {
+        let mut now = load.stored.as_ref().map(status).unwrap_or_default();
+        if matches!(now.phase, Some(ChangePhase::Proposed | ChangePhase::Approved)) {
+            return Err(error.into());
+        }
+        let repository = &load.place.repository;
+        if load.stored.is_none() && load.spec.edits.is_empty() {
+            // Nothing of the repository was seen: what of the values is a secret there is not known.
+            load.spec.edits = super::propose::unseen(load.intent);
+        }
+        let whole = load.spec.edits.iter().all(|edit| {
+            !edit.new.as_ref().is_some_and(shown::holds_placeholder) && !edit.path.contains("<redacted:")
+        });
+        let waits = matches!(error, ForgeError::Unavailable(_)) && whole;
+        let at = Timestamp::now();
+        now.phase = Some(if waits { ChangePhase::Drafted } else { ChangePhase::Failed });
+        now.repository.clone_from(&repository.name);
+        now.base_branch.clone_from(&repository.branch);
+        now.branch = branch(&load.id);
+        now.intent = load.intent.id(&repository.name);
+        now.times.drafted.get_or_insert_with(|| time(at));
+        now.times.ended = (!waits).then(|| time(at));
+        let word = trouble(&error);
+        let why = error.to_string();
+        set(&mut now, ChangeCondition::Reachable, false, word, &why, at);
+        set(&mut now, ChangeCondition::Proposed, false, word, &why, at);
+        now.message = said(&if waits {
+            format!("It is not in the repository yet: {why}. It goes on by itself once that works.")
+        } else {
+            format!("It did not get into the repository: {why}. Then propose the same change again.")
+        });
+        match self.put(load, now).await {
+            Ok(request) if waits => return Ok(Carried::Kept { request: Box::new(request), why }),
+            Ok(_) => {}
+            Err(problem) => tracing::error!(%problem, change = %load.id, "what stopped the change is not kept"),
+        }
+        Err(error.into())
+    }
+
+    /// The promise: the line is on disk before anything leaves this process.
+    async fn about_to(
+        &self,
+        load: &Load<'_>,
+        action: &str,
+        now: &ChangeRequestStatus,
+    ) -> Result<(), Problem> {
+        if !self.lead.leads() {
+            return Err(ShelfError::NotLeading.into());
+        }
+        Ok(self.audit.durable(line(load, action, "allowed", now)).await?)
+    }
+
+    fn noted(&self, load: &Load<'_>, action: &str, decision: &str, now: &ChangeRequestStatus) {
+        if let Err(error) = self.audit.queue(line(load, action, decision, now)) {
+            tracing::error!(%error, change = %load.id, action, "this is not in the audit record");
+        }
+    }
+}
+
+fn line(load: &Load<'_>, action: &str, decision: &str, now: &ChangeRequestStatus) -> Line {
+    let Load { place, intent, caller, id, spec, .. } = load;
+    let files: Vec<_> = now.files.iter().map(|file| file.path.as_str()).collect();
+    Line {
+        arguments_digest: Some(intent.digest(&place.repository.name)),
+        ..Line::now(caller, action, &spec.target.to_string(), decision)
+            .with("change", id)
+            .with("repository", &place.repository.name)
+            .with("branch", &now.branch)
+            .with("base", &now.base_commit)
+            .with("commit", &now.commit)
+            .with("file", files.join(", "))
+    }
+}
+
+fn describe(now: &mut ChangeRequestStatus, draft: &Draft, place: &Place, base: &str, branch: &str) {
+    let Draft {
+        files: _,
+        places,
+        fields,
+        edits: _,
+        reason: _,
+        difference,
+        layer,
+        checks,
+        risk,
+        notes: _,
+        needs_human_mapping,
+        content: _,
+    } = draft;
+    now.repository.clone_from(&place.repository.name);
+    now.base_branch.clone_from(&place.repository.branch);
+    base.clone_into(&mut now.base_commit);
+    branch.clone_into(&mut now.branch);
+    now.files.clone_from(places);
+    now.fields.clone_from(fields);
+    now.difference.clone_from(difference);
+    now.layer.clone_from(layer);
+    now.checks.clone_from(checks);
+    now.risk.clone_from(risk);
+    now.needs_human_mapping = *needs_human_mapping;
+}
+
+fn proposed(now: &mut ChangeRequestStatus, was_open: bool, base: &str, has_pull_requests: bool) {
+    let at = Timestamp::now();
+    if !was_open {
+        now.times.proposed = Some(time(at));
+        now.times.ended = None;
+        now.times.merged = None;
+        now.times.applied = None;
+        now.times.verified = None;
+        now.merged_commit.clear();
+        now.conditions.retain(|known| known.type_ == ChangeCondition::Reachable.as_str());
+    }
+    // Whatever was approved was something else.
+    now.phase = Some(ChangePhase::Proposed);
+    now.times.approved = None;
+    now.approved_by.clear();
+    now.self_approved = false;
+    let where_ = match &now.pull_request {
+        Some(PullRequestRef { url, .. }) => url.clone(),
+        None => now.branch.clone(),
+    };
+    let what = if has_pull_requests { "" } else { "branch " };
+    let message = format!("It is for review in {what}{where_}.");
+    set(now, ChangeCondition::Proposed, true, "Open", &message, at);
+    set(now, ChangeCondition::Reachable, true, "Answers", "The repository answers.", at);
+    now.message = said(&format!("{message} Next: a person reviews it and merges it into {base}."));
+}
+
+fn reference(pull_request: &PullRequest) -> PullRequestRef {
+    PullRequestRef {
+        number: i64::try_from(pull_request.number).unwrap_or(i64::MAX),
+        url: pull_request.url.clone(),
+    }
+}
+
+fn closed(id: &str, found: Option<&PullRequest>, by: Option<&str>) -> String {
+    let by = by.unwrap_or("a person");
+    let url = found.map_or("its pull request", |found| found.url.as_str());
+    format!(
+        "change {id} was closed by {by} without being merged ({url}) and is not opened again: look there why, and propose something else"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Push, push};
+    use crate::api::{ChangeRequestStatus, change_request::ChangePhase};
+
+    #[test]
+    fn the_branch_says_what_has_to_be_done() {
+        let status = |commit: &str, content: &str, phase| ChangeRequestStatus {
+            commit: commit.into(),
+            content: content.into(),
+            phase: Some(phase),
+            ..ChangeRequestStatus::default()
+        };
+        let (open, drafted, merged) = (ChangePhase::Proposed, ChangePhase::Drafted, ChangePhase::Merged);
+        let keep = |commit: &str| Push::Keep { commit: commit.into() };
+        let make = |expected: Option<&str>| Push::Make { expected: expected.map(Into::into) };
+        for (head, status, expected) in [
+            (None, status("", "", drafted), make(None)),
+            (None, status("c", "x", open), make(None)),
+            (Some("h"), status("", "", drafted), keep("h")),
+            (Some("c"), status("c", "x", open), keep("c")),
+            (Some("c"), status("c", "x", drafted), keep("c")),
+            (Some("c"), status("c", "", open), keep("c")),
+            (Some("c"), status("c", "old", open), make(Some("c"))),
+            (Some("c"), status("c", "x", merged), make(Some("c"))),
+            (Some("h"), status("c", "x", open), Push::Foreign),
+        ] {
+            assert_eq!(push(head, &status, "x"), expected, "{head:?} {status:?}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The life of a change request: written down, put into the repository, followed until the cluster runs it.
+//!
+//! [`life`] decides, as plain functions, what a state and a look at the world make of it; [`approval`], [`delivery`] and
+//! [`pace`] are its parts. [`shelf`] is where requests are kept, [`folder`] keeps them without a cluster. [`carry`]
+//! takes one from an intent to a pull request, in an order that a crash may interrupt anywhere; [`propose`],
+//! [`revise`] and [`withdraw`] are what callers ask for, [`follow`] is what happens by itself, [`seen`] what is
+//! shown. README.md says why the order is so.
+
+mod approval;
+mod carry;
+mod conditions;
+mod delivery;
+mod draft;
+mod folder;
+mod follow;
+mod legacy;
+mod life;
+mod look;
+mod pace;
+mod problem;
+mod propose;
+mod revise;
+mod seen;
+mod shelf;
+mod text;
+mod turns;
+mod withdraw;
+mod words;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+pub use folder::FolderError;
+pub(in crate::changes) use approval::People;
+pub(in crate::changes) use folder::Folder;
+pub(in crate::changes) use propose::Cause;
+pub use shelf::{Shelf, ShelfError, Shelved};
+
+use super::{checks::policy::Policies, config::Repository, forge::Forge};
+use crate::{
+    api::{ChangeRequest, ChangeRequestStatus, change_request::ChangePhase},
+    audit::Audit,
+    tools::{ChangeAccess, ClusterChecks, Outcomes},
+};
+use turns::Turns;
+
+/// Whether this process may do what only one of all replicas does.
+pub trait Lead: Send + Sync {
+    fn leads(&self) -> bool;
+}
+
+/// A process that has nobody beside it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Alone;
+
+impl Lead for Alone {
+    fn leads(&self) -> bool {
+        true
+    }
+}
+
+/// Everything that requests are worked on with.
+pub(super) struct Room {
+    pub(super) places: Vec<Place>,
+    pub(super) shelf: Arc<dyn Shelf>,
+    pub(super) audit: Audit,
+    /// Absent: everybody sees and proposes everything.
+    pub(super) access: Option<Arc<dyn ChangeAccess>>,
+    /// Absent: nothing is read of a cluster before a change is proposed.
+    pub(super) cluster: Option<Arc<dyn ClusterChecks>>,
+    pub(super) policies: Policies,
+    /// Absent where there is no cluster: a merged change is then followed no further.
+    pub(super) outcomes: Option<Arc<dyn Outcomes>>,
+    pub(super) lead: Arc<dyn Lead>,
+    pub(super) people: People,
+    /// How often an open request is looked after.
+    pub(super) every: Duration,
+    /// Where requests stand whose object has no namespace.
+    pub(super) own_namespace: String,
+    pub(super) state: State,
+}
+
+/// What a process remembers of its work; nothing of it must outlive it.
+#[derive(Default)]
+pub(super) struct State {
+    turns: Turns,
+    /// Held while the open requests of a repository are counted and one is added.
+    admission: tokio::sync::Mutex<()>,
+    looked: Mutex<HashMap<String, Instant>>,
+}
+
+/// A configured repository at its forge.
+pub(super) struct Place {
+    pub(super) repository: Repository,
+    pub(super) forge: Arc<dyn Forge>,
+}
+
+impl Room {
+    fn place(&self, name: &str) -> Option<&Place> {
+        self.places.iter().find(|place| place.repository.name == name)
+    }
+
+    /// # Errors
+    /// One sentence, when it cannot be read.
+    pub(super) async fn phase(&self, id: &str) -> Result<Option<ChangePhase>, String> {
+        let found = self.shelf.get(id).await.map_err(|error| error.to_string())?;
+        Ok(found.map(|request| life::phase(&status(&request))))
+    }
+}
+
+/// Branches of ours begin so.
+const BRANCHES: &str = "pilothouse/";
+
+fn branch(id: &str) -> String {
+    format!("{BRANCHES}{id}")
+}
+
+fn id(request: &ChangeRequest) -> &str {
+    request.metadata.name.as_deref().unwrap_or_default()
+}
+
+/// The status as far as it is known.
+fn status(request: &ChangeRequest) -> ChangeRequestStatus {
+    request.status.clone().unwrap_or_default()
+}
+
+#[cfg(test)]
+pub(super) fn sample(id: &str) -> ChangeRequest {
+    use crate::api::{
+        ChangeRequestSpec,
+        change_request::{ChangeTarget, FieldEdit},
+    };
+    let spec = ChangeRequestSpec {
+        target: ChangeTarget {
+            kind: "Deployment".into(),
+            group: None,
+            namespace: Some("shop".into()),
+            name: "web".into(),
+        },
+        edits: vec![FieldEdit { path: "spec.replicas".into(), new: Some(serde_json::json!(3)) }],
+        reason: "Too few.".into(),
+        evidence: Vec::new(),
+        requested_by: "ann".into(),
+        repository: Some("deploy".into()),
+        emergency: None,
+        revises: None,
+    };
+    ChangeRequest::new(id, spec)
+}

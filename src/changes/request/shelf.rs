@@ -1,0 +1,54 @@
+//! Where change requests are kept: ChangeRequest objects of the cluster, or files with the same text.
+
+use futures::future::BoxFuture;
+
+use crate::api::ChangeRequest;
+
+/// Keeps the change requests of an installation. Every write names the version that was read.
+pub trait Shelf: Send + Sync {
+    /// # Errors
+    /// [`ShelfError::Broken`].
+    fn get<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<ChangeRequest>, ShelfError>>;
+
+    /// # Errors
+    /// [`ShelfError::Broken`].
+    fn list(&self) -> BoxFuture<'_, Result<Shelved, ShelfError>>;
+
+    /// Stores one that is not there yet, and answers it as it is stored.
+    ///
+    /// # Errors
+    /// [`ShelfError::Outdated`] when it is there already; see [`ShelfError`].
+    fn create<'a>(&'a self, request: &'a ChangeRequest) -> BoxFuture<'a, Result<ChangeRequest, ShelfError>>;
+
+    /// Stores another status, and answers the whole as it is stored.
+    ///
+    /// # Errors
+    /// [`ShelfError::Outdated`] when somebody stored another meanwhile; see [`ShelfError`].
+    fn update<'a>(&'a self, request: &'a ChangeRequest) -> BoxFuture<'a, Result<ChangeRequest, ShelfError>>;
+
+    /// As [`Self::update`], with another spec.
+    ///
+    /// # Errors
+    /// As [`Self::update`].
+    fn revise<'a>(&'a self, request: &'a ChangeRequest) -> BoxFuture<'a, Result<ChangeRequest, ShelfError>>;
+}
+
+/// What is on a shelf.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shelved {
+    pub requests: Vec<ChangeRequest>,
+    /// The names of those that cannot be read.
+    pub broken: Vec<String>,
+}
+
+/// Why something was not stored or found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShelfError {
+    #[error("change request {0} was changed by somebody else meanwhile: ask again")]
+    Outdated(String),
+    #[error("this replica does not lead any more, so nothing was done: ask again, the one that leads will answer")]
+    NotLeading,
+    /// One sentence without its end: what, where, what to do.
+    #[error("{0}")]
+    Broken(String),
+}

@@ -97,6 +97,10 @@ pub struct ManifestsArgs {
     /// Also let the API server ask pilothouse before it stores a resource of ours
     #[arg(long)]
     pub webhook: bool,
+
+    /// Also let the API server tell pilothouse who writes what, for the record of emergencies
+    #[arg(long, requires = "webhook")]
+    pub witness: bool,
 }
 
 /// Who may come in over HTTP, and by which names.

@@ -1,6 +1,7 @@
 //! Builds the parts, wires them, and shuts them down in order. The only room that sees all others.
 
 mod access;
+mod capture;
 mod change_access;
 mod config;
 mod data;
@@ -13,6 +14,7 @@ mod serve;
 mod snapshot;
 
 pub use access::AccessConfig;
+pub use capture::{CaptureDoors, CaptureReads};
 pub use config::Configuration;
 pub use parts::{App, Sources};
 
@@ -41,13 +43,17 @@ pub fn run(job: Job) -> anyhow::Result<()> {
 }
 
 fn manifests(arguments: &ManifestsArgs) -> anyhow::Result<String> {
-    let ManifestsArgs { namespaces, webhook } = arguments;
+    let ManifestsArgs { namespaces, webhook, witness } = arguments;
     let manifests = if namespaces.is_empty() {
         operator::manifests().context("the manifests cannot be written")?
     } else {
         operator::namespaced_manifests(namespaces)?
     };
-    Ok(if *webhook { operator::with_webhook(&manifests, namespaces)? } else { manifests })
+    Ok(match (webhook, witness) {
+        (_, true) => operator::with_witness(&manifests, namespaces)?,
+        (true, false) => operator::with_webhook(&manifests, namespaces)?,
+        (false, false) => manifests,
+    })
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     access::{ClusterAccess, Places},
+    capture::Captured,
     change_access::ClusterChangeAccess,
     config::Configuration,
     fleet_view::JoinedFleet,
@@ -63,6 +64,7 @@ pub struct App {
     fleet: Option<Cluster>,
     folder: Option<Folder>,
     operator: Option<Operator>,
+    capture: Option<Captured>,
     ready: watch::Receiver<bool>,
 }
 
@@ -75,8 +77,15 @@ impl App {
     pub fn assemble(sources: Sources, configuration: Configuration) -> anyhow::Result<Self> {
         let Sources { cluster, live, namespaces, servers, operator, data, cursor_key } = sources;
         // Who comes in is decided at the door.
-        let Configuration { answers, changes, identity: _, access, metrics, operator: reconciling } =
-            configuration;
+        let Configuration {
+            answers,
+            changes,
+            emergency,
+            identity: _,
+            access,
+            metrics,
+            operator: reconciling,
+        } = configuration;
         let OperatorConfig { policy, webhook, litellm, peers } = reconciling;
         let litellm = litellm.map(LitellmConfig::settings).transpose()?;
         let audit = Audit::open(&data)?;
@@ -86,6 +95,15 @@ impl App {
         };
         let of_changes = Arc::new(ClusterChangeAccess(reader.clone()));
         let changes = ChangeRequests::guarded(changes, &data, audit.clone(), of_changes)?;
+        let operator = operator.map(|settings| {
+            let peers = if peers.is_empty() { settings.peers } else { Peers::Named(peers) };
+            OperatorSettings { policy: Arc::new(policy), litellm, peers, ..settings }
+        });
+        let seen_by = cluster.as_ref().ok().filter(|_| live).zip(operator.as_ref());
+        let capture = emergency.zip(seen_by).map(|(config, (connection, operator))| {
+            Captured::open(config, &data, connection, operator, webhook.is_some(), cursor_key)
+        });
+        let capture = capture.transpose()?;
         let view = Arc::new(JoinedFleet::default());
         let contexts = match &cluster {
             Ok(connection) => connection.contexts.clone(),
@@ -101,6 +119,7 @@ impl App {
             fleet: Some(view.clone()),
             metrics: Backend::new(&metrics)?.map(|backend| Arc::new(backend) as Arc<dyn tools::Metrics>),
             changes: changes.is_configured().then(|| Arc::new(changes) as Arc<dyn tools::Changes>),
+            gitops: capture.as_ref().map(Captured::coverage),
             budget: Budget::of(answers.budget),
             sealer,
         });
@@ -113,9 +132,11 @@ impl App {
             Ok(Connection { client, in_cluster, .. }) if live => {
                 let reach = if in_cluster { Reach::Direct } else { Reach::PortForward };
                 let webhook = webhook.filter(|_| operator.is_some()).map(Webhook::bind).transpose()?;
+                let webhook = webhook.map(|webhook| match &capture {
+                    Some(capture) => webhook.witness(capture.doors()),
+                    None => webhook,
+                });
                 let operator = operator.map(|settings| {
-                    let peers = if peers.is_empty() { settings.peers } else { Peers::Named(peers) };
-                    let settings = OperatorSettings { policy: Arc::new(policy), litellm, peers, ..settings };
                     let serving = Serving::new(gateway.clone(), roster.clone(), client.clone(), reach);
                     Operator::new(client.clone(), settings, gateway.observations())
                         .serving(serving)
@@ -129,7 +150,7 @@ impl App {
         let places = Places { own: own_namespace, fleet: view };
         let access = Arc::new(ClusterAccess::new(reader, places, access, &toolbox));
         let face = Face::new(gateway.clone(), Arc::new(toolbox), audit.clone(), access);
-        Ok(Self { face, gateway, audit, fleet, folder, operator, ready })
+        Ok(Self { face, gateway, audit, fleet, folder, operator, capture, ready })
     }
 
     /// The MCP routes: `/mcp`, `/sse`, `/messages`.
@@ -139,7 +160,12 @@ impl App {
 
     /// `/livez`, `/readyz`, `/metrics`, `/use`.
     pub fn health(&self) -> Router {
-        health::router(self.gateway.clone(), self.ready.clone(), self.operator.as_ref())
+        health::router(
+            self.gateway.clone(),
+            self.ready.clone(),
+            self.operator.as_ref(),
+            self.capture.as_ref(),
+        )
     }
 
     /// For [`mcp::stdio::serve`].
@@ -149,7 +175,7 @@ impl App {
 
     /// Begins the background work: fleet, folder, operator.
     pub fn start(self) -> Running {
-        let Self { face, gateway, audit, fleet, folder, operator, ready: _ } = self;
+        let Self { face, gateway, audit, fleet, folder, operator, capture, ready: _ } = self;
         let stop = CancellationToken::new();
         let mut sources = JoinSet::new();
         if let Some(fleet) = fleet {
@@ -157,6 +183,9 @@ impl App {
         }
         if let Some(folder) = folder {
             sources.spawn(folder.run(stop.clone()));
+        }
+        if let Some((capture, operator)) = capture.zip(operator.as_ref()) {
+            sources.spawn(capture.run(operator.leadership(), stop.clone()));
         }
         let operator = operator.map(|operator| tokio::spawn(operator.run(stop.clone())));
         Running { face, gateway, audit, stop, sources, operator }

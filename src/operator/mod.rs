@@ -38,11 +38,15 @@ pub use litellm::{
     Address, ApiConfig, ConfigMapConfig, Format, KeySecretRef, LitellmConfig, LitellmConfigError,
     LitellmSettings, RestartConfig,
 };
-pub use manifests::{ManifestsError, manifests, namespaced_manifests, webhook_manifests, with_webhook};
+pub use manifests::{
+    ManifestsError, manifests, namespaced_manifests, webhook_manifests, with_webhook, with_witness,
+    witness_manifests,
+};
 pub use metrics::Metrics;
+pub use peers::Others;
 pub use policy::Policy;
 pub use settings::{LEASE, OperatorSettings, Peers};
-pub use webhook::{Webhook, WebhookConfig, WebhookError};
+pub use webhook::{Posted, Webhook, WebhookConfig, WebhookError, Witness};
 
 use std::{pin::pin, time::Duration};
 

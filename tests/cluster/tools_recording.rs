@@ -22,6 +22,7 @@ async fn ask(reader: Reader, tool: &str, arguments: &Value) -> String {
         fleet: None,
         changes: None,
         metrics: None,
+        gitops: None,
         budget: Budget::DEFAULT,
         sealer,
     };

@@ -25,6 +25,7 @@ pub(crate) fn parts(reader: Reader) -> Parts {
         fleet: None,
         changes: None,
         metrics: None,
+        gitops: None,
         budget: Budget::DEFAULT,
         sealer: Sealer::random().unwrap(),
     }

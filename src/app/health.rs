@@ -11,6 +11,7 @@ use prometheus_client::{
 };
 use tokio::sync::watch;
 
+use super::{capture::Captured, emergency::Emergencies};
 use crate::{
     fleet::{USE_PATH, Usage},
     gateway::{Gateway, Kind, Observation, Observations, State},
@@ -22,11 +23,20 @@ pub(super) fn router(
     gateway: Arc<Gateway>,
     ready: watch::Receiver<bool>,
     operator: Option<&Operator>,
+    capture: Option<&Captured>,
+    emergencies: Option<&Emergencies>,
 ) -> Router {
     let mut metrics = Registry::with_prefix("pilothouse");
     if let Some(operator) = operator {
         operator.metrics().register(&mut metrics, operator.leadership());
     }
+    if let Some(capture) = capture {
+        capture.metrics().register(&mut metrics);
+    }
+    if let Some(emergencies) = emergencies {
+        emergencies.meters().register(&mut metrics);
+    }
+    let shared = capture.map_or_else(Router::new, Captured::router);
     let used = gateway.clone();
     metrics.register_collector(Box::new(GatewayMetrics { gateway, started: Instant::now() }));
     Router::new()
@@ -35,6 +45,7 @@ pub(super) fn router(
         .route("/metrics", get(scrape))
         .route(USE_PATH, get(async move || Json(Usage::of(&used))))
         .with_state(Health { metrics: Arc::new(metrics), ready })
+        .merge(shared)
 }
 
 #[derive(Clone)]

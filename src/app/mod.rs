@@ -1,12 +1,14 @@
 //! Builds the parts, wires them, and shuts them down in order. The only room that sees all others.
 
 mod access;
+mod capture;
 mod change_access;
 mod cluster_checks;
 mod config;
 mod data;
 mod demo;
 mod door;
+mod emergency;
 mod fleet_view;
 mod health;
 mod leader;
@@ -16,6 +18,7 @@ mod serve;
 mod snapshot;
 
 pub use access::AccessConfig;
+pub use capture::{CaptureDoors, CaptureReads};
 pub use config::Configuration;
 pub use parts::{App, Sources};
 
@@ -44,13 +47,17 @@ pub fn run(job: Job) -> anyhow::Result<()> {
 }
 
 fn manifests(arguments: &ManifestsArgs) -> anyhow::Result<String> {
-    let ManifestsArgs { namespaces, webhook, dry_run_identity } = arguments;
+    let ManifestsArgs { namespaces, webhook, witness, dry_run_identity } = arguments;
     let manifests = if namespaces.is_empty() {
         operator::manifests().context("the manifests cannot be written")?
     } else {
         operator::namespaced_manifests(namespaces)?
     };
-    let manifests = if *webhook { operator::with_webhook(&manifests, namespaces)? } else { manifests };
+    let manifests = match (webhook, witness) {
+        (_, true) => operator::with_witness(&manifests, namespaces)?,
+        (true, false) => operator::with_webhook(&manifests, namespaces)?,
+        (false, false) => manifests,
+    };
     Ok(if *dry_run_identity { operator::with_dry_run(&manifests)? } else { manifests })
 }
 

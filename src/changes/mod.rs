@@ -48,6 +48,7 @@ use crate::{
     tools::{ChangeAccess, Changes, ClusterChecks, Outcomes, Proposal, Revision},
 };
 
+use checks::policy::Policies;
 pub use checks::policy::Policy;
 pub use config::{
     ChangesConfig, ConfigError, DryRunConfig, ForgeConfig, ForgeType, Repository, RepositoryConfig,
@@ -55,7 +56,6 @@ pub use config::{
 };
 pub use edit::edited;
 pub use request::{Alone, FolderError, Lead, Shelf, ShelfError, Shelved};
-use checks::policy::Policies;
 use request::{Cause, Folder, People, Place, Room, State};
 
 /// Why change requests cannot be offered.
@@ -142,7 +142,8 @@ impl ChangeRequests {
     /// # Errors
     /// When the configuration does not hold together, or the folder cannot be made.
     pub fn of(parts: ChangeParts) -> Result<Self, SetupError> {
-        let ChangeParts { config, data, audit, access, cluster, shelf, outcomes, lead, own_namespace } = parts;
+        let ChangeParts { config, data, audit, access, cluster, shelf, outcomes, lead, own_namespace } =
+            parts;
         let policies = Policies::new(config.policies.clone());
         let people = People::new(config.people.clone());
         let every = config.look.map_or(LOOK, crate::api::Span::duration);
@@ -151,7 +152,8 @@ impl ChangeRequests {
         git::sweep(&work).map_err(|source| SetupError::Sweep { path: work.display().to_string(), source })?;
         let mut places = Vec::new();
         for repository in config::check(config)? {
-            let forge = forge::connect(&repository, &work).map_err(|error| SetupError::Forge(error.to_string()))?;
+            let forge =
+                forge::connect(&repository, &work).map_err(|error| SetupError::Forge(error.to_string()))?;
             places.push(Place { repository, forge });
         }
         let shelf = shelf.unwrap_or_else(|| Arc::new(folder));

@@ -32,4 +32,4 @@ pub use log_stream::{LogLine, LogRequest, LogStream};
 pub use reader::Reader;
 pub use resource::Resource;
 pub use schema::Schema;
-pub use watch::Change;
+pub use watch::{Change, Event};

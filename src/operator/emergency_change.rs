@@ -46,7 +46,8 @@ impl From<WriteError> for EmergencyStoreError {
     }
 }
 
-const MENDED: &str = "look whether the CRD emergencychanges.pilothouse.dev is installed and the role pilothouse is bound";
+const MENDED: &str =
+    "look whether the CRD emergencychanges.pilothouse.dev is installed and the role pilothouse is bound";
 
 impl EmergencyStore {
     pub(super) fn new(writer: Writer, namespace: &str) -> Self {

@@ -153,6 +153,23 @@ pub struct MemberRow {
     pub reason: String,
 }
 
+/// How much of what is written to the cluster comes through Git; implemented by `changes`.
+pub trait GitopsCoverage: Send + Sync {
+    /// Of the last 24 hours, in one namespace or in all.
+    fn figure(&self, namespace: Option<&str>) -> CoverageFigure;
+}
+
+/// Writes in scope by how they came about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CoverageFigure {
+    pub writes: u64,
+    pub through_git: u64,
+    pub in_sessions: u64,
+    /// The latest of the others, newest first: `Deployment shop/web by ann (kubectl-edit), 2026-11-22T10:02:00Z`. To be
+    /// shown only to who may see these objects.
+    pub past: Vec<String>,
+}
+
 /// Change requests as tools see them; implemented by `changes`.
 pub trait Changes: Send + Sync {
     fn propose<'a>(&'a self, caller: &'a Caller, proposal: Proposal) -> BoxFuture<'a, Answer>;

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    Changes, Emergencies, FleetView, Metrics, Objects, Tool, Toolbox,
+    Changes, Emergencies, FleetView, GitopsCoverage, Metrics, Objects, Tool, Toolbox,
     changes::{GetChange, ListChanges, ReviseChange, WithdrawChange},
     check_access::CheckAccess,
     cluster_overview::ClusterOverview,
@@ -52,6 +52,8 @@ pub struct Parts {
     /// Answers the calls that change something where this process may not; absent where it always may.
     pub leader: Option<Arc<dyn Leader>>,
     pub metrics: Option<Arc<dyn Metrics>>,
+    /// Where this process captures writes.
+    pub gitops: Option<Arc<dyn GitopsCoverage>>,
     /// Of one answer, unless its call says otherwise.
     pub budget: Budget,
     /// For cursors; replicas share its key.
@@ -63,12 +65,11 @@ type Make = fn(Desk) -> Box<dyn Tool>;
 
 /// All tools that have their backend. Their answers hold no secrets.
 pub fn standard(parts: Parts) -> Toolbox {
-    let Parts { contexts, fleet, changes, emergencies, leader, metrics, budget, sealer } = parts;
+    let Parts { contexts, fleet, changes, emergencies, leader, metrics, gitops, budget, sealer } = parts;
     let office = Office { contexts, sealer, budget };
     let mut toolbox = Toolbox { objects: Some(Objects(office.clone())), ..Toolbox::default() };
     let mut add = |tool: Box<dyn Tool>| toolbox.add(Box::new(Outward(tool)));
     let on_cluster: &[Make] = &[
-        |desk| Box::new(ClusterOverview(desk)),
         |desk| Box::new(ListResources(desk)),
         |desk| Box::new(GetResource(desk)),
         |desk| Box::new(ListKinds(desk)),
@@ -85,6 +86,8 @@ pub fn standard(parts: Parts) -> Toolbox {
         |desk| Box::new(WhatChanged(desk)),
         |desk| Box::new(Diagnose(desk)),
     ];
+    let overview = move |desk| Box::new(ClusterOverview { desk, gitops: gitops.clone() }) as Box<dyn Tool>;
+    add(Box::new(OnCluster { office: office.clone(), make: overview }));
     for make in on_cluster {
         add(Box::new(OnCluster { office: office.clone(), make: *make }));
     }

@@ -5,6 +5,7 @@ mod admission;
 mod changes_timeline;
 mod connections;
 mod contexts;
+mod emergency;
 mod faults;
 mod fleet;
 mod fleet_headers;

@@ -23,6 +23,7 @@ async fn ask(reader: Reader, tool: &str, arguments: &Value) -> String {
         emergencies: None,
         changes: None,
         metrics: None,
+        gitops: None,
         budget: Budget::DEFAULT,
         sealer,
     };

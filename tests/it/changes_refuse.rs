@@ -73,8 +73,12 @@ async fn a_repository_that_cannot_be_had_is_said() {
             ..plain("tokenless", stage.server.url())
         },
     ];
-    let changes =
-        ChangeRequests::new(ChangesConfig { repositories, ..ChangesConfig::default() }, stage.data.path(), stage.audit.clone()).unwrap();
+    let changes = ChangeRequests::new(
+        ChangesConfig { repositories, ..ChangesConfig::default() },
+        stage.data.path(),
+        stage.audit.clone(),
+    )
+    .unwrap();
     for (name, says) in [
         ("away", "cannot be reached"),
         ("stranger", "refused us"),
@@ -102,8 +106,12 @@ async fn the_only_repository_that_holds_it_is_chosen() {
         repository("other", other.url(), &other),
         repository("deploy", stage.server.url(), &stage.server),
     ];
-    let changes =
-        ChangeRequests::new(ChangesConfig { repositories, ..ChangesConfig::default() }, stage.data.path(), stage.audit.clone()).unwrap();
+    let changes = ChangeRequests::new(
+        ChangesConfig { repositories, ..ChangesConfig::default() },
+        stage.data.path(),
+        stage.audit.clone(),
+    )
+    .unwrap();
     let answer = changes.propose(&caller(), proposal(MEMORY, json!("1Gi"))).await;
     assert_eq!(field(&answer, "repository"), "deploy");
     other.commit(&[("y.yaml", WEB)], "The same again");

@@ -26,6 +26,7 @@ pub(crate) fn parts(reader: Reader) -> Parts {
         emergencies: None,
         changes: None,
         metrics: None,
+        gitops: None,
         budget: Budget::DEFAULT,
         sealer: Sealer::random().unwrap(),
     }

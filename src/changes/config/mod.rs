@@ -368,9 +368,8 @@ mod tests {
 
     #[test]
     fn dry_runs_have_one_identity() {
-        let read = |text: &str| {
-            serde_saphyr::from_str::<ChangesConfig>(text).map_err(|error| error.to_string())
-        };
+        let read =
+            |text: &str| serde_saphyr::from_str::<ChangesConfig>(text).map_err(|error| error.to_string());
         let config = read("dryRun: {serviceAccount: pilothouse/pilothouse-dryrun}").unwrap();
         assert!(matches!(config.dry_run, Some(super::DryRunConfig::ServiceAccount(_))));
         assert!(read("dryRun: {tokenFile: /run/t}").is_ok());

@@ -158,7 +158,7 @@ impl Room {
                     );
                 }
                 if *second_person != caller.user {
-                    return Err(format!("{second_person} was named as its second person, not you"));
+                    return Err(format!("its second person is {second_person}, not you"));
                 }
                 match session.phase(now) {
                     EmergencyPhase::Requested if session.is_over(now) => Err(late(session)),

@@ -14,6 +14,7 @@
 //!   reasonLength: 20
 //!   deny: {namespaces: [kube-system], kinds: [Secret, "*.rbac.authorization.k8s.io"]}
 //!   people: {users: [], groups: [oncall]}
+//!   scope: {namespaces: [shop]} # what is captured: see `capture`
 //! ```
 
 use std::time::Duration;
@@ -21,7 +22,12 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::scope::KindPattern;
-use crate::{api::Span, caller::Caller, redact::shown};
+use crate::{
+    api::Span,
+    caller::Caller,
+    changes::capture::{AuditEventsConfig, CaptureConfig, GitopsConfig, ScopeConfig, SystemConfig},
+    redact::shown,
+};
 
 /// The `emergency` part of the configuration file. Present, be it empty: emergencies can be opened.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -46,6 +52,25 @@ pub struct EmergencyConfig {
     pub reason_length: usize,
     pub deny: DenyConfig,
     pub people: PeopleConfig,
+    /// What is captured.
+    pub scope: ScopeConfig,
+    pub gitops: GitopsConfig,
+    pub system: SystemConfig,
+    pub audit_events: Option<AuditEventsConfig>,
+}
+
+impl EmergencyConfig {
+    /// With what is to be known of capturing apart.
+    #[must_use]
+    pub fn apart(mut self) -> (Self, CaptureConfig) {
+        let capture = CaptureConfig {
+            scope: std::mem::take(&mut self.scope),
+            gitops: std::mem::take(&mut self.gitops),
+            system: std::mem::take(&mut self.system),
+            audit_events: self.audit_events.take(),
+        };
+        (self, capture)
+    }
 }
 
 /// Whether pilothouse applies expected changes itself.
@@ -101,6 +126,10 @@ impl Default for EmergencyConfig {
             reason_length: 20,
             deny: DenyConfig::default(),
             people: PeopleConfig::default(),
+            scope: ScopeConfig::default(),
+            gitops: GitopsConfig::default(),
+            system: SystemConfig::default(),
+            audit_events: None,
         }
     }
 }
@@ -158,6 +187,11 @@ impl Terms {
             reason_length,
             deny: DenyConfig { mut namespaces, kinds },
             people,
+            // Of capturing.
+            scope: _,
+            gitops: _,
+            system: _,
+            audit_events: _,
         } = config;
         let wrong = |field, problem: String| Err(EmergencyConfigError { field, problem });
         if severities.is_empty() {

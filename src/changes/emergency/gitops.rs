@@ -8,7 +8,7 @@ const SKIP: &str = "argocd.argoproj.io/skip-reconcile";
 const FLUX_OBJECT: &str = "kustomize.toolkit.fluxcd.io/reconcile";
 
 /// The kinds that apply others from Git: group and kind.
-pub(crate) const APPLIERS: [(&str, &str); 3] = [
+pub const APPLIERS: [(&str, &str); 3] = [
     ("argoproj.io", "Application"),
     ("kustomize.toolkit.fluxcd.io", "Kustomization"),
     ("helm.toolkit.fluxcd.io", "HelmRelease"),

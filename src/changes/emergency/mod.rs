@@ -7,12 +7,13 @@
 //! README.md says which decisions were hard.
 
 mod ask;
+mod by_request;
 mod captured;
 mod config;
 mod criteria;
 mod digest;
 mod folder;
-pub(crate) mod gitops;
+mod gitops;
 mod parts;
 mod patch;
 mod room;
@@ -32,5 +33,6 @@ mod words;
 
 pub use config::{DenyConfig, EmergencyConfig, EmergencyConfigError, Execution, PeopleConfig};
 pub use folder::Folder;
+pub use gitops::APPLIERS;
 pub use parts::{ChangeStanding, Counting, Eyes, Hands, Proposed, Reconciling, RecordError, Records};
 pub use room::{Clock, Covered, EmergencyParts, EmergencyRoom};

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     api::emergency_change::{Captured, EmergencyPhase, EmergencyScope, GitOpsStand, Outcome},
-    tools::Proposal,
+    tools::{Modification, Proposal},
 };
 
 /// How often the cluster is looked at while an emergency is not over.
@@ -160,7 +160,7 @@ impl Room {
             kind: captured.object.kind.clone(),
             namespace: captured.object.namespace.clone(),
             name: captured.object.name.clone(),
-            edits,
+            change: Modification::Edits(edits),
             reason: reason(&session, captured),
             repository: None,
         };

@@ -32,7 +32,7 @@ async fn a_session_ends_in_a_pull_request_and_a_review() {
     stage.passes(MINUTE).await;
     assert_eq!(stage.phase(&id).await, Phase::PullRequestOpened);
     let proposal = stage.world.proposals.lock().unwrap()[0].clone();
-    assert_eq!(proposal.edits, [("spec.replicas".to_owned(), json!(5))]);
+    assert_eq!(proposal.change, Modification::Edits(vec![("spec.replicas".to_owned(), json!(5))]));
     assert!(
         proposal.reason.contains("emergency-reconcile") && proposal.reason.contains("INC-7"),
         "{}",
@@ -73,7 +73,7 @@ async fn both_deadlines_survive_restarts_and_are_escalated_once() {
     stage.set(5, "11");
     stage.room.captured(&write(0, "11", 2, 5)).await.unwrap();
     stage.world.refusals.lock().unwrap().extend(vec!["the forge is down".to_owned(); 10_000]);
-    stage.passes(50 * MINUTE).await;
+    stage.jumps(50 * MINUTE).await;
     let stage = stage.restarted(CONFIG);
     stage.passes(9 * MINUTE).await;
     assert!(stage.world.proposals.lock().unwrap().len() > 3, "it is tried before the deadline, and again");
@@ -110,7 +110,7 @@ async fn a_write_without_a_session_is_recorded_and_brought_back_too() {
     assert_eq!(sessions.len(), 1);
     assert!(sessions[0].spec.unsanctioned && sessions[0].took_part("ann"));
     let id = sessions[0].name().to_owned();
-    stage.passes(16 * MINUTE).await;
+    stage.jumps(16 * MINUTE).await;
     assert_eq!(stage.phase(&id).await, Phase::PullRequestOpened);
     assert!(stage.world.proposals.lock().unwrap()[0].reason.contains("without an emergency"));
 }
@@ -148,7 +148,7 @@ async fn nobody_is_their_own_second_person_and_nothing_is_covered_before() {
     let stage = Stage::new(CONFIG);
     let id = stage.open().await;
     assert_eq!(stage.open().await, id, "asked twice it is the same");
-    for (who, says) in [("ann", "another person must confirm"), ("carl", "bob was named")] {
+    for (who, says) in [("ann", "another person must confirm"), ("carl", "second person is bob")] {
         let answer = stage.ask(who, EmergencyAsk::Confirm { id: id.clone() }).await;
         assert!(answer.is_error && answer.text.contains(says), "{}", answer.text);
     }
@@ -166,7 +166,7 @@ async fn only_an_expected_change_is_applied_as_the_caller_while_it_is_active() {
     assert!(stage.ask("ann", apply(1)).await.text.contains("Requested, not Active"));
     stage.ask("bob", EmergencyAsk::Confirm { id: id.clone() }).await;
     assert!(stage.ask("ann", apply(2)).await.text.contains("no expected change 2"));
-    assert!(stage.ask("carl", apply(1)).await.text.contains("only ann and bob"));
+    assert!(stage.ask("carl", apply(1)).await.text.contains("Only ann and bob"));
     let refused = stage.ask("bob", apply(1)).await;
     assert!(refused.is_error && refused.text.contains("bob may not patch it"), "{}", refused.text);
     let applied = stage.ask("ann", apply(1)).await;
@@ -186,7 +186,7 @@ async fn only_an_expected_change_is_applied_as_the_caller_while_it_is_active() {
         stage.ask("ann", apply(1)).await.text.contains("captured"),
         "the same again is a write that changes nothing"
     );
-    stage.passes(31 * MINUTE).await;
+    stage.jumps(31 * MINUTE).await;
     assert!(stage.ask("ann", apply(1)).await.text.contains("not Active"));
     assert!(stage.audited().await.contains("emergency/apply"));
 }

@@ -6,6 +6,11 @@
 use jiff::Timestamp;
 
 use super::{
+    super::{
+        forge::{Committed, ForgeError, NewCommit, NewPullRequest, PullRequest, PullRequestState},
+        identity::Intent,
+        shown,
+    },
     BRANCHES, Place, Room, branch,
     conditions::{said, set, time},
     draft::{self, Checking, Draft, Drafted},
@@ -13,13 +18,7 @@ use super::{
     life::{phase, trouble},
     problem::Problem,
     shelf::ShelfError,
-    status,
-    super::{
-        forge::{Committed, ForgeError, NewCommit, NewPullRequest, PullRequest, PullRequestState},
-        identity::Intent,
-        shown,
-    },
-    text,
+    status, text,
 };
 use crate::{
     api::{
@@ -56,23 +55,43 @@ pub(super) enum How {
 /// What became of it.
 #[derive(Debug)]
 pub(super) enum Carried {
-    Proposed { request: Box<ChangeRequest>, notes: Vec<String> },
+    Proposed {
+        request: Box<ChangeRequest>,
+        notes: Vec<String>,
+    },
     /// It was open, and is brought up to date.
-    Updated { request: Box<ChangeRequest>, notes: Vec<String> },
+    Updated {
+        request: Box<ChangeRequest>,
+        notes: Vec<String>,
+    },
     /// It was open, and nothing had to be done.
-    Already { request: Box<ChangeRequest>, note: Option<String> },
+    Already {
+        request: Box<ChangeRequest>,
+        note: Option<String>,
+    },
     /// Everything that was asked stands in the base already.
-    Nothing { file: String, commit: String, earlier: Option<Box<ChangeRequest>> },
+    Nothing {
+        file: String,
+        commit: String,
+        earlier: Option<Box<ChangeRequest>>,
+    },
     /// It is written down and goes on by itself once the forge answers.
-    Kept { request: Box<ChangeRequest>, why: String },
+    Kept {
+        request: Box<ChangeRequest>,
+        why: String,
+    },
 }
 
 /// What has to be done to the branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Push {
     /// It holds what it shall.
-    Keep { commit: String },
-    Make { expected: Option<String> },
+    Keep {
+        commit: String,
+    },
+    Make {
+        expected: Option<String>,
+    },
     /// Somebody else has committed to it.
     Foreign,
 }
@@ -157,7 +176,8 @@ impl Room {
             let request = load.stored.clone();
             return match (load.how, request) {
                 (How::Ask, Some(request)) if was_open => {
-                    let note = format!("{name} holds commits of somebody else since: they are left as they are");
+                    let note =
+                        format!("{name} holds commits of somebody else since: they are left as they are");
                     Ok(Some(Carried::Already { request: Box::new(request), note: Some(note) }))
                 }
                 _ => Err(Problem::Asked(format!(
@@ -166,7 +186,8 @@ impl Room {
                 ))),
             };
         }
-        if let (true, Push::Keep { .. }, How::Ask, Some(request)) = (was_open, &push, load.how, &load.stored) {
+        if let (true, Push::Keep { .. }, How::Ask, Some(request)) = (was_open, &push, load.how, &load.stored)
+        {
             return Ok(Some(Carried::Already { request: Box::new(request.clone()), note: None }));
         }
         describe(&mut now, &draft, place, &base, &name);
@@ -323,7 +344,8 @@ impl Room {
         if !forge.has_pull_requests() {
             return Ok(());
         }
-        let requested_by = load.stored.as_ref().map_or(&spec.requested_by, |stored| &stored.spec.requested_by);
+        let requested_by =
+            load.stored.as_ref().map_or(&spec.requested_by, |stored| &stored.spec.requested_by);
         let title = text::title(intent, draft);
         let body = text::body(draft, id, requested_by, &spec.evidence);
         let known = now.pull_request.as_ref().and_then(|known| u64::try_from(known.number).ok());
@@ -386,7 +408,9 @@ impl Room {
         match self.put(load, now).await {
             Ok(request) if waits => return Ok(Carried::Kept { request: Box::new(request), why }),
             Ok(_) => {}
-            Err(problem) => tracing::error!(%problem, change = %load.id, "what stopped the change is not kept"),
+            Err(problem) => {
+                tracing::error!(%problem, change = %load.id, "what stopped the change is not kept")
+            }
         }
         Err(error.into())
     }

@@ -52,7 +52,9 @@ pub(super) struct Draft {
 pub(super) enum Drafted {
     Ready(Box<Draft>),
     /// Everything that was asked stands there already.
-    Nothing { file: String },
+    Nothing {
+        file: String,
+    },
 }
 
 /// Whether the object stands in the repository; for choosing among several.
@@ -70,11 +72,7 @@ pub(super) async fn holds(
     }
 }
 
-async fn find(
-    repository: &Repository,
-    snapshot: Snapshot,
-    target: &Target,
-) -> Result<(File, Hit), Problem> {
+async fn find(repository: &Repository, snapshot: Snapshot, target: &Target) -> Result<(File, Hit), Problem> {
     let charts: BTreeSet<_> = snapshot.files.keys().filter_map(|path| source::chart(path)).collect();
     let (wanted, name) = (target.clone(), repository.name.clone());
     let (prefix, namespace) = (repository.prefix.clone(), repository.namespace.clone());

@@ -4,19 +4,18 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 
 use super::{
-    Place, Room,
-    carry::{Carried, How, Load},
-    draft, id,
-    life::{Start, phase, start},
-    problem::Problem,
-    status,
     super::{
         edit::Edit,
         identity::{Intent, Target, clean},
         path::Step,
         understand::{self, Understood},
     },
-    words,
+    Place, Room,
+    carry::{Carried, How, Load},
+    draft, id,
+    life::{Start, phase, start},
+    problem::Problem,
+    status, words,
 };
 use crate::{
     answer::Answer,
@@ -122,9 +121,8 @@ impl Room {
 
     /// The repository that was named, the only one, or the only one that holds the object.
     pub(super) async fn choose(&self, target: &Target, wanted: Option<&str>) -> Result<&Place, Problem> {
-        let names = || {
-            self.places.iter().map(|place| place.repository.name.as_str()).collect::<Vec<_>>().join(", ")
-        };
+        let names =
+            || self.places.iter().map(|place| place.repository.name.as_str()).collect::<Vec<_>>().join(", ");
         match (wanted, self.places.as_slice()) {
             (_, []) => {
                 return Err(Problem::Asked(
@@ -225,9 +223,10 @@ pub(super) fn unseen(intent: &Intent) -> Vec<FieldEdit> {
     const DOUBTFUL: [&str; 8] =
         ["env", "data", "stringData", "args", "command", "annotations", "value", "envFrom"];
     let keep = |Edit { path, new }: &Edit| {
-        let is_doubtful = path.steps().iter().any(
-            |step| matches!(step, Step::Key(key) if DOUBTFUL.contains(&key.as_str())),
-        );
+        let is_doubtful = path
+            .steps()
+            .iter()
+            .any(|step| matches!(step, Step::Key(key) if DOUBTFUL.contains(&key.as_str())));
         let is_plain = match new {
             Value::Null | Value::Bool(_) | Value::Number(_) => true,
             Value::String(text) => !is_doubtful && redact::text(text) == *text,

@@ -3,8 +3,14 @@
 use jiff::Timestamp;
 
 use super::{
-    Room, conditions::{said, set, time}, id, life::phase, look, problem::Problem, shelf::ShelfError, status, text,
-    words,
+    Room,
+    conditions::{said, set, time},
+    id,
+    life::phase,
+    look,
+    problem::Problem,
+    shelf::ShelfError,
+    status, text, words,
 };
 use crate::{
     answer::Answer,

@@ -189,9 +189,7 @@ mod tests {
     fn what_an_autoscaler_sets_is_changed_there() {
         let scaled = Live { scaler: Some("shop/web-hpa".into()), ..live() };
         let refused = fits("spec.replicas", json!(3), &scaled).unwrap_err();
-        assert!(
-            refused.contains("HorizontalPodAutoscaler shop/web-hpa") && refused.contains("spec.minReplicas")
-        );
+        assert!(refused.contains("HorizontalPodAutoscaler shop/web-hpa") && refused.contains("spec.minReplicas"));
         assert_eq!(fits("spec.paused", json!(true), &scaled), Ok(()));
     }
 

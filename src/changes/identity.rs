@@ -36,7 +36,10 @@ impl Intent {
     ///
     /// # Errors
     /// One sentence that says which part cannot be taken and what to do.
-    pub(super) fn parse(proposal: Proposal, live: Option<&Live>) -> Result<(Self, Option<String>), String> {
+    pub(super) fn parse(
+        proposal: Proposal,
+        live: Option<&Live>,
+    ) -> Result<(Self, Option<String>), String> {
         let Proposal { kind, namespace, name, change, reason, repository } = proposal;
         let (kind, group) = match kind.split_once('.') {
             Some((kind, group)) => (kind.to_owned(), Some(group.to_owned())),

@@ -1,9 +1,10 @@
 //! Change requests: an intended change becomes a pull request that a person merges, and is followed until the cluster
 //! runs it. Nothing in the cluster is touched, and no model decides anything in here.
 //!
-//! [`request`] is the life of one: from an intent ([`identity`]) over the document ([`source`], [`documents`]) and
-//! the edit ([`path`], [`edit`], [`reach`], [`scalar`], [`footprint`]) to the pull request ([`forge`]) and what becomes
-//! of it. README.md says which decisions were hard.
+//! [`request`] is the life of one: from an intent ([`understand`], [`identity`], [`patch`]) over the object's place
+//! ([`source`]), the layer that decides ([`layers`], proven by [`render`]), the edit ([`documents`], [`path`],
+//! [`edit`], [`reach`], [`scalar`], [`footprint`]) and what is asked of it before a person is ([`checks`]) to the pull
+//! request ([`forge`]) and what becomes of it. README.md says which decisions were hard.
 
 pub mod capture;
 mod checks;
@@ -21,9 +22,12 @@ pub mod forge;
 mod git;
 mod identity;
 mod kind;
+mod layers;
 mod patch;
 mod path;
+mod process_group;
 mod reach;
+mod render;
 mod request;
 mod scalar;
 mod schema;
@@ -42,21 +46,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     answer::Answer,
-    api::change_request::ChangePhase,
+    api::{Span, change_request::ChangePhase},
     audit::Audit,
     caller::Caller,
-    tools::{ChangeAccess, Changes, ClusterChecks, Outcomes, Proposal, Revision},
+    tools::{ChangeAccess, Changes, ClusterChecks, Outcomes, Proposal, Revision, SourceFinder},
 };
 
-use checks::policy::Policies;
 pub use checks::policy::Policy;
 pub use config::{
-    ChangesConfig, ConfigError, DryRunConfig, ForgeConfig, ForgeType, Repository, RepositoryConfig,
-    ServiceAccountName,
+    ChangesConfig, ChartConfig, ConfigError, DryRunConfig, ForgeConfig, ForgeType, Repository,
+    RepositoryConfig, ServiceAccountName,
 };
 pub use edit::edited;
+pub use render::RenderersConfig;
 pub use request::{Alone, FolderError, Lead, Shelf, ShelfError, Shelved};
-use request::{Cause, Folder, People, Place, Room, State};
+use checks::policy::Policies;
+use render::Renderers;
+use request::{Cause, Folder, Home, People, Room, State};
 
 /// Why change requests cannot be offered.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +90,8 @@ pub struct ChangeParts {
     pub access: Option<Arc<dyn ChangeAccess>>,
     /// What objects and schemas are like; absent where there is no cluster.
     pub cluster: Option<Arc<dyn ClusterChecks>>,
+    /// Says where live objects come from; absent: the repositories are searched.
+    pub finder: Option<Arc<dyn SourceFinder>>,
     pub shelf: Option<Arc<dyn Shelf>>,
     /// How the objects are; absent where there is no cluster.
     pub outcomes: Option<Arc<dyn Outcomes>>,
@@ -108,6 +116,7 @@ impl ChangeRequests {
             audit,
             access: None,
             cluster: None,
+            finder: None,
             shelf: None,
             outcomes: None,
             lead: Arc::new(Alone),
@@ -132,6 +141,7 @@ impl ChangeRequests {
             audit,
             access: Some(access),
             cluster,
+            finder: None,
             shelf: None,
             outcomes: None,
             lead: Arc::new(Alone),
@@ -142,24 +152,28 @@ impl ChangeRequests {
     /// # Errors
     /// When the configuration does not hold together, or the folder cannot be made.
     pub fn of(parts: ChangeParts) -> Result<Self, SetupError> {
-        let ChangeParts { config, data, audit, access, cluster, shelf, outcomes, lead, own_namespace } =
+        let ChangeParts { config, data, audit, access, cluster, finder, shelf, outcomes, lead, own_namespace } =
             parts;
-        let policies = Policies::new(config.policies.clone());
-        let people = People::new(config.people.clone());
-        let every = config.look.map_or(LOOK, crate::api::Span::duration);
+        // The dry-run is the cluster's matter.
+        let ChangesConfig { repositories, people, look, policies, dry_run: _, charts, renderers } = config;
+        let policies = Policies::new(policies);
+        let people = People::new(people);
+        let every = look.map_or(LOOK, Span::duration);
         let work = data.join("changes");
         let folder = Folder::open(work.clone())?;
         git::sweep(&work).map_err(|source| SetupError::Sweep { path: work.display().to_string(), source })?;
-        let mut places = Vec::new();
-        for repository in config::check(config)? {
-            let forge =
-                forge::connect(&repository, &work).map_err(|error| SetupError::Forge(error.to_string()))?;
-            places.push(Place { repository, forge });
+        let renderers = Renderers::new(renderers, work.clone());
+        let mut homes = Vec::new();
+        for repository in config::check(repositories, charts)? {
+            let forge = forge::connect(&repository, &work).map_err(|error| SetupError::Forge(error.to_string()))?;
+            homes.push(Home { repository, forge });
         }
         let shelf = shelf.unwrap_or_else(|| Arc::new(folder));
         let state = State::default();
         Ok(Self(Arc::new(Room {
-            places,
+            homes,
+            renderers,
+            finder,
             shelf,
             audit,
             access,
@@ -176,7 +190,7 @@ impl ChangeRequests {
 
     /// Whether any repository is configured; without one the tools need not be listed.
     pub fn is_configured(&self) -> bool {
-        !self.0.places.is_empty()
+        !self.0.homes.is_empty()
     }
 
     /// Looks after open requests while this process leads, until `cancel`. Without a configured repository it only

@@ -59,6 +59,15 @@ impl FieldPath {
         self.0.starts_with(&other.0)
     }
 
+    /// `steps` begin with a key.
+    pub(super) fn from_steps(steps: Vec<Step>) -> Self {
+        Self(steps)
+    }
+
+    pub(super) fn of_keys(keys: &[&str]) -> Self {
+        Self(keys.iter().map(|key| Step::Key((*key).to_owned())).collect())
+    }
+
     pub(super) fn steps(&self) -> &[Step] {
         &self.0
     }

@@ -192,15 +192,8 @@ fn likeness(name: &str, asked: &str) -> f64 {
 /// or list item that holds the list.
 pub(super) fn built_in(above: &str, key: &str) -> ListKind {
     let merge_key = match key {
-        "containers"
-        | "initContainers"
-        | "ephemeralContainers"
-        | "env"
-        | "volumes"
-        | "imagePullSecrets"
-        | "resourceClaims"
-        | "schedulingGates"
-        | "secrets" => "name",
+        "containers" | "initContainers" | "ephemeralContainers" | "env" | "volumes" | "imagePullSecrets"
+        | "resourceClaims" | "schedulingGates" | "secrets" => "name",
         "volumeMounts" => "mountPath",
         "volumeDevices" => "devicePath",
         "hostAliases" => "ip",
@@ -243,9 +236,7 @@ mod tests {
         let Below::Known(spec) = root.field("spec") else { panic!("spec is known") };
         let Below::Known(containers) = spec.field("containers") else { panic!("containers are known") };
         assert!(matches!(containers.items().unwrap().field("image"), Below::Known(_)));
-        assert!(
-            matches!(containers.items().unwrap().field("imgae"), Below::Unknown(known) if known == ["image"])
-        );
+        assert!(matches!(containers.items().unwrap().field("imgae"), Below::Unknown(known) if known == ["image"]));
         let Below::Known(data) = root.field("data") else { panic!("data is known") };
         assert!(matches!(data.field("whatever"), Below::Known(_)));
         let Below::Known(any) = root.field("any") else { panic!("any is known") };

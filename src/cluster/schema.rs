@@ -53,7 +53,8 @@ impl Schema {
     pub fn document(&self) -> Value {
         // A definition's own schema has no name.
         let name = |name: &str| if name.is_empty() { "definition".to_owned() } else { name.to_owned() };
-        let parts: Map<String, Value> = self.parts.keys().map(|part| (name(part), self.part(part))).collect();
+        let parts: Map<String, Value> =
+            self.parts.keys().map(|part| (name(part), self.part(part))).collect();
         let root = format!("{REFERENCE}{}", name(&self.root));
         json!({ "$ref": root, "components": { "schemas": parts } })
     }

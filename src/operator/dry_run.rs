@@ -79,9 +79,7 @@ impl DryRun {
         let (version, kind) = (text(&after["apiVersion"]), text(&after["kind"]));
         let (group, version) = version.rsplit_once('/').unwrap_or(("", &version));
         let Some(known) = kinds.of_kind(group, &kind) else {
-            return Ok(DryRunAnswer::Refused {
-                said: format!("the cluster has no kind {kind} in group {group:?}"),
-            });
+            return Ok(DryRunAnswer::Refused { said: format!("the cluster has no kind {kind} in group {group:?}") });
         };
         let resource = Resource { version: version.to_owned(), ..known.clone() };
         let namespace = after["metadata"]["namespace"].as_str();
@@ -176,9 +174,7 @@ impl Told {
             _ if status.is_success() => DryRunAnswer::Accepted { warnings },
             _ if has_no_right || cannot_be_asked => DryRunAnswer::NotRun { why: message },
             StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS => DryRunAnswer::NotRun { why: message },
-            _ if status.is_server_error() && !message.contains("denied") => {
-                DryRunAnswer::NotRun { why: message }
-            }
+            _ if status.is_server_error() && !message.contains("denied") => DryRunAnswer::NotRun { why: message },
             _ => DryRunAnswer::Refused { said: message },
         }
     }

@@ -3,8 +3,11 @@
 //! What an object and its appliers say is judged in [`mark`] and [`origin`], which are pure; here it is read. What
 //! nobody says is not known, and is not guessed.
 
+mod finder;
 pub(crate) mod mark;
 pub(crate) mod origin;
+
+pub use finder::{Applied, AppliedFrom, Sought, SourceFinder, Trace, source_finder};
 
 use futures::future::BoxFuture;
 use serde::Deserialize;
@@ -75,37 +78,58 @@ struct Hop {
     marked: String,
     evidence: String,
     origin: Origin,
+    /// What applies it, where that is an object that could be read.
+    applier: Option<Value>,
+}
+
+/// An object with all that is known of where it comes from.
+struct Traced {
+    object: Value,
+    /// What owns it, nearest first.
+    owners: Vec<Value>,
+    hops: Vec<Hop>,
+    notes: Vec<String>,
 }
 
 impl FindSource {
     async fn find(&self, raw: Option<&RawValue>) -> Result<Answer, Answer> {
         let Parsed { arguments, request: _ } = arguments::parse(&self.definition(), raw)?;
         let Arguments { kind, name, namespace } = arguments;
-        let resource = self.0.kind(&kind).await?;
-        let object = self.0.parsed(&resource, namespace.as_deref(), &name).await?;
-        let mut hops = Vec::new();
-        let mut notes = Vec::new();
-        let mut next = Some(object.clone());
-        while let Some(object) = next.take().filter(|_| hops.len() < HOPS) {
-            let owners = self.0.owners(&object).await;
-            notes.extend(owners.lost.map(|lost| format!("An owner cannot be read ({lost}).")));
-            let chain: Vec<&Value> = std::iter::once(&object).chain(&owners.found).collect();
-            if let Some((hop, applier)) = self.hop(&chain, &mut notes).await {
-                hops.push(hop);
-                next = applier;
-            }
-        }
+        let Traced { object, owners: _, hops, notes } =
+            self.trace(&kind, namespace.as_deref(), &name).await?;
         Ok(self.answer(&object, &hops, &notes))
     }
 
+    /// # Errors
+    /// An error answer when the object cannot be read.
+    async fn trace(&self, kind: &str, namespace: Option<&str>, name: &str) -> Result<Traced, Answer> {
+        let resource = self.0.kind(kind).await?;
+        let object = self.0.parsed(&resource, namespace, name).await?;
+        let mut traced = Traced { object, owners: Vec::new(), hops: Vec::new(), notes: Vec::new() };
+        let mut next = Some(traced.object.clone());
+        while let Some(object) = next.take().filter(|_| traced.hops.len() < HOPS) {
+            let owners = self.0.owners(&object).await;
+            traced.notes.extend(owners.lost.map(|lost| format!("An owner cannot be read ({lost}).")));
+            let chain: Vec<&Value> = std::iter::once(&object).chain(&owners.found).collect();
+            if let Some(hop) = self.hop(&chain, &mut traced.notes).await {
+                next.clone_from(&hop.applier);
+                traced.hops.push(hop);
+            }
+            if object == traced.object {
+                traced.owners = owners.found;
+            }
+        }
+        Ok(traced)
+    }
+
     /// The topmost of the chain that carries a mark says where all of it comes from.
-    async fn hop(&self, chain: &[&Value], notes: &mut Vec<String>) -> Option<(Hop, Option<Value>)> {
+    async fn hop(&self, chain: &[&Value], notes: &mut Vec<String>) -> Option<Hop> {
         for marked in chain.iter().rev() {
             for mark in marks(marked) {
                 let Some((origin, applier)) = self.origin(&mark, marked, notes).await else { continue };
                 let of = chain.first().map_or_else(String::new, |object| title(object));
                 let evidence = mark.evidence.clone();
-                return Some((Hop { of, marked: title(marked), evidence, origin }, applier));
+                return Some(Hop { of, marked: title(marked), evidence, origin, applier });
             }
         }
         None
@@ -287,7 +311,7 @@ impl FindSource {
 }
 
 fn words(hop: &Hop) -> String {
-    let Hop { of, marked, evidence, origin } = hop;
+    let Hop { of, marked, evidence, origin, applier: _ } = hop;
     let Origin { tool, by, sources, sync, reverts, notes } = origin;
     let mut text = format!("{of} is applied by {tool}: {by}\n");
     for source in sources {
@@ -318,7 +342,7 @@ fn words(hop: &Hop) -> String {
 }
 
 fn recorded(hop: &Hop) -> Value {
-    let Hop { of, marked, evidence, origin } = hop;
+    let Hop { of, marked, evidence, origin, applier: _ } = hop;
     let Origin { tool, by, sources, sync, reverts, notes: _ } = origin;
     let sources: Vec<Value> = sources
         .iter()

@@ -80,9 +80,7 @@ async fn scaler(desk: &Desk, resource: &Resource, object: &Value) -> Option<Stri
         let Ok(scaler) = serde_json::from_str::<Value>(scaler.get()) else { return };
         let target = &scaler["spec"]["scaleTargetRef"];
         let group = group_of(target["apiVersion"].as_str().unwrap_or_default());
-        if target["kind"] == *resource.kind
-            && group == resource.group
-            && target["name"].as_str() == meta("name")
+        if target["kind"] == *resource.kind && group == resource.group && target["name"].as_str() == meta("name")
         {
             let name = scaler["metadata"]["name"].as_str().unwrap_or_default();
             found = Some(format!("{namespace}/{name}"));

@@ -47,6 +47,7 @@ mod window;
 
 pub use cluster_checks::{ClusterChecks, DryRun, Live};
 pub use emergency::{Emergencies, EmergencyAsk, EmergencyOpening};
+pub use find_source::{Applied, AppliedFrom, Sought, SourceFinder, Trace, source_finder};
 pub use live::ClusterObjects;
 pub use metrics::{Alert, AlertState, Metrics, MetricsError, Series};
 pub use objects::{Completion, Objects, Wanted};

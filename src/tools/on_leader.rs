@@ -67,7 +67,7 @@ mod tests {
     use futures::future::BoxFuture;
     use serde_json::{Value, json, value::RawValue};
 
-    use super::{Leader, LedCall, OnLeader};
+    use super::{LedCall, Leader, OnLeader};
     use crate::{answer::Answer, caller::Caller, tools::Tool};
 
     struct Here;

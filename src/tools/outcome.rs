@@ -6,7 +6,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     desk::{Desk, Office},
-    kinds::{Facts, Meta, Pods, View},
+    kinds::{Facts, Meta, Pods},
     target::is_missing,
 };
 use crate::{
@@ -30,8 +30,6 @@ pub struct Outcome {
     pub object: Option<Value>,
     /// Why it is not as it should be: not rolled out, crashing; in a few words.
     pub unhealthy: Option<String>,
-    /// What applies it (`Application argocd/shop`), each with the applier's own object.
-    pub appliers: Vec<(String, Value)>,
 }
 
 /// Over the current cluster.
@@ -61,8 +59,7 @@ impl ClusterOutcomes {
             Some(why) => Some(why),
             None => unhealthy(&desk, &resource, &raw).await,
         };
-        let appliers = Vec::new();
-        Ok(Outcome { object: Some(object), unhealthy, appliers })
+        Ok(Outcome { object: Some(object), unhealthy })
     }
 }
 

@@ -35,6 +35,21 @@ pub(crate) fn debian_libraries() -> PathBuf {
     folder("PARTS_DEBIAN_LIBRARIES")
 }
 
+/// The program, from `tests/parts/gitea`.
+pub(crate) fn gitea() -> PathBuf {
+    folder("PARTS_GITEA")
+}
+
+/// What it reads.
+pub(crate) fn gitea_static() -> PathBuf {
+    folder("PARTS_GITEA_STATIC")
+}
+
+/// What forges publish of their APIs, from `tests/parts/forges/install`.
+pub(crate) fn forges() -> PathBuf {
+    folder("PARTS_FORGES")
+}
+
 fn folder(variable: &str) -> PathBuf {
     let folder = std::env::var_os(variable).unwrap_or_else(|| {
         panic!("{variable} is not set: run tests/parts/install and export what it prints, or use tests/run")

@@ -103,19 +103,29 @@ async fn while_leading<'a>(
     work: impl Fn(CancellationToken) -> BoxFuture<'a, ()>,
 ) {
     loop {
-        tokio::select! {
+        let leads = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            led = leadership.wait_for(|now| *now != Leadership::Following) => if led.is_err() { return },
+            leads = turns(&mut leadership, true) => leads,
+        };
+        if !leads {
+            return;
         }
         let over = stop.child_token();
         let mut working = pin!(work(over.clone()));
-        tokio::select! {
-            () = &mut working => return,
-            _ = leadership.wait_for(|now| *now == Leadership::Following) => {
-                over.cancel();
-                working.await;
-            }
+        let has_ended = tokio::select! {
+            () = &mut working => true,
+            _ = turns(&mut leadership, false) => false,
+        };
+        if has_ended {
+            return;
         }
+        over.cancel();
+        working.await;
     }
+}
+
+/// Waits until this process leads, or no longer does; false when the lease is kept by nobody any more.
+async fn turns(leadership: &mut watch::Receiver<Leadership>, to_lead: bool) -> bool {
+    leadership.wait_for(|now| (*now != Leadership::Following) == to_lead).await.is_ok()
 }

@@ -142,11 +142,7 @@ fn told(answers: &[(String, DryRun)], name: &str) -> Check {
         }
     }
     if !refused.is_empty() {
-        return Check::new(
-            name,
-            Outcome::Failed,
-            format!("the API server refuses it: {}", refused.join("; ")),
-        );
+        return Check::new(name, Outcome::Failed, format!("the API server refuses it: {}", refused.join("; ")));
     }
     if !not_run.is_empty() {
         return Check::new(name, Outcome::NotRun, format!("not dry-run: {}", not_run.join("; ")));

@@ -75,14 +75,8 @@ async fn what_the_schema_takes_passes() {
     let spec = json!({ "template": { "anything": [1] }, "replicas": 2, "paused": null, "maxSurge": "25%", "port": 80,
         "limits": { "cpu": 1, "memory": "1Gi" }, "strategy": "Recreate" });
     let check = schema_of(spec).await;
-    assert_eq!(
-        (check.outcome, check.said.as_str()),
-        (Outcome::Passed, "1 object as the API server documents them")
-    );
-    assert_eq!(
-        schema_of(json!({ "template": {}, "maxSurge": 1, "port": "http" })).await.outcome,
-        Outcome::Passed
-    );
+    assert_eq!((check.outcome, check.said.as_str()), (Outcome::Passed, "1 object as the API server documents them"));
+    assert_eq!(schema_of(json!({ "template": {}, "maxSurge": 1, "port": "http" })).await.outcome, Outcome::Passed);
 }
 
 #[tokio::test]
@@ -97,18 +91,13 @@ async fn what_it_does_not_is_said_with_its_place() {
     ] {
         let check = schema_of(spec).await;
         assert_eq!(check.outcome, Outcome::Failed, "{}", check.said);
-        assert!(
-            check.said.starts_with("Deployment shop/web: ") && check.said.contains(says),
-            "{}",
-            check.said
-        );
+        assert!(check.said.starts_with("Deployment shop/web: ") && check.said.contains(says), "{}", check.said);
     }
 }
 
 #[tokio::test]
 async fn faults_of_before_are_not_this_changes() {
-    let odd =
-        |replicas: u32| object("Deployment", json!({ "template": {}, "oddity": 1, "replicas": replicas }));
+    let odd = |replicas: u32| object("Deployment", json!({ "template": {}, "oddity": 1, "replicas": replicas }));
     let check = checked(odd(1), odd(2)).await.remove(0);
     assert_eq!(check.outcome, Outcome::Passed);
     assert!(check.said.contains("1 faults that were there before"), "{}", check.said);

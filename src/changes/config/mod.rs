@@ -18,6 +18,13 @@
 //!   look: 30s                     # default: how often an open change is looked after
 //!   policies: []                  # see `checks/policy`
 //!   dryRun: {serviceAccount: pilothouse/pilothouse-dryrun}   # or {tokenFile: ...}; default: not dry-run
+//!   charts:                       # releases that nobody in the cluster says the source of
+//!     - repository: deploy
+//!       path: charts/shop
+//!       release: shop
+//!       namespace: shop
+//!       values: [values-prod.yaml]   # after the chart's own; from the chart's folder, or /from/the/root
+//!   renderers: {}                 # see `render`
 //! ```
 //!
 //! [`hosted`] reads the forge part.
@@ -33,7 +40,11 @@ use std::{
 use serde::Deserialize;
 use url::Url;
 
-use super::checks::policy::Policy;
+use super::{
+    checks::policy::Policy,
+    render::RenderersConfig,
+    source::{Chart, Standing, Values, paths::join},
+};
 use crate::api::Span;
 
 pub use hosted::{ForgeConfig, ForgeType};
@@ -52,6 +63,8 @@ pub struct ChangesConfig {
     pub policies: Vec<Policy>,
     /// As whom the API server is asked whether it would take a change; absent: it is not asked.
     pub dry_run: Option<DryRunConfig>,
+    pub charts: Vec<ChartConfig>,
+    pub renderers: RenderersConfig,
 }
 
 /// The identity of dry-runs. It must be one that may do nothing else: `pilothouse manifests --dry-run-identity` has it.
@@ -87,6 +100,21 @@ impl TryFrom<String> for ServiceAccountName {
             _ => Err(format!("{text:?} is no service account: write it like pilothouse/pilothouse-dryrun")),
         }
     }
+}
+
+/// A release of a chart that stands in a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ChartConfig {
+    /// By its name under `repositories`.
+    pub repository: String,
+    /// The chart's folder.
+    pub path: String,
+    pub release: String,
+    pub namespace: String,
+    /// Values files, a later one wins; from the chart's folder, or from the repository's root with a slash.
+    #[serde(default)]
+    pub values: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -142,8 +170,9 @@ fn open_limit() -> usize {
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("changes.repositories[{position}].{field} in the configuration: {problem}")]
+#[error("changes.{list}[{position}].{field} in the configuration: {problem}")]
 pub struct ConfigError {
+    list: &'static str,
     position: usize,
     field: &'static str,
     problem: String,
@@ -155,7 +184,8 @@ impl ChangesConfig {
     /// # Errors
     /// When the configuration does not hold together: which field of which repository, and what fits.
     pub fn checked(self) -> Result<Vec<Repository>, ConfigError> {
-        check(self)
+        let Self { repositories, charts, .. } = self;
+        check(repositories, charts)
     }
 }
 
@@ -172,6 +202,8 @@ pub struct Repository {
     pub(super) forge: Way,
     pub(super) open_limit: usize,
     pub(super) labels: Vec<String>,
+    /// Releases of charts in it.
+    pub(super) charts: Vec<Chart>,
 }
 
 impl Repository {
@@ -211,21 +243,55 @@ impl Credentials {
     }
 }
 
-pub(super) fn check(config: ChangesConfig) -> Result<Vec<Repository>, ConfigError> {
-    // The policies were compiled when they were read; the rest is not about repositories.
-    let ChangesConfig { repositories, people: _, look: _, policies: _, dry_run: _ } = config;
+pub(super) fn check(
+    repositories: Vec<RepositoryConfig>,
+    charts: Vec<ChartConfig>,
+) -> Result<Vec<Repository>, ConfigError> {
     let mut names = BTreeSet::new();
     let mut checked = Vec::with_capacity(repositories.len());
     for (position, repository) in repositories.into_iter().enumerate() {
-        let repository =
-            check_one(repository).map_err(|(field, problem)| ConfigError { position, field, problem })?;
+        let refused = |(field, problem)| ConfigError { list: "repositories", position, field, problem };
+        let repository = check_one(repository).map_err(refused)?;
         if !names.insert(repository.name.clone()) {
             let problem = format!("{:?} is used twice; names must differ", repository.name);
-            return Err(ConfigError { position, field: "name", problem });
+            return Err(refused(("name", problem)));
         }
         checked.push(repository);
     }
+    for (position, chart) in charts.into_iter().enumerate() {
+        let refused = |(field, problem)| ConfigError { list: "charts", position, field, problem };
+        add_chart(&mut checked, chart).map_err(refused)?;
+    }
     Ok(checked)
+}
+
+fn add_chart(repositories: &mut [Repository], config: ChartConfig) -> Result<(), Problem> {
+    let ChartConfig { repository: name, path, release, namespace, values } = config;
+    let known: Vec<_> = repositories.iter().map(|repository| repository.name.clone()).collect();
+    let repository = repositories.iter_mut().find(|repository| repository.name == name).ok_or_else(|| {
+        ("repository", format!("{name:?} is none of the repositories {}", known.join(", ")))
+    })?;
+    let outside = |path: &str| format!("{path:?} does not stay inside the repository");
+    let folder = prefix(&path).ok_or_else(|| ("path", outside(&path)))?;
+    let dns = |text: &str| {
+        !text.is_empty()
+            && text.len() <= 63
+            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c))
+            && !text.starts_with(['-', '.'])
+    };
+    for (field, text) in [("release", &release), ("namespace", &namespace)] {
+        if !dns(text) {
+            return Err((field, format!("{text:?} is not one; use small letters, digits and dashes")));
+        }
+    }
+    let file = |path: &String| {
+        let from = if path.starts_with('/') { "" } else { folder.as_str() };
+        join(from, path).map(Values::File).ok_or_else(|| ("values", outside(path)))
+    };
+    let values = values.iter().map(file).collect::<Result<_, _>>()?;
+    let by = format!("changes.charts names the release {release}");
+    repository.charts.push(Chart { at: Standing::Folder(folder.clone()), release, namespace, values, by });
+    Ok(())
 }
 
 type Problem = (&'static str, String);
@@ -280,7 +346,8 @@ fn check_one(config: RepositoryConfig) -> Result<Repository, Problem> {
         return Err(("username", "it must not be empty or hold a colon".to_owned()));
     }
     let credentials = token_file.map(|token_file| Credentials { username, token_file });
-    Ok(Repository { name, url, branch, prefix, namespace, credentials, forge, open_limit, labels })
+    let charts = Vec::new();
+    Ok(Repository { name, url, branch, prefix, namespace, credentials, forge, open_limit, labels, charts })
 }
 
 enum Transport {
@@ -355,21 +422,22 @@ mod tests {
 
     fn read(yaml: &str) -> Result<Vec<super::Repository>, String> {
         let config: ChangesConfig = serde_saphyr::from_str(yaml).map_err(|error| error.to_string())?;
-        check(config).map_err(|error| error.to_string())
+        check(config.repositories, config.charts).map_err(|error| error.to_string())
     }
 
     #[test]
     fn defaults_are_few_and_plain() {
         let read = read("repositories: [{name: deploy, url: 'https://git.example.com/d.git'}]").unwrap();
         assert_eq!((read[0].branch.as_str(), read[0].prefix.as_str()), ("main", ""));
-        let read = super::check(ChangesConfig::default()).unwrap();
+        let read = super::check(Vec::new(), Vec::new()).unwrap();
         assert!(read.is_empty());
     }
 
     #[test]
     fn dry_runs_have_one_identity() {
-        let read =
-            |text: &str| serde_saphyr::from_str::<ChangesConfig>(text).map_err(|error| error.to_string());
+        let read = |text: &str| {
+            serde_saphyr::from_str::<ChangesConfig>(text).map_err(|error| error.to_string())
+        };
         let config = read("dryRun: {serviceAccount: pilothouse/pilothouse-dryrun}").unwrap();
         assert!(matches!(config.dry_run, Some(super::DryRunConfig::ServiceAccount(_))));
         assert!(read("dryRun: {tokenFile: /run/t}").is_ok());
@@ -403,5 +471,16 @@ mod tests {
         }
         let twice = "repositories: [{name: d, url: /a}, {name: d, url: /b}]";
         assert!(read(twice).unwrap_err().contains("repositories[1].name"));
+        let chart = |rest: &str| {
+            read(&format!(
+                "{{repositories: [{{name: d, url: /a}}], charts: [{{release: r, namespace: n, {rest}}}]}}"
+            ))
+        };
+        assert_eq!(
+            chart("repository: d, path: c, values: [v.yaml, /w.yaml]").unwrap()[0].charts[0].values.len(),
+            2
+        );
+        assert!(chart("repository: x, path: c").unwrap_err().contains("charts[0].repository"));
+        assert!(chart("repository: d, path: ../c").unwrap_err().contains("charts[0].path"));
     }
 }

@@ -30,6 +30,7 @@ impl Reconciling for ChangeRequests {
                 Ok((change, _)) => Ok(Proposed::Opened { change, note: String::new() }),
                 // It was proposed before, and a person has said no.
                 Err(Problem::Closed(why)) => Ok(Proposed::NeedsPerson(why)),
+                Err(problem @ Problem::Unmapped { .. }) => Ok(Proposed::NeedsPerson(problem.to_string())),
                 Err(problem) => Err(problem.to_string()),
             }
         })

@@ -3,14 +3,13 @@
 use std::{env, process::Stdio, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use nix::{
-    sys::signal::{Signal, killpg},
-    unistd::Pid,
-};
 use tokio::{io::AsyncWriteExt, process::Command};
 
 use super::{Folder, GitError, LOCAL, failure::say};
-use crate::changes::config::{Credentials, Repository};
+use crate::changes::{
+    config::{Credentials, Repository},
+    process_group::ProcessGroup,
+};
 
 /// What git may take from our own environment: how to find programs and the way out, nothing that configures it.
 const INHERITED: [&str; 13] = [
@@ -100,7 +99,7 @@ impl<'r> Git<'r> {
         tracing::debug!(repository = %self.repository.name, command = name, "git");
         let mut child = command.spawn().map_err(|source| GitError::NotRun { source })?;
         // git's own children (git-remote-https) are in its group and end with it.
-        let group = Group::of(&child);
+        let group = ProcessGroup::of(&child);
         let stdin = child.stdin.take();
         let talk = async {
             let write = async {
@@ -182,26 +181,4 @@ fn token(repository: &Repository, credentials: &Credentials) -> Result<String, G
         path: credentials.token_file.display().to_string(),
         reason: error.to_string(),
     })
-}
-
-/// Kills git and its children unless git ended by itself: after a deadline, or when the call was given up.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(child: &tokio::process::Child) -> Self {
-        Self(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw))
-    }
-
-    fn ended(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // An error means that all of the group have ended.
-            let _ = killpg(group, Signal::SIGKILL);
-        }
-    }
 }

@@ -9,7 +9,7 @@ mod failure;
 mod look;
 mod remote;
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use tempfile::TempDir;
 
@@ -43,13 +43,6 @@ pub(super) struct TreeFile {
     mode: String,
     id: String,
     pub(super) path: String,
-}
-
-/// Where the branches of the repository stand now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Heads {
-    pub(super) base: Option<String>,
-    pub(super) change: Option<String>,
 }
 
 impl<'r> Git<'r> {
@@ -112,12 +105,6 @@ impl<'r> Snapshot<'r> {
         Ok(listing.split(|byte| *byte == 0).filter_map(tree_file).collect())
     }
 
-    /// The texts of files, in their order; what is no UTF-8 is empty.
-    pub(super) async fn read(&self, files: &[&TreeFile]) -> Result<Vec<String>, GitError> {
-        let all = self.bytes(files).await?;
-        Ok(all.into_iter().map(|bytes| String::from_utf8(bytes).unwrap_or_default()).collect())
-    }
-
     /// What files hold, in their order.
     pub(super) async fn bytes(&self, files: &[&TreeFile]) -> Result<Vec<Vec<u8>>, GitError> {
         if files.len() > MOST_FILES {
@@ -137,38 +124,6 @@ impl<'r> Snapshot<'r> {
             rest = after;
         }
         Ok(all)
-    }
-
-    /// Makes a commit on the base that replaces one file; nothing is sent yet.
-    pub(super) async fn commit(
-        &self,
-        file: &TreeFile,
-        text: &str,
-        message: &str,
-    ) -> Result<String, GitError> {
-        let entries = [(file.mode.as_str(), file.path.as_str(), text)];
-        self.git.commit(&self.commit, &entries, message).await
-    }
-
-    /// Asks the repository where its base branch and `branch` stand now.
-    pub(super) async fn heads(&self, branch: &str) -> Result<Heads, GitError> {
-        let (base, change) =
-            (format!("refs/heads/{}", self.repository.branch), format!("refs/heads/{branch}"));
-        let out =
-            self.git.run(&["ls-remote", "--quiet", &self.repository.url, &base, &change], REMOTE).await?;
-        let text = String::from_utf8_lossy(&out);
-        let head = |wanted: &str| {
-            text.lines()
-                .filter_map(|line| line.split_once('\t'))
-                .find(|(_, name)| *name == wanted)
-                .map(|(id, _)| id.to_owned())
-        };
-        Ok(Heads { base: head(&base), change: head(&change) })
-    }
-
-    /// Pushes the commit to a branch that must not exist yet.
-    pub(super) async fn push(&self, commit: &str, branch: &str) -> Result<(), GitError> {
-        self.git.push(commit, branch, None).await
     }
 }
 

@@ -5,10 +5,7 @@ use json_patch::PatchOperation;
 use serde_json::Value;
 
 use super::{Base, Edit, Here, plain};
-use crate::changes::{
-    path::{FieldPath, Step},
-    schema::{ListKind, Node},
-};
+use crate::changes::{path::{FieldPath, Step}, schema::{ListKind, Node}};
 
 /// More is no patch that a person reads.
 const MOST: usize = 100;
@@ -34,11 +31,7 @@ pub(super) fn edits(
 }
 
 /// Against the object.
-fn seen(
-    operations: &[PatchOperation],
-    object: &Value,
-    schema: Option<Node<'_>>,
-) -> Result<Vec<Edit>, String> {
+fn seen(operations: &[PatchOperation], object: &Value, schema: Option<Node<'_>>) -> Result<Vec<Edit>, String> {
     let mut state = object.clone();
     let mut touched: Vec<FieldPath> = Vec::new();
     for (at, operation) in operations.iter().enumerate() {
@@ -52,11 +45,7 @@ fn seen(
                 || "nothing is there".to_owned(),
                 |value| format!("there is {}", shortened(&value.to_string())),
             );
-            format!(
-                "operation {at} cannot be made on the live object: {} at {}, {there}",
-                error.kind,
-                operation.path()
-            )
+            format!("operation {at} cannot be made on the live object: {} at {}, {there}", error.kind, operation.path())
         })?;
     }
     let inner = |path: &FieldPath| touched.iter().any(|other| other != path && path.starts_with(other));
@@ -76,20 +65,20 @@ fn named(
     state: &Value,
     schema: Option<Node<'_>>,
 ) -> Result<Vec<FieldPath>, String> {
-    let inserted =
-        |pointer: &str, value: Option<&Value>| place(pointer, state, schema, Last::Inserted(value));
+    let inserted = |pointer: &str, value: Option<&Value>| place(pointer, state, schema, Last::Inserted(value));
     let there = |pointer: &str| place(pointer, state, schema, Last::There);
     Ok(match operation {
         PatchOperation::Test(_) => Vec::new(),
         PatchOperation::Add(add) => vec![inserted(&add.path.to_string(), Some(&add.value))?],
         PatchOperation::Replace(replace) => vec![there(&replace.path.to_string())?],
-        PatchOperation::Remove(remove) => {
-            vec![place(&remove.path.to_string(), state, schema, Last::Removed)?]
-        }
+        PatchOperation::Remove(remove) => vec![place(&remove.path.to_string(), state, schema, Last::Removed)?],
         PatchOperation::Move(moved) => {
             let from = moved.from.to_string();
             let value = state.pointer(&from);
-            vec![place(&from, state, schema, Last::Removed)?, inserted(&moved.path.to_string(), value)?]
+            vec![
+                place(&from, state, schema, Last::Removed)?,
+                inserted(&moved.path.to_string(), value)?,
+            ]
         }
         PatchOperation::Copy(copy) => {
             vec![inserted(&copy.path.to_string(), state.pointer(&copy.from.to_string()))?]
@@ -133,8 +122,7 @@ fn place(
         };
         let unique = |step: &Step| match step {
             Step::Select { key, value } => {
-                items.iter().filter(|item| item.get(key).is_some_and(|there| plain(there) == *value)).count()
-                    <= 1
+                items.iter().filter(|item| item.get(key).is_some_and(|there| plain(there) == *value)).count() <= 1
             }
             Step::Key(_) | Step::Index(_) => true,
         };
@@ -174,9 +162,7 @@ fn merge_key(list: &Here<'_>, state: &Value, schema: Option<Node<'_>>) -> Option
 /// Without the object: a number is taken for the position in a list.
 fn unseen(operation: &PatchOperation) -> Result<Edit, String> {
     let blind = |why: &str| {
-        Err(format!(
-            "{why} of a JSON patch needs the object as it is, and there is no cluster to read it from: give `edits`"
-        ))
+        Err(format!("{why} of a JSON patch needs the object as it is, and there is no cluster to read it from: give `edits`"))
     };
     let (pointer, new) = match operation {
         PatchOperation::Test(_) => return blind("a test"),
@@ -194,9 +180,8 @@ fn unseen(operation: &PatchOperation) -> Result<Edit, String> {
         Ok(at) => Step::Index(at),
         Err(_) => Step::Key(token),
     });
-    let path = FieldPath::of(steps.collect()).ok_or_else(|| {
-        format!("the pointer {pointer:?} stands for no field: write it like /spec/replicas")
-    })?;
+    let path = FieldPath::of(steps.collect())
+        .ok_or_else(|| format!("the pointer {pointer:?} stands for no field: write it like /spec/replicas"))?;
     Ok(Edit { path, new })
 }
 

@@ -17,9 +17,7 @@ fn merge(patch: &Value, here: &Here<'_>, edits: &mut Vec<Edit>) -> Result<(), St
         match (new, at.base) {
             (Value::Object(_), Base::There(there)) if there.is_object() => merge(new, &at, edits)?,
             // What is there is no mapping, or nothing: it becomes this one.
-            (Value::Object(_), Base::Missing | Base::There(_)) => {
-                edits.push(at.edit(without(new, |_| false))?)
-            }
+            (Value::Object(_), Base::Missing | Base::There(_)) => edits.push(at.edit(without(new, |_| false))?),
             (Value::Object(_), Base::Unknown) => merge(new, &at, edits)?,
             (new, _) => edits.push(at.edit(new.clone())?),
         }

@@ -138,10 +138,7 @@ fn without(value: &Value, is_told: fn(&str) -> bool) -> Value {
 
 fn mapping<'v>(patch: &'v Value, what: &str) -> Result<&'v Map<String, Value>, String> {
     patch.as_object().filter(|fields| !fields.is_empty()).ok_or_else(|| {
-        format!(
-            "the {what} is not a mapping with the fields to change: write it like {}",
-            json!({ "spec": { "paused": true } })
-        )
+        format!("the {what} is not a mapping with the fields to change: write it like {}", json!({ "spec": { "paused": true } }))
     })
 }
 

@@ -6,10 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::{Base, Edit, Here, mapping, plain, without};
-use crate::changes::{
-    path::Step,
-    schema::{ListKind, Node},
-};
+use crate::changes::{path::Step, schema::{ListKind, Node}};
 
 const PATCH: &str = "$patch";
 const RETAIN: &str = "$retainKeys";
@@ -117,7 +114,12 @@ fn take_out(gone: &Value, here: &Here<'_>, edits: &mut Vec<Edit>) -> Result<(), 
     Ok(())
 }
 
-fn list(items: &[Value], kind: ListKind, here: &Here<'_>, edits: &mut Vec<Edit>) -> Result<(), String> {
+fn list(
+    items: &[Value],
+    kind: ListKind,
+    here: &Here<'_>,
+    edits: &mut Vec<Edit>,
+) -> Result<(), String> {
     let plain_items = || Value::Array(items.iter().map(|item| without(item, is_directive)).collect());
     match kind {
         ListKind::Whole => put(plain_items(), here, edits),
@@ -174,8 +176,5 @@ fn keyed(items: &[Value], key: &str, here: &Here<'_>, edits: &mut Vec<Edit>) -> 
 }
 
 fn unseen(what: &str, here: &Here<'_>) -> String {
-    format!(
-        "{what} at {} needs the object as it is, and there is no cluster to read it from: give `edits`",
-        here.path()
-    )
+    format!("{what} at {} needs the object as it is, and there is no cluster to read it from: give `edits`", here.path())
 }

@@ -93,10 +93,7 @@ fn directives_of_a_strategic_patch_are_kept() {
     );
     assert_eq!(
         of(json!({ "spec": { "strategy": { "$retainKeys": ["type"], "type": "Recreate" } } })),
-        [
-            ("spec.strategy.rollingUpdate".to_owned(), json!(null)),
-            ("spec.strategy.type".to_owned(), json!("Recreate"))
-        ]
+        [("spec.strategy.rollingUpdate".to_owned(), json!(null)), ("spec.strategy.type".to_owned(), json!("Recreate"))]
     );
     assert_eq!(
         of(json!({ "metadata": { "$deleteFromPrimitiveList/finalizers": ["a/b"] } })),
@@ -125,8 +122,7 @@ fn the_schema_says_how_a_list_is_merged() {
         Live { object, schema: Some(std::sync::Arc::new(schema)), scaler: None }
     };
     let patch = || Modification::StrategicPatch(json!({ "spec": { "routes": [{ "host": "a", "to": 2 }] } }));
-    let by_key =
-        list(json!({ "x-kubernetes-patch-merge-key": "host", "x-kubernetes-patch-strategy": "merge" }));
+    let by_key = list(json!({ "x-kubernetes-patch-merge-key": "host", "x-kubernetes-patch-strategy": "merge" }));
     assert_eq!(said(patch(), Some(&by_key)).unwrap(), [("spec.routes[host=a].to".to_owned(), json!(2))]);
     let of_map = list(json!({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["host"] }));
     assert_eq!(said(patch(), Some(&of_map)).unwrap()[0].0, "spec.routes[host=a].to");
@@ -162,10 +158,7 @@ fn a_json_patch_is_made_on_the_object_and_names_items_by_their_keys() {
     );
     assert_eq!(
         of(json!([{ "op": "move", "from": "/metadata/labels/team", "path": "/metadata/labels/group" }])),
-        [
-            ("metadata.labels.team".to_owned(), json!(null)),
-            ("metadata.labels.group".to_owned(), json!("shop"))
-        ]
+        [("metadata.labels.team".to_owned(), json!(null)), ("metadata.labels.group".to_owned(), json!("shop"))]
     );
     // What is inside of something else that changes is said once.
     assert_eq!(
@@ -211,10 +204,7 @@ fn what_is_no_patch_is_said() {
         assert!(refused.contains(says), "{says} is not in: {refused}");
     }
     for (change, says) in [
-        (
-            json_patch(json!([{ "op": "test", "path": "/a", "value": 1 }])),
-            "a test of a JSON patch needs the object",
-        ),
+        (json_patch(json!([{ "op": "test", "path": "/a", "value": 1 }])), "a test of a JSON patch needs the object"),
         (json_patch(json!([{ "op": "add", "path": "/a/-", "value": 1 }])), "an added list item"),
         (
             Modification::StrategicPatch(json!({ "spec": { "$retainKeys": ["a"], "a": 1 } })),
@@ -224,7 +214,6 @@ fn what_is_no_patch_is_said() {
         let refused = said(change, None).unwrap_err();
         assert!(refused.contains(says), "{says} is not in: {refused}");
     }
-    let numbered =
-        said(json_patch(json!([{ "op": "replace", "path": "/a/0/b", "value": 1 }])), None).unwrap();
+    let numbered = said(json_patch(json!([{ "op": "replace", "path": "/a/0/b", "value": 1 }])), None).unwrap();
     assert_eq!(numbered, [("a[0].b".to_owned(), json!(1))]);
 }

@@ -4,21 +4,25 @@
 //! so the repository itself says how far it came.
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::{
-    super::{
-        forge::{Committed, ForgeError, NewCommit, NewPullRequest, PullRequest, PullRequestState},
-        identity::Intent,
-        shown,
-    },
-    BRANCHES, Place, Room, branch,
+    BRANCHES, Home, Room, branch,
     conditions::{said, set, time},
-    draft::{self, Checking, Draft, Drafted},
+    draft::{self, Checking, Draft, Drafted, Sight},
     id,
     life::{phase, trouble},
     problem::Problem,
     shelf::ShelfError,
-    status, text,
+    status,
+    super::{
+        forge::{Committed, ForgeError, NewCommit, NewPullRequest, PullRequest, PullRequestState},
+        config::Repository,
+        identity::Intent,
+        shown,
+        source::Place,
+    },
+    text,
 };
 use crate::{
     api::{
@@ -31,7 +35,11 @@ use crate::{
 
 /// What is to be carried.
 pub(super) struct Load<'a> {
+    pub(super) home: &'a Home,
+    /// Where in its repository the object may be.
     pub(super) place: &'a Place,
+    /// As the cluster has it, where it could be read.
+    pub(super) live: Option<&'a Value>,
     pub(super) intent: &'a Intent,
     pub(super) caller: &'a Caller,
     pub(super) id: String,
@@ -55,43 +63,23 @@ pub(super) enum How {
 /// What became of it.
 #[derive(Debug)]
 pub(super) enum Carried {
-    Proposed {
-        request: Box<ChangeRequest>,
-        notes: Vec<String>,
-    },
+    Proposed { request: Box<ChangeRequest>, notes: Vec<String> },
     /// It was open, and is brought up to date.
-    Updated {
-        request: Box<ChangeRequest>,
-        notes: Vec<String>,
-    },
+    Updated { request: Box<ChangeRequest>, notes: Vec<String> },
     /// It was open, and nothing had to be done.
-    Already {
-        request: Box<ChangeRequest>,
-        note: Option<String>,
-    },
+    Already { request: Box<ChangeRequest>, note: Option<String> },
     /// Everything that was asked stands in the base already.
-    Nothing {
-        file: String,
-        commit: String,
-        earlier: Option<Box<ChangeRequest>>,
-    },
+    Nothing { file: String, commit: String, earlier: Option<Box<ChangeRequest>> },
     /// It is written down and goes on by itself once the forge answers.
-    Kept {
-        request: Box<ChangeRequest>,
-        why: String,
-    },
+    Kept { request: Box<ChangeRequest>, why: String },
 }
 
 /// What has to be done to the branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Push {
     /// It holds what it shall.
-    Keep {
-        commit: String,
-    },
-    Make {
-        expected: Option<String>,
-    },
+    Keep { commit: String },
+    Make { expected: Option<String> },
     /// Somebody else has committed to it.
     Foreign,
 }
@@ -123,14 +111,14 @@ impl Room {
             tracing::info!(change = %load.id, "the repository or the request moved; trying once more");
             load.stored = self.shelf.get(&load.id).await?;
         }
-        let repository = &load.place.repository;
+        let repository = &load.home.repository;
         Err(Problem::Moved { repository: repository.name.clone(), branch: repository.branch.clone() })
     }
 
     /// Nothing: somebody else was faster, what was read is old.
     async fn attempt(&self, load: &mut Load<'_>) -> Result<Option<Carried>, Problem> {
-        let (place, intent) = (load.place, load.intent);
-        let forge = place.forge.as_ref();
+        let (home, intent) = (load.home, load.intent);
+        let forge = home.forge.as_ref();
         let snapshot = match forge.snapshot().await {
             Ok(snapshot) => snapshot,
             Err(error) => return self.stopped(load, error).await.map(Some),
@@ -138,7 +126,8 @@ impl Room {
         let base = snapshot.commit.clone();
         let cluster = self.cluster.as_deref();
         let checking = Checking { cluster, policies: &self.policies, caller: load.caller };
-        let draft = match draft::make(&place.repository, snapshot, intent, checking).await? {
+        let sight = Sight { place: load.place, live: load.live, renderers: &self.renderers };
+        let draft = match draft::make(&load.id, &snapshot.files, intent, sight, checking).await? {
             Drafted::Ready(draft) => draft,
             Drafted::Nothing { file } => {
                 let earlier = load.stored.take().map(Box::new);
@@ -176,22 +165,20 @@ impl Room {
             let request = load.stored.clone();
             return match (load.how, request) {
                 (How::Ask, Some(request)) if was_open => {
-                    let note =
-                        format!("{name} holds commits of somebody else since: they are left as they are");
+                    let note = format!("{name} holds commits of somebody else since: they are left as they are");
                     Ok(Some(Carried::Already { request: Box::new(request), note: Some(note) }))
                 }
                 _ => Err(Problem::Asked(format!(
                     "branch {name} of repository {} holds commits of somebody else: let them finish it, or remove the branch and ask again",
-                    place.repository.name
+                    home.repository.name
                 ))),
             };
         }
-        if let (true, Push::Keep { .. }, How::Ask, Some(request)) = (was_open, &push, load.how, &load.stored)
-        {
+        if let (true, Push::Keep { .. }, How::Ask, Some(request)) = (was_open, &push, load.how, &load.stored) {
             return Ok(Some(Carried::Already { request: Box::new(request.clone()), note: None }));
         }
-        describe(&mut now, &draft, place, &base, &name);
-        now.intent = intent.id(&place.repository.name);
+        describe(&mut now, &draft, &home.repository, &base, &name);
+        now.intent = intent.id(&home.repository.name);
         if load.how == How::Revise {
             now.revision = now.revision.saturating_add(1);
         }
@@ -243,7 +230,7 @@ impl Room {
             }
             Err(problem) => return Err(problem),
         }
-        let base_branch = &place.repository.branch;
+        let base_branch = &home.repository.branch;
         proposed(&mut now, was_open, base_branch, forge.has_pull_requests());
         request.status = Some(now);
         // It is there whatever comes of this: the answer must say so, and asking again finds it.
@@ -280,7 +267,7 @@ impl Room {
     /// # Errors
     /// [`Problem::Limit`] when as many are open as may be.
     async fn has_room(&self, load: &Load<'_>) -> Result<(), Problem> {
-        let repository = &load.place.repository;
+        let repository = &load.home.repository;
         let listed = self.shelf.list().await?.requests;
         let mut open: Vec<String> = listed
             .iter()
@@ -291,7 +278,7 @@ impl Room {
             .map(|other| branch(id(other)))
             .collect();
         // Those of a process that has lost what it kept.
-        match load.place.forge.open_branches(BRANCHES).await {
+        match load.home.forge.open_branches(BRANCHES).await {
             Ok(branches) => open.extend(branches),
             Err(error) => tracing::warn!(%error, "the open branches are not counted"),
         }
@@ -339,13 +326,12 @@ impl Room {
         now: &mut ChangeRequestStatus,
         opened: Option<PullRequest>,
     ) -> Result<(), Problem> {
-        let Load { place, intent, id, spec, .. } = load;
-        let forge = place.forge.as_ref();
+        let Load { home, intent, id, spec, .. } = load;
+        let forge = home.forge.as_ref();
         if !forge.has_pull_requests() {
             return Ok(());
         }
-        let requested_by =
-            load.stored.as_ref().map_or(&spec.requested_by, |stored| &stored.spec.requested_by);
+        let requested_by = load.stored.as_ref().map_or(&spec.requested_by, |stored| &stored.spec.requested_by);
         let title = text::title(intent, draft);
         let body = text::body(draft, id, requested_by, &spec.evidence);
         let known = now.pull_request.as_ref().and_then(|known| u64::try_from(known.number).ok());
@@ -358,7 +344,7 @@ impl Room {
             (None, Some(found)) => now.pull_request = Some(reference(&found)),
             (None, None) => {
                 self.about_to(load, "change/open", now).await?;
-                let mut labels = place.repository.labels.clone();
+                let mut labels = home.repository.labels.clone();
                 if draft.needs_human_mapping {
                     labels.push("needs-human-mapping".to_owned());
                 }
@@ -379,7 +365,7 @@ impl Room {
         if matches!(now.phase, Some(ChangePhase::Proposed | ChangePhase::Approved)) {
             return Err(error.into());
         }
-        let repository = &load.place.repository;
+        let repository = &load.home.repository;
         if load.stored.is_none() && load.spec.edits.is_empty() {
             // Nothing of the repository was seen: what of the values is a secret there is not known.
             load.spec.edits = super::propose::unseen(load.intent);
@@ -408,9 +394,7 @@ impl Room {
         match self.put(load, now).await {
             Ok(request) if waits => return Ok(Carried::Kept { request: Box::new(request), why }),
             Ok(_) => {}
-            Err(problem) => {
-                tracing::error!(%problem, change = %load.id, "what stopped the change is not kept")
-            }
+            Err(problem) => tracing::error!(%problem, change = %load.id, "what stopped the change is not kept"),
         }
         Err(error.into())
     }
@@ -436,13 +420,13 @@ impl Room {
 }
 
 fn line(load: &Load<'_>, action: &str, decision: &str, now: &ChangeRequestStatus) -> Line {
-    let Load { place, intent, caller, id, spec, .. } = load;
+    let Load { home, intent, caller, id, spec, .. } = load;
     let files: Vec<_> = now.files.iter().map(|file| file.path.as_str()).collect();
     Line {
-        arguments_digest: Some(intent.digest(&place.repository.name)),
+        arguments_digest: Some(intent.digest(&home.repository.name)),
         ..Line::now(caller, action, &spec.target.to_string(), decision)
             .with("change", id)
-            .with("repository", &place.repository.name)
+            .with("repository", &home.repository.name)
             .with("branch", &now.branch)
             .with("base", &now.base_commit)
             .with("commit", &now.commit)
@@ -450,7 +434,13 @@ fn line(load: &Load<'_>, action: &str, decision: &str, now: &ChangeRequestStatus
     }
 }
 
-fn describe(now: &mut ChangeRequestStatus, draft: &Draft, place: &Place, base: &str, branch: &str) {
+fn describe(
+    now: &mut ChangeRequestStatus,
+    draft: &Draft,
+    repository: &Repository,
+    base: &str,
+    branch: &str,
+) {
     let Draft {
         files: _,
         places,
@@ -465,8 +455,8 @@ fn describe(now: &mut ChangeRequestStatus, draft: &Draft, place: &Place, base: &
         needs_human_mapping,
         content: _,
     } = draft;
-    now.repository.clone_from(&place.repository.name);
-    now.base_branch.clone_from(&place.repository.branch);
+    now.repository.clone_from(&repository.name);
+    now.base_branch.clone_from(&repository.branch);
     base.clone_into(&mut now.base_commit);
     branch.clone_into(&mut now.branch);
     now.files.clone_from(places);

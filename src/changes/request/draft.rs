@@ -1,6 +1,6 @@
 //! What a change makes of one state of a repository: the new files, and all that is said of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
@@ -8,20 +8,19 @@ use serde_json::Value;
 use super::{
     super::{
         checks::{self, Check, Outcome, policy::Policies},
-        config::Repository,
-        diff, documents,
-        edit::{self, Changed, EditError},
-        fit,
-        forge::Snapshot,
-        identity::{Intent, Target},
+        diff,
+        identity::Intent,
+        layers::{self, Changed, Planned, Unmapped, Verified, WayOn},
+        render::Renderers,
         shown::{self, Veil},
-        source::{self, File, Hit, SourceError},
+        source::{Files, Place},
     },
     problem::Problem,
 };
 use crate::{
     api::change_request::{ChangeCheck, ChangedField, ChangedFile, CheckOutcome, FieldEdit},
     caller::Caller,
+    redact,
     tools::ClusterChecks,
 };
 
@@ -32,7 +31,7 @@ const LONGEST: usize = 16_000;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Draft {
     /// New texts by path, as they are committed.
-    pub(super) files: BTreeMap<String, String>,
+    pub(super) files: Files,
     pub(super) places: Vec<ChangedFile>,
     pub(super) fields: Vec<ChangedField>,
     /// What was asked, as it may be kept.
@@ -52,46 +51,16 @@ pub(super) struct Draft {
 pub(super) enum Drafted {
     Ready(Box<Draft>),
     /// Everything that was asked stands there already.
-    Nothing {
-        file: String,
-    },
+    Nothing { file: String },
 }
 
-/// Whether the object stands in the repository; for choosing among several.
-pub(super) async fn holds(
-    repository: &Repository,
-    snapshot: Snapshot,
-    target: &Target,
-) -> Result<bool, Problem> {
-    match find(repository, snapshot, target).await {
-        Ok(_) => Ok(true),
-        Err(Problem::Source { source: SourceError::None { .. }, .. }) => Ok(false),
-        // It is there in some way; the attempt that follows says in which.
-        Err(Problem::Source { .. }) => Ok(true),
-        Err(problem) => Err(problem),
-    }
-}
-
-async fn find(repository: &Repository, snapshot: Snapshot, target: &Target) -> Result<(File, Hit), Problem> {
-    let charts: BTreeSet<_> = snapshot.files.keys().filter_map(|path| source::chart(path)).collect();
-    let (wanted, name) = (target.clone(), repository.name.clone());
-    let (prefix, namespace) = (repository.prefix.clone(), repository.namespace.clone());
-    apart(move || {
-        let files = snapshot.files.into_iter();
-        let mut files: Vec<_> = files
-            .filter(|(path, _)| source::is_read(path, &prefix))
-            .map(|(path, text)| File { path, text })
-            .collect();
-        let hit = source::find(&files, &charts, &wanted, &prefix, namespace.as_deref())
-            .map_err(|source| Problem::Source { repository: name, source })?;
-        Ok((files.swap_remove(hit.file), hit))
-    })
-    .await?
-}
-
-/// Runs what may take a second with large files where it holds up nobody.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    Ok(tokio::task::spawn_blocking(work).await?)
+/// Where the object is looked for, and what it is like.
+#[derive(Clone, Copy)]
+pub(super) struct Sight<'a> {
+    pub(super) place: &'a Place,
+    /// As the cluster has it, where it could be read.
+    pub(super) live: Option<&'a Value>,
+    pub(super) renderers: &'a Renderers,
 }
 
 /// What a draft is checked with.
@@ -102,83 +71,121 @@ pub(super) struct Checking<'a> {
     pub(super) caller: &'a Caller,
 }
 
+/// # Errors
+/// When there is no such change: a check failed, or the caller must ask otherwise.
 pub(super) async fn make(
-    repository: &Repository,
-    snapshot: Snapshot,
+    id: &str,
+    files: &Files,
     intent: &Intent,
+    sight: Sight<'_>,
     checking: Checking<'_>,
 ) -> Result<Drafted, Problem> {
-    let (file, hit) = find(repository, snapshot, &intent.target).await?;
-    let (text, edits) = (file.text.clone(), intent.edits.clone());
-    let (edited, notes) = apart(move || {
-        let notes = documents::read(&text).map_err(EditError::from).and_then(|documents| match documents
-            .get(hit.document)
-        {
-            Some(document) => fit::check(&document.value, &edits).map_err(EditError::Refused),
-            None => Ok(Vec::new()),
-        })?;
-        Ok((edit::apply(&text, hit.document, &edits)?, notes))
-    })
-    .await?
-    .map_err(|source| Problem::Edit {
-        repository: repository.name.clone(),
-        file: file.path.clone(),
-        source: Box::new(source),
-    })?;
-    if edited.changed.is_empty() {
-        return Ok(Drafted::Nothing { file: file.path });
+    let Sight { place, live, renderers } = sight;
+    let repository = &place.repository;
+    let planned = match layers::plan(files, place, intent, live, renderers).await {
+        Ok(planned) => planned,
+        Err(unmapped) if unmapped.way_on == WayOn::Person && is_known(place) => {
+            return Ok(Drafted::Ready(Box::new(for_a_person(id, intent, &unmapped))));
+        }
+        Err(unmapped) => {
+            return Err(Problem::Unmapped { repository: repository.name.clone(), unmapped });
+        }
+    };
+    if planned.changed.is_empty() {
+        return Ok(Drafted::Nothing { file: planned.layer.file().to_owned() });
     }
-    let namespace = intent.target.namespace.as_deref();
-    let checks = checked(checking, (&file.text, &edited.text), hit.document, namespace).await?;
+    let Checking { cluster, policies, caller } = checking;
+    let checks = checks::run(cluster, policies, caller, &planned.before, &planned.after).await;
     if let Some(why) = checks::stopped(&checks) {
         return Err(Problem::Asked(why));
     }
-    let veil = Veil::of(&[&file.text, &edited.text]);
-    let lines: BTreeSet<usize> = edited.changed.iter().map(|changed| changed.line).collect();
-    let lines = lines.into_iter().filter_map(|line| i32::try_from(line).ok()).collect();
-    let difference = diff::veiled(&veil, &file.path, &file.text, &edited.text);
+    let old = |path: &str| files.get(path).map(String::as_str).unwrap_or_default();
+    let texts: Vec<_> = planned.files.iter().flat_map(|(path, text)| [old(path), text.as_str()]).collect();
+    let veil = Veil::of(&texts);
+    let difference: String =
+        planned.files.iter().map(|(path, text)| diff::veiled(&veil, path, old(path), text)).collect();
+    let Planned { files, changed, layer, before: _, after: _, evidence, notes, verified } = planned;
     let draft = Draft {
-        places: vec![ChangedFile { path: file.path.clone(), lines }],
-        fields: edited.changed.iter().map(|changed| field(changed, &veil)).collect(),
+        places: lines(&files, &changed),
+        fields: changed.iter().map(|changed| field(changed, &veil)).collect(),
         edits: kept(intent, &veil),
         reason: veil.over(&intent.reason),
         difference: cut(&difference),
-        layer: "plain manifest".to_owned(),
-        checks: [proven()].into_iter().chain(checks.into_iter().map(kept_check)).collect(),
+        layer: layer.to_string(),
+        checks: [proven(&verified)].into_iter().chain(checks.into_iter().map(kept_check)).collect(),
         risk: String::new(),
-        notes,
+        notes: evidence.into_iter().chain(notes).map(|note| veil.over(&note)).collect(),
         needs_human_mapping: false,
         content: String::new(),
-        files: BTreeMap::from([(file.path, edited.text)]),
+        files,
     };
     Ok(Drafted::Ready(Box::new(draft.sealed())))
 }
 
-/// The checks of a plain manifest: what it says before and after is what will be applied.
-async fn checked(
-    checking: Checking<'_>,
-    (before, after): (&str, &str),
-    document: usize,
-    namespace: Option<&str>,
-) -> Result<Vec<Check>, Problem> {
-    let Checking { cluster, policies, caller } = checking;
-    let object = |text: &str| -> Result<Vec<Value>, Problem> {
-        let documents = documents::read(text).map_err(|error| Problem::Asked(error.to_string()))?;
-        let mut object = documents.into_iter().nth(document).map(|found| found.value).unwrap_or_default();
-        if let (Some(namespace), Some(metadata)) = (namespace, object["metadata"].as_object_mut()) {
-            metadata.entry("namespace").or_insert_with(|| namespace.into());
-        }
-        Ok(vec![object])
-    };
-    Ok(checks::run(cluster, policies, caller, &object(before)?, &object(after)?).await)
+/// Whether something says that the object is maintained here: a proposal elsewhere would help nobody.
+fn is_known(place: &Place) -> bool {
+    !place.evidence.is_empty()
 }
 
-fn proven() -> ChangeCheck {
-    ChangeCheck {
-        name: "edit".to_owned(),
-        outcome: CheckOutcome::Passed,
-        said: "The file was parsed again: nothing but the asked fields is another.".to_owned(),
+/// A file that says what is wanted, where no change of the manifests is certain.
+fn for_a_person(id: &str, intent: &Intent, unmapped: &Unmapped) -> Draft {
+    let (path, text) = layers::proposal_file(id, intent, unmapped);
+    let veil = Veil::default();
+    let edits = super::propose::unseen(intent);
+    let fields = edits.iter().map(|edit| ChangedField {
+        path: edit.path.clone(),
+        before: None,
+        after: edit.new.clone(),
+    });
+    Draft {
+        places: vec![ChangedFile { path: path.clone(), lines: Vec::new() }],
+        fields: fields.collect(),
+        reason: veil.over(&intent.reason),
+        difference: cut(&diff::veiled(&veil, &path, "", &text)),
+        layer: "not known".to_owned(),
+        checks: vec![ChangeCheck {
+            name: unmapped.step.to_owned(),
+            outcome: CheckOutcome::NotRun,
+            said: redact::text(&unmapped.to_string()).into_owned(),
+        }],
+        risk: "Nothing was edited: a person puts the change where it belongs.".to_owned(),
+        notes: vec![format!(
+            "where this field is set is not certain ({}): the pull request holds a proposal that a person must map",
+            redact::text(&unmapped.to_string())
+        )],
+        needs_human_mapping: true,
+        content: String::new(),
+        edits,
+        files: Files::from([(path, text)]),
     }
+    .sealed()
+}
+
+/// The files that change, each with its lines where they are known.
+fn lines(files: &Files, changed: &[Changed]) -> Vec<ChangedFile> {
+    let of = |path: &String| {
+        let lines: BTreeSet<usize> = changed
+            .iter()
+            .filter(|changed| changed.layer.file() == path)
+            .map(|changed| changed.line)
+            .collect();
+        let lines = lines.into_iter().filter_map(|line| i32::try_from(line).ok()).collect();
+        ChangedFile { path: path.clone(), lines }
+    };
+    files.keys().map(of).collect()
+}
+
+fn proven(verified: &Verified) -> ChangeCheck {
+    let (name, said) = match verified {
+        Verified::Rendered { by } => (
+            "render",
+            format!("Rendered before and after with {by}: the difference is exactly what was asked."),
+        ),
+        Verified::ProvenEdit => {
+            ("edit", "The file was parsed again: nothing but the asked fields is another.".to_owned())
+        }
+    };
+    ChangeCheck { name: name.to_owned(), outcome: CheckOutcome::Passed, said }
 }
 
 fn kept_check(check: Check) -> ChangeCheck {
@@ -199,7 +206,7 @@ impl Draft {
 }
 
 fn field(changed: &Changed, veil: &Veil) -> ChangedField {
-    let Changed { path, old, new, line: _ } = changed;
+    let Changed { path, old, new, layer: _, line: _ } = changed;
     ChangedField {
         path: veil.over(&path.to_string()),
         before: old.clone(),
@@ -223,7 +230,7 @@ fn veiled(value: &Value, veil: &Veil) -> Value {
         Value::Object(fields) => {
             let fields = fields.iter().map(|(key, value)| (veil.over(key), veiled(value, veil)));
             let mut shown = shown::document(&Value::Object(fields.collect()));
-            crate::redact::value(&mut shown);
+            redact::value(&mut shown);
             shown
         }
         other => other.clone(),

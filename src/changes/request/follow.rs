@@ -113,10 +113,12 @@ impl Room {
         let (intent, wanted) = propose::intent_of(&request.spec)?;
         let known = status(request);
         let name = Some(known.repository.as_str()).filter(|name| !name.is_empty()).or(wanted.as_deref());
-        let place = self.choose(&intent.target, name).await?;
         let caller = Caller { user: request.spec.requested_by.clone(), ..Caller::process() };
+        let ground = self.ground(&caller, &intent.target, name).await?;
         let load = Load {
-            place,
+            home: self.home_of(&ground.place.repository)?,
+            place: &ground.place,
+            live: ground.live.as_ref(),
             intent: &intent,
             caller: &caller,
             id: id(request).to_owned(),

@@ -6,14 +6,15 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{
-    super::forge::{Forge, ForgeError, PullRequest, PullRequestState},
-    Place, Room,
+    Home, Room,
     delivery::{self, Applier, Delivered},
     id,
     life::{self, Act, Duty, Next, Seen},
     pace::Came,
     shelf::ShelfError,
-    status, text,
+    status,
+    super::forge::{Forge, ForgeError, PullRequest, PullRequestState},
+    text,
 };
 use crate::{
     api::{
@@ -22,7 +23,7 @@ use crate::{
     },
     audit::Line,
     caller::Caller,
-    tools::Outcome,
+    tools::{Sought, Trace},
 };
 
 /// What was seen, owned.
@@ -113,21 +114,21 @@ impl Room {
     }
 
     async fn view(&self, request: &ChangeRequest, now: &ChangeRequestStatus) -> View {
-        let Some(place) = self.place(&now.repository) else {
+        let Some(home) = self.home(&now.repository) else {
             return View::Trouble(ForgeError::Missing(format!(
                 "repository {} is no longer configured: add it again, or withdraw the change by hand",
                 now.repository
             )));
         };
         match life::duty(now) {
-            Duty::Cluster => self.cluster(place, request, now).await,
-            Duty::Forge | Duty::None => reviewed(place, now).await.unwrap_or_else(View::Trouble),
+            Duty::Cluster => self.cluster(home, request, now).await,
+            Duty::Forge | Duty::None => reviewed(home, now).await.unwrap_or_else(View::Trouble),
             Duty::Finish => View::Nothing,
         }
     }
 
-    async fn cluster(&self, place: &Place, request: &ChangeRequest, now: &ChangeRequestStatus) -> View {
-        let forge = place.forge.as_ref();
+    async fn cluster(&self, home: &Home, request: &ChangeRequest, now: &ChangeRequestStatus) -> View {
+        let forge = home.forge.as_ref();
         match base_holds(forge, &now.base_branch, &now.merged_commit).await {
             Ok(false) => return View::BaseRewritten,
             Ok(true) => {}
@@ -142,11 +143,24 @@ impl Room {
                 return View::Nothing;
             }
         };
-        let Outcome { appliers, .. } = &outcome;
-        let appliers: Vec<Applier> =
-            appliers.iter().flat_map(|(by, applier)| delivery::appliers(by, applier)).collect();
+        let appliers = self.appliers(target).await;
         let synced = synced(forge, &appliers, &now.merged_commit).await;
         View::Cluster(delivery::judge(target, &request.spec.edits, &outcome, &appliers, synced.as_deref()))
+    }
+
+    /// How far those are that apply the object.
+    async fn appliers(&self, target: &ChangeTarget) -> Vec<Applier> {
+        let Some(finder) = &self.finder else { return Vec::new() };
+        match finder.trace(&Caller::process(), &sought(target)).await {
+            Ok(Trace { origins, .. }) => {
+                let known = origins.iter().filter_map(|origin| Some((&origin.by, origin.applier.as_ref()?)));
+                known.flat_map(|(by, applier)| delivery::appliers(by, applier)).collect()
+            }
+            Err(why) => {
+                tracing::debug!(why, %target, "what applies it is not known");
+                Vec::new()
+            }
+        }
     }
 
     async fn keep(
@@ -178,16 +192,22 @@ impl Room {
     /// A line that cannot be written is lost: the request says the same.
     async fn comment(&self, request: &ChangeRequest, now: &ChangeRequestStatus, said: &str) {
         let Some(number) = number(now) else { return };
-        let Some(place) = self.place(&now.repository) else { return };
+        let Some(home) = self.home(&now.repository) else { return };
         let line = own_line(&request.spec.target, id(request), "change/comment", "allowed", now);
         if let Err(error) = self.audit.durable(line).await {
             tracing::warn!(%error, change = id(request), "the pull request is not told");
             return;
         }
-        if let Err(error) = place.forge.comment(number, &text::plain_line(said)).await {
+        if let Err(error) = home.forge.comment(number, &text::plain_line(said)).await {
             tracing::warn!(%error, change = id(request), "the pull request is not told");
         }
     }
+}
+
+pub(super) fn sought(target: &ChangeTarget) -> Sought {
+    let ChangeTarget { kind, group, namespace, name } = target;
+    let kind = group.as_ref().map_or_else(|| kind.clone(), |group| format!("{kind}.{group}"));
+    Sought { kind, namespace: namespace.clone(), name: name.clone() }
 }
 
 pub(super) fn number(now: &ChangeRequestStatus) -> Option<u64> {
@@ -210,8 +230,8 @@ fn own_line(
         .with("commit", if now.merged_commit.is_empty() { &now.commit } else { &now.merged_commit })
 }
 
-async fn reviewed(place: &Place, now: &ChangeRequestStatus) -> Result<View, ForgeError> {
-    let forge = place.forge.as_ref();
+async fn reviewed(home: &Home, now: &ChangeRequestStatus) -> Result<View, ForgeError> {
+    let forge = home.forge.as_ref();
     let found = match number(now) {
         Some(number) => Some(forge.get(number).await?),
         None => forge.find(&now.branch).await?,
@@ -235,9 +255,7 @@ async fn base_holds(forge: &dyn Forge, base: &str, commit: &str) -> Result<bool,
         return Ok(true);
     }
     let Some(head) = forge.head(base).await? else {
-        return Err(ForgeError::Missing(format!(
-            "branch {base} is not there any more: check the repository"
-        )));
+        return Err(ForgeError::Missing(format!("branch {base} is not there any more: check the repository")));
     };
     if head == commit {
         return Ok(true);

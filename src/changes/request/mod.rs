@@ -35,18 +35,18 @@ use std::{
 
 use tokio::time::Instant;
 
+pub use folder::FolderError;
 pub(in crate::changes) use approval::People;
 pub(in crate::changes) use folder::Folder;
-pub use folder::FolderError;
 pub(in crate::changes) use problem::Problem;
 pub(in crate::changes) use propose::Cause;
 pub use shelf::{Shelf, ShelfError, Shelved};
 
-use super::{checks::policy::Policies, config::Repository, forge::Forge};
+use super::{checks::policy::Policies, config::Repository, forge::Forge, render::Renderers};
 use crate::{
     api::{ChangeRequest, ChangeRequestStatus, change_request::ChangePhase},
     audit::Audit,
-    tools::{ChangeAccess, ClusterChecks, Outcomes},
+    tools::{ChangeAccess, ClusterChecks, Outcomes, SourceFinder},
 };
 use turns::Turns;
 
@@ -67,7 +67,10 @@ impl Lead for Alone {
 
 /// Everything that requests are worked on with.
 pub(super) struct Room {
-    pub(super) places: Vec<Place>,
+    pub(super) homes: Vec<Home>,
+    pub(super) renderers: Renderers,
+    /// Absent: the repositories are searched.
+    pub(super) finder: Option<Arc<dyn SourceFinder>>,
     pub(super) shelf: Arc<dyn Shelf>,
     pub(super) audit: Audit,
     /// Absent: everybody sees and proposes everything.
@@ -96,14 +99,14 @@ pub(super) struct State {
 }
 
 /// A configured repository at its forge.
-pub(super) struct Place {
+pub(super) struct Home {
     pub(super) repository: Repository,
     pub(super) forge: Arc<dyn Forge>,
 }
 
 impl Room {
-    fn place(&self, name: &str) -> Option<&Place> {
-        self.places.iter().find(|place| place.repository.name == name)
+    fn home(&self, name: &str) -> Option<&Home> {
+        self.homes.iter().find(|home| home.repository.name == name)
     }
 
     /// # Errors

@@ -1,8 +1,8 @@
 //! Why a change request did not come about, each a sentence without its end.
 
 use super::{
-    super::{edit::EditError, forge::ForgeError, source::SourceError},
     shelf::ShelfError,
+    super::{forge::ForgeError, layers::Unmapped},
 };
 use crate::audit::AuditError;
 
@@ -10,12 +10,8 @@ use crate::audit::AuditError;
 pub(in crate::changes) enum Problem {
     #[error("{0}")]
     Asked(String),
-    #[error("in repository {repository}, {source}")]
-    Source { repository: String, source: SourceError },
-    #[error("in {file} of repository {repository}, {source}")]
-    Edit { repository: String, file: String, source: Box<EditError> },
-    #[error("reading the YAML files was interrupted ({0}): ask again, and report it when it happens twice")]
-    Interrupted(#[from] tokio::task::JoinError),
+    #[error("in repository {repository}, {unmapped}")]
+    Unmapped { repository: String, unmapped: Unmapped },
     #[error(transparent)]
     Forge(#[from] ForgeError),
     #[error(transparent)]

@@ -4,18 +4,22 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 
 use super::{
+    Home, Room,
+    carry::{How, Load},
+    id,
+    life::{Start, phase, start},
+    problem::Problem,
+    status,
     super::{
         edit::Edit,
         identity::{Intent, Target, clean},
+        config::Repository,
+        layers,
         path::Step,
+        source::{self, NoPlace, Place},
         understand::{self, Understood},
     },
-    Place, Room,
-    carry::{Carried, How, Load},
-    draft, id,
-    life::{Start, phase, start},
-    problem::Problem,
-    status, words,
+    words,
 };
 use crate::{
     answer::Answer,
@@ -26,7 +30,7 @@ use crate::{
     audit::Line,
     caller::Caller,
     redact,
-    tools::{Modification, Proposal},
+    tools::{Modification, Proposal, Sought, Trace},
 };
 
 /// What a request is about beside its intent.
@@ -81,8 +85,10 @@ impl Room {
         }
         let understood = understand::understood(caller, proposal, self.cluster.as_deref()).await;
         let Understood { intent, repository: wanted, live: _ } = understood.map_err(Problem::Asked)?;
-        let place = self.choose(&intent.target, wanted.as_deref()).await?;
-        let asked = intent.id(&place.repository.name);
+        let ground = self.ground(caller, &intent.target, wanted.as_deref()).await?;
+        let repository = &ground.place.repository;
+        let home = self.home_of(repository)?;
+        let asked = intent.id(&repository.name);
         let asked = match &cause.revises {
             Some(before) => taken_up(&asked, before),
             None => asked,
@@ -103,10 +109,12 @@ impl Room {
         if let Some(known) = stored.as_ref().filter(|known| was_revised(known, &id)) {
             return Err(Problem::Asked(words::revised(known)));
         }
-        let spec = spec(&intent, caller, &place.repository.name, cause);
-        let load = Load { place, intent: &intent, caller, id: id.clone(), stored, spec, how: How::Ask };
+        let spec = spec(&intent, caller, &repository.name, cause);
+        let (place, live) = (&ground.place, ground.live.as_ref());
+        let (id_, how) = (id.clone(), How::Ask);
+        let load = Load { home, place, live, intent: &intent, caller, id: id_, stored, spec, how };
         let carried = self.carry(load).await?;
-        Ok((id.clone(), words::carried(&carried, &intent, &id, &place.repository)))
+        Ok((id.clone(), words::carried(&carried, &intent, &id, repository)))
     }
 
     /// The open request that was revised until it asks for this.
@@ -119,48 +127,104 @@ impl Room {
         Ok(found.map(|known| id(known).to_owned()))
     }
 
-    /// The repository that was named, the only one, or the only one that holds the object.
-    pub(super) async fn choose(&self, target: &Target, wanted: Option<&str>) -> Result<&Place, Problem> {
-        let names =
-            || self.places.iter().map(|place| place.repository.name.as_str()).collect::<Vec<_>>().join(", ");
-        match (wanted, self.places.as_slice()) {
-            (_, []) => {
-                return Err(Problem::Asked(
-                    "no repository is configured: add one under changes.repositories in the configuration"
-                        .to_owned(),
-                ));
-            }
-            (Some(wanted), _) => {
-                return self.place(wanted).ok_or_else(|| {
-                    Problem::Asked(format!("there is no repository {wanted:?}; configured are {}", names()))
-                });
-            }
-            (None, [only]) => return Ok(only),
-            (None, _) => {}
+    /// Where the object is maintained, and how it is now: where its appliers say, or in the only repository that holds
+    /// it.
+    pub(super) async fn ground(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        wanted: Option<&str>,
+    ) -> Result<Ground, Problem> {
+        let trace = self.trace(caller, target).await;
+        let places = self.places(&trace, wanted)?;
+        let place = self.choose(target, places).await?;
+        let live = Some(trace.object).filter(Value::is_object);
+        Ok(Ground { place, live })
+    }
+
+    pub(super) fn home_of(&self, repository: &Repository) -> Result<&Home, Problem> {
+        self.home(&repository.name).ok_or_else(|| {
+            Problem::Asked(format!("repository {} is no longer configured: add it again", repository.name))
+        })
+    }
+
+    /// What the cluster says of where the object comes from; nothing where there is no cluster, or it has no such
+    /// object: it may be in Git all the same.
+    async fn trace(&self, caller: &Caller, target: &Target) -> Trace {
+        let Some(finder) = &self.finder else { return Trace::default() };
+        let Target { kind, group, namespace, name } = target;
+        let kind = group.as_ref().map_or_else(|| kind.clone(), |group| format!("{kind}.{group}"));
+        let sought = Sought { kind, namespace: namespace.clone(), name: name.clone() };
+        finder.trace(caller, &sought).await.unwrap_or_else(|why| {
+            tracing::info!(%why, object = %target, "the cluster does not say where it comes from; searching");
+            Trace::default()
+        })
+    }
+
+    /// Where the object may be: where its appliers say, or in every configured repository.
+    fn places(&self, trace: &Trace, wanted: Option<&str>) -> Result<Vec<Place>, Problem> {
+        let all: Vec<_> = self.homes.iter().map(|home| &home.repository).collect();
+        if all.is_empty() {
+            return Err(Problem::Asked(
+                "no repository is configured: add one under changes.repositories in the configuration"
+                    .to_owned(),
+            ));
         }
+        let mut places = source::place(trace, &all)
+            .map_err(|(NoPlace::AskOtherwise(why) | NoPlace::Unreachable(why))| Problem::Asked(why))?;
+        let Some(wanted) = wanted else { return Ok(places) };
+        if self.home(wanted).is_none() {
+            let known = names(all.iter().copied());
+            return Err(Problem::Asked(format!("there is no repository {wanted:?}; configured are {known}")));
+        }
+        let known = names(places.iter().map(|place| &place.repository));
+        places.retain(|place| place.repository.name == wanted);
+        if places.is_empty() {
+            return Err(Problem::Asked(format!("it is applied from repository {known}, not from {wanted}")));
+        }
+        Ok(places)
+    }
+
+    /// The only place, or the only one that holds the object.
+    async fn choose(&self, target: &Target, mut places: Vec<Place>) -> Result<Place, Problem> {
+        if places.len() == 1
+            && let Some(only) = places.pop()
+        {
+            return Ok(only);
+        }
+        let all = names(places.iter().map(|place| &place.repository));
         let mut holding = Vec::new();
-        for place in &self.places {
+        for place in places {
             // One that cannot be searched might hold it too: then the choice would be a guess.
-            let snapshot = place.forge.snapshot().await?;
-            if draft::holds(&place.repository, snapshot, target).await? {
+            let files = self.home_of(&place.repository)?.forge.snapshot().await?.files;
+            let held = layers::holds(&files, &place, target, &self.renderers).await;
+            let repository = place.repository.name.clone();
+            if held.map_err(|unmapped| Problem::Unmapped { repository, unmapped })? {
                 holding.push(place);
             }
         }
-        match holding.as_slice() {
-            [only] => Ok(only),
-            [] => Err(Problem::Asked(format!(
-                "{target} is in none of the repositories {}; name one with repository to see what was searched there",
-                names()
+        let several = names(holding.iter().map(|place| &place.repository));
+        match (holding.pop(), holding.len()) {
+            (Some(only), 0) => Ok(only),
+            (None, _) => Err(Problem::Asked(format!(
+                "{target} is in none of the repositories {all}; name one with repository to see what was searched there"
             ))),
-            several => {
-                let several: Vec<_> = several.iter().map(|place| place.repository.name.as_str()).collect();
-                Err(Problem::Asked(format!(
-                    "{target} stands in several repositories ({}): name one with repository",
-                    several.join(", ")
-                )))
-            }
+            (Some(_), _) => Err(Problem::Asked(format!(
+                "{target} stands in several repositories ({several}): name one with repository"
+            ))),
         }
     }
+}
+
+/// Where an object is maintained, and how it is.
+pub(super) struct Ground {
+    pub(super) place: Place,
+    /// As the cluster has it; absent where it could not be read.
+    pub(super) live: Option<Value>,
+}
+
+fn names<'a>(repositories: impl Iterator<Item = &'a Repository>) -> String {
+    repositories.map(|repository| repository.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// The id of what takes up another request: the same intent may be asked for again under it.
@@ -223,10 +287,9 @@ pub(super) fn unseen(intent: &Intent) -> Vec<FieldEdit> {
     const DOUBTFUL: [&str; 8] =
         ["env", "data", "stringData", "args", "command", "annotations", "value", "envFrom"];
     let keep = |Edit { path, new }: &Edit| {
-        let is_doubtful = path
-            .steps()
-            .iter()
-            .any(|step| matches!(step, Step::Key(key) if DOUBTFUL.contains(&key.as_str())));
+        let is_doubtful = path.steps().iter().any(
+            |step| matches!(step, Step::Key(key) if DOUBTFUL.contains(&key.as_str())),
+        );
         let is_plain = match new {
             Value::Null | Value::Bool(_) | Value::Number(_) => true,
             Value::String(text) => !is_doubtful && redact::text(text) == *text,

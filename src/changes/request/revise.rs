@@ -1,7 +1,6 @@
 //! Another intent for a change that was asked for: an open one gets it, a closed one is taken up by a new one.
 
 use super::{
-    super::understand::{self, Understood},
     Room,
     carry::{Carried, How, Load},
     id,
@@ -9,7 +8,9 @@ use super::{
     look,
     problem::Problem,
     propose::{self, Cause},
-    status, text, words,
+    status,
+    super::understand::{self, Understood},
+    text, words,
 };
 use crate::{
     answer::Answer,
@@ -31,7 +32,12 @@ impl Room {
         }
     }
 
-    async fn try_revise(&self, caller: &Caller, asked: &str, revision: Revision) -> Result<Answer, Problem> {
+    async fn try_revise(
+        &self,
+        caller: &Caller,
+        asked: &str,
+        revision: Revision,
+    ) -> Result<Answer, Problem> {
         let found = self.own(caller, asked).await?;
         let name = id(&found).to_owned();
         let turn = self.state.turns.take(&name).await;
@@ -78,11 +84,14 @@ impl Room {
         let repository = status(&found).repository;
         let understood = understand::understood(caller, proposal, self.cluster.as_deref()).await;
         let Understood { intent, repository: _, live: _ } = understood.map_err(Problem::Asked)?;
-        let place = self.choose(&intent.target, Some(&repository)).await?;
+        let ground = self.ground(caller, &intent.target, Some(&repository)).await?;
+        let home = self.home_of(&ground.place.repository)?;
         let spec = ChangeRequestSpec { reason: intent.reason.clone(), edits: Vec::new(), ..before.clone() };
         let name = id(&found).to_owned();
         let load = Load {
-            place,
+            home,
+            place: &ground.place,
+            live: ground.live.as_ref(),
             intent: &intent,
             caller,
             id: name.clone(),
@@ -97,12 +106,12 @@ impl Room {
                 let said = text::line(&caller.user, "Revised");
                 let said = format!("{said}\n\n{}", text::plain_line(&request.spec.reason));
                 // The audit line of the update stands for it; the body of the pull request says the same.
-                if let Err(error) = place.forge.comment(number, &said).await {
+                if let Err(error) = home.forge.comment(number, &said).await {
                     tracing::warn!(%error, change = name, "the pull request is not told of its revision");
                 }
             }
         }
-        Ok(words::carried(&carried, &intent, &name, &place.repository))
+        Ok(words::carried(&carried, &intent, &name, &home.repository))
     }
 
     /// The request, where this caller may change it: the requester, and whoever may update ChangeRequests there.

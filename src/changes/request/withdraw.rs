@@ -3,14 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    Room,
-    conditions::{said, set, time},
-    id,
-    life::phase,
-    look,
-    problem::Problem,
-    shelf::ShelfError,
-    status, text, words,
+    Room, conditions::{said, set, time}, id, life::phase, look, problem::Problem, shelf::ShelfError, status, text,
+    words,
 };
 use crate::{
     answer::Answer,
@@ -72,8 +66,8 @@ impl Room {
         }
         let mut now = status(&found);
         let why = reason.map(|reason| format!(": {}", said(reason.trim()))).unwrap_or_default();
-        let place = self.choose_known(&now.repository)?;
-        let forge = place.forge.as_ref();
+        let home = self.choose_known(&now.repository)?;
+        let forge = home.forge.as_ref();
         // Also of one that failed half-way something may be there.
         let is_there = forge.head(&now.branch).await?.is_some();
         let line = |action: &str, decision: &str| {
@@ -107,8 +101,8 @@ impl Room {
         Ok(words::one(&stored, "Withdrawn."))
     }
 
-    fn choose_known(&self, name: &str) -> Result<&super::Place, Problem> {
-        self.place(name).ok_or_else(|| {
+    fn choose_known(&self, name: &str) -> Result<&super::Home, Problem> {
+        self.home(name).ok_or_else(|| {
             Problem::Asked(format!(
                 "repository {name} is no longer configured: add it again, or close its pull request by hand"
             ))

@@ -6,11 +6,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use super::{
-    super::{config::Repository, identity::Intent},
     carry::Carried,
     id,
     life::{phase, short},
-    status, text,
+    status,
+    super::{config::Repository, identity::Intent},
+    text,
 };
 use crate::{
     answer::{Answer, Table},
@@ -40,7 +41,12 @@ pub(super) fn asked_at(request: &ChangeRequest) -> Option<Time> {
     drafted.or_else(|| request.metadata.creation_timestamp.clone())
 }
 
-pub(super) fn carried(carried: &Carried, intent: &Intent, name: &str, repository: &Repository) -> Answer {
+pub(super) fn carried(
+    carried: &Carried,
+    intent: &Intent,
+    name: &str,
+    repository: &Repository,
+) -> Answer {
     match carried {
         Carried::Proposed { request, notes } => {
             let by = &request.spec.requested_by;
@@ -174,8 +180,7 @@ pub(super) fn list(requests: &[ChangeRequest], total: usize, broken: &[String]) 
         let target = request.spec.target.to_string();
         let by = &request.spec.requested_by;
         let where_ = url.as_deref().unwrap_or(branch);
-        table
-            .push([id(request), state, &target, repository, where_, &at, by].map(ToOwned::to_owned).to_vec());
+        table.push([id(request), state, &target, repository, where_, &at, by].map(ToOwned::to_owned).to_vec());
         let mut row = json!({
             "id": id(request), "state": state, "target": target, "repository": repository, "branch": branch,
             "commit": commit, "file": file(&now), "at": at, "requestedBy": by,
@@ -190,8 +195,7 @@ pub(super) fn list(requests: &[ChangeRequest], total: usize, broken: &[String]) 
         text += &table.render();
     }
     if total > requests.len() {
-        let _ =
-            writeln!(text, "… and {} older ones; get_change shows one by its id.", total - requests.len());
+        let _ = writeln!(text, "… and {} older ones; get_change shows one by its id.", total - requests.len());
     }
     unknown.sort();
     unknown.dedup();
@@ -225,9 +229,7 @@ pub(super) fn revised(request: &ChangeRequest) -> String {
 
 fn lower(text: &str) -> String {
     let mut characters = text.chars();
-    characters
-        .next()
-        .map_or(String::new(), |first| format!("{}{}", first.to_lowercase(), characters.as_str()))
+    characters.next().map_or(String::new(), |first| format!("{}{}", first.to_lowercase(), characters.as_str()))
 }
 
 /// Why the repository could not be asked.

@@ -133,12 +133,13 @@ pub(super) async fn finding(desk: &Desk, id: &str, namespace: Option<String>) ->
     let known: Vec<String> = ranked
         .iter()
         .take(5)
-        .map(|ranked| {
-            format!("{} ({:?} of {})", ranked.root.id(), ranked.root.cause, ranked.root.object.words())
-        })
+        .map(|ranked| format!("{} ({:?} of {})", ranked.root.id(), ranked.root.cause, ranked.root.object.words()))
         .collect();
     let known = if known.is_empty() { "nothing is wrong there".to_owned() } else { known.join(", ") };
-    Err(Answer::error(format!("diagnose finds no `{}` in {place} now: {known}", crate::redact::shown(id))))
+    Err(Answer::error(format!(
+        "diagnose finds no `{}` in {place} now: {known}",
+        crate::redact::shown(id)
+    )))
 }
 
 /// What all checks find.

@@ -140,8 +140,7 @@ fn asked(arguments: Arguments) -> Result<Asked, String> {
         (None, None, None, Some(id)) => Named::Finding { id, namespace },
         _ => {
             return Err(
-                "name one object: `kind` and `name` (with `namespace`), or an `alert`, or a `finding`"
-                    .to_owned(),
+                "name one object: `kind` and `name` (with `namespace`), or an `alert`, or a `finding`".to_owned()
             );
         }
     };
@@ -163,11 +162,7 @@ fn asked(arguments: Arguments) -> Result<Asked, String> {
     .collect();
     let given: Vec<&str> = ways.iter().map(|(way, _)| *way).collect();
     if given.len() > 1 {
-        return Err(format!(
-            "give one of {}, not {}: one change has one form",
-            WAYS.join(", "),
-            given.join(" and ")
-        ));
+        return Err(format!("give one of {}, not {}: one change has one form", WAYS.join(", "), given.join(" and ")));
     }
     let change = ways.into_iter().next().map(|(_, change)| change);
     if change.is_none() && matches!(about, Named::Object(_)) {

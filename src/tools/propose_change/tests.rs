@@ -80,10 +80,7 @@ async fn a_change_has_one_form() {
         (with("edits", json!({})), "at least one field path"),
         (with("repository", json!("deploy")), "say what is to change with one of edits"),
         (json!({ "name": "web", "reason": "x", "replicas": 1 }), "name one object"),
-        (
-            json!({ "kind": "Pod", "name": "a", "finding": "ab", "reason": "x", "replicas": 1 }),
-            "name one object",
-        ),
+        (json!({ "kind": "Pod", "name": "a", "finding": "ab", "reason": "x", "replicas": 1 }), "name one object"),
         (json!({ "alert": { "name": "X" }, "reason": "x", "replicas": 1 }), "name no object"),
         (json!({ "alert": { "nme": "X" }, "reason": "x", "replicas": 1 }), "nme"),
         (with("replicas", json!(-1)), "at least 0"),

@@ -95,8 +95,7 @@ impl Expression {
     pub(super) fn judge(&self, object: &Value, old: &Value) -> Verdict {
         if self.cost.steps(object, old) > STEPS {
             return Verdict::Unknown(
-                "with lists as long as these it takes too many steps: put fewer loops inside of each other"
-                    .to_owned(),
+                "with lists as long as these it takes too many steps: put fewer loops inside of each other".to_owned(),
             );
         }
         let program = match Program::compile(&self.source) {

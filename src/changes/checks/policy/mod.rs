@@ -22,10 +22,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use self::{
-    expression::{Expression, Verdict},
-    matching::Matching,
-};
+use self::{expression::{Expression, Verdict}, matching::Matching};
 use super::{Check, Outcome, pairs::Pair};
 
 /// For all objects of one policy.

@@ -11,8 +11,7 @@ fn read(yaml: &str) -> Result<Policies, String> {
 }
 
 fn policy(expression: &str) -> Policies {
-    read(&format!("- name: tags\n  expression: \"{expression}\"\n  message: give every image a tag\n"))
-        .unwrap()
+    read(&format!("- name: tags\n  expression: \"{expression}\"\n  message: give every image a tag\n")).unwrap()
 }
 
 fn web(image: &str) -> Value {
@@ -87,17 +86,10 @@ fn what_cannot_be_meant_refuses_the_configuration_with_its_place() {
         assert!(said.contains(says) && said.contains("policy a"), "{expression}: {said}");
         assert!(said.contains("line"), "{said}");
     }
-    assert!(
-        read("- {name: 'a b', expression: 'true', message: no}").unwrap_err().contains("no name of a policy")
-    );
+    assert!(read("- {name: 'a b', expression: 'true', message: no}").unwrap_err().contains("no name of a policy"));
     assert!(read("- {name: a, expression: 'true', message: ' '}").unwrap_err().contains("no message"));
-    assert!(
-        read("- {name: a, expression: 'true', message: no, colour: red}").unwrap_err().contains("colour")
-    );
-    assert!(
-        read("- {name: a, expression: 'has(object.a) && object.a.exists(x, x > int(1))', message: no}")
-            .is_ok()
-    );
+    assert!(read("- {name: a, expression: 'true', message: no, colour: red}").unwrap_err().contains("colour"));
+    assert!(read("- {name: a, expression: 'has(object.a) && object.a.exists(x, x > int(1))', message: no}").is_ok());
 }
 
 #[tokio::test]

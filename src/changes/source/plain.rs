@@ -1,32 +1,48 @@
-//! From an object to the document in a repository that says it. What is not certain is refused, never guessed.
+//! The document of a plain manifest that says an object. What is not certain is refused, never guessed.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeMap, fmt};
 
 use serde_json::Value;
 
 use super::{
+    Files,
+    kustomizations::Kustomizations,
+    paths::{chart, folder, is_kustomization, is_yaml},
+};
+use crate::changes::{
     documents::{self, line_of},
     identity::Target,
 };
 
-/// A file of the repository that could hold the document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct File {
-    pub(super) path: String,
-    pub(super) text: String,
+/// What is searched of a repository.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::changes) struct Ground<'a> {
+    pub(in crate::changes) files: &'a Files,
+    pub(in crate::changes) kustomizations: &'a Kustomizations,
+    /// A folder with a slash at its end; empty for all.
+    pub(in crate::changes) prefix: &'a str,
+    /// Whether what lies deeper than that folder counts.
+    pub(in crate::changes) deep: bool,
+    /// The namespace of documents that name none.
+    pub(in crate::changes) namespace: Option<&'a str>,
+}
+
+impl Ground<'_> {
+    pub(in crate::changes) fn holds(&self, path: &str) -> bool {
+        path.strip_prefix(self.prefix).is_some_and(|rest| self.deep || !rest.contains('/'))
+    }
 }
 
 /// Where the document stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Hit {
-    /// Into the files that were given.
-    pub(super) file: usize,
+pub(in crate::changes) struct Hit {
+    pub(in crate::changes) file: String,
     /// Into [`documents::read`] of that file.
-    pub(super) document: usize,
+    pub(in crate::changes) document: usize,
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum SourceError {
+pub(in crate::changes) enum SourceError {
     #[error("{target} stands in several places ({}): remove the copies, or say which with repository or a narrower path in the configuration", .places.join(", "))]
     Several { target: String, places: Vec<String> },
     #[error("{target} is not in {}{}", .searched, listed(.notes))]
@@ -40,7 +56,7 @@ fn listed(notes: &[String]) -> String {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Searched {
+pub(in crate::changes) struct Searched {
     files: Vec<String>,
     prefix: String,
 }
@@ -62,66 +78,52 @@ impl fmt::Display for Searched {
     }
 }
 
-/// Whether a file is read at all: those below the prefix, and every kustomization and chart, since they may
-/// decide about others.
-pub(super) fn is_read(path: &str, prefix: &str) -> bool {
-    is_kustomization(path) || (is_yaml(path) && path.starts_with(prefix))
-}
-
-fn is_yaml(path: &str) -> bool {
-    path.ends_with(".yaml") || path.ends_with(".yml")
-}
-
-fn is_kustomization(path: &str) -> bool {
-    matches!(base(path), "kustomization.yaml" | "kustomization.yml" | "Kustomization")
-}
-
-/// Finds the one document.
-///
-/// `charts` are the folders, with a slash at their end, that hold a Chart.yaml.
+/// Finds the one document that is applied as it stands: no part of a kustomization or a chart's template.
 ///
 /// # Errors
 /// When it is not there, there more than once, or not a plain manifest.
-pub(super) fn find(
-    files: &[File],
-    charts: &BTreeSet<String>,
-    target: &Target,
-    prefix: &str,
-    namespace: Option<&str>,
-) -> Result<Hit, SourceError> {
+pub(in crate::changes) fn find(ground: &Ground<'_>, target: &Target) -> Result<Hit, SourceError> {
+    let Ground { files, kustomizations, prefix, deep: _, namespace } = *ground;
+    let charts: Vec<_> = files.keys().filter_map(|path| chart(path)).collect();
+    let layered = kustomizations.users();
     let mut hits = Vec::new();
     let mut searched = Vec::new();
     let mut notes = Vec::new();
-    for (index, file) in files.iter().enumerate() {
-        if !is_yaml(&file.path) || !file.path.starts_with(prefix) || is_kustomization(&file.path) {
+    for (path, text) in files.iter().filter(|(path, _)| ground.holds(path)) {
+        if !is_yaml(path) || is_kustomization(path) {
             continue;
         }
-        if let Some(chart) = charts.iter().find(|chart| file.path.starts_with(&format!("{chart}templates/")))
-        {
-            if mentions_kind(&file.text, &target.kind) {
-                notes.push(format!("{} is a Helm template that makes such objects: change the values of the chart {chart} by hand", file.path));
+        if let Some(chart) = charts.iter().find(|chart| path.starts_with(&format!("{chart}templates/"))) {
+            if mentions_kind(text, &target.kind) {
+                notes.push(format!(
+                    "{path} is a template of the chart {chart}, which makes such objects: say under changes.charts in the configuration which release it is and with which values"
+                ));
             }
             continue;
         }
-        searched.push(file.path.clone());
+        searched.push(path.clone());
         // A document that names the object holds its name as it is; the rest need not be parsed.
-        if !file.text.contains(&target.name) {
+        if !text.contains(&target.name) {
             continue;
         }
-        let documents = match documents::read(&file.text) {
+        let documents = match documents::read(text) {
             Ok(documents) => documents,
             Err(problem) => {
-                notes.push(format!("{} holds the name but was not read ({problem})", file.path));
+                notes.push(format!("{path} holds the name but was not read ({problem})"));
                 continue;
             }
         };
         for (document, found) in documents.iter().enumerate() {
-            let place =
-                || format!("{}:{}", file.path, line_of(&file.text, start(&file.text, found.range.start)));
-            match matches(&found.value, target, namespace) {
-                Match::Yes => hits.push((Hit { file: index, document }, place(), found.value.clone())),
-                Match::Near(why) => notes.push(format!("{} {why}", place())),
-                Match::No => {}
+            let place = || format!("{path}:{}", line_of(text, start(text, found.range.start)));
+            match (matches(&found.value, target, namespace), user(&layered, path)) {
+                (Match::Yes, None) => {
+                    hits.push((Hit { file: path.clone(), document }, place(), sealed(&found.value)));
+                }
+                (Match::Yes, Some(user)) => {
+                    notes.push(format!("{} is part of the kustomization {user}", place()));
+                }
+                (Match::Near(why), _) => notes.push(format!("{} {why}", place())),
+                (Match::No, _) => {}
             }
         }
     }
@@ -132,8 +134,10 @@ pub(super) fn find(
             searched: Searched { files: searched, prefix: prefix.to_owned() },
             notes,
         }),
-        (Some((hit, place, value)), None) => match not_plain(&files[hit.file].path, &value, files) {
-            Some(why) => Err(SourceError::NotPlain { target: target.to_string(), place, why }),
+        (Some((hit, place, sealed)), None) => match sealed {
+            Some(why) => {
+                Err(SourceError::NotPlain { target: target.to_string(), place, why: why.to_owned() })
+            }
             None => Ok(hit),
         },
         (Some(first), Some(second)) => {
@@ -141,6 +145,14 @@ pub(super) fn find(
             Err(SourceError::Several { target: target.to_string(), places })
         }
     }
+}
+
+/// The kustomization that a file is a part of: one that names it, or one that stands beside it.
+fn user<'a>(layered: &'a BTreeMap<String, String>, path: &str) -> Option<&'a String> {
+    layered.get(path).or_else(|| {
+        let beside = folder(path);
+        layered.values().find(|user| folder(user) == beside)
+    })
 }
 
 /// The first byte of the document's own text, past the rest of its marker line and blank lines.
@@ -157,14 +169,15 @@ fn start(text: &str, from: usize) -> usize {
         .unwrap_or(from)
 }
 
-enum Match {
+pub(in crate::changes) enum Match {
     Yes,
     /// Says what is different.
     Near(String),
     No,
 }
 
-fn matches(document: &Value, target: &Target, default: Option<&str>) -> Match {
+/// Whether a document says the object; `default` is the namespace of documents that name none.
+pub(in crate::changes) fn matches(document: &Value, target: &Target, default: Option<&str>) -> Match {
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(ToOwned::to_owned);
     let kind = text(document.get("kind")).unwrap_or_default();
     if kind.ends_with("List")
@@ -198,55 +211,9 @@ fn matches(document: &Value, target: &Target, default: Option<&str>) -> Match {
     }
 }
 
-fn not_plain(path: &str, document: &Value, files: &[File]) -> Option<String> {
-    if document.get("sops").is_some() {
-        return Some("is encrypted with SOPS: change it with sops by hand".to_owned());
-    }
-    let layer = files.iter().filter(|file| is_kustomization(&file.path)).find(|file| {
-        folder(&file.path) == folder(path) || references(file).iter().any(|other| other == path)
-    })?;
-    Some(format!(
-        "is part of the kustomization {}, whose layers may decide the value: kustomize sources are not edited yet, change it by hand",
-        layer.path
-    ))
-}
-
-/// The files that a kustomization names.
-fn references(kustomization: &File) -> Vec<String> {
-    let Ok(value) = documents::parse(&kustomization.text) else { return Vec::new() };
-    let Some(fields) = value.as_object() else { return Vec::new() };
-    let lists = fields.values().filter_map(Value::as_array).flatten();
-    lists
-        .filter_map(|item| item.as_str().or_else(|| item.get("path").and_then(Value::as_str)))
-        .filter_map(|path| join(folder(&kustomization.path), path))
-        .collect()
-}
-
-fn join(folder: &str, path: &str) -> Option<String> {
-    let mut parts: Vec<_> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop()?;
-            }
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
-}
-
-fn folder(path: &str) -> &str {
-    path.rfind('/').map_or("", |at| &path[..=at])
-}
-
-fn base(path: &str) -> &str {
-    path.rfind('/').map_or(path, |at| &path[at + 1..])
-}
-
-/// The folder of a chart, when the path is a Chart.yaml.
-pub(super) fn chart(path: &str) -> Option<String> {
-    (base(path) == "Chart.yaml").then(|| folder(path).to_owned())
+/// What of a document, though it is the one, cannot be edited in place.
+pub(in crate::changes) fn sealed(document: &Value) -> Option<&'static str> {
+    document.get("sops").is_some().then_some("is encrypted with SOPS: change it with sops by hand")
 }
 
 fn mentions_kind(text: &str, kind: &str) -> bool {
@@ -258,9 +225,7 @@ fn mentions_kind(text: &str, kind: &str) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use std::collections::BTreeSet;
-
-    use super::{File, Hit, chart, find};
+    use super::{Files, Ground, Hit, Kustomizations, find};
     use crate::changes::identity::Target;
 
     fn doc(kind: &str, namespace: &str, name: &str) -> String {
@@ -274,9 +239,7 @@ mod tests {
         wanted: (&str, Option<&str>, &str),
         default: Option<&str>,
     ) -> Result<Hit, String> {
-        let files: Vec<_> =
-            files.iter().map(|(path, text)| File { path: (*path).into(), text: text.clone() }).collect();
-        let charts: BTreeSet<_> = files.iter().filter_map(|file| chart(&file.path)).collect();
+        let files: Files = files.iter().map(|(path, text)| ((*path).to_owned(), text.clone())).collect();
         let (kind, group) =
             wanted.0.split_once('.').map_or((wanted.0, None), |(kind, group)| (kind, Some(group)));
         let target = Target {
@@ -285,7 +248,15 @@ mod tests {
             namespace: wanted.1.map(Into::into),
             name: wanted.2.into(),
         };
-        find(&files, &charts, &target, "", default).map_err(|error| error.to_string())
+        let kustomizations = Kustomizations::read(&files);
+        let ground = Ground {
+            files: &files,
+            kustomizations: &kustomizations,
+            prefix: "",
+            deep: true,
+            namespace: default,
+        };
+        find(&ground, &target).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -294,7 +265,10 @@ mod tests {
             format!("# top\n---\n{}---\n{}", doc("Service", "shop", "web"), doc("Deployment", "shop", "web"));
         let files = [("a.yaml", doc("Deployment", "other", "web")), ("b/c.yml", many)];
         for kind in ["Deployment", "deployment", "Deployment.apps"] {
-            assert_eq!(search(&files, (kind, Some("shop"), "web"), None), Ok(Hit { file: 1, document: 1 }));
+            assert_eq!(
+                search(&files, (kind, Some("shop"), "web"), None),
+                Ok(Hit { file: "b/c.yml".into(), document: 1 })
+            );
         }
         assert!(search(&files, ("Deployment.extensions", Some("shop"), "web"), None).is_err());
     }
@@ -338,7 +312,7 @@ mod tests {
             ("c/Chart.yaml", "name: c\n".to_owned()),
             ("c/templates/d.yaml", "kind: Deployment\nmetadata: {name: {{ .x }}}\n".to_owned()),
         ];
-        assert!(search(&helm, wanted, None).unwrap_err().contains("Helm template"));
+        assert!(search(&helm, wanted, None).unwrap_err().contains("changes.charts"));
         let sops = [("s.yaml", format!("{}sops: {{mac: x}}\n", web()))];
         assert!(search(&sops, wanted, None).unwrap_err().contains("SOPS"));
         let list = [(

@@ -151,6 +151,10 @@ pub struct ManifestsArgs {
     /// Also ask the API server about each change before a person does, as an account that may only dry-run
     #[arg(long)]
     pub dry_run_identity: bool,
+
+    /// Also let the API server tell pilothouse who writes what, for the record of emergencies
+    #[arg(long, requires = "webhook")]
+    pub witness: bool,
 }
 
 /// Who may come in over HTTP, and by which names.

@@ -3,10 +3,10 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
-use super::{ChangeRequest, DataSource, MCPPool, MCPServer};
+use super::{ChangeRequest, DataSource, EmergencyChange, MCPPool, MCPServer};
 
-fn definitions() -> [CustomResourceDefinition; 4] {
-    [ChangeRequest::crd(), DataSource::crd(), MCPPool::crd(), MCPServer::crd()]
+fn definitions() -> [CustomResourceDefinition; 5] {
+    [ChangeRequest::crd(), DataSource::crd(), EmergencyChange::crd(), MCPPool::crd(), MCPServer::crd()]
 }
 
 /// Every CRD with the name of its file in `crds/`, always the same text for the same types.

@@ -7,8 +7,11 @@ use serde::Deserialize;
 
 use super::access::AccessConfig;
 use crate::{
-    answer::Budget, changes::ChangesConfig, mcp::authentication::config::IdentityConfig,
-    metrics::MetricsConfig, operator::OperatorConfig,
+    answer::Budget,
+    changes::{ChangesConfig, emergency::EmergencyConfig},
+    mcp::authentication::config::IdentityConfig,
+    metrics::MetricsConfig,
+    operator::OperatorConfig,
 };
 
 /// What does not fit a flag. Every field has a default, so an empty file is legal.
@@ -17,6 +20,8 @@ use crate::{
 pub struct Configuration {
     pub answers: Answers,
     pub changes: ChangesConfig,
+    /// Emergencies, and what is captured of what people write past Git; neither without it.
+    pub emergency: Option<EmergencyConfig>,
     /// How callers over HTTP prove who they are. Over stdio it is not used: there the kubeconfig says who one is.
     pub identity: IdentityConfig,
     pub access: AccessConfig,

@@ -11,7 +11,7 @@ use prometheus_client::{
 };
 use tokio::sync::watch;
 
-use super::audit_figures::AuditFigures;
+use super::{audit_figures::AuditFigures, capture::Captured, emergency::Emergencies};
 use crate::{
     audit::Audit,
     fleet::{USE_PATH, Usage},
@@ -25,12 +25,21 @@ pub(super) fn router(
     ready: watch::Receiver<bool>,
     operator: Option<&Operator>,
     audit: Audit,
+    capture: Option<&Captured>,
+    emergencies: Option<&Emergencies>,
 ) -> Router {
     let mut metrics = Registry::with_prefix("pilothouse");
     if let Some(operator) = operator {
         operator.metrics().register(&mut metrics, operator.leadership());
     }
     metrics.register_collector(Box::new(AuditFigures(audit)));
+    if let Some(capture) = capture {
+        capture.metrics().register(&mut metrics);
+    }
+    if let Some(emergencies) = emergencies {
+        emergencies.meters().register(&mut metrics);
+    }
+    let shared = capture.map_or_else(Router::new, Captured::router);
     let used = gateway.clone();
     metrics.register_collector(Box::new(GatewayMetrics { gateway, started: Instant::now() }));
     Router::new()
@@ -39,6 +48,7 @@ pub(super) fn router(
         .route("/metrics", get(scrape))
         .route(USE_PATH, get(async move || Json(Usage::of(&used))))
         .with_state(Health { metrics: Arc::new(metrics), ready })
+        .merge(shared)
 }
 
 #[derive(Clone)]

@@ -3,12 +3,14 @@
 mod access;
 mod audit_figures;
 mod audit_files;
+mod capture;
 mod change_access;
 mod cluster_checks;
 mod config;
 mod data;
 mod demo;
 mod door;
+mod emergency;
 mod fleet_view;
 mod health;
 mod leader;
@@ -18,6 +20,7 @@ mod serve;
 mod snapshot;
 
 pub use access::AccessConfig;
+pub use capture::{CaptureDoors, CaptureReads};
 pub use config::Configuration;
 pub use parts::{App, Sources};
 
@@ -48,13 +51,17 @@ pub fn run(job: Job) -> anyhow::Result<()> {
 }
 
 fn manifests(arguments: &ManifestsArgs) -> anyhow::Result<String> {
-    let ManifestsArgs { namespaces, webhook, dry_run_identity } = arguments;
+    let ManifestsArgs { namespaces, webhook, witness, dry_run_identity } = arguments;
     let manifests = if namespaces.is_empty() {
         operator::manifests().context("the manifests cannot be written")?
     } else {
         operator::namespaced_manifests(namespaces)?
     };
-    let manifests = if *webhook { operator::with_webhook(&manifests, namespaces)? } else { manifests };
+    let manifests = match (webhook, witness) {
+        (_, true) => operator::with_witness(&manifests, namespaces)?,
+        (true, false) => operator::with_webhook(&manifests, namespaces)?,
+        (false, false) => manifests,
+    };
     Ok(if *dry_run_identity { operator::with_dry_run(&manifests, namespaces)? } else { manifests })
 }
 

@@ -9,7 +9,7 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     api::ChangeRequest,
     changes::{Lead, Shelf, ShelfError, Shelved},
-    operator::{ChangeStore, ChangeStoreError, Leaders, Leadership, Operator, StoredChanges},
+    operator::{ChangeStore, ChangeStoreError, EmergencyStore, Leaders, Leadership, Operator, StoredChanges},
 };
 
 /// Filled while the process is put together: tools are made before the operator, and used after it.
@@ -20,6 +20,7 @@ struct Given {
     store: ChangeStore,
     leadership: watch::Receiver<Leadership>,
     leaders: Leaders,
+    emergencies: EmergencyStore,
 }
 
 impl Operated {
@@ -28,15 +29,26 @@ impl Operated {
             store: operator.changes(),
             leadership: operator.leadership(),
             leaders: operator.leaders(),
+            emergencies: operator.emergencies(),
         };
         if self.0.set(given).is_err() {
-            tracing::error!("there are two operators in this process: the second is not used for change requests");
+            tracing::error!(
+                "there are two operators in this process: the second is not used for change requests"
+            );
         }
     }
 
     fn store(&self) -> Result<&ChangeStore, ShelfError> {
-        let given = self.0.get().ok_or_else(|| ShelfError::Broken("the operator does not run yet".to_owned()))?;
+        let given =
+            self.0.get().ok_or_else(|| ShelfError::Broken("the operator does not run yet".to_owned()))?;
         Ok(&given.store)
+    }
+
+    /// # Errors
+    /// One sentence, before the operator is there.
+    pub(super) fn emergencies(&self) -> Result<&EmergencyStore, String> {
+        let given = self.0.get().ok_or("the operator does not run yet: ask again in a moment")?;
+        Ok(&given.emergencies)
     }
 
     /// As [`Leaders::addresses`].
@@ -68,21 +80,21 @@ impl Shelf for Operated {
     }
 
     fn create<'a>(&'a self, request: &'a ChangeRequest) -> BoxFuture<'a, Result<ChangeRequest, ShelfError>> {
-        Box::pin(async move {
-            self.store()?.create(request).await.map_err(|error| shelf(error, name(request)))
-        })
+        Box::pin(
+            async move { self.store()?.create(request).await.map_err(|error| shelf(error, name(request))) },
+        )
     }
 
     fn update<'a>(&'a self, request: &'a ChangeRequest) -> BoxFuture<'a, Result<ChangeRequest, ShelfError>> {
-        Box::pin(async move {
-            self.store()?.update(request).await.map_err(|error| shelf(error, name(request)))
-        })
+        Box::pin(
+            async move { self.store()?.update(request).await.map_err(|error| shelf(error, name(request))) },
+        )
     }
 
     fn revise<'a>(&'a self, request: &'a ChangeRequest) -> BoxFuture<'a, Result<ChangeRequest, ShelfError>> {
-        Box::pin(async move {
-            self.store()?.revise(request).await.map_err(|error| shelf(error, name(request)))
-        })
+        Box::pin(
+            async move { self.store()?.revise(request).await.map_err(|error| shelf(error, name(request))) },
+        )
     }
 }
 

@@ -12,9 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     access::{ClusterAccess, Places},
+    capture::Captured,
     change_access::ClusterChangeAccess,
     cluster_checks::Checks,
     config::Configuration,
+    emergency::{self, Emergencies},
     fleet_view::JoinedFleet,
     health,
     leader::{self, ToLeader},
@@ -23,7 +25,7 @@ use super::{
 use crate::{
     answer::{Budget, Sealer},
     audit::Audit,
-    changes::{Alone, ChangeParts, ChangeRequests, Shelf},
+    changes::{Alone, ChangeParts, ChangeRequests, Shelf, emergency::EmergencyConfig},
     cluster::{Connection, Contexts, Reader},
     fleet::{
         Roster, Serving,
@@ -71,6 +73,8 @@ pub struct App {
     changes: ChangeRequests,
     /// Where the other replicas send what this one must do while it leads.
     led: Router,
+    capture: Option<Captured>,
+    emergencies: Option<Emergencies>,
     ready: watch::Receiver<bool>,
 }
 
@@ -84,8 +88,15 @@ impl App {
         let Sources { cluster, live, namespaces, servers, operator, data, audit_to_stderr, cursor_key } =
             sources;
         // Who comes in is decided at the door.
-        let Configuration { answers, changes, identity: _, access, metrics, operator: reconciling } =
-            configuration;
+        let Configuration {
+            answers,
+            changes,
+            emergency,
+            identity: _,
+            access,
+            metrics,
+            operator: reconciling,
+        } = configuration;
         let OperatorConfig { policy, webhook, litellm, peers } = reconciling;
         let litellm = litellm.map(LitellmConfig::settings).transpose()?;
         let audit = match audit_to_stderr {
@@ -96,6 +107,16 @@ impl App {
             Ok(connection) => (connection.reader.clone(), connection.namespace.clone()),
             Err(why) => (Reader::absent(why), "default".to_owned()),
         };
+        let operator = operator.map(|settings| {
+            let peers = if peers.is_empty() { settings.peers } else { Peers::Named(peers) };
+            OperatorSettings { policy: Arc::new(policy), litellm, peers, ..settings }
+        });
+        let (emergency, capturing) = emergency.map(EmergencyConfig::apart).unzip();
+        let seen_by = cluster.as_ref().ok().filter(|_| live).zip(operator.as_ref());
+        let capture = capturing.zip(seen_by).map(|(config, (connection, operator))| {
+            Captured::open(config, &data, connection, operator, webhook.is_some(), cursor_key)
+        });
+        let capture = capture.transpose()?;
         let view = Arc::new(JoinedFleet::default());
         let contexts = match &cluster {
             Ok(connection) => connection.contexts.clone(),
@@ -128,9 +149,9 @@ impl App {
             audit: audit.clone(),
             access: Some(of_changes),
             cluster: checks,
-            finder: cluster.is_ok().then(|| {
-                tools::source_finder(contexts.clone(), Budget::of(answers.budget), sealer.clone())
-            }),
+            finder: cluster
+                .is_ok()
+                .then(|| tools::source_finder(contexts.clone(), Budget::of(answers.budget), sealer.clone())),
             shelf: operated.clone().map(|operated| operated as Arc<dyn Shelf>),
             outcomes: cluster.is_ok().then(|| Arc::new(outcomes) as Arc<dyn Outcomes>),
             lead: match &operated {
@@ -148,12 +169,27 @@ impl App {
             None => None,
         };
         let following = changes.clone();
+        let emergencies = emergency.map(|config| {
+            let surroundings = emergency::Surroundings {
+                reader: reader.clone(),
+                acting: cluster.as_ref().ok().filter(|_| live).map(|connection| connection.acting.clone()),
+                operated: operated.clone(),
+                changes: changes.clone(),
+                own_namespace: own_namespace.clone(),
+            };
+            Emergencies::open(config, &data, audit.clone(), surroundings)
+        });
+        let emergencies = emergencies.transpose()?;
         let toolbox = tools::standard(Parts {
             contexts,
             leader: to_leader,
             fleet: Some(view.clone()),
             metrics: Backend::new(&metrics)?.map(|backend| Arc::new(backend) as Arc<dyn tools::Metrics>),
+            emergencies: emergencies
+                .as_ref()
+                .map(|emergencies| Arc::new(emergencies.room()) as Arc<dyn tools::Emergencies>),
             changes: changes.is_configured().then(|| Arc::new(changes) as Arc<dyn tools::Changes>),
+            gitops: capture.as_ref().map(Captured::coverage),
             budget: Budget::of(answers.budget),
             sealer,
         });
@@ -166,9 +202,11 @@ impl App {
             Ok(Connection { client, in_cluster, .. }) if live => {
                 let reach = if in_cluster { Reach::Direct } else { Reach::PortForward };
                 let webhook = webhook.filter(|_| operator.is_some()).map(Webhook::bind).transpose()?;
+                let webhook = webhook.map(|webhook| match &capture {
+                    Some(capture) => webhook.witness(capture.doors()),
+                    None => webhook,
+                });
                 let operator = operator.map(|settings| {
-                    let peers = if peers.is_empty() { settings.peers } else { Peers::Named(peers) };
-                    let settings = OperatorSettings { policy: Arc::new(policy), litellm, peers, ..settings };
                     let serving = Serving::new(gateway.clone(), roster.clone(), client.clone(), reach);
                     Operator::new(client.clone(), settings, gateway.observations())
                         .serving(serving)
@@ -191,7 +229,7 @@ impl App {
         };
         let face = Face::new(gateway.clone(), toolbox, audit.clone(), access);
         let changes = following;
-        Ok(Self { face, gateway, audit, fleet, folder, operator, changes, led, ready })
+        Ok(Self { face, gateway, audit, fleet, folder, operator, changes, led, capture, emergencies, ready })
     }
 
     /// The MCP routes: `/mcp`, `/sse`, `/messages`.
@@ -201,12 +239,10 @@ impl App {
 
     /// `/livez`, `/readyz`, `/metrics`, `/use`, and `/led` for the other replicas.
     pub fn health(&self) -> Router {
-        let health = health::router(
-            self.gateway.clone(),
-            self.ready.clone(),
-            self.operator.as_ref(),
-            self.audit.clone(),
-        );
+        let (capture, emergencies) = (self.capture.as_ref(), self.emergencies.as_ref());
+        let (operator, audit) = (self.operator.as_ref(), self.audit.clone());
+        let ready = self.ready.clone();
+        let health = health::router(self.gateway.clone(), ready, operator, audit, capture, emergencies);
         health.merge(self.led.clone())
     }
 
@@ -217,7 +253,19 @@ impl App {
 
     /// Begins the background work: fleet, folder, operator, what becomes of changes.
     pub fn start(self) -> Running {
-        let Self { face, gateway, audit, fleet, folder, operator, changes, led: _, ready: _ } = self;
+        let Self {
+            face,
+            gateway,
+            audit,
+            fleet,
+            folder,
+            operator,
+            changes,
+            led: _,
+            capture,
+            emergencies,
+            ready: _,
+        } = self;
         let stop = CancellationToken::new();
         let mut sources = JoinSet::new();
         if let Some(fleet) = fleet {
@@ -227,6 +275,13 @@ impl App {
             sources.spawn(folder.run(stop.clone()));
         }
         sources.spawn(changes.follow(stop.clone()));
+        let leadership = operator.as_ref().map(Operator::leadership);
+        if let Some(emergencies) = emergencies {
+            if let Some((capture, leadership)) = capture.zip(leadership.clone()) {
+                sources.spawn(capture.run(emergencies.room(), leadership, stop.clone()));
+            }
+            sources.spawn(emergencies.run(leadership, stop.clone()));
+        }
         let operator = operator.map(|operator| tokio::spawn(operator.run(stop.clone())));
         Running { face, gateway, audit, stop, sources, operator }
     }

@@ -32,6 +32,8 @@ pub struct Connection {
     pub contexts: Contexts,
     /// The process's own rights: for the operator and the fleet, never for tools.
     pub client: Client,
+    /// For what is done in the cluster as callers who are named with each request.
+    pub acting: Client,
     pub in_cluster: bool,
     /// The namespace of the context, or of the pod.
     pub namespace: String,
@@ -57,6 +59,16 @@ fn bare(config: &Config) -> Config {
     let mut config = config.clone();
     config.auth_info = AuthInfo::default();
     config
+}
+
+/// For what is done as a caller: whom the kubeconfig itself would impersonate is left out, since the caller alone must
+/// be named.
+fn acting(config: &Config) -> Client {
+    let mut config = config.clone();
+    let AuthInfo { impersonate, impersonate_groups, impersonate_uid, impersonate_user_extra, .. } =
+        &mut config.auth_info;
+    (*impersonate, *impersonate_groups, *impersonate_uid, *impersonate_user_extra) = (None, None, None, None);
+    own(config)
 }
 
 impl fmt::Debug for Connection {
@@ -137,11 +149,11 @@ async fn from_kubeconfig(path: PathBuf, context: Option<&str>) -> Result<Connect
         .await
         .map_err(|error| unusable(&error))?;
     let (server, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
-    let bare = Some(bare(&config));
+    let (bare, acting) = (Some(bare(&config)), acting(&config));
     let (reader, client) = (Reader::new(shared(config.clone()), &server), own(config));
     let current = context.map(str::to_owned).or(kubeconfig.current_context.clone()).unwrap_or_default();
     let contexts = Contexts::of_kubeconfig(current, reader.clone(), kubeconfig);
-    Ok(Connection { reader, contexts, client, in_cluster: false, namespace, server, bare })
+    Ok(Connection { reader, contexts, client, in_cluster: false, namespace, server, bare, acting })
 }
 
 /// `KUBECONFIG` may name several files; the first to say something wins, as with kubectl.
@@ -157,10 +169,10 @@ fn in_cluster() -> Result<Connection, ConnectError> {
     let viewer = std::env::var(VIEWER).ok().filter(|name| !name.is_empty());
     let viewer = viewer.unwrap_or_else(|| DEFAULT_VIEWER.to_owned());
     let identity = Identity::service_account(&namespace, &viewer).map_err(ConnectError::Viewer)?;
-    let bare = Some(bare(&config));
+    let (bare, acting) = (Some(bare(&config)), acting(&config));
     let (reader, client) = (Reader::acting(shared(config.clone()), identity, &server), own(config));
     let contexts = Contexts::one(reader.clone());
-    Ok(Connection { reader, contexts, client, in_cluster: true, namespace, server, bare })
+    Ok(Connection { reader, contexts, client, in_cluster: true, namespace, server, bare, acting })
 }
 
 /// What a reader reads with: connections that all requests share.

@@ -42,38 +42,7 @@ impl Identity {
     /// # Errors
     /// A reason, when the caller is one that must not be impersonated, or something of it cannot stand in a header.
     pub(super) fn of(caller: &Caller) -> Result<Self, String> {
-        let Caller { user, groups, extra, proof } = caller;
-        let home = caller.home();
-        if user.starts_with("system:") && home.is_none() {
-            return Err(format!(
-                "`{}` is a name of the system and not of a person or service account",
-                shown(user)
-            ));
-        }
-        let mut headers = vec![(HeaderName::from_static("impersonate-user"), exact(user)?)];
-        for group in groups {
-            if is_implied(group, home) {
-                continue;
-            }
-            if group.starts_with("system:") {
-                return Err(format!("`{}` is a group of the system", shown(group)));
-            }
-            // Given any group, the API server no longer adds those of the service account.
-            if *proof == Proof::TokenReview && home.is_some() {
-                return Err(format!("a service account is not in the group `{}`", shown(group)));
-            }
-            headers.push((HeaderName::from_static("impersonate-group"), exact(group)?));
-        }
-        for (key, values) in extra {
-            let name = extra_header(key)?;
-            if values.is_empty() {
-                return Err(format!("the extra `{}` has no value", shown(key)));
-            }
-            for value in values {
-                headers.push((name.clone(), exact(value)?));
-            }
-        }
-        Self::from(headers)
+        Self::from(named(caller)?)
     }
 
     fn from(mut headers: Vec<(HeaderName, HeaderValue)>) -> Result<Self, String> {
@@ -84,6 +53,64 @@ impl Identity {
     pub(super) fn headers(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
         self.headers.iter().map(|(name, value)| (name, value))
     }
+}
+
+/// What names a caller to the API server, for what is done as this caller; it does not say that a reader sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallerHeaders(Vec<(HeaderName, HeaderValue)>);
+
+impl CallerHeaders {
+    /// Of a caller who has proven to be somebody.
+    ///
+    /// # Errors
+    /// A reason, when nobody would be named, or not exactly the caller.
+    pub fn of(caller: &Caller) -> Result<Self, String> {
+        if !caller.is_impersonated() {
+            return Err(format!("`{}` has not proven to be somebody", shown(&caller.user)));
+        }
+        named(caller).map(Self)
+    }
+
+    /// Never empty: it begins with the user.
+    pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        self.0.iter().map(|(name, value)| (name, value))
+    }
+}
+
+/// The headers of a caller, exactly as proven.
+fn named(caller: &Caller) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
+    let Caller { user, groups, extra, proof } = caller;
+    let home = caller.home();
+    if user.starts_with("system:") && home.is_none() {
+        return Err(format!(
+            "`{}` is a name of the system and not of a person or service account",
+            shown(user)
+        ));
+    }
+    let mut headers = vec![(HeaderName::from_static("impersonate-user"), exact(user)?)];
+    for group in groups {
+        if is_implied(group, home) {
+            continue;
+        }
+        if group.starts_with("system:") {
+            return Err(format!("`{}` is a group of the system", shown(group)));
+        }
+        // Given any group, the API server no longer adds those of the service account.
+        if *proof == Proof::TokenReview && home.is_some() {
+            return Err(format!("a service account is not in the group `{}`", shown(group)));
+        }
+        headers.push((HeaderName::from_static("impersonate-group"), exact(group)?));
+    }
+    for (key, values) in extra {
+        let name = extra_header(key)?;
+        if values.is_empty() {
+            return Err(format!("the extra `{}` has no value", shown(key)));
+        }
+        for value in values {
+            headers.push((name.clone(), exact(value)?));
+        }
+    }
+    Ok(headers)
 }
 
 /// Whether the API server adds this group by itself.
@@ -128,7 +155,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::collections::BTreeMap;
 
-    use super::Identity;
+    use super::{CallerHeaders, Identity};
     use crate::caller::{Caller, Proof};
 
     fn caller(user: &str, groups: &[&str], proof: Proof) -> Caller {
@@ -158,6 +185,19 @@ mod tests {
                 "impersonate-extra-pilothouse.dev%2fvia: reader",
             ]
         );
+    }
+
+    #[test]
+    fn who_acts_is_named_and_is_no_reader() {
+        let ann = caller("ann", &["team-a"], Proof::Oidc);
+        let headers = CallerHeaders::of(&ann).unwrap();
+        let named: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(named, ["impersonate-user", "impersonate-group"]);
+        assert!(
+            CallerHeaders::of(&Caller::process()).is_err()
+                && CallerHeaders::of(&Caller::static_token()).is_err()
+        );
+        assert!(CallerHeaders::of(&caller("system:admin", &[], Proof::Oidc)).is_err());
     }
 
     #[test]

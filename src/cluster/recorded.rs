@@ -67,6 +67,7 @@ pub fn open(dir: &Path) -> Result<Connection, RecordedError> {
     Ok(Connection {
         reader,
         contexts,
+        acting: client.clone(),
         client,
         in_cluster: false,
         namespace: "default".to_owned(),

@@ -1,4 +1,4 @@
-//! One object, followed: its state now, and each later one.
+//! One object, followed: its state now, and each later one. Or all of a list, from a version on.
 
 use bytes::BytesMut;
 use futures::{
@@ -23,7 +23,38 @@ pub enum Change {
     Gone,
 }
 
+/// What happened to an object of a list.
+#[derive(Clone, Debug)]
+pub enum Event {
+    Now(Box<RawValue>),
+    /// As it was last.
+    Gone(Box<RawValue>),
+    /// Nothing up to this object's version.
+    Nothing(Box<RawValue>),
+}
+
 impl Reader {
+    /// What happens to the objects of a list after `version`, which a list has named. The stream ends after some
+    /// minutes; it goes on from the last version that it showed then. In a recorded cluster nothing happens.
+    ///
+    /// # Errors
+    /// [`ReadError::Gone`], at once or later, when the API server no longer keeps what followed that version; see
+    /// [`ReadError`].
+    pub async fn watch_all(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        version: &str,
+    ) -> Result<BoxStream<'static, Result<Event, ReadError>>, ReadError> {
+        let path = resource.path(namespace, None)?;
+        if self.recorded_at().is_some() {
+            return Ok(stream::pending().boxed());
+        }
+        let after =
+            [("resourceVersion", Some(version.to_owned())), ("allowWatchBookmarks", Some("true".to_owned()))];
+        self.stream(&path, &after, event).await
+    }
+
     /// The object as it is, then as it becomes. The stream ends after some minutes, or when the API server no longer
     /// keeps what lies between; begin anew then. In a recorded cluster nothing follows.
     ///
@@ -46,32 +77,43 @@ impl Reader {
         if self.recorded_at().is_some() {
             return Ok(first.chain(stream::pending()).boxed());
         }
-        let query = query(&[
-            ("watch", Some("true".to_owned())),
-            ("timeoutSeconds", Some(SECONDS.to_string())),
-            ("fieldSelector", Some(format!("metadata.name={name}"))),
-        ]);
-        let uri = format!("{path}?{query}");
+        let only = [("fieldSelector", Some(format!("metadata.name={name}")))];
+        let later = self.stream(&path, &only, change).await?;
+        Ok(first.chain(later).boxed())
+    }
+
+    async fn stream<T: Send + 'static>(
+        &self,
+        path: &str,
+        asked: &[(&str, Option<String>)],
+        read: Read<T>,
+    ) -> Result<BoxStream<'static, Result<T, ReadError>>, ReadError> {
+        let watch = [("watch", Some("true".to_owned())), ("timeoutSeconds", Some(SECONDS.to_string()))];
+        let uri = format!("{path}?{}", query(&[&watch[..], asked].concat()));
         let response = self.open_stream(&uri, "application/json").await?;
         let server = self.server().to_owned();
         let pieces = response.into_body().into_data_stream().map_err(move |error| ReadError::Unreachable {
             server: server.clone(),
             reason: super::error::reason(&error),
         });
-        Ok(first.chain(events(pieces.boxed())).boxed())
+        Ok(events(pieces.boxed(), read).boxed())
     }
 }
 
-/// The lines of a watch as changes.
-fn events(
+/// What a line of a watch says, by its type and object; `None` where that is nothing to whoever reads it.
+type Read<T> = fn(&str, Box<RawValue>) -> Option<Result<T, ReadError>>;
+
+/// The lines of a watch, read.
+fn events<T: Send + 'static>(
     pieces: BoxStream<'static, Result<bytes::Bytes, ReadError>>,
-) -> impl futures::Stream<Item = Result<Change, ReadError>> + Send {
-    stream::unfold((pieces, BytesMut::new()), |(mut pieces, mut held)| async move {
+    read: Read<T>,
+) -> impl futures::Stream<Item = Result<T, ReadError>> + Send {
+    stream::unfold((pieces, BytesMut::new()), move |(mut pieces, mut held)| async move {
         loop {
             if let Some(end) = held.iter().position(|byte| *byte == b'\n') {
                 let line = held.split_to(end + 1);
-                match change(&line) {
-                    Some(Ok(change)) => return Some((Ok(change), (pieces, held))),
+                match parsed(&line, read) {
+                    Some(Ok(read)) => return Some((Ok(read), (pieces, held))),
                     Some(Err(error)) => {
                         return Some((Err(error), (stream::empty().boxed(), BytesMut::new())));
                     }
@@ -89,19 +131,31 @@ fn events(
     })
 }
 
-/// `None` for what says nothing of the object.
-fn change(line: &[u8]) -> Option<Result<Change, ReadError>> {
+/// `None` for what says nothing of an object.
+fn parsed<T>(line: &[u8], read: Read<T>) -> Option<Result<T, ReadError>> {
     #[derive(Deserialize)]
-    struct Event {
+    struct Line {
         #[serde(rename = "type")]
         kind: String,
         object: Box<RawValue>,
     }
-    let Event { kind, object } = serde_json::from_slice(line).ok()?;
-    match kind.as_str() {
+    let Line { kind, object } = serde_json::from_slice(line).ok()?;
+    if kind == "ERROR" { Some(Err(ReadError::Gone)) } else { read(&kind, object) }
+}
+
+fn change(kind: &str, object: Box<RawValue>) -> Option<Result<Change, ReadError>> {
+    match kind {
         "ADDED" | "MODIFIED" => Some(Ok(Change::Now(object))),
         "DELETED" => Some(Ok(Change::Gone)),
-        "ERROR" => Some(Err(ReadError::Gone)),
+        _ => None,
+    }
+}
+
+fn event(kind: &str, object: Box<RawValue>) -> Option<Result<Event, ReadError>> {
+    match kind {
+        "ADDED" | "MODIFIED" => Some(Ok(Event::Now(object))),
+        "DELETED" => Some(Ok(Event::Gone(object))),
+        "BOOKMARK" => Some(Ok(Event::Nothing(object))),
         _ => None,
     }
 }
@@ -112,7 +166,7 @@ mod tests {
     use bytes::Bytes;
     use futures::{StreamExt, stream};
 
-    use super::{Change, events};
+    use super::{Change, Event, change, event, events};
 
     #[tokio::test]
     async fn lines_become_changes_however_they_are_cut() {
@@ -126,8 +180,17 @@ mod tests {
             r#"{"type":"ERROR","object":{"code":410}}"#,
             "\n",
         );
-        let pieces: Vec<_> = text.as_bytes().chunks(7).map(|piece| Ok(Bytes::from(piece.to_vec()))).collect();
-        let seen: Vec<_> = events(stream::iter(pieces).boxed()).collect().await;
+        let pieces = || {
+            let pieces: Vec<_> =
+                text.as_bytes().chunks(7).map(|piece| Ok(Bytes::from(piece.to_vec()))).collect();
+            stream::iter(pieces).boxed()
+        };
+        let all: Vec<_> = events(pieces(), event).collect().await;
+        assert!(matches!(
+            all.as_slice(),
+            [Ok(Event::Now(_)), Ok(Event::Nothing(_)), Ok(Event::Gone(_)), Err(_)]
+        ));
+        let seen: Vec<_> = events(pieces(), change).collect().await;
         assert_eq!(seen.len(), 3, "{seen:?}");
         assert!(matches!(&seen[0], Ok(Change::Now(object)) if object.get() == r#"{"a":1}"#));
         assert!(matches!(seen[1], Ok(Change::Gone)));

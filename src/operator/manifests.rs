@@ -8,6 +8,8 @@ const INSTALLATION: &str = include_str!("../../manifests/pilothouse.yaml");
 const WEBHOOK: &str = include_str!("../../manifests/webhook.yaml");
 /// What is added for an identity that may only dry-run.
 const DRY_RUN: &str = include_str!("../../manifests/dry-run.yaml");
+/// What is added for whoever captures writes.
+const WITNESS: &str = include_str!("../../manifests/witness.yaml");
 /// The end of the configuration in `INSTALLATION`.
 const CONFIGURED: &str = "        audience: [pilothouse]\n";
 const SERVED: &str = "    operator:\n      webhook: {}\n";
@@ -72,17 +74,8 @@ pub fn with_webhook(manifests: &str, namespaces: &[String]) -> Result<String, Ma
     if served == manifests {
         return Err(ManifestsError::Read("the ConfigMap does not end in its identity".to_owned()));
     }
-    let mut documents = vec![served.trim_end().to_owned()];
-    for document in WEBHOOK.trim_end().split(SEPARATOR) {
-        let is_configuration = document.contains("\nkind: ValidatingWebhookConfiguration\n");
-        documents.push(if is_configuration && !namespaces.is_empty() {
-            let narrow =
-                json!([{ "key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces }]);
-            format!("{document}\n  namespaceSelector: {{\"matchExpressions\": {narrow}}}")
-        } else {
-            document.to_owned()
-        });
-    }
+    let webhook = WEBHOOK.trim_end().split(SEPARATOR).map(|document| asked_in(document, namespaces));
+    let documents: Vec<String> = std::iter::once(served.trim_end().to_owned()).chain(webhook).collect();
     Ok(format!("{}\n", documents.join(SEPARATOR)))
 }
 
@@ -110,6 +103,32 @@ pub fn with_dry_run(manifests: &str, namespaces: &[String]) -> Result<String, Ma
         }
     }
     Ok(format!("{}\n", documents.join(SEPARATOR)))
+}
+
+/// What the API server needs to tell who writes what, besides [`webhook_manifests`].
+pub fn witness_manifests() -> &'static str {
+    WITNESS
+}
+
+/// [`with_webhook`] and, besides, the API server tells who writes what in these namespaces.
+///
+/// # Errors
+/// As [`with_webhook`].
+pub fn with_witness(manifests: &str, namespaces: &[String]) -> Result<String, ManifestsError> {
+    let manifests = with_webhook(manifests, namespaces)?;
+    let witness = WITNESS.trim_end().split(SEPARATOR).map(|document| asked_in(document, namespaces));
+    let documents: Vec<String> = std::iter::once(manifests.trim_end().to_owned()).chain(witness).collect();
+    Ok(format!("{}\n", documents.join(SEPARATOR)))
+}
+
+/// A webhook's configuration, so that it is asked about these namespaces only; all where none is named.
+fn asked_in(document: &str, namespaces: &[String]) -> String {
+    let is_configuration = document.contains("\nkind: ValidatingWebhookConfiguration\n");
+    if !is_configuration || namespaces.is_empty() {
+        return document.to_owned();
+    }
+    let narrow = json!([{ "key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces }]);
+    format!("{document}\n  namespaceSelector: {{\"matchExpressions\": {narrow}}}")
 }
 
 fn is_namespace(name: &str) -> bool {

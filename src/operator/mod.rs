@@ -3,6 +3,7 @@
 //! Every replica may run it; the one that holds the Lease reconciles and writes, the others wait for the Lease.
 //! `README.md` beside this file says how children are applied, and why so.
 
+mod as_caller;
 mod backoff;
 mod change_request;
 mod conditions;
@@ -10,6 +11,7 @@ mod config;
 mod data_source;
 mod deeds;
 mod dry_run;
+mod emergency_change;
 mod events;
 mod external_secret;
 mod field_error;
@@ -33,10 +35,12 @@ mod watches;
 mod webhook;
 mod writer;
 
+pub use as_caller::{AsCaller, AsCallerError};
 pub use change_request::{ChangeStore, ChangeStoreError, StoredChanges};
 pub use config::OperatorConfig;
 pub use data_source::check_source;
 pub use dry_run::{DryRun, DryRunAnswer};
+pub use emergency_change::{EmergencyStore, EmergencyStoreError};
 pub use lease::{Leadership, Timing};
 pub use litellm::{
     Address, ApiConfig, ConfigMapConfig, Format, KeySecretRef, LitellmConfig, LitellmConfigError,
@@ -44,13 +48,13 @@ pub use litellm::{
 };
 pub use manifests::{
     ManifestsError, dry_run_manifests, manifests, namespaced_manifests, webhook_manifests, with_dry_run,
-    with_webhook,
+    with_webhook, with_witness, witness_manifests,
 };
 pub use metrics::Metrics;
-pub use peers::Leaders;
+pub use peers::{Leaders, Others};
 pub use policy::Policy;
 pub use settings::{LEASE, OperatorSettings, Peers};
-pub use webhook::{Webhook, WebhookConfig, WebhookError};
+pub use webhook::{Posted, Webhook, WebhookConfig, WebhookError, Witness};
 
 use std::{pin::pin, time::Duration};
 
@@ -127,6 +131,14 @@ impl Operator {
         let OperatorSettings { namespaces, identity, lease_namespace, .. } = settings;
         let writer = Writer::new(client.clone(), leadership.clone(), identity, metrics.clone());
         ChangeStore::new(writer, namespaces.clone(), lease_namespace)
+    }
+
+    /// The EmergencyChanges beside the Lease; writing them fails while this process does not lead.
+    pub fn emergencies(&self) -> EmergencyStore {
+        let Self { client, settings, leadership, metrics, .. } = self;
+        let OperatorSettings { identity, lease_namespace, .. } = settings;
+        let writer = Writer::new(client.clone(), leadership.clone(), identity, metrics.clone());
+        EmergencyStore::new(writer, lease_namespace)
     }
 
     /// The way to the replica that leads.

@@ -3,6 +3,8 @@
 mod builds;
 mod problems;
 
+use std::sync::Arc;
+
 use futures::{StreamExt, future::BoxFuture, stream};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
@@ -12,7 +14,7 @@ use self::{
     problems::{Problem, Problems},
 };
 use super::{
-    Tool, answered,
+    CoverageFigure, GitopsCoverage, Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, max_tokens, text},
     desk::{Desk, failed},
@@ -26,7 +28,11 @@ use crate::{
     cluster::{ListRequest, ReadError, Resource},
 };
 
-pub(super) struct ClusterOverview(pub(super) Desk);
+pub(super) struct ClusterOverview {
+    pub(super) desk: Desk,
+    /// Where writes are captured.
+    pub(super) gitops: Option<Arc<dyn GitopsCoverage>>,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,11 +102,11 @@ impl ClusterOverview {
     async fn look(&self, raw: Option<&RawValue>) -> Result<Answer, Answer> {
         let Parsed { arguments, request: _ } = arguments::parse(&self.definition(), raw)?;
         let Arguments { namespace, max_tokens } = arguments;
-        let budget = max_tokens.map_or(self.0.budget, Budget::of);
-        let reader = &self.0.reader;
+        let budget = max_tokens.map_or(self.desk.budget, Budget::of);
+        let reader = &self.desk.reader;
         let (version, kinds) =
             futures::try_join!(reader.version(), reader.kinds()).map_err(|error| failed(&error))?;
-        self.0.known_namespace(namespace.as_deref()).await?;
+        self.desk.known_namespace(namespace.as_deref()).await?;
         // Services come last: the labels of the pods say what a Service without any was meant to select.
         let (services, others): (Vec<&Resource>, Vec<&Resource>) = KINDS
             .iter()
@@ -136,18 +142,23 @@ impl ClusterOverview {
                 Err(error) => return Err(failed(&error)),
             }
         }
+        let gitops = self.gitops(namespace.as_deref(), hidden.is_empty());
         let problems = problems.sorted();
         let head = self.head(&version, namespace.as_deref(), &problems);
-        let rest =
-            [format!("\n{}", counts.render()), lines(&hidden, "Not readable"), self.events(namespace).await];
+        let rest = [
+            gitops,
+            format!("\n{}", counts.render()),
+            lines(&hidden, "Not readable"),
+            self.events(namespace).await,
+        ];
         Ok(answer(&head, &problems, &rest, budget))
     }
 
     fn head(&self, version: &str, namespace: Option<&str>, problems: &[Problem]) -> String {
-        let recorded = self.0.reader.recorded_at();
+        let recorded = self.desk.reader.recorded_at();
         let recorded = recorded.map_or_else(String::new, |at| format!(", as recorded at {at:.0}"));
         let place = namespace.map_or_else(String::new, |namespace| format!(", namespace {namespace}"));
-        let server = self.0.reader.server();
+        let server = self.desk.reader.server();
         let broken = problems.iter().filter(|problem| problem.rank == Rank::Broken).count();
         let warnings = problems.len() - broken;
         let verdict = match (broken, warnings) {
@@ -157,6 +168,13 @@ impl ClusterOverview {
             _ => format!("{broken} broken, {warnings} to watch:"),
         };
         format!("Kubernetes {version} at {server}{place}{recorded}\n{verdict}\n")
+    }
+
+    /// How much came through Git. By name only what a caller sees who may list everything that was asked about.
+    fn gitops(&self, namespace: Option<&str>, sees_all: bool) -> String {
+        // Of the cluster that this process is of.
+        let here = self.gitops.as_ref().filter(|_| self.desk.context.is_empty());
+        here.map_or_else(String::new, |gitops| coverage(&gitops.figure(namespace), sees_all))
     }
 
     async fn kind(
@@ -181,9 +199,9 @@ impl ClusterOverview {
             return Ok(Seen { kind, counts, problems, pods: None });
         };
         let mut list = ListRequest { namespace, ..ListRequest::default() };
-        let mut facts = Facts { pods, ..Facts::at(self.0.reader.now()) };
+        let mut facts = Facts { pods, ..Facts::at(self.desk.reader.now()) };
         if kind == "Service" {
-            let (endpoints, version) = list_resources::endpoints(&self.0, &list).await;
+            let (endpoints, version) = list_resources::endpoints(&self.desk, &list).await;
             facts.endpoints = endpoints;
             list.at = version;
         }
@@ -205,7 +223,7 @@ impl ClusterOverview {
                 None => judge(object, line),
             }
         };
-        self.0.reader.list(resource, &list, each).await?;
+        self.desk.reader.list(resource, &list, each).await?;
         for (build, line) in builds.into_iter().flat_map(Newest::into_lines) {
             judge(&build, line);
         }
@@ -215,14 +233,35 @@ impl ClusterOverview {
     /// The newest warnings, which may name what no status shows.
     async fn events(&self, namespace: Option<String>) -> String {
         let filter = Filter { namespace, warnings_only: true, ..Filter::default() };
-        let Ok((groups, _)) = list_events::read(&self.0, &filter, None).await else {
+        let Ok((groups, _)) = list_events::read(&self.desk, &filter, None).await else {
             return String::new();
         };
-        let now = self.0.reader.now();
+        let now = self.desk.reader.now();
         let newest: Vec<String> =
             groups.newest(EVENTS).iter().map(|group| group.line_with_object(now)).collect();
         lines(&newest, "Newest warnings")
     }
+}
+
+/// `GitOps coverage 24 h: 96 % of 120 writes; 5 past Git: ...`
+fn coverage(figure: &CoverageFigure, sees_all: bool) -> String {
+    let CoverageFigure { writes, through_git, in_sessions, past } = figure;
+    let sanctioned = through_git + in_sessions;
+    let left = writes.saturating_sub(sanctioned);
+    // Not 100 % while one is missing.
+    let Some(percent) = (sanctioned * 100).checked_div(*writes) else { return String::new() };
+    let mut line = format!("\nGitOps coverage 24 h: {percent} % of {writes} writes");
+    if *in_sessions > 0 {
+        line.push_str(&format!(", {in_sessions} in emergency sessions"));
+    }
+    if left > 0 {
+        line.push_str(&format!("; {left} past Git"));
+        if sees_all && !past.is_empty() {
+            let more = if left > past.len() as u64 { "latest " } else { "" };
+            line.push_str(&format!(": {more}{}", past.join(", ")));
+        }
+    }
+    line + "\n"
 }
 
 fn lines(lines: &[String], heading: &str) -> String {
@@ -312,8 +351,26 @@ impl Told {
 
 #[cfg(test)]
 mod tests {
-    use super::{Budget, Problem, answer};
+    use super::{Budget, CoverageFigure, Problem, answer, coverage};
     use crate::answer::Rank;
+
+    #[test]
+    fn the_coverage_is_one_line_that_names_only_to_whom_may_see() {
+        let mut figure = CoverageFigure {
+            writes: 120,
+            through_git: 110,
+            in_sessions: 5,
+            past: vec!["Deployment shop/web by ann".to_owned()],
+        };
+        assert_eq!(
+            coverage(&figure, true),
+            "\nGitOps coverage 24 h: 95 % of 120 writes, 5 in emergency sessions; 5 past Git: latest Deployment shop/web by ann\n"
+        );
+        assert!(!coverage(&figure, false).contains("shop"));
+        figure = CoverageFigure { writes: 3, through_git: 3, ..CoverageFigure::default() };
+        assert_eq!(coverage(&figure, true), "\nGitOps coverage 24 h: 100 % of 3 writes\n");
+        assert_eq!(coverage(&CoverageFigure::default(), true), "");
+    }
 
     fn problems(count: usize, why: usize) -> Vec<Problem> {
         (0..count)

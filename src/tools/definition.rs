@@ -15,6 +15,8 @@ pub(super) enum Effect {
     Proposes,
     /// Takes away what was proposed; asked twice it is the same.
     Withdraws,
+    /// Changes the cluster at once, with the caller's own rights.
+    Acts,
 }
 
 pub(super) struct Definition {
@@ -42,7 +44,7 @@ impl Definition {
             "name": name, "title": title, "description": description, "inputSchema": schema,
             "annotations": {
                 "readOnlyHint": matches!(effect, Effect::Reads | Effect::ReadsOutside),
-                "destructiveHint": effect == Effect::Withdraws,
+                "destructiveHint": matches!(effect, Effect::Withdraws | Effect::Acts),
                 "idempotentHint": true,
                 "openWorldHint": effect != Effect::Reads,
             },

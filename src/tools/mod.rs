@@ -11,6 +11,7 @@ mod definition;
 mod desk;
 mod diagnose;
 mod difference;
+mod emergency;
 mod explain_kind;
 pub(crate) mod find_source;
 mod get_helm_release;
@@ -45,6 +46,7 @@ mod what_changed;
 mod window;
 
 pub use cluster_checks::{ClusterChecks, DryRun, Live};
+pub use emergency::{Emergencies, EmergencyAsk, EmergencyOpening};
 pub use find_source::{Applied, AppliedFrom, Sought, SourceFinder, Trace, source_finder};
 pub use live::ClusterObjects;
 pub use metrics::{Alert, AlertState, Metrics, MetricsError, Series};
@@ -150,6 +152,23 @@ pub struct MemberRow {
     pub state: String,
     /// As [`ServerRow::reason`].
     pub reason: String,
+}
+
+/// How much of what is written to the cluster comes through Git; implemented by `changes`.
+pub trait GitopsCoverage: Send + Sync {
+    /// Of the last 24 hours, in one namespace or in all.
+    fn figure(&self, namespace: Option<&str>) -> CoverageFigure;
+}
+
+/// Writes in scope by how they came about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CoverageFigure {
+    pub writes: u64,
+    pub through_git: u64,
+    pub in_sessions: u64,
+    /// The latest of the others, newest first: `Deployment shop/web by ann (kubectl-edit), 2026-11-22T10:02:00Z`. To be
+    /// shown only to who may see these objects.
+    pub past: Vec<String>,
 }
 
 /// Change requests as tools see them; implemented by `changes`.

@@ -6,12 +6,13 @@ use futures::future::BoxFuture;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    Changes, FleetView, Metrics, Objects, Tool, Toolbox,
+    Changes, Emergencies, FleetView, GitopsCoverage, Metrics, Objects, Tool, Toolbox,
     changes::{GetChange, ListChanges, ReviseChange, WithdrawChange},
     check_access::CheckAccess,
     cluster_overview::ClusterOverview,
     desk::{Desk, Office},
     diagnose::Diagnose,
+    emergency::{ApplyEmergencyChange, CloseEmergency, GetEmergency, OpenEmergency},
     explain_kind::ExplainKind,
     find_source::FindSource,
     get_helm_release::GetHelmRelease,
@@ -47,9 +48,12 @@ pub struct Parts {
     pub contexts: Contexts,
     pub fleet: Option<Arc<dyn FleetView>>,
     pub changes: Option<Arc<dyn Changes>>,
+    pub emergencies: Option<Arc<dyn Emergencies>>,
     /// Answers the calls that change something where this process may not; absent where it always may.
     pub leader: Option<Arc<dyn Leader>>,
     pub metrics: Option<Arc<dyn Metrics>>,
+    /// Where this process captures writes.
+    pub gitops: Option<Arc<dyn GitopsCoverage>>,
     /// Of one answer, unless its call says otherwise.
     pub budget: Budget,
     /// For cursors; replicas share its key.
@@ -61,12 +65,11 @@ type Make = fn(Desk) -> Box<dyn Tool>;
 
 /// All tools that have their backend. Their answers hold no secrets.
 pub fn standard(parts: Parts) -> Toolbox {
-    let Parts { contexts, fleet, changes, leader, metrics, budget, sealer } = parts;
+    let Parts { contexts, fleet, changes, emergencies, leader, metrics, gitops, budget, sealer } = parts;
     let office = Office { contexts, sealer, budget };
     let mut toolbox = Toolbox { objects: Some(Objects(office.clone())), ..Toolbox::default() };
     let mut add = |tool: Box<dyn Tool>| toolbox.add(Box::new(Outward(tool)));
     let on_cluster: &[Make] = &[
-        |desk| Box::new(ClusterOverview(desk)),
         |desk| Box::new(ListResources(desk)),
         |desk| Box::new(GetResource(desk)),
         |desk| Box::new(ListKinds(desk)),
@@ -83,6 +86,8 @@ pub fn standard(parts: Parts) -> Toolbox {
         |desk| Box::new(WhatChanged(desk)),
         |desk| Box::new(Diagnose(desk)),
     ];
+    let overview = move |desk| Box::new(ClusterOverview { desk, gitops: gitops.clone() }) as Box<dyn Tool>;
+    add(Box::new(OnCluster { office: office.clone(), make: overview }));
     for make in on_cluster {
         add(Box::new(OnCluster { office: office.clone(), make: *make }));
     }
@@ -106,18 +111,24 @@ pub fn standard(parts: Parts) -> Toolbox {
         add(Box::new(OnCluster { office: office.clone(), make: list }));
         add(Box::new(OnCluster { office: office.clone(), make: get }));
     }
+    let led = |tool: Box<dyn Tool>| match &leader {
+        Some(leader) => Box::new(OnLeader { tool, leader: leader.clone() }) as Box<dyn Tool>,
+        None => tool,
+    };
     if let Some(changes) = changes {
-        let mut led = |tool: Box<dyn Tool>| {
-            add(match &leader {
-                Some(leader) => Box::new(OnLeader { tool, leader: leader.clone() }),
-                None => tool,
-            });
-        };
-        led(Box::new(ProposeChange { office, changes: changes.clone() }));
-        led(Box::new(ReviseChange(changes.clone())));
-        led(Box::new(WithdrawChange(changes.clone())));
+        add(led(Box::new(ProposeChange { office, changes: changes.clone() })));
+        add(led(Box::new(ReviseChange(changes.clone()))));
+        add(led(Box::new(WithdrawChange(changes.clone()))));
         add(Box::new(GetChange(changes.clone())));
         add(Box::new(ListChanges(changes)));
+    }
+    if let Some(emergencies) = emergencies {
+        if emergencies.executes() {
+            add(led(Box::new(ApplyEmergencyChange(emergencies.clone()))));
+        }
+        add(led(Box::new(OpenEmergency(emergencies.clone()))));
+        add(led(Box::new(CloseEmergency(emergencies.clone()))));
+        add(Box::new(GetEmergency(emergencies)));
     }
     toolbox
 }

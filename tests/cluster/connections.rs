@@ -102,6 +102,7 @@ fn tools(reader: &Reader) -> Toolbox {
     standard(Parts {
         contexts: Contexts::one(reader.clone()),
         fleet: None,
+        emergencies: None,
         changes: None,
         metrics: None,
         budget: Budget::DEFAULT,

@@ -44,6 +44,7 @@ async fn calls_of_two_contexts_run_side_by_side() {
     let tools = standard(Parts {
         contexts,
         fleet: None,
+        emergencies: None,
         changes: None,
         metrics: None,
         budget: Budget::DEFAULT,

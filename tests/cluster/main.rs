@@ -7,6 +7,7 @@ mod changes_timeline;
 mod connections;
 mod contexts;
 mod dry_run;
+mod emergency;
 mod faults;
 mod fleet;
 mod fleet_headers;

@@ -24,6 +24,7 @@ async fn toolbox() -> Toolbox {
     standard(Parts {
         contexts: Contexts::one(reader),
         fleet: None,
+        emergencies: None,
         changes: None,
         metrics: None,
         budget: Budget::DEFAULT,

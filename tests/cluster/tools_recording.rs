@@ -20,9 +20,11 @@ async fn ask(reader: Reader, tool: &str, arguments: &Value) -> String {
     let parts = Parts {
         contexts: Contexts::one(reader),
         fleet: None,
+        emergencies: None,
         changes: None,
         leader: None,
         metrics: None,
+        gitops: None,
         budget: Budget::DEFAULT,
         sealer,
     };

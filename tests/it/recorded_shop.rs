@@ -23,9 +23,11 @@ pub(crate) fn parts(reader: Reader) -> Parts {
     Parts {
         contexts: Contexts::one(reader),
         fleet: None,
+        emergencies: None,
         changes: None,
         leader: None,
         metrics: None,
+        gitops: None,
         budget: Budget::DEFAULT,
         sealer: Sealer::random().unwrap(),
     }

@@ -7,6 +7,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
+    super::{
+        config::Repository,
+        forge::{Committed, ForgeError, NewCommit, NewPullRequest, PullRequest, PullRequestState},
+        identity::Intent,
+        shown,
+        source::Place,
+    },
     BRANCHES, Home, Room, branch,
     conditions::{said, set, time},
     draft::{self, Checking, Draft, Drafted, Sight},
@@ -15,13 +22,6 @@ use super::{
     problem::Problem,
     shelf::ShelfError,
     status,
-    super::{
-        forge::{Committed, ForgeError, NewCommit, NewPullRequest, PullRequest, PullRequestState},
-        config::Repository,
-        identity::Intent,
-        shown,
-        source::Place,
-    },
     story::Texts,
 };
 use crate::{
@@ -63,23 +63,43 @@ pub(super) enum How {
 /// What became of it.
 #[derive(Debug)]
 pub(super) enum Carried {
-    Proposed { request: Box<ChangeRequest>, notes: Vec<String> },
+    Proposed {
+        request: Box<ChangeRequest>,
+        notes: Vec<String>,
+    },
     /// It was open, and is brought up to date.
-    Updated { request: Box<ChangeRequest>, notes: Vec<String> },
+    Updated {
+        request: Box<ChangeRequest>,
+        notes: Vec<String>,
+    },
     /// It was open, and nothing had to be done.
-    Already { request: Box<ChangeRequest>, note: Option<String> },
+    Already {
+        request: Box<ChangeRequest>,
+        note: Option<String>,
+    },
     /// Everything that was asked stands in the base already.
-    Nothing { file: String, commit: String, earlier: Option<Box<ChangeRequest>> },
+    Nothing {
+        file: String,
+        commit: String,
+        earlier: Option<Box<ChangeRequest>>,
+    },
     /// It is written down and goes on by itself once the forge answers.
-    Kept { request: Box<ChangeRequest>, why: String },
+    Kept {
+        request: Box<ChangeRequest>,
+        why: String,
+    },
 }
 
 /// What has to be done to the branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Push {
     /// It holds what it shall.
-    Keep { commit: String },
-    Make { expected: Option<String> },
+    Keep {
+        commit: String,
+    },
+    Make {
+        expected: Option<String>,
+    },
     /// Somebody else has committed to it.
     Foreign,
 }
@@ -165,7 +185,8 @@ impl Room {
             let request = load.stored.clone();
             return match (load.how, request) {
                 (How::Ask, Some(request)) if was_open => {
-                    let note = format!("{name} holds commits of somebody else since: they are left as they are");
+                    let note =
+                        format!("{name} holds commits of somebody else since: they are left as they are");
                     Ok(Some(Carried::Already { request: Box::new(request), note: Some(note) }))
                 }
                 _ => Err(Problem::Asked(format!(
@@ -174,7 +195,8 @@ impl Room {
                 ))),
             };
         }
-        if let (true, Push::Keep { .. }, How::Ask, Some(request)) = (was_open, &push, load.how, &load.stored) {
+        if let (true, Push::Keep { .. }, How::Ask, Some(request)) = (was_open, &push, load.how, &load.stored)
+        {
             return Ok(Some(Carried::Already { request: Box::new(request.clone()), note: None }));
         }
         describe(&mut now, &draft, &home.repository, &base, &name);
@@ -400,7 +422,9 @@ impl Room {
         match self.put(load, now).await {
             Ok(request) if waits => return Ok(Carried::Kept { request: Box::new(request), why }),
             Ok(_) => {}
-            Err(problem) => tracing::error!(%problem, change = %load.id, "what stopped the change is not kept"),
+            Err(problem) => {
+                tracing::error!(%problem, change = %load.id, "what stopped the change is not kept")
+            }
         }
         Err(error.into())
     }
@@ -440,13 +464,7 @@ fn line(load: &Load<'_>, action: &str, decision: &str, now: &ChangeRequestStatus
     }
 }
 
-fn describe(
-    now: &mut ChangeRequestStatus,
-    draft: &Draft,
-    repository: &Repository,
-    base: &str,
-    branch: &str,
-) {
+fn describe(now: &mut ChangeRequestStatus, draft: &Draft, repository: &Repository, base: &str, branch: &str) {
     let Draft {
         files: _,
         places,

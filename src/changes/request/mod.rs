@@ -35,9 +35,10 @@ use std::{
 
 use tokio::time::Instant;
 
-pub use folder::FolderError;
 pub(in crate::changes) use approval::People;
 pub(in crate::changes) use folder::Folder;
+pub use folder::FolderError;
+pub(in crate::changes) use problem::Problem;
 pub(in crate::changes) use propose::Cause;
 pub use shelf::{Shelf, ShelfError, Shelved};
 

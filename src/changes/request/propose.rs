@@ -4,22 +4,21 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 
 use super::{
-    Home, Room,
-    carry::{How, Load},
-    id,
-    life::{Start, phase, start},
-    problem::Problem,
-    status,
     super::{
+        config::Repository,
         edit::Edit,
         identity::{Intent, Target, clean},
-        config::Repository,
         layers,
         path::Step,
         source::{self, NoPlace, Place},
         understand::{self, Understood},
     },
-    words,
+    Home, Room,
+    carry::{How, Load},
+    id,
+    life::{Start, phase, start},
+    problem::Problem,
+    status, words,
 };
 use crate::{
     answer::Answer,
@@ -315,9 +314,10 @@ pub(super) fn unseen(intent: &Intent) -> Vec<FieldEdit> {
     const DOUBTFUL: [&str; 8] =
         ["env", "data", "stringData", "args", "command", "annotations", "value", "envFrom"];
     let keep = |Edit { path, new }: &Edit| {
-        let is_doubtful = path.steps().iter().any(
-            |step| matches!(step, Step::Key(key) if DOUBTFUL.contains(&key.as_str())),
-        );
+        let is_doubtful = path
+            .steps()
+            .iter()
+            .any(|step| matches!(step, Step::Key(key) if DOUBTFUL.contains(&key.as_str())));
         let is_plain = match new {
             Value::Null | Value::Bool(_) | Value::Number(_) => true,
             Value::String(text) => !is_doubtful && redact::text(text) == *text,

@@ -50,14 +50,41 @@ struct Heard {
     silent: BTreeMap<SocketAddr, Instant>,
 }
 
+impl Whereabouts {
+    fn new(client: Client, settings: &OperatorSettings) -> Self {
+        match &settings.peers {
+            Peers::Named(addresses) => Self::Named(addresses.iter().copied().collect()),
+            Peers::Found { own_pod, port } => {
+                Self::Found(Box::new(Found::new(client, &settings.lease_namespace, own_pod, *port)))
+            }
+        }
+    }
+
+    async fn addresses(&self) -> Option<BTreeSet<SocketAddr>> {
+        match self {
+            Self::Named(addresses) => Some(addresses.clone()),
+            Self::Found(found) => found.addresses(DEADLINE).await,
+        }
+    }
+}
+
+/// The health ports of the other replicas.
+pub struct Others(Whereabouts);
+
+impl Others {
+    pub fn new(client: Client, settings: &OperatorSettings) -> Self {
+        Self(Whereabouts::new(client, settings))
+    }
+
+    /// Empty when they are not known.
+    pub async fn addresses(&self) -> Vec<SocketAddr> {
+        self.0.addresses().await.into_iter().flatten().collect()
+    }
+}
+
 impl Replicas {
     pub(super) fn new(client: Client, settings: &OperatorSettings) -> Self {
-        let whereabouts = match &settings.peers {
-            Peers::Named(addresses) => Whereabouts::Named(addresses.iter().copied().collect()),
-            Peers::Found { own_pod, port } => {
-                Whereabouts::Found(Box::new(Found::new(client, &settings.lease_namespace, own_pod, *port)))
-            }
-        };
+        let whereabouts = Whereabouts::new(client, settings);
         // Pods of our own set are asked, never by way of anybody else.
         let http = reqwest::Client::builder().timeout(DEADLINE).no_proxy().redirect(redirect::Policy::none());
         let http = http.build().map_err(|error| error.to_string());
@@ -73,20 +100,13 @@ impl Replicas {
         {
             return answers.clone();
         }
-        let answers: Answers = match self.addresses().await {
+        let answers: Answers = match self.whereabouts.addresses().await {
             Some(addresses) => self.ask_all(&addresses, &mut heard.silent).await.into(),
             // Whoever they are, none of them has answered.
             None => Arc::new([None]),
         };
         heard.last = Some((Instant::now(), answers.clone()));
         answers
-    }
-
-    async fn addresses(&self) -> Option<BTreeSet<SocketAddr>> {
-        match &self.whereabouts {
-            Whereabouts::Named(addresses) => Some(addresses.clone()),
-            Whereabouts::Found(found) => found.addresses(DEADLINE).await,
-        }
     }
 
     async fn ask_all(

@@ -5,8 +5,10 @@ mod certificate;
 mod config;
 mod review;
 mod tls;
+mod witness;
 
 pub use config::WebhookConfig;
+pub use witness::{Posted, Witness};
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -58,6 +60,7 @@ pub struct WebhookError {
 pub struct Webhook {
     config: WebhookConfig,
     listener: std::net::TcpListener,
+    witness: Option<Arc<dyn Witness>>,
 }
 
 impl Webhook {
@@ -67,7 +70,15 @@ impl Webhook {
         let address = config.address;
         let bound = std::net::TcpListener::bind(address)
             .and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-        bound.map(|listener| Self { config, listener }).map_err(|source| WebhookError { address, source })
+        bound
+            .map(|listener| Self { config, listener, witness: None })
+            .map_err(|source| WebhookError { address, source })
+    }
+
+    /// With this the API server's questions about what anybody stores are told to somebody, and its audit events.
+    #[must_use]
+    pub fn witness(self, witness: Arc<dyn Witness>) -> Self {
+        Self { witness: Some(witness), ..self }
     }
 
     /// What the leader does for the certificate; nothing where it is somebody else's.
@@ -85,7 +96,7 @@ impl Webhook {
         examiner: Examiner,
         cancel: CancellationToken,
     ) {
-        let Self { config, listener } = self;
+        let Self { config, listener, witness } = self;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let presented = Arc::new(Presented::default());
         let listener =
@@ -102,7 +113,7 @@ impl Webhook {
         };
         tracing::info!(address = ?listener.local_addr().ok(), "serving the webhook at {PATH}");
         let desk = Desk { examiner, references: config.references };
-        let serving = axum::serve(listener, router(desk, DEADLINE))
+        let serving = axum::serve(listener, router(desk, witness, DEADLINE))
             .with_graceful_shutdown(cancel.clone().cancelled_owned());
         let following =
             certificate::follow(presented, config.certificate, client, namespace, provider, cancel.clone());
@@ -125,14 +136,16 @@ struct Desk {
     references: References,
 }
 
-fn router(desk: Desk, deadline: Duration) -> Router {
-    Router::new()
+fn router(desk: Desk, witness: Option<Arc<dyn Witness>>, deadline: Duration) -> Router {
+    let validating = Router::new()
         .route(PATH, post(validate))
         .with_state(Arc::new(desk))
         .layer(DefaultBodyLimit::max(LARGEST))
+        .layer(GlobalConcurrencyLimitLayer::new(AT_ONCE));
+    validating
+        .merge(witness.map_or_else(Router::new, witness::router))
         .layer(middleware::from_fn_with_state(deadline, in_time))
         .layer(CatchPanicLayer::new())
-        .layer(GlobalConcurrencyLimitLayer::new(AT_ONCE))
 }
 
 /// A body that does not come to its end holds nobody up.

@@ -28,7 +28,7 @@ fn webhook(policy: &str, deadline: Duration) -> Router {
         ..OperatorSettings::new("test", "pilothouse")
     };
     let examiner = Examiner::new(client, &settings, None);
-    router(Desk { examiner, references: References::Warn }, deadline)
+    router(Desk { examiner, references: References::Warn }, None, deadline)
 }
 
 async fn ask(webhook: Router, method: &str, path: &str, body: impl Into<Body>) -> (StatusCode, String) {

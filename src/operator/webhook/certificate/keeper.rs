@@ -29,7 +29,8 @@ pub(super) const SECRET: &str = "pilothouse-webhook";
 pub(in crate::operator) struct Keeper {
     client: Client,
     namespace: String,
-    configuration: String,
+    /// The one by which we are asked, and the one by which we are told who writes what; each may be missing.
+    configurations: [String; 2],
     life: Duration,
     names: Vec<String>,
 }
@@ -67,7 +68,8 @@ impl Keeper {
         } else {
             names.to_vec()
         };
-        Self { client, namespace: namespace.to_owned(), configuration: configuration.to_owned(), life, names }
+        let configurations = [configuration.to_owned(), format!("{configuration}-witness")];
+        Self { client, namespace: namespace.to_owned(), configurations, life, names }
     }
 
     /// Until the term as leader ends.
@@ -103,8 +105,8 @@ impl Keeper {
             Some(held) => Stored::of(&serde_json::from_value::<Secret>(serde_json::to_value(held)?)?),
             None => Stored::default(),
         };
-        let configuration = self.configuration().await?;
-        match (&*told, is_told(configuration.as_ref(), &stored.authorities)) {
+        let configurations = self.configurations().await?;
+        match (&*told, configurations.iter().all(|one| is_told(one, &stored.authorities))) {
             (Told::All(_), true) => {}
             (Told::No, true) => *told = Told::All(Instant::now()),
             (_, false) => *told = Told::No,
@@ -127,7 +129,9 @@ impl Keeper {
             Step::Prepare => self.store(writer, held, &stored.prepared(new()?, now)).await?,
             Step::Switch => self.store(writer, held, &stored.switched()).await?,
             Step::Publish => {
-                if let Some(configuration) = configuration {
+                for configuration in
+                    configurations.into_iter().filter(|one| !is_told(one, &stored.authorities))
+                {
                     let trusting = trusting(configuration, &stored.authorities);
                     writer.replace_everywhere(&configuration_kind(), &trusting).await?;
                 }
@@ -137,9 +141,18 @@ impl Keeper {
         Ok(step)
     }
 
-    async fn configuration(&self) -> Result<Option<DynamicObject>, kube::Error> {
+    /// Those that are there.
+    async fn configurations(&self) -> Result<Vec<DynamicObject>, kube::Error> {
         let api = Api::<DynamicObject>::all_with(self.client.clone(), &configuration_kind());
-        api.get_opt(&self.configuration).await
+        let [asked, told] = &self.configurations;
+        let mut found: Vec<DynamicObject> = api.get_opt(asked).await?.into_iter().collect();
+        match api.get_opt(told).await {
+            Ok(configuration) => found.extend(configuration),
+            // Its role comes with it.
+            Err(kube::Error::Api(status)) if status.code == 403 => {}
+            Err(error) => return Err(error),
+        }
+        Ok(found)
     }
 
     async fn store(
@@ -169,14 +182,14 @@ fn configuration_kind() -> ApiResource {
     ApiResource::erase::<ValidatingWebhookConfiguration>(&())
 }
 
-/// Whether every webhook trusts exactly these. Nobody calls us where there is no configuration.
-fn is_told(configuration: Option<&DynamicObject>, authorities: &str) -> bool {
+/// Whether every webhook trusts exactly these.
+fn is_told(configuration: &DynamicObject, authorities: &str) -> bool {
     let bundle = json!(BASE64_STANDARD.encode(authorities));
     webhooks(configuration).all(|webhook| webhook["clientConfig"]["caBundle"] == bundle)
 }
 
-fn webhooks(configuration: Option<&DynamicObject>) -> impl Iterator<Item = &Value> {
-    configuration.into_iter().flat_map(|one| one.data["webhooks"].as_array()).flatten()
+fn webhooks(configuration: &DynamicObject) -> impl Iterator<Item = &Value> {
+    configuration.data["webhooks"].as_array().into_iter().flatten()
 }
 
 fn trusting(mut configuration: DynamicObject, authorities: &str) -> DynamicObject {
@@ -191,13 +204,14 @@ fn trusting(mut configuration: DynamicObject, authorities: &str) -> DynamicObjec
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use kube::core::DynamicObject;
     use serde_json::json;
 
     use super::{is_told, trusting};
 
     #[test]
     fn every_webhook_of_the_configuration_is_told_and_nothing_else_changes() {
-        let before = serde_json::from_value(json!({
+        let before: DynamicObject = serde_json::from_value(json!({
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
             "metadata": {"name": "pilothouse"},
             "webhooks": [
@@ -205,11 +219,10 @@ mod tests {
                 {"name": "d.e.f", "clientConfig": {"caBundle": "old"}}],
         }))
         .unwrap();
-        assert!(!is_told(Some(&before), "PEM"));
+        assert!(!is_told(&before, "PEM"));
         let after = trusting(before, "PEM");
-        assert!(is_told(Some(&after), "PEM") && !is_told(Some(&after), "PEM2"));
+        assert!(is_told(&after, "PEM") && !is_told(&after, "PEM2"));
         assert_eq!(after.data["webhooks"][0]["futureField"], 1);
         assert_eq!(after.data["webhooks"][0]["clientConfig"]["url"], "https://a");
-        assert!(is_told(None, "PEM"));
     }
 }

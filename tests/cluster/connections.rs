@@ -104,6 +104,7 @@ fn tools(reader: &Reader) -> Toolbox {
         fleet: None,
         changes: None,
         metrics: None,
+        gitops: None,
         budget: Budget::DEFAULT,
         sealer,
     })

@@ -46,6 +46,7 @@ async fn calls_of_two_contexts_run_side_by_side() {
         fleet: None,
         changes: None,
         metrics: None,
+        gitops: None,
         budget: Budget::DEFAULT,
         sealer,
     });

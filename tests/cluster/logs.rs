@@ -23,6 +23,7 @@ async fn toolbox() -> Toolbox {
         fleet: None,
         changes: None,
         metrics: None,
+        gitops: None,
         budget: Budget::DEFAULT,
         sealer: Sealer::random().expect("random bytes"),
     })

@@ -26,6 +26,7 @@ async fn toolbox() -> Toolbox {
         fleet: None,
         changes: None,
         metrics: None,
+        gitops: None,
         budget: Budget::DEFAULT,
         sealer,
     })

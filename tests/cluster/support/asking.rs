@@ -19,6 +19,7 @@ pub(crate) async fn toolbox(metrics: Option<Arc<dyn Metrics>>) -> Toolbox {
         fleet: None,
         changes: None,
         metrics,
+        gitops: None,
         budget: Budget::DEFAULT,
         sealer: Sealer::random().expect("random bytes"),
     })

@@ -16,6 +16,7 @@ pub(crate) async fn toolbox() -> Toolbox {
         fleet: None,
         changes: None,
         metrics: None,
+        gitops: None,
         budget: Budget::DEFAULT,
         sealer: Sealer::random().expect("random bytes"),
     })

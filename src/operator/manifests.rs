@@ -14,6 +14,7 @@ const WITNESS: &str = include_str!("../../manifests/witness.yaml");
 const CONFIGURED: &str = "        audience: [pilothouse]\n";
 const SERVED: &str = "    operator:\n      webhook: {}\n";
 const ASKED: &str = "    changes:\n      dryRun: {serviceAccount: pilothouse/pilothouse-dryrun}\n";
+const CAPTURED: &str = "    emergency: {}\n";
 const SEPARATOR: &str = "\n---\n";
 /// How the pods of the installation are started.
 const ARGUMENTS: &str = "args: [serve, ";
@@ -116,6 +117,7 @@ pub fn witness_manifests() -> &'static str {
 /// As [`with_webhook`].
 pub fn with_witness(manifests: &str, namespaces: &[String]) -> Result<String, ManifestsError> {
     let manifests = with_webhook(manifests, namespaces)?;
+    let manifests = manifests.replacen(SERVED, &format!("{SERVED}{CAPTURED}"), 1);
     let witness = WITNESS.trim_end().split(SEPARATOR).map(|document| asked_in(document, namespaces));
     let documents: Vec<String> = std::iter::once(manifests.trim_end().to_owned()).chain(witness).collect();
     Ok(format!("{}\n", documents.join(SEPARATOR)))

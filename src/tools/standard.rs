@@ -60,6 +60,23 @@ pub struct Parts {
     pub sealer: Sealer,
 }
 
+impl Parts {
+    /// The tools that read a cluster, and no others.
+    pub fn reading(contexts: Contexts, sealer: Sealer) -> Self {
+        Self {
+            contexts,
+            fleet: None,
+            changes: None,
+            emergencies: None,
+            leader: None,
+            metrics: None,
+            gitops: None,
+            budget: Budget::DEFAULT,
+            sealer,
+        }
+    }
+}
+
 /// How a tool is made for one call.
 type Make = fn(Desk) -> Box<dyn Tool>;
 

@@ -99,15 +99,7 @@ async fn callers_and_their_watches_share_two_connections_to_the_api_server() {
 
 fn tools(reader: &Reader) -> Toolbox {
     let sealer = Sealer::random().expect("random bytes");
-    standard(Parts {
-        contexts: Contexts::one(reader.clone()),
-        fleet: None,
-        emergencies: None,
-        changes: None,
-        metrics: None,
-        budget: Budget::DEFAULT,
-        sealer,
-    })
+    standard(Parts::reading(Contexts::one(reader.clone()), sealer))
 }
 
 async fn median(times: usize, mut ask: impl AsyncFnMut()) -> Duration {

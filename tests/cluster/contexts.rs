@@ -41,15 +41,7 @@ async fn calls_of_two_contexts_run_side_by_side() {
     let options = ConnectOptions { kubeconfig: Some(file.into()), context: None };
     let contexts = connect(&options).await.expect("a kubeconfig").contexts;
     let sealer = Sealer::random().expect("random bytes");
-    let tools = standard(Parts {
-        contexts,
-        fleet: None,
-        emergencies: None,
-        changes: None,
-        metrics: None,
-        budget: Budget::DEFAULT,
-        sealer,
-    });
+    let tools = standard(Parts::reading(contexts, sealer));
     let tool = tools.get("list_resources").expect("a tool of ours");
     let caller = Caller::process();
     let ask = async |context: &str| {

@@ -18,14 +18,7 @@ const LINES: usize = 200_000;
 async fn toolbox() -> Toolbox {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let connection = connect(&ConnectOptions::default()).await.expect("KUBECONFIG names a cluster");
-    standard(Parts {
-        contexts: Contexts::one(connection.reader),
-        fleet: None,
-        changes: None,
-        metrics: None,
-        budget: Budget::DEFAULT,
-        sealer: Sealer::random().expect("random bytes"),
-    })
+    standard(Parts::reading(Contexts::one(connection.reader), Sealer::random().expect("random bytes")))
 }
 
 async fn text(tools: &Toolbox, arguments: &Value) -> String {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod admission;
+mod capture;
 mod changes_checks;
 mod changes_timeline;
 mod connections;

@@ -21,15 +21,7 @@ async fn connection() -> Connection {
 async fn toolbox() -> Toolbox {
     let reader = connection().await.reader;
     let sealer = Sealer::random().expect("random bytes");
-    standard(Parts {
-        contexts: Contexts::one(reader),
-        fleet: None,
-        emergencies: None,
-        changes: None,
-        metrics: None,
-        budget: Budget::DEFAULT,
-        sealer,
-    })
+    standard(Parts::reading(Contexts::one(reader), sealer))
 }
 
 async fn call(toolbox: &Toolbox, tool: &str, arguments: Value) -> Answer {

@@ -302,3 +302,36 @@ fn the_dry_run_identity_may_ask_and_the_policy_lets_it_do_nothing_else() {
     assert_eq!(binding["metadata"]["namespace"], "team-a");
     assert_eq!(binding["roleRef"]["kind"], "ClusterRole", "its rights, there alone");
 }
+
+#[test]
+fn whoever_writes_is_told_of_and_nobody_waits_for_it() {
+    let plain = operator::manifests().unwrap();
+    let objects = parsed(&operator::with_witness(&plain, &[]).unwrap());
+    let configuration = named(&objects, "ValidatingWebhookConfiguration", "pilothouse-witness");
+    let webhook = &configuration["webhooks"][0];
+    assert_eq!((&webhook["failurePolicy"], &webhook["sideEffects"]), (&json!("Ignore"), &json!("None")));
+    assert_eq!(
+        (&webhook["timeoutSeconds"], &webhook["clientConfig"]["service"]["path"]),
+        (&json!(1), &json!("/witness"))
+    );
+    // What is watched without a word in the configuration is asked about.
+    let asked: Vec<String> = webhook["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|rule| {
+            let group = rule["apiGroups"][0].as_str().unwrap().to_owned();
+            let end = if group.is_empty() { group } else { format!(".{group}") };
+            words(rule, "resources").into_iter().map(move |plural| format!("{plural}{end}"))
+        })
+        .filter(|kind| !kind.contains('/'))
+        .collect();
+    let scope = pilothouse::changes::capture::ScopeConfig::default();
+    assert_eq!(asked.iter().cloned().collect::<std::collections::BTreeSet<_>>(), scope.kinds);
+    let text = named(&objects, "ConfigMap", "pilothouse")["data"]["config.yaml"].as_str().unwrap().to_owned();
+    let read: Value = serde_saphyr::from_str(&text).unwrap();
+    assert_eq!((&read["emergency"], &read["operator"]["webhook"]), (&json!({}), &json!({})));
+    for rule in rules(&named(&objects, "ClusterRole", "pilothouse-witness")) {
+        assert_eq!(words(&rule, "resourceNames"), ["pilothouse-witness"], "{rule}");
+    }
+}

@@ -20,17 +20,7 @@ pub(crate) fn shop() -> Reader {
 
 /// A cluster alone, with a key of its own for cursors.
 pub(crate) fn parts(reader: Reader) -> Parts {
-    Parts {
-        contexts: Contexts::one(reader),
-        fleet: None,
-        emergencies: None,
-        changes: None,
-        leader: None,
-        metrics: None,
-        gitops: None,
-        budget: Budget::DEFAULT,
-        sealer: Sealer::random().unwrap(),
-    }
+    Parts::reading(Contexts::one(reader), Sealer::random().unwrap())
 }
 
 /// Our tools on the recording in this folder.

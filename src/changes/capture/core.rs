@@ -41,6 +41,8 @@ pub(super) struct Core {
     heard: Heard,
     queue: Arc<Queue>,
     metrics: Metrics,
+    /// Whether this replica counts how writes came about; the others hear it from the one that does.
+    counts: bool,
     has_failed: bool,
 }
 
@@ -89,6 +91,7 @@ impl Core {
             heard,
             queue,
             metrics,
+            counts: true,
             has_failed: false,
         })
     }
@@ -113,6 +116,10 @@ impl Core {
                     self.unstored_shelves.insert(shelf);
                 }
                 watched.into_iter().for_each(|watched| self.watched(watched, now));
+                if is_first {
+                    // At once: a process that dies now knows where it began.
+                    self.store_all(now);
+                }
             }
             Glimpse::Now(shelf, snapshot) => {
                 let object = snapshot.object.clone();
@@ -185,6 +192,7 @@ impl Core {
 
     /// Some time has passed. `leads`: somebody here reads the writes.
     pub(super) fn pass(&mut self, leads: bool, now: Timestamp) {
+        self.counts = leads;
         let known = self.joiner.pass(now);
         self.tell(known, now);
         if !leads {
@@ -212,6 +220,9 @@ impl Core {
     }
 
     fn count(&mut self, write: &Write, way: Option<Way>) {
+        if !self.counts {
+            return;
+        }
         let is_news = self.coverage.lock().unwrap_or_else(PoisonError::into_inner).judge(write, way);
         if is_news {
             self.is_counted_anew = true;

@@ -132,3 +132,48 @@ impl Collector for AtThisMoment {
         gauge.encode(encoder.encode_descriptor("coverage_ratio", help, None, gauge.metric_type())?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use prometheus_client::{encoding::text::encode, registry::Registry};
+
+    use super::{Audited, Metrics};
+    use crate::changes::capture::{joiner_fixture::write, write::Way};
+
+    fn read(metrics: &Metrics) -> String {
+        let mut registry = Registry::with_prefix("pilothouse");
+        metrics.register(&mut registry);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        text
+    }
+
+    #[test]
+    fn what_is_captured_is_counted() {
+        let metrics = Metrics::default();
+        let before = read(&metrics);
+        assert!(before.contains("pilothouse_gitops_writes_total{way=\"unsanctioned\"} 0\n"), "{before}");
+        assert!(!before.contains("\npilothouse_gitops_coverage_ratio "), "nothing was written: {before}");
+        metrics.wrote(Way::Git);
+        for (version, way) in
+            [("1", Way::Git), ("2", Way::Session), ("3", Way::Git), ("4", Way::Unsanctioned)]
+        {
+            metrics.coverage.lock().unwrap().judge(&write(version, jiff::Timestamp::now()), Some(way));
+        }
+        metrics.audited(Audited { captured: 3, unmatched: 1 }, 2);
+        metrics.audited(Audited { captured: 3, unmatched: 1 }, 2);
+        metrics.dropped("webhook");
+        let after = read(&metrics);
+        for line in [
+            "pilothouse_gitops_writes_total{way=\"git\"} 1\n",
+            "pilothouse_gitops_coverage_ratio 0.75\n",
+            "pilothouse_capture_audit_writes_total{captured=\"true\"} 3\n",
+            "pilothouse_capture_audit_writes_total{captured=\"false\"} 1\n",
+            "pilothouse_capture_unconfirmed_total 2\n",
+            "pilothouse_capture_dropped_total{source=\"webhook\"} 1\n",
+        ] {
+            assert!(after.contains(line), "{line} is missing:\n{after}");
+        }
+    }
+}

@@ -40,7 +40,7 @@ pub use write::{DELETED, FieldChange, ObjectRef, Seen, Verb, Way, Witness, Write
 use std::{
     collections::BTreeSet,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -60,7 +60,7 @@ use self::{
     joiner::Joiner,
     rules::Rules,
     scope::Scope,
-    sharing::{Fetcher, Heard},
+    sharing::{Door, Fetcher, Heard},
     stream::{Judged, Queue},
 };
 use crate::tools::{CoverageFigure, GitopsCoverage};
@@ -91,9 +91,9 @@ pub struct Capture {
     kinds: BTreeSet<String>,
     namespaces: Vec<String>,
     replicas: Option<(Arc<dyn Replicas>, [u8; 32])>,
-    heard: Heard,
+    /// What the others may ask for.
+    door: Door,
     metrics: Metrics,
-    coverage: Arc<Mutex<Coverage>>,
     doors: Doors,
     questions: mpsc::Receiver<Brought>,
     posts: mpsc::Receiver<Brought>,
@@ -138,9 +138,8 @@ impl Capture {
             kinds,
             namespaces,
             replicas,
-            heard,
+            door: Door { heard, coverage, leads: Arc::default() },
             metrics,
-            coverage,
             doors,
             questions,
             posts,
@@ -161,12 +160,12 @@ impl Capture {
 
     /// For `cluster_overview`.
     pub fn coverage(&self) -> Arc<dyn GitopsCoverage> {
-        Arc::new(Told(self.coverage.clone()))
+        Arc::new(Told(self.door.coverage.clone()))
     }
 
-    /// What the replica that leads fetches from this one's health port; nothing without a shared key.
+    /// What the other replicas fetch from this one's health port; nothing without a shared key.
     pub fn router(&self) -> Router {
-        self.replicas.as_ref().map_or_else(Router::new, |(_, key)| self.heard.router(key))
+        self.replicas.as_ref().map_or_else(Router::new, |(_, key)| self.door.clone().router(key))
     }
 
     /// Follows the cluster until `stop`. `leads`: whether somebody in this process reads the writes at this moment.
@@ -177,9 +176,8 @@ impl Capture {
             kinds,
             namespaces,
             replicas,
-            heard: _,
+            door: Door { heard: _, coverage, leads: is_leading },
             metrics,
-            coverage: _,
             doors,
             mut questions,
             mut posts,
@@ -190,7 +188,7 @@ impl Capture {
         let _following = watching::follow(&cluster, kinds, &namespaces, &into, &metrics);
         let (fetched, mut others) = mpsc::channel(QUESTIONS);
         let mut fetching = JoinSet::new();
-        match replicas.map(|(replicas, key)| Fetcher::new(replicas, &key)) {
+        match replicas.map(|(replicas, key)| Fetcher::new(replicas, &key, coverage)) {
             Some(Ok(fetcher)) => {
                 fetching.spawn(fetcher.run(leads.clone(), fetched.clone()));
             }
@@ -213,7 +211,9 @@ impl Capture {
                 Some(brought) = posts.recv() => core.brought(&brought, Timestamp::now()),
                 _ = tick.tick() => {
                     let now = Timestamp::now();
-                    core.pass(leads(), now);
+                    let leads = leads();
+                    is_leading.store(leads, Ordering::Relaxed);
+                    core.pass(leads, now);
                     ticks = ticks.wrapping_add(1);
                     if ticks.is_multiple_of(STORE_EVERY) {
                         core.store_all(now);

@@ -1,10 +1,14 @@
-//! Which replica the API server asks is not up to us: the one that leads fetches the questions that the others were
-//! asked. They hold no value of an object, only digests, and are told to whoever has the key of all replicas.
+//! What replicas tell each other, by the key of all of them. Which one the API server asks is not up to us: the one that
+//! leads fetches the questions that the others were asked; they hold no value of an object, only digests. And the others
+//! fetch from it how much came through Git, which only the one that leads knows.
 
 use std::{
     collections::{BTreeMap, VecDeque},
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,16 +20,19 @@ use axum::{
 };
 use futures::future::{BoxFuture, join_all};
 use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::mpsc;
 
-use super::asked::Asked;
+use super::{asked::Asked, coverage::Coverage};
 
 /// Beside the other doors of the health port.
-const PATH: &str = "/sightings";
+const SIGHTINGS: &str = "/sightings";
+const COVERAGE: &str = "/coverage";
 /// Questions that are kept for others: some minutes of a busy cluster.
 const MOST: usize = 5_000;
 const EVERY: Duration = Duration::from_millis(500);
+/// Those who do not lead hear of the coverage every so many times.
+const COVERAGE_EVERY: u32 = 20;
 const DEADLINE: Duration = Duration::from_secs(2);
 const LARGEST: usize = 4 << 20;
 /// What is signed, so that this key opens nothing else.
@@ -98,29 +105,54 @@ impl Heard {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Serves them to whoever has the key.
-    pub(super) fn router(&self, key: &[u8; 32]) -> Router {
-        let door = Door { heard: self.clone(), key: Arc::new(signing(key)) };
-        Router::new().route(PATH, get(tell)).with_state(door)
+/// How this replica tells the others.
+#[derive(Clone)]
+pub(super) struct Door {
+    pub(super) heard: Heard,
+    pub(super) coverage: Arc<Mutex<Coverage>>,
+    pub(super) leads: Arc<AtomicBool>,
+}
+
+impl Door {
+    /// For whoever has the key.
+    pub(super) fn router(self, key: &[u8; 32]) -> Router {
+        let locked = Locked { door: self, key: Arc::new(signing(key)) };
+        Router::new().route(SIGHTINGS, get(sightings)).route(COVERAGE, get(coverage)).with_state(locked)
     }
 }
 
 #[derive(Clone)]
-struct Door {
-    heard: Heard,
+struct Locked {
+    door: Door,
     key: Arc<hmac::Key>,
 }
 
-async fn tell(
-    State(door): State<Door>,
+impl Locked {
+    fn open(&self, headers: &HeaderMap) -> Result<&Door, StatusCode> {
+        let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        let token = token.and_then(|token| hex::decode(token).ok()).unwrap_or_default();
+        hmac::verify(&self.key, PURPOSE, &token).map_err(|_| StatusCode::UNAUTHORIZED)?;
+        Ok(&self.door)
+    }
+}
+
+async fn sightings(
+    State(locked): State<Locked>,
     headers: HeaderMap,
     Query(After { process, after }): Query<After>,
 ) -> Result<Json<Page>, StatusCode> {
-    let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    let token = token.and_then(|token| hex::decode(token).ok()).unwrap_or_default();
-    hmac::verify(&door.key, PURPOSE, &token).map_err(|_| StatusCode::UNAUTHORIZED)?;
-    Ok(Json(door.heard.after(&process, after)))
+    Ok(Json(locked.open(&headers)?.heard.after(&process, after)))
+}
+
+/// Only the one that leads knows.
+async fn coverage(State(locked): State<Locked>, headers: HeaderMap) -> Result<Json<Coverage>, StatusCode> {
+    let door = locked.open(&headers)?;
+    if !door.leads.load(Ordering::Relaxed) {
+        return Err(StatusCode::NOT_FOUND);
+    }
+    Ok(Json(door.coverage.lock().unwrap_or_else(PoisonError::into_inner).clone()))
 }
 
 fn signing(key: &[u8; 32]) -> hmac::Key {
@@ -132,6 +164,7 @@ pub(super) struct Fetcher {
     replicas: Arc<dyn Replicas>,
     http: reqwest::Client,
     token: String,
+    coverage: Arc<Mutex<Coverage>>,
     /// Whom we have asked: its process, and how far.
     known: BTreeMap<SocketAddr, (String, u64)>,
 }
@@ -139,27 +172,45 @@ pub(super) struct Fetcher {
 impl Fetcher {
     /// # Errors
     /// When no HTTP client can be made.
-    pub(super) fn new(replicas: Arc<dyn Replicas>, key: &[u8; 32]) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(
+        replicas: Arc<dyn Replicas>,
+        key: &[u8; 32],
+        coverage: Arc<Mutex<Coverage>>,
+    ) -> Result<Self, reqwest::Error> {
         // Pods of our own set are asked, never by way of anybody else.
         let http = reqwest::Client::builder().timeout(DEADLINE).no_proxy();
         let http = http.redirect(reqwest::redirect::Policy::none()).build()?;
         let token = hex::encode(hmac::sign(&signing(key), PURPOSE));
-        Ok(Self { replicas, http, token, known: BTreeMap::new() })
+        Ok(Self { replicas, http, token, coverage, known: BTreeMap::new() })
     }
 
     /// Until nobody listens. `leads`: whether somebody here wants to know.
     pub(super) async fn run(mut self, leads: impl Fn() -> bool + Send, into: mpsc::Sender<Asked>) {
+        let mut turn: u32 = 0;
         loop {
             tokio::time::sleep(EVERY).await;
             if into.is_closed() {
                 return;
             }
+            turn = turn.wrapping_add(1);
             if leads() {
                 for asked in self.fetch().await {
                     if into.send(asked).await.is_err() {
                         return;
                     }
                 }
+            } else if turn.is_multiple_of(COVERAGE_EVERY) {
+                self.fetch_coverage().await;
+            }
+        }
+    }
+
+    async fn fetch_coverage(&self) {
+        for address in self.replicas.others().await {
+            // All but one of them do not lead, and say so.
+            if let Ok(coverage) = self.get(&format!("http://{address}{COVERAGE}")).await {
+                *self.coverage.lock().unwrap_or_else(PoisonError::into_inner) = coverage;
+                return;
             }
         }
     }
@@ -188,7 +239,10 @@ impl Fetcher {
     }
 
     async fn page(&self, address: SocketAddr, process: &str, after: u64) -> Result<Page, String> {
-        let url = format!("http://{address}{PATH}?process={process}&after={after}");
+        self.get(&format!("http://{address}{SIGHTINGS}?process={process}&after={after}")).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, url: &str) -> Result<T, String> {
         let answer = self.http.get(url).bearer_auth(&self.token).send().await;
         let mut answer = answer.map_err(|error| error.to_string())?;
         if answer.status() != StatusCode::OK {
@@ -208,12 +262,21 @@ impl Fetcher {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::{net::SocketAddr, sync::Arc};
+    use std::{
+        net::SocketAddr,
+        sync::{
+            Arc, Mutex,
+            atomic::{AtomicBool, Ordering},
+        },
+    };
 
     use futures::future::BoxFuture;
 
-    use super::{Fetcher, Heard, Replicas};
-    use crate::changes::capture::joiner_fixture::asked;
+    use super::{Coverage, Door, Fetcher, Heard, Replicas};
+    use crate::changes::capture::{
+        joiner_fixture::{asked, at, write},
+        write::Way,
+    };
 
     struct One(SocketAddr);
 
@@ -225,22 +288,37 @@ mod tests {
 
     /// Over a real socket.
     #[tokio::test]
-    async fn what_one_replica_was_asked_the_other_hears_once_and_nobody_else_does() {
+    async fn what_one_replica_knows_the_other_hears_once_and_nobody_else_does() {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let heard = Heard::default();
+        let (heard, counted, leads) =
+            (Heard::default(), Arc::<Mutex<Coverage>>::default(), Arc::<AtomicBool>::default());
+        let door = Door { heard: heard.clone(), coverage: counted.clone(), leads: leads.clone() };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = heard.router(&[1; 32]);
-        let serving = tokio::spawn(async move { axum::serve(listener, router).await });
+        let serving = tokio::spawn(async move { axum::serve(listener, door.router(&[1; 32])).await });
+        let fetcher = |key: u8, coverage: &Arc<Mutex<Coverage>>| {
+            Fetcher::new(Arc::new(One(address)), &[key; 32], coverage.clone()).unwrap()
+        };
         heard.add(asked("r1", "ann", "5", "6"));
-        let mut fetcher = Fetcher::new(Arc::new(One(address)), &[1; 32]).unwrap();
-        assert_eq!(fetcher.fetch().await.len(), 1);
-        assert!(fetcher.fetch().await.is_empty());
+        let told = Arc::<Mutex<Coverage>>::default();
+        let mut other = fetcher(1, &told);
+        assert_eq!(other.fetch().await.len(), 1);
+        assert!(other.fetch().await.is_empty());
         heard.add(asked("r2", "bob", "6", "7"));
-        let told = fetcher.fetch().await;
-        assert_eq!(told.iter().map(|asked| asked.user.as_str()).collect::<Vec<_>>(), ["bob"]);
-        let mut stranger = Fetcher::new(Arc::new(One(address)), &[2; 32]).unwrap();
-        assert!(stranger.fetch().await.is_empty(), "another key opens nothing");
+        let asked = other.fetch().await;
+        assert_eq!(asked.iter().map(|asked| asked.user.as_str()).collect::<Vec<_>>(), ["bob"]);
+
+        counted.lock().unwrap().judge(&write("6", at("05")), Some(Way::Git));
+        other.fetch_coverage().await;
+        assert_eq!(*told.lock().unwrap(), Coverage::default(), "that one does not lead");
+        leads.store(true, Ordering::Relaxed);
+        let stranger = Arc::<Mutex<Coverage>>::default();
+        let mut without = fetcher(2, &stranger);
+        assert!(without.fetch().await.is_empty(), "another key opens nothing");
+        without.fetch_coverage().await;
+        assert_eq!(*stranger.lock().unwrap(), Coverage::default());
+        other.fetch_coverage().await;
+        assert_eq!(told.lock().unwrap().figure(None, at("06")).git, 1);
         serving.abort();
     }
 }

@@ -75,6 +75,14 @@ impl Webhook {
             .map_err(|source| WebhookError { address, source })
     }
 
+    /// Where it listens; another than was configured, when any free port was asked for.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
     /// With this the API server's questions about what anybody stores are told to somebody, and its audit events.
     #[must_use]
     pub fn witness(self, witness: Arc<dyn Witness>) -> Self {

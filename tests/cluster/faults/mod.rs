@@ -78,17 +78,7 @@ async fn reader() -> Reader {
 fn toolbox(reader: Reader) -> Toolbox {
     let sealer = Sealer::random().expect("random bytes");
     let contexts = Contexts::one(reader);
-    standard(Parts {
-        contexts,
-        fleet: None,
-        changes: None,
-        emergencies: None,
-        leader: None,
-        metrics: None,
-        gitops: None,
-        budget: Budget::DEFAULT,
-        sealer,
-    })
+    standard(Parts::reading(contexts, sealer))
 }
 
 async fn timed(tools: &Toolbox, tool: &str, arguments: &Value) -> (Answer, Duration) {

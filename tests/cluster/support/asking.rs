@@ -15,12 +15,8 @@ pub(crate) async fn toolbox(metrics: Option<Arc<dyn Metrics>>) -> Toolbox {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let reader = connect(&ConnectOptions::default()).await.expect("KUBECONFIG names a cluster").reader;
     standard(Parts {
-        contexts: Contexts::one(reader),
-        fleet: None,
-        changes: None,
         metrics,
-        budget: Budget::DEFAULT,
-        sealer: Sealer::random().expect("random bytes"),
+        ..Parts::reading(Contexts::one(reader), Sealer::random().expect("random bytes"))
     })
 }
 

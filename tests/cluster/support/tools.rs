@@ -11,14 +11,7 @@ use serde_json::{Value, value::to_raw_value};
 pub(crate) async fn toolbox() -> Toolbox {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let reader = connect(&ConnectOptions::default()).await.expect("KUBECONFIG names a cluster").reader;
-    standard(Parts {
-        contexts: Contexts::one(reader),
-        fleet: None,
-        changes: None,
-        metrics: None,
-        budget: Budget::DEFAULT,
-        sealer: Sealer::random().expect("random bytes"),
-    })
+    standard(Parts::reading(Contexts::one(reader), Sealer::random().expect("random bytes")))
 }
 
 /// As the kubeconfig's user.

@@ -26,8 +26,10 @@ const ASKED_IS_GOOD: SignedDuration = SignedDuration::from_mins(2);
 const RECORDED_IS_GOOD: SignedDuration = SignedDuration::from_mins(5);
 /// Audit events come in batches, and late.
 const WRITE_IS_OPEN: SignedDuration = SignedDuration::from_hours(1);
-/// Of each, so that a flood costs memory for so many only: the oldest go first.
+/// Audit events, so that a flood costs memory for so many only: the oldest go first.
 const MOST: usize = 20_000;
+/// The same for the questions about one object, and its writes that are done with.
+const MOST_OF_ONE: usize = 500;
 
 /// What somebody saw of a write.
 #[derive(Clone, Debug, PartialEq)]
@@ -149,7 +151,13 @@ impl Joiner {
         }
         self.asked.retain(|_, asked| !asked.is_empty());
         for writes in self.writes.values_mut() {
-            writes.retain(|held| held.is_open() || held.since + WRITE_IS_OPEN > now);
+            let mut surplus = writes.len().saturating_sub(MOST_OF_ONE);
+            writes.retain(|held| {
+                let is_done = !held.is_open();
+                let goes = is_done && (surplus > 0 || held.since + WRITE_IS_OPEN <= now);
+                surplus = surplus.saturating_sub(usize::from(goes));
+                !goes
+            });
         }
         self.writes.retain(|_, writes| !writes.is_empty());
         let audited = &mut self.audited;
@@ -219,7 +227,7 @@ impl Joiner {
         if asked.at + ASKED_IS_GOOD <= now || all.iter().any(|one| one.review == asked.review) {
             return Vec::new();
         }
-        if all.len() >= MOST {
+        if all.len() >= MOST_OF_ONE {
             all.remove(0);
         }
         all.push(asked);

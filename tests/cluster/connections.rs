@@ -10,7 +10,7 @@ use std::{
 use futures::{StreamExt, future::try_join_all};
 use kube::{Client, Config, config::KubeConfigOptions};
 use pilothouse::{
-    answer::{Budget, Sealer},
+    answer::Sealer,
     caller::{Caller, Proof},
     cluster::{Change, ConnectOptions, Contexts, ListRequest, Reader, Resource, connect},
     tools::{Parts, Toolbox, standard},

@@ -4,7 +4,7 @@
 use std::process::Stdio;
 
 use pilothouse::{
-    answer::{Budget, Sealer},
+    answer::Sealer,
     caller::Caller,
     cluster::{ConnectOptions, connect},
     tools::{Parts, standard},

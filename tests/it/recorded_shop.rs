@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use pilothouse::{
-    answer::{Answer, Budget, Sealer},
+    answer::{Answer, Sealer},
     caller::Caller,
     cluster::{Contexts, Reader, recorded},
     tools::{FleetView, Parts, ServerRow, Toolbox, standard},

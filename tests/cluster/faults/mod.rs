@@ -18,7 +18,7 @@ use std::{
 
 use futures::FutureExt;
 use pilothouse::{
-    answer::{Answer, Budget, Sealer},
+    answer::{Answer, Sealer},
     caller::Caller,
     cluster::{ConnectOptions, Contexts, Reader, connect},
     tools::{Parts, Toolbox, standard},

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use pilothouse::{
-    answer::{Answer, Budget, Sealer},
+    answer::{Answer, Sealer},
     caller::{Caller, Proof},
     cluster::{ConnectOptions, Contexts, connect},
     tools::{Metrics, Parts, Toolbox, standard},

@@ -1,7 +1,7 @@
 //! Our tools on the cluster that `KUBECONFIG` names.
 
 use pilothouse::{
-    answer::{Answer, Budget, Sealer},
+    answer::{Answer, Sealer},
     caller::Caller,
     cluster::{ConnectOptions, Contexts, connect},
     tools::{Parts, Toolbox, standard},

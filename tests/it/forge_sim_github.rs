@@ -464,6 +464,7 @@ fn fill(shared: &Shared, pull: &Pull, mut body: Value) -> Value {
     body["user"]["login"] = json!(US);
     body["head"]["ref"] = json!(pull.branch);
     body["head"]["sha"] = json!(head);
+    body["head"]["repo"]["full_name"] = json!("team/deploy");
     body["base"]["ref"] = json!("main");
     body["state"] = json!(if pull.state == Standing::Open { "open" } else { "closed" });
     (body["merge_commit_sha"], body["merged_at"]) = match &pull.state {

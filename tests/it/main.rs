@@ -38,6 +38,7 @@ mod forge_gitea;
 mod forge_gitea_server;
 mod forge_github;
 mod forge_gitlab;
+mod forge_plain;
 mod forge_sim_github;
 mod forge_sim_gitlab;
 mod gateway_endpoints;

@@ -70,7 +70,7 @@ impl Gitea {
         let call = self.get_of("pulls").with("state", state).with("base_branch", &self.base);
         let mut pulls: Vec<Pull> = self.rest.pages(&call, "limit").await?;
         // Older ones do not know the parameter for the base branch.
-        pulls.retain(|pull| pull.base.label == self.base);
+        pulls.retain(|pull| pull.base.label == self.base && pull.is_of_repository());
         Ok(pulls)
     }
 
@@ -356,6 +356,7 @@ struct End {
     /// The branch, also when it is no longer there.
     label: String,
     sha: String,
+    repo_id: i64,
 }
 
 #[derive(Deserialize)]
@@ -383,6 +384,11 @@ struct Reviewed {
 }
 
 impl Pull {
+    /// A fork may have a branch of the same name, and it may be anybody's.
+    fn is_of_repository(&self) -> bool {
+        self.head.repo_id == self.base.repo_id
+    }
+
     fn branch(&self) -> &str {
         &self.head.label
     }

@@ -9,8 +9,8 @@ fn pull(changed: Value) -> Pull {
     let mut pull = json!({
         "number": 7, "html_url": "http://g/t/d/pulls/7", "user": {"login": "bot"}, "state": "open", "merged": false,
         "merged_at": null, "merge_commit_sha": null, "merged_by": null,
-        "base": {"label": "main", "ref": "main", "sha": "b"},
-        "head": {"label": "pilothouse/x", "ref": "refs/pull/7/head", "sha": "c"}
+        "base": {"label": "main", "ref": "main", "sha": "b", "repo_id": 1},
+        "head": {"label": "pilothouse/x", "ref": "refs/pull/7/head", "sha": "c", "repo_id": 1}
     });
     pull.as_object_mut().unwrap().extend(changed.as_object().unwrap().clone());
     serde_json::from_value(pull).unwrap()
@@ -37,6 +37,13 @@ fn states_are_told_apart() {
             by: Some("bob".to_owned())
         }
     );
+}
+
+#[test]
+fn a_pull_request_from_a_fork_is_not_ours() {
+    assert!(pull(json!({})).is_of_repository());
+    let head = json!({"label": "pilothouse/x", "ref": "pilothouse/x", "sha": "c", "repo_id": 2});
+    assert!(!pull(json!({"head": head})).is_of_repository());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::{
     changes_git_server::GitServer,
     changes_stage::repository,
-    forge_gitea::{commit, made, request},
+    forge_stage::{commit, made, request},
 };
 
 const BRANCH: &str = "pilothouse/web-1";

@@ -16,16 +16,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use percent_encoding::percent_decode_str;
-use pilothouse::changes::{
-    ChangesConfig,
-    forge::{self, Forge},
-};
+use pilothouse::changes::forge::Forge;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use crate::{
     forge_bare::{Bare, Pull, State as Standing},
+    forge_stage::connect,
     parts,
 };
 
@@ -56,17 +54,7 @@ impl GitLab {
     }
 
     pub(crate) fn forge(&self) -> (Arc<dyn Forge>, TempDir) {
-        let folder = tempfile::tempdir().unwrap();
-        let token_file = folder.path().join("token");
-        fs::write(&token_file, TOKEN).unwrap();
-        let yaml = format!(
-            "repositories: [{{name: deploy, url: '{}/a/b/deploy.git', tokenFile: '{}', forge: {{type: gitlab, timeoutSeconds: 5}}}}]",
-            self.address,
-            token_file.display()
-        );
-        let config: ChangesConfig = serde_saphyr::from_str(&yaml).unwrap();
-        let repository = config.checked().unwrap().remove(0);
-        (forge::connect(&repository, folder.path()).unwrap(), folder)
+        connect(&format!("{}/a/b/deploy.git", self.address), TOKEN, "gitlab", 30)
     }
 
     pub(crate) fn pulls(&self) -> Vec<Pull> {

@@ -41,6 +41,7 @@ mod forge_gitlab;
 mod forge_plain;
 mod forge_sim_github;
 mod forge_sim_gitlab;
+mod forge_stage;
 mod gateway_endpoints;
 mod gateway_envelopes;
 mod gateway_neighbours;

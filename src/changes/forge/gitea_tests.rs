@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Pull, Ref, Reviewed, head};
+use super::{Pull, Refs, Reviewed, head};
 use crate::changes::forge::{PullRequestState, Verdict};
 
 fn pull(changed: Value) -> Pull {
@@ -71,6 +71,9 @@ fn a_branch_that_begins_alike_is_another() {
         {"ref": "refs/heads/pilothouse/ab", "object": {"sha": "1"}},
         {"ref": "refs/heads/pilothouse/a", "object": {"sha": "2"}}
     ]);
-    let refs: Vec<Ref> = serde_json::from_value(refs).unwrap();
-    assert_eq!(head(refs, "pilothouse/a").as_deref(), Some("2"));
+    let one = refs[1].clone();
+    for refs in [refs, one] {
+        let refs: Refs = serde_json::from_value(refs).unwrap();
+        assert_eq!(head(refs, "pilothouse/a").as_deref(), Some("2"));
+    }
 }

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::changes::forge::{
-    PullRequest, PullRequestState, Review, Verdict,
+    PullRequest, Review, Verdict,
     reviews::{Given, counting},
+    state::Told,
 };
 
 #[derive(Deserialize)]
@@ -75,21 +76,19 @@ impl Pull {
     }
 
     pub(super) fn shown(self, reviews: Vec<Reviewed>, closed_by: Option<String>) -> PullRequest {
-        let state = match (self.merged, self.state.as_str()) {
-            (true, _) => PullRequestState::Merged {
-                commit: self.merge_commit_sha.unwrap_or_default(),
-                at: self.merged_at,
-                by: self.merged_by.map(|user| user.login),
-            },
-            (false, "open") => PullRequestState::Open,
-            (false, _) => PullRequestState::Closed { by: closed_by },
+        let state = Told {
+            is_open: self.state == "open",
+            is_merged: self.merged,
+            merge: self.merge_commit_sha,
+            at: self.merged_at,
+            by: self.merged_by.map(|user| user.login),
         };
         PullRequest {
             number: self.number,
             url: self.html_url,
             branch: self.head.name,
             head: self.head.sha,
-            state,
+            state: state.state(closed_by),
             author: self.user.map(|user| user.login).unwrap_or_default(),
             reviews: counting(reviews.into_iter().filter_map(Reviewed::given)),
         }

@@ -170,7 +170,7 @@ fn plain(schema: &Value, wanted: &mut Vec<String>) -> Value {
 const CHECK_QUERIES: &str = r"
 const { buildSchema, parse, validate, getVariableValues } = require('graphql');
 const { readFileSync } = require('fs');
-const schema = buildSchema(readFileSync('node_modules/@octokit/graphql-schema/schema.graphql', 'utf8'));
+const schema = buildSchema(readFileSync('node_modules/@octokit/graphql-schema/schema.graphql', 'utf8'), { assumeValidSDL: true });
 const wrong = new Set();
 for (const { query, variables } of JSON.parse(readFileSync(0, 'utf8'))) {
     const document = parse(query);

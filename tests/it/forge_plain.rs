@@ -1,6 +1,6 @@
 //! What is asked of a forge, at a repository that only speaks git.
 
-use std::sync::Arc;
+use std::{fs, sync::Arc};
 
 use pilothouse::changes::{
     ChangesConfig,
@@ -18,6 +18,7 @@ const BRANCH: &str = "pilothouse/web-1";
 
 fn connect(server: &GitServer) -> (Arc<dyn Forge>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
+    fs::write(server.folder.path().join("token"), &server.token).unwrap();
     let config = ChangesConfig { repositories: vec![repository("deploy", server.url(), server)] };
     let repository = config.checked().unwrap().remove(0);
     (forge::connect(&repository, folder.path()).unwrap(), folder)
@@ -87,7 +88,7 @@ async fn a_branch_stands_for_a_pull_request() {
     assert_eq!(forge.head(BRANCH).await, Ok(None));
     forge.close(0, BRANCH).await.unwrap();
     assert!(forge.get(0).await.is_err());
-    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
 }
 

@@ -293,7 +293,7 @@ impl Shared {
                     .iter()
                     .rev()
                     .filter(|pull| asked("source_branch").is_none_or(|branch| branch == pull.branch))
-                    .filter(|pull| asked("state") == Some("all") || pull.state == Standing::Open)
+                    .filter(|pull| asked("state").is_none() || pull.state == Standing::Open)
                     .map(|pull| self.shown(pull))
                     .take(asked("per_page").map_or(20, |size| size.parse().unwrap()))
                     .collect();

@@ -76,8 +76,9 @@ impl GitLab {
         Ok(requests)
     }
 
-    fn requests(&self, state: &str) -> Call {
-        let call = self.get_of(&["merge_requests"]).with("state", state).with("target_branch", &self.base);
+    /// Of every state, unless narrowed; the newest first.
+    fn requests(&self) -> Call {
+        let call = self.get_of(&["merge_requests"]).with("target_branch", &self.base);
         call.with("order_by", "created_at").with("sort", "desc")
     }
 }
@@ -129,19 +130,19 @@ impl Api for GitLab {
     }
 
     async fn open_from(&self, branch: &str) -> Result<Vec<u64>, ForgeError> {
-        let call = self.requests("opened").with("source_branch", branch);
+        let call = self.requests().with("state", "opened").with("source_branch", branch);
         let mut numbers: Vec<_> = self.listed(&call).await?.into_iter().map(|request| request.iid).collect();
         numbers.sort_unstable();
         Ok(numbers)
     }
 
     async fn newest_from(&self, branch: &str) -> Result<Option<u64>, ForgeError> {
-        let call = self.requests("all").with("source_branch", branch);
+        let call = self.requests().with("source_branch", branch);
         Ok(self.listed(&call).await?.into_iter().map(|request| request.iid).max())
     }
 
     async fn open_branches(&self) -> Result<Vec<String>, ForgeError> {
-        let requests = self.listed(&self.requests("opened")).await?;
+        let requests = self.listed(&self.requests().with("state", "opened")).await?;
         Ok(requests.into_iter().map(|request| request.source_branch).collect())
     }
 

@@ -126,6 +126,7 @@ mod tests {
             prefix: String::new(),
             namespace: None,
             credentials: None,
+            charts: Vec::new(),
         };
         match say(&repository, command, printed) {
             GitError::Unreachable { .. } => "unreachable",

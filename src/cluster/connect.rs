@@ -40,7 +40,7 @@ pub struct Connection {
     /// For messages.
     pub server: String,
     /// How the API server is reached, without anybody's credentials; none of a recorded cluster.
-    pub(super) bare: Option<Config>,
+    pub bare: Option<Config>,
 }
 
 impl Connection {

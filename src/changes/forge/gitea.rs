@@ -95,9 +95,13 @@ impl Gitea {
     async fn read_labels(&self, into: &mut BTreeMap<String, u64>) -> Result<(), ForgeError> {
         let of_repository: Vec<Label> = self.rest.pages(&self.get_of("labels"), "limit").await?;
         let owner = self.project.split('/').next().unwrap_or_default();
-        // A person's account has none.
-        let of_owner = self.rest.maybe(&Call::get(["orgs", owner, "labels"]).with("limit", 50)).await?;
-        let of_owner: Vec<Label> = of_owner.map_or(Ok(Vec::new()), |answer| answer.json())?;
+        // A person's account has none, and to those of an organization the token may have no right.
+        let of_owner: Vec<Label> =
+            match self.rest.maybe(&Call::get(["orgs", owner, "labels"]).with("limit", 50)).await {
+                Ok(Some(answer)) => answer.json()?,
+                Ok(None) | Err(ForgeError::Refused(_)) => Vec::new(),
+                Err(error) => return Err(error),
+            };
         into.extend(of_owner.into_iter().chain(of_repository).map(|Label { id, name }| (name, id)));
         Ok(())
     }

@@ -24,6 +24,7 @@ mod kind;
 mod layers;
 mod message;
 mod path;
+mod path_made;
 mod process_group;
 mod propose;
 mod reach;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// A parsed path; has at least one step and starts with a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct FieldPath(Vec<Step>);
+pub(super) struct FieldPath(pub(super) Vec<Step>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
@@ -49,15 +49,6 @@ fn others(known: &[String], key: &str) -> String {
 }
 
 impl FieldPath {
-    /// `steps` begin with a key.
-    pub(super) fn of(steps: Vec<Step>) -> Self {
-        Self(steps)
-    }
-
-    pub(super) fn of_keys(keys: &[&str]) -> Self {
-        Self(keys.iter().map(|key| Step::Key((*key).to_owned())).collect())
-    }
-
     pub(super) fn steps(&self) -> &[Step] {
         &self.0
     }

@@ -14,6 +14,7 @@ mod documents;
 mod edit;
 #[cfg(test)]
 mod edit_tests;
+mod ending;
 mod fields;
 mod fit;
 mod footprint;

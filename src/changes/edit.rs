@@ -11,6 +11,7 @@ use yaml_edit::{Document as YamlDocument, YamlFile, YamlValue};
 
 use super::{
     documents::{self, line_of},
+    ending,
     footprint::Footprint,
     path::{FieldPath, Located, Lost, PathError, Place},
     reach::{self, Field},
@@ -141,7 +142,11 @@ fn rewrite(
         };
         let after = file.to_string();
         let candidate = format!("{}{}{}", &text[..range.start], endings.restore(&after), &text[range.end..]);
-        match verify(&before, &after, &candidate, &footprint, expected) {
+        let verified = match ending::changed(text, &candidate) {
+            Some(reason) => Err(reason.to_owned()),
+            None => verify(&before, &after, &candidate, &footprint, expected),
+        };
+        match verified {
             Ok(()) => return Ok(candidate),
             Err(reason) => problem = reason,
         }

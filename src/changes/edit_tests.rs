@@ -93,6 +93,33 @@ fn null_removes_the_field_and_nothing_else() {
 }
 
 #[test]
+fn the_first_field_of_an_item_leaves_its_dash_to_the_next() {
+    let text = "l:\n  - name: a # gone\n    # kept\n    image: b # kept too\n  - name: c\n";
+    let after = edited(text, &[("l[0].name", Value::Null)]);
+    assert!(after.contains("image: b # kept too") && after.contains("# kept\n"), "{after}");
+    assert!(!after.contains("name: a"), "{after}");
+}
+
+#[test]
+fn an_item_that_is_selected_is_put_at_the_end_of_its_list() {
+    let text = "env:\n  # first\n  - name: A\n    value: \"1\" # one\nrest: 1\n";
+    let after = edited(text, &[("env[name=B]", json!({ "name": "B", "value": "2" }))]);
+    assert_eq!(
+        after,
+        "env:\n  # first\n  - name: A\n    value: \"1\" # one\n  - name: B\n    value: \"2\"\nrest: 1\n"
+    );
+    assert!(refused(text, "env[name=B]", json!({ "name": "C" })).contains("no item with name=B"));
+}
+
+#[test]
+fn a_text_at_the_end_of_a_file_keeps_its_end() {
+    let text = "a: 1\nl:\n  - run: |\n      exit 0";
+    assert!(refused(text, "l[1].x", json!(1)).contains("there is no [1]"));
+    assert!(refused(text, "b", json!(2)).contains("block of text without a line break"));
+    assert_eq!(edited(text, &[("a", json!(2))]), text.replace("a: 1", "a: 2"));
+}
+
+#[test]
 fn only_the_named_document_is_touched() {
     let text = "# head\n---\n# first\nkind: A\nv: 1\n--- # second\n# lead\nkind: B\nv:   1 # x\n...\n---\nkind: C\nv: 1";
     let after = apply(text, 1, &edits(&[("v", json!(2))])).unwrap();

@@ -13,6 +13,8 @@ pub(super) enum Footprint {
     Rewrite(Range<usize>),
     /// Only these lines change or go, with the comments on them.
     Replace(Range<usize>),
+    /// Only these lines change, and of the comments on them only those on `gone` go.
+    Join { lines: Range<usize>, gone: Range<usize> },
 }
 
 impl Footprint {
@@ -21,14 +23,16 @@ impl Footprint {
         let (old, new): (Vec<_>, Vec<_>) = (before.split('\n').collect(), after.split('\n').collect());
         let kept = match self {
             Self::Insert => only_inserted(&old, &new),
-            Self::Rewrite(lines) | Self::Replace(lines) => same_outside(&old, &new, lines),
+            Self::Rewrite(lines) | Self::Replace(lines) | Self::Join { lines, gone: _ } => {
+                same_outside(&old, &new, lines)
+            }
         };
         if !kept {
             return Some("it would have changed lines that have nothing to do with the field");
         }
         let may_go = match self {
             Self::Insert | Self::Rewrite(_) => 0..0,
-            Self::Replace(lines) => lines.clone(),
+            Self::Replace(gone) | Self::Join { lines: _, gone } => gone.clone(),
         };
         let kept = comments(before).filter(|(line, _)| !may_go.contains(line)).map(|(_, comment)| comment);
         let mut there = comments(after).map(|(_, comment)| comment);

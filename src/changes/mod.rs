@@ -15,6 +15,7 @@ mod edit;
 #[cfg(test)]
 mod edit_tests;
 pub mod emergency;
+mod ending;
 mod fields;
 mod fit;
 mod footprint;

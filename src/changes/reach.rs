@@ -21,6 +21,8 @@ pub(super) struct Field {
     style: OldStyle,
     /// The line of the parent's key, where removing its only field writes `{}` or `[]`.
     emptied: Option<usize>,
+    /// The line of the next field, where removing the first one of a list item moves it behind the dash.
+    joined: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -47,6 +49,10 @@ impl Field {
 
     fn footprint(&self, removing: bool) -> Footprint {
         match &self.footprint {
+            Kind::Scalar(lines) | Kind::Whole(lines) if removing && self.joined.is_some() => {
+                let end = self.joined.map_or(lines.end, |next| lines.end.max(next + 1));
+                Footprint::Join { lines: lines.start..end, gone: lines.clone() }
+            }
             Kind::Scalar(lines) | Kind::Whole(lines) if removing => {
                 Footprint::Replace(self.emptied.unwrap_or(lines.start)..lines.end)
             }
@@ -76,7 +82,8 @@ pub(super) fn field(root: Option<Mapping>, place: &Place, text: &str) -> Result<
                 anchors.check(&range, &value, last)?;
                 if last {
                     let emptied = is_alone(&here).then(|| lines(&(above..above), text).start);
-                    return Ok(Field { emptied, ..existing(depth, range, &value, text) });
+                    let joined = joined(&here, &range, text);
+                    return Ok(Field { emptied, joined, ..existing(depth, range, &value, text) });
                 }
                 if depth + 1 == present && is_null(&value) {
                     return Ok(filled(depth, range, text));
@@ -149,8 +156,9 @@ fn existing(depth: usize, range: Range<usize>, value: &YamlNode, text: &str) -> 
             footprint: if scalar.is_block() { Kind::Whole(lines) } else { Kind::Scalar(lines) },
             style: Some(ScalarValue::from_scalar(scalar).style()),
             emptied: None,
+            joined: None,
         },
-        _ => Field { depth, footprint: Kind::Whole(lines), style: None, emptied: None },
+        _ => Field { depth, footprint: Kind::Whole(lines), style: None, emptied: None, joined: None },
     }
 }
 
@@ -161,6 +169,7 @@ fn filled(depth: usize, range: Range<usize>, text: &str) -> Field {
         footprint: Kind::NewOn(lines(&range, text)),
         style: Some(ScalarStyle::Plain),
         emptied: None,
+        joined: None,
     }
 }
 
@@ -171,7 +180,17 @@ fn added(depth: usize, parent: &YamlNode, text: &str) -> Field {
         _ => true,
     };
     let footprint = if in_place { Kind::NewOn(lines(&bytes(parent), text)) } else { Kind::New };
-    Field { depth, footprint, style: None, emptied: None }
+    Field { depth, footprint, style: None, emptied: None, joined: None }
+}
+
+/// The line, counted from 0, of the field after the first one, when that stands behind the dash of a list item.
+fn joined(parent: &YamlNode, first: &Range<usize>, text: &str) -> Option<usize> {
+    let YamlNode::Mapping(mapping) = parent else { return None };
+    let mut entries = mapping.entries().map(|entry| entry.byte_range().start as usize);
+    let is_first = entries.next() == Some(first.start);
+    let next = entries.next().filter(|_| is_first)?;
+    let line = text.get(..first.start)?.rsplit('\n').next()?;
+    line.trim_end().ends_with('-').then(|| lines(&(next..next), text).start)
 }
 
 fn is_alone(parent: &YamlNode) -> bool {

@@ -154,7 +154,7 @@ async fn what_the_api_server_would_not_take_is_refused_before_git() {
     let stage = Stage::new("checks-refused").await;
     let container = "spec.template.spec.containers[name=web]";
     for (name, change, says) in [
-        ("wbe", edit("spec.paused", json!(true)), "nearest: web"),
+        ("webb", edit("spec.paused", json!(true)), "nearest: web"),
         (
             "web",
             edit("spec.replcas", json!(1)),

@@ -8,7 +8,9 @@ use std::{
 };
 
 use aws_lc_rs::hmac;
-use axum::{Router, body::Bytes, extract::State as Shared, http::StatusCode, response::IntoResponse, routing::post};
+use axum::{
+    Router, body::Bytes, extract::State as Shared, http::StatusCode, response::IntoResponse, routing::post,
+};
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::redirect;
@@ -20,7 +22,7 @@ use super::operated::Operated;
 use crate::{
     answer::{Answer, Sealer},
     changes::Lead,
-    tools::{LedCall, Leader, Toolbox},
+    tools::{Leader, LedCall, Toolbox},
 };
 
 /// On the health port.
@@ -108,7 +110,9 @@ impl Leader for ToLeader {
             let tool = call.tool.clone();
             match self.sent(call).await {
                 Ok(answer) => answer,
-                Err(why) => Answer::error(format!("{tool} is answered by the replica that leads, and {why}.")),
+                Err(why) => {
+                    Answer::error(format!("{tool} is answered by the replica that leads, and {why}."))
+                }
             }
         })
     }
@@ -176,8 +180,7 @@ impl ToLeader {
         }
         let body = answer.text().await.map_err(|error| Lost::Sent(error.to_string()))?;
         let reply = sealer.open(&answer_to(number), &body).map_err(|error| Lost::Sent(error.to_string()))?;
-        let reply: Reply =
-            serde_json::from_slice(&reply).map_err(|error| Lost::Sent(error.to_string()))?;
+        let reply: Reply = serde_json::from_slice(&reply).map_err(|error| Lost::Sent(error.to_string()))?;
         Ok(Some(reply.into()))
     }
 }
@@ -218,7 +221,9 @@ async fn take(Shared(desk): Shared<Desk>, body: Bytes) -> axum::response::Respon
         .ok()
         .and_then(|sealed| desk.sealer.open(CALL, sealed).ok())
         .and_then(|letter| serde_json::from_slice::<Letter>(&letter).ok());
-    let Some(Letter { at, number, call }) = opened else { return refused("this was not sealed by one of us") };
+    let Some(Letter { at, number, call }) = opened else {
+        return refused("this was not sealed by one of us");
+    };
     if at.duration_until(Timestamp::now()).abs() > SKEW {
         return refused("this is older than a minute, or the clocks of the nodes are apart");
     }
@@ -231,7 +236,9 @@ async fn take(Shared(desk): Shared<Desk>, body: Bytes) -> axum::response::Respon
     let LedCall { tool, caller, arguments } = call;
     let answer = match desk.toolbox.get(&tool).filter(|tool| changes_something(tool.definition())) {
         Some(tool) => tool.call(&caller, arguments.as_deref()).await,
-        None => Answer::error(format!("The replica that leads has no tool {tool}: give all the same configuration.")),
+        None => Answer::error(format!(
+            "The replica that leads has no tool {tool}: give all the same configuration."
+        )),
     };
     let sealed = serde_json::to_vec(&Reply::from(answer))
         .map_err(|error| error.to_string())
@@ -334,7 +341,10 @@ mod tests {
         let other = Sealer::with_key(&key(&[8; 32])).unwrap();
         let forged = other.seal(CALL, &letter("propose_change", now, "3")).unwrap();
         assert_eq!(post(&router, forged).await.0, 403);
-        assert_eq!(post(&router, String::from_utf8(letter("propose_change", now, "4")).unwrap()).await.0, 403);
+        assert_eq!(
+            post(&router, String::from_utf8(letter("propose_change", now, "4")).unwrap()).await.0,
+            403
+        );
 
         let read = sealer.seal(CALL, &letter("get_resource", now, "5")).unwrap();
         let (_, body) = post(&router, read).await;

@@ -30,12 +30,15 @@ impl Operated {
             leaders: operator.leaders(),
         };
         if self.0.set(given).is_err() {
-            tracing::error!("there are two operators in this process: the second is not used for change requests");
+            tracing::error!(
+                "there are two operators in this process: the second is not used for change requests"
+            );
         }
     }
 
     fn store(&self) -> Result<&ChangeStore, ShelfError> {
-        let given = self.0.get().ok_or_else(|| ShelfError::Broken("the operator does not run yet".to_owned()))?;
+        let given =
+            self.0.get().ok_or_else(|| ShelfError::Broken("the operator does not run yet".to_owned()))?;
         Ok(&given.store)
     }
 
@@ -68,21 +71,21 @@ impl Shelf for Operated {
     }
 
     fn create<'a>(&'a self, request: &'a ChangeRequest) -> BoxFuture<'a, Result<ChangeRequest, ShelfError>> {
-        Box::pin(async move {
-            self.store()?.create(request).await.map_err(|error| shelf(error, name(request)))
-        })
+        Box::pin(
+            async move { self.store()?.create(request).await.map_err(|error| shelf(error, name(request))) },
+        )
     }
 
     fn update<'a>(&'a self, request: &'a ChangeRequest) -> BoxFuture<'a, Result<ChangeRequest, ShelfError>> {
-        Box::pin(async move {
-            self.store()?.update(request).await.map_err(|error| shelf(error, name(request)))
-        })
+        Box::pin(
+            async move { self.store()?.update(request).await.map_err(|error| shelf(error, name(request))) },
+        )
     }
 
     fn revise<'a>(&'a self, request: &'a ChangeRequest) -> BoxFuture<'a, Result<ChangeRequest, ShelfError>> {
-        Box::pin(async move {
-            self.store()?.revise(request).await.map_err(|error| shelf(error, name(request)))
-        })
+        Box::pin(
+            async move { self.store()?.revise(request).await.map_err(|error| shelf(error, name(request))) },
+        )
     }
 }
 

@@ -122,9 +122,9 @@ impl App {
             audit: audit.clone(),
             access: Some(of_changes),
             cluster: checks,
-            finder: cluster.is_ok().then(|| {
-                tools::source_finder(contexts.clone(), Budget::of(answers.budget), sealer.clone())
-            }),
+            finder: cluster
+                .is_ok()
+                .then(|| tools::source_finder(contexts.clone(), Budget::of(answers.budget), sealer.clone())),
             shelf: operated.clone().map(|operated| operated as Arc<dyn Shelf>),
             outcomes: cluster.is_ok().then(|| Arc::new(outcomes) as Arc<dyn Outcomes>),
             lead: match &operated {

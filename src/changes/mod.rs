@@ -53,16 +53,16 @@ use crate::{
     tools::{ChangeAccess, Changes, ClusterChecks, Outcomes, Proposal, Revision, SourceFinder},
 };
 
+use checks::policy::Policies;
 pub use checks::policy::Policy;
 pub use config::{
     ChangesConfig, ChartConfig, ConfigError, DryRunConfig, ForgeConfig, ForgeType, Repository,
     RepositoryConfig, ServiceAccountName,
 };
 pub use edit::edited;
+use render::Renderers;
 pub use render::RenderersConfig;
 pub use request::{Alone, FolderError, Lead, Shelf, ShelfError, Shelved};
-use checks::policy::Policies;
-use render::Renderers;
 use request::{Cause, Folder, Home, People, Room, State};
 
 /// Why change requests cannot be offered.
@@ -153,8 +153,18 @@ impl ChangeRequests {
     /// # Errors
     /// When the configuration does not hold together, or the folder cannot be made.
     pub fn of(parts: ChangeParts) -> Result<Self, SetupError> {
-        let ChangeParts { config, data, audit, access, cluster, finder, shelf, outcomes, lead, own_namespace } =
-            parts;
+        let ChangeParts {
+            config,
+            data,
+            audit,
+            access,
+            cluster,
+            finder,
+            shelf,
+            outcomes,
+            lead,
+            own_namespace,
+        } = parts;
         // The dry-run is the cluster's matter.
         let ChangesConfig { repositories, people, look, policies, dry_run: _, charts, renderers } = config;
         let policies = Policies::new(policies);
@@ -166,7 +176,8 @@ impl ChangeRequests {
         let renderers = Renderers::new(renderers, work.clone());
         let mut homes = Vec::new();
         for repository in config::check(repositories, charts)? {
-            let forge = forge::connect(&repository, &work).map_err(|error| SetupError::Forge(error.to_string()))?;
+            let forge =
+                forge::connect(&repository, &work).map_err(|error| SetupError::Forge(error.to_string()))?;
             homes.push(Home { repository, forge });
         }
         let shelf = shelf.unwrap_or_else(|| Arc::new(folder));

@@ -208,7 +208,10 @@ mod tests {
         let definition = ReviseChange(Arc::new(Nobody)).definition();
         let of = |call: Value| revision(&definition, Some(&to_raw_value(&call).unwrap()));
         let (id, revised) = of(json!({ "id": "00ff", "edits": { "spec.a": null } })).unwrap();
-        assert_eq!((id.as_str(), revised.change), ("00ff", Some(Modification::Edits(vec![("spec.a".to_owned(), Value::Null)]))));
+        assert_eq!(
+            (id.as_str(), revised.change),
+            ("00ff", Some(Modification::Edits(vec![("spec.a".to_owned(), Value::Null)])))
+        );
         assert_eq!(of(json!({ "id": "00ff", "reason": "x" })).unwrap().1.change, None);
         assert!(of(json!({ "id": "00ff" })).unwrap_err().text.contains("at least one"));
     }

@@ -67,7 +67,7 @@ mod tests {
     use futures::future::BoxFuture;
     use serde_json::{Value, json, value::RawValue};
 
-    use super::{LedCall, Leader, OnLeader};
+    use super::{Leader, LedCall, OnLeader};
     use crate::{answer::Answer, caller::Caller, tools::Tool};
 
     struct Here;

@@ -78,8 +78,7 @@ fn kubectl_shows_the_promised_columns() {
 #[test]
 fn every_field_is_documented() {
     let mut undocumented = Vec::new();
-    for crd in
-        [api::ChangeRequest::crd(), api::DataSource::crd(), api::MCPPool::crd(), api::MCPServer::crd()]
+    for crd in [api::ChangeRequest::crd(), api::DataSource::crd(), api::MCPPool::crd(), api::MCPServer::crd()]
     {
         let schema =
             crd.spec.versions[0].schema.as_ref().and_then(|s| s.open_api_v3_schema.as_ref()).unwrap();

@@ -119,7 +119,11 @@ async fn the_audit_line_is_on_disk_before_the_push() {
     let stage = Stage::web().await;
     stage.server.refuse_pushes(true);
     let answer = stage.ask(MEMORY, json!("512Mi")).await;
-    assert!(answer.text.starts_with("Kept as") && answer.text.contains("repository deploy"), "{}", answer.text);
+    assert!(
+        answer.text.starts_with("Kept as") && answer.text.contains("repository deploy"),
+        "{}",
+        answer.text
+    );
     assert!(stage.server.branches().is_empty());
 
     let line = audit_lines(&stage).remove(0);
@@ -150,12 +154,7 @@ async fn the_audit_line_is_on_disk_before_the_push() {
         .collect();
     assert_eq!(
         decisions,
-        [
-            "change/push allowed",
-            "change/pushed failed",
-            "change/push allowed",
-            "change/pushed done"
-        ]
+        ["change/push allowed", "change/pushed failed", "change/push allowed", "change/pushed done"]
     );
     check(fs::read(stage.audit.path()).unwrap().as_slice()).unwrap();
     let refused = stage.ask(MEMORY, json!("2Gi")).await;

@@ -66,7 +66,10 @@ mod tests {
     use serde_json::json;
 
     use super::{Unmapped, proposal_file};
-    use crate::{changes::identity::Intent, tools::{Modification, Proposal}};
+    use crate::{
+        changes::identity::Intent,
+        tools::{Modification, Proposal},
+    };
 
     #[test]
     fn says_what_why_and_what_is_to_be_decided() {

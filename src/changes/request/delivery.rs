@@ -99,9 +99,9 @@ fn holds(object: &Value, edit: &FieldEdit) -> bool {
 /// As the API server would store it: it fills in defaults and writes amounts in its own way.
 fn same(asked: &Value, live: &Value) -> bool {
     match (asked, live) {
-        (Value::Object(asked), Value::Object(live)) => asked
-            .iter()
-            .all(|(key, asked)| live.get(key).map_or(asked.is_null(), |live| same(asked, live))),
+        (Value::Object(asked), Value::Object(live)) => {
+            asked.iter().all(|(key, asked)| live.get(key).map_or(asked.is_null(), |live| same(asked, live)))
+        }
         (Value::Array(asked), Value::Array(live)) => {
             asked.len() == live.len() && asked.iter().zip(live).all(|(asked, live)| same(asked, live))
         }
@@ -195,8 +195,11 @@ mod tests {
     fn appliers_say_what_they_have_applied() {
         let argo = json!({ "status": { "sync": { "revisions": ["a", "b"] } } });
         let flux = json!({ "status": { "lastAppliedRevision": "main@sha1:c" } });
-        let all: Vec<_> =
-            [argo, flux, json!({})].iter().flat_map(|one| appliers("x", one)).map(|one| one.revision).collect();
+        let all: Vec<_> = [argo, flux, json!({})]
+            .iter()
+            .flat_map(|one| appliers("x", one))
+            .map(|one| one.revision)
+            .collect();
         assert_eq!(all, ["a", "b", "main@sha1:c"]);
     }
 

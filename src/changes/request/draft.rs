@@ -54,7 +54,9 @@ pub(super) struct Draft {
 pub(super) enum Drafted {
     Ready(Box<Draft>),
     /// Everything that was asked stands there already.
-    Nothing { file: String },
+    Nothing {
+        file: String,
+    },
 }
 
 /// Where the object is looked for, and what it is like.

@@ -165,7 +165,9 @@ impl Folder {
         let folder = self.clone();
         Box::pin(async move {
             let done = tokio::task::spawn_blocking(move || work(&folder)).await;
-            done.unwrap_or_else(|error| Err(ShelfError::Broken(format!("the disk was not waited for: {error}"))))
+            done.unwrap_or_else(|error| {
+                Err(ShelfError::Broken(format!("the disk was not waited for: {error}")))
+            })
         })
     }
 }

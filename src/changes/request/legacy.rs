@@ -144,6 +144,9 @@ mod tests {
         assert_eq!(read.spec.target.to_string(), "Deployment shop/web");
         assert_eq!(read.spec.edits[0].new, None);
         let status = read.status.unwrap();
-        assert_eq!((status.phase, status.files[0].lines.as_slice()), (Some(ChangePhase::Proposed), [4].as_slice()));
+        assert_eq!(
+            (status.phase, status.files[0].lines.as_slice()),
+            (Some(ChangePhase::Proposed), [4].as_slice())
+        );
     }
 }

@@ -285,8 +285,9 @@ impl Life<'_> {
         match duty(&self.status) {
             Duty::Cluster => {
                 let merged = short(&self.status.merged_commit).to_owned();
-                let message =
-                    format!("{base} does not hold {merged} any more, with which it was merged: {base} was force-pushed.");
+                let message = format!(
+                    "{base} does not hold {merged} any more, with which it was merged: {base} was force-pushed."
+                );
                 self.reach(ChangePhase::Failed);
                 self.status.times.ended = Some(time(self.now));
                 self.set(ChangeCondition::Merged, false, "BaseRewritten", &message);
@@ -294,10 +295,13 @@ impl Life<'_> {
             }
             Duty::Forge => {
                 let from = short(&self.status.base_commit).to_owned();
-                let message =
-                    format!("{base} does not hold {from} any more, from which it starts: {base} was force-pushed.");
+                let message = format!(
+                    "{base} does not hold {from} any more, from which it starts: {base} was force-pushed."
+                );
                 self.set(ChangeCondition::Merged, false, "BaseRewritten", &message);
-                self.say(&format!("{message} propose_change of the same makes it anew on {base} as it is now."));
+                self.say(&format!(
+                    "{message} propose_change of the same makes it anew on {base} as it is now."
+                ));
             }
             Duty::None | Duty::Finish => {}
         }

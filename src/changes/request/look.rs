@@ -6,15 +6,14 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{
+    super::forge::{Forge, ForgeError, PullRequest, PullRequestState},
     Home, Room,
     delivery::{self, Applier, Delivered},
     id,
     life::{self, Act, Duty, Next, Seen},
     pace::Came,
     shelf::ShelfError,
-    status,
-    super::forge::{Forge, ForgeError, PullRequest, PullRequestState},
-    story,
+    status, story,
 };
 use crate::{
     api::{
@@ -255,7 +254,9 @@ async fn base_holds(forge: &dyn Forge, base: &str, commit: &str) -> Result<bool,
         return Ok(true);
     }
     let Some(head) = forge.head(base).await? else {
-        return Err(ForgeError::Missing(format!("branch {base} is not there any more: check the repository")));
+        return Err(ForgeError::Missing(format!(
+            "branch {base} is not there any more: check the repository"
+        )));
     };
     if head == commit {
         return Ok(true);

@@ -1,8 +1,8 @@
 //! Why a change request did not come about, each a sentence without its end.
 
 use super::{
-    shelf::ShelfError,
     super::{forge::ForgeError, layers::Unmapped},
+    shelf::ShelfError,
 };
 use crate::audit::AuditError;
 

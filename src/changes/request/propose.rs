@@ -4,22 +4,21 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 
 use super::{
-    Home, Room,
-    carry::{How, Load},
-    id,
-    life::{Start, phase, start},
-    problem::Problem,
-    status,
     super::{
+        config::Repository,
         edit::Edit,
         identity::{Intent, Target, clean},
-        config::Repository,
         layers,
         path::Step,
         source::{self, NoPlace, Place},
         understand::{self, Understood},
     },
-    words,
+    Home, Room,
+    carry::{How, Load},
+    id,
+    life::{Start, phase, start},
+    problem::Problem,
+    status, words,
 };
 use crate::{
     answer::Answer,
@@ -94,7 +93,7 @@ impl Room {
             None => asked,
         };
         // One that was revised into the same intent stands under another id.
-        let id = self.revised_into(&asked).await?.unwrap_or(asked);
+        let id = self.revised_into(&asked).await?.unwrap_or_else(|| asked.clone());
         let _turn = self.state.turns.take(&id).await;
         let mut stored = self.shelf.get(&id).await?;
         if start(stored.as_ref().map(status).as_ref()) == Start::Refresh
@@ -106,7 +105,7 @@ impl Room {
         if let (Start::Closed, Some(closed)) = (start(stored.as_ref().map(status).as_ref()), &stored) {
             return Err(Problem::Closed(words::closed(closed)));
         }
-        if let Some(known) = stored.as_ref().filter(|known| was_revised(known, &id)) {
+        if let Some(known) = stored.as_ref().filter(|known| was_revised(known, &asked)) {
             return Err(Problem::Asked(words::revised(known)));
         }
         let spec = spec(&intent, caller, &repository.name, cause);
@@ -269,7 +268,6 @@ fn was_revised(known: &ChangeRequest, asked: &str) -> bool {
         && known.spec.revises.is_none()
         && !status.intent.is_empty()
         && status.intent != asked
-        && id(known) == asked
 }
 
 /// Edits and reason come with the draft, which knows what of them is a secret.
@@ -315,9 +313,10 @@ pub(super) fn unseen(intent: &Intent) -> Vec<FieldEdit> {
     const DOUBTFUL: [&str; 8] =
         ["env", "data", "stringData", "args", "command", "annotations", "value", "envFrom"];
     let keep = |Edit { path, new }: &Edit| {
-        let is_doubtful = path.steps().iter().any(
-            |step| matches!(step, Step::Key(key) if DOUBTFUL.contains(&key.as_str())),
-        );
+        let is_doubtful = path
+            .steps()
+            .iter()
+            .any(|step| matches!(step, Step::Key(key) if DOUBTFUL.contains(&key.as_str())));
         let is_plain = match new {
             Value::Null | Value::Bool(_) | Value::Number(_) => true,
             Value::String(text) => !is_doubtful && redact::text(text) == *text,

@@ -1,6 +1,7 @@
 //! Another intent for a change that was asked for: an open one gets it, a closed one is taken up by a new one.
 
 use super::{
+    super::understand::{self, Understood},
     Room,
     carry::{Carried, How, Load},
     id,
@@ -8,9 +9,7 @@ use super::{
     look,
     problem::Problem,
     propose::{self, Cause},
-    status,
-    super::understand::{self, Understood},
-    story, words,
+    status, story, words,
 };
 use crate::{
     answer::Answer,
@@ -32,12 +31,7 @@ impl Room {
         }
     }
 
-    async fn try_revise(
-        &self,
-        caller: &Caller,
-        asked: &str,
-        revision: Revision,
-    ) -> Result<Answer, Problem> {
+    async fn try_revise(&self, caller: &Caller, asked: &str, revision: Revision) -> Result<Answer, Problem> {
         let found = self.own(caller, asked).await?;
         let name = id(&found).to_owned();
         let turn = self.state.turns.take(&name).await;

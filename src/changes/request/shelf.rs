@@ -46,7 +46,9 @@ pub struct Shelved {
 pub enum ShelfError {
     #[error("change request {0} was changed by somebody else meanwhile: ask again")]
     Outdated(String),
-    #[error("this replica does not lead any more, so nothing was done: ask again, the one that leads will answer")]
+    #[error(
+        "this replica does not lead any more, so nothing was done: ask again, the one that leads will answer"
+    )]
     NotLeading,
     /// One sentence without its end: what, where, what to do.
     #[error("{0}")]

@@ -3,8 +3,14 @@
 use jiff::Timestamp;
 
 use super::{
-    Room, conditions::{said, set, time}, id, life::phase, look, problem::Problem, shelf::ShelfError, status, story,
-    words,
+    Room,
+    conditions::{said, set, time},
+    id,
+    life::phase,
+    look,
+    problem::Problem,
+    shelf::ShelfError,
+    status, story, words,
 };
 use crate::{
     answer::Answer,

@@ -6,12 +6,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use super::{
+    super::{config::Repository, identity::Intent},
     carry::Carried,
     id,
     life::{phase, short},
-    status,
-    super::{config::Repository, identity::Intent},
-    story,
+    status, story,
 };
 use crate::{
     answer::{Answer, Table},
@@ -41,12 +40,7 @@ pub(super) fn asked_at(request: &ChangeRequest) -> Option<Time> {
     drafted.or_else(|| request.metadata.creation_timestamp.clone())
 }
 
-pub(super) fn carried(
-    carried: &Carried,
-    intent: &Intent,
-    name: &str,
-    repository: &Repository,
-) -> Answer {
+pub(super) fn carried(carried: &Carried, intent: &Intent, name: &str, repository: &Repository) -> Answer {
     match carried {
         Carried::Proposed { request, notes } => {
             let by = &request.spec.requested_by;
@@ -180,7 +174,8 @@ pub(super) fn list(requests: &[ChangeRequest], total: usize, broken: &[String]) 
         let target = request.spec.target.to_string();
         let by = &request.spec.requested_by;
         let where_ = url.as_deref().unwrap_or(branch);
-        table.push([id(request), state, &target, repository, where_, &at, by].map(ToOwned::to_owned).to_vec());
+        table
+            .push([id(request), state, &target, repository, where_, &at, by].map(ToOwned::to_owned).to_vec());
         let mut row = json!({
             "id": id(request), "state": state, "target": target, "repository": repository, "branch": branch,
             "commit": commit, "file": file(&now), "at": at, "requestedBy": by,
@@ -195,7 +190,8 @@ pub(super) fn list(requests: &[ChangeRequest], total: usize, broken: &[String]) 
         text += &table.render();
     }
     if total > requests.len() {
-        let _ = writeln!(text, "… and {} older ones; get_change shows one by its id.", total - requests.len());
+        let _ =
+            writeln!(text, "… and {} older ones; get_change shows one by its id.", total - requests.len());
     }
     unknown.sort();
     unknown.dedup();
@@ -229,7 +225,9 @@ pub(super) fn revised(request: &ChangeRequest) -> String {
 
 fn lower(text: &str) -> String {
     let mut characters = text.chars();
-    characters.next().map_or(String::new(), |first| format!("{}{}", first.to_lowercase(), characters.as_str()))
+    characters
+        .next()
+        .map_or(String::new(), |first| format!("{}{}", first.to_lowercase(), characters.as_str()))
 }
 
 /// Why the repository could not be asked.

@@ -1,11 +1,7 @@
 //! The ChangeRequests of the cluster: read by every replica, written by the one that leads. What is written is decided
 //! by `changes`, which hands it over as values; nothing else is written on its behalf.
 
-use kube::{
-    Api, Client,
-    api::ListParams,
-    core::DeserializeGuard,
-};
+use kube::{Api, Client, api::ListParams, core::DeserializeGuard};
 
 use super::{
     watches,

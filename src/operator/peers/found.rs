@@ -93,10 +93,7 @@ fn addresses<'a>(
 }
 
 /// Each pod but our own, by its name where it has one.
-fn pods<'a>(
-    slices: impl Iterator<Item = &'a EndpointSlice>,
-    own_pod: &str,
-) -> BTreeMap<String, IpAddr> {
+fn pods<'a>(slices: impl Iterator<Item = &'a EndpointSlice>, own_pod: &str) -> BTreeMap<String, IpAddr> {
     let mut pods = BTreeMap::<String, IpAddr>::new();
     for endpoint in slices.flat_map(|slice| &slice.endpoints) {
         let Some(address) = endpoint.addresses.first().and_then(|address| address.parse::<IpAddr>().ok())

@@ -1,9 +1,6 @@
 //! Where the replica that leads can be asked.
 
-use std::{
-    net::SocketAddr,
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
@@ -61,7 +58,9 @@ impl Leaders {
         let pod = holder.rsplit_once('_').map_or(holder.as_str(), |(pod, _)| pod);
         match found.address_of(pod, DEADLINE).await {
             Some(address) => Ok(vec![address]),
-            None => Err(format!("pod {pod}, which leads, is not among the endpoints of Service pilothouse-peers")),
+            None => {
+                Err(format!("pod {pod}, which leads, is not among the endpoints of Service pilothouse-peers"))
+            }
         }
     }
 }

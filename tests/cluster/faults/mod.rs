@@ -78,7 +78,15 @@ async fn reader() -> Reader {
 fn toolbox(reader: Reader) -> Toolbox {
     let sealer = Sealer::random().expect("random bytes");
     let contexts = Contexts::one(reader);
-    standard(Parts { contexts, fleet: None, changes: None, leader: None, metrics: None, budget: Budget::DEFAULT, sealer })
+    standard(Parts {
+        contexts,
+        fleet: None,
+        changes: None,
+        leader: None,
+        metrics: None,
+        budget: Budget::DEFAULT,
+        sealer,
+    })
 }
 
 async fn timed(tools: &Toolbox, tool: &str, arguments: &Value) -> (Answer, Duration) {

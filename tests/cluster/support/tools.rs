@@ -15,6 +15,7 @@ pub(crate) async fn toolbox() -> Toolbox {
         contexts: Contexts::one(reader),
         fleet: None,
         changes: None,
+        leader: None,
         metrics: None,
         budget: Budget::DEFAULT,
         sealer: Sealer::random().expect("random bytes"),

@@ -161,7 +161,9 @@ mod tests {
         let said: Vec<_> = effective
             .leaves
             .iter()
-            .map(|leaf| format!("{}={} {}", FieldPath::from_steps(leaf.path.clone()), leaf.value, leaf.source))
+            .map(|leaf| {
+                format!("{}={} {}", FieldPath::from_steps(leaf.path.clone()), leaf.value, leaf.source)
+            })
             .collect();
         assert_eq!(said, ["image.name=\"web\" 0", "image.tag=\"2\" 1", "args[0]=\"c\" 1"]);
         assert!(effective.says(FieldPath::of_keys(&["extra"]).steps()));

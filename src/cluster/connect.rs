@@ -38,7 +38,7 @@ pub struct Connection {
     /// For messages.
     pub server: String,
     /// How the API server is reached, without anybody's credentials; none of a recorded cluster.
-    pub(super) bare: Option<Config>,
+    pub bare: Option<Config>,
 }
 
 impl Connection {

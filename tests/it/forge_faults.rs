@@ -25,9 +25,9 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::{
-    forge_gitea::{commit, request},
     forge_gitea_server::Gitea,
     forge_sim_github::GitHub,
+    forge_stage::{commit, request},
 };
 
 const CHANGES: usize = 50;

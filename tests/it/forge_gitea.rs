@@ -3,42 +3,19 @@
 use std::collections::BTreeMap;
 
 use pilothouse::changes::forge::{
-    Committed, Forge, ForgeError, NewCommit, NewPullRequest, PullRequestState, Snapshot, Verdict,
+    Committed, Forge, ForgeError, NewCommit, PullRequestState, Snapshot, Verdict,
 };
 use reqwest::Method;
 use serde_json::json;
 
-use crate::forge_gitea_server::{Gitea, Repository};
+use crate::{
+    forge_gitea_server::{Gitea, Repository},
+    forge_stage::{commit, is_merged, made, request},
+};
 
 const WEB: &str = "kind: Deployment\nmetadata:\n  name: web\nspec:\n  replicas: 1\n";
 const BRANCH: &str = "pilothouse/web-1";
 const OURS: [&str; 3] = ["write:repository", "write:issue", "read:user"];
-
-pub(crate) fn commit(on: &Snapshot, branch: &str, files: &[(&str, &str)]) -> NewCommit {
-    NewCommit {
-        branch: branch.to_owned(),
-        parent: on.commit.clone(),
-        expected: None,
-        files: files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect(),
-        message: format!("Change {branch}\n\nChange-Id: {branch}"),
-    }
-}
-
-pub(crate) fn request(branch: &str) -> NewPullRequest {
-    NewPullRequest {
-        branch: branch.to_owned(),
-        title: format!("Change {branch}"),
-        body: "Because of **OOMKilled**.".to_owned(),
-        labels: vec!["pilothouse".to_owned(), "needs-human-mapping".to_owned()],
-    }
-}
-
-pub(crate) fn made(committed: Result<Committed, ForgeError>) -> String {
-    match committed.unwrap() {
-        Committed::Done { commit } => commit,
-        Committed::Moved => panic!("the branch moved"),
-    }
-}
 
 async fn ready(forge: &dyn Forge) -> (Snapshot, String) {
     let snapshot = forge.snapshot().await.unwrap();
@@ -130,18 +107,8 @@ async fn a_change_from_its_commit_to_the_merge() {
     assert_eq!(approved.head, second);
     assert_eq!(merge(&repository, &ann, opened.number).await, 200);
 
-    let merged = forge.find(BRANCH).await.unwrap().unwrap();
-    let PullRequestState::Merged { commit: merge, at: Some(_), by } = &merged.state else {
-        panic!("{merged:?}");
-    };
-    assert_eq!((merged.number, by.as_deref(), merged.branch.as_str()), (opened.number, Some("ann"), BRANCH));
-    let now = forge.snapshot().await.unwrap();
-    assert_eq!(now.files["web.yaml"], "replicas: 3\n");
-    for (commit, expected) in [(merge, true), (&second, true), (&now.commit, true)] {
-        assert_eq!(forge.contains(&now.commit, commit).await, Ok(expected), "{commit}");
-    }
-    assert_eq!(forge.contains(&first, merge).await, Ok(false), "the branch has not what came later");
-    assert_eq!(forge.contains(&now.commit, &"1".repeat(40)).await, Ok(false), "nobody knows it");
+    is_merged(forge.as_ref(), BRANCH, &second).await;
+    assert_eq!(forge.snapshot().await.unwrap().files["web.yaml"], "replicas: 3\n");
     assert_eq!(forge.open_branches("pilothouse/").await, Ok(Vec::new()));
 }
 

@@ -14,15 +14,12 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use pilothouse::changes::{
-    ChangesConfig,
-    forge::{self, Forge},
-};
+use pilothouse::changes::forge::Forge;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::parts;
+use crate::{forge_stage::connect, parts};
 
 /// Gitea refuses to be root.
 const NOBODY: u32 = 65534;
@@ -181,17 +178,7 @@ impl Repository<'_> {
 
     /// As [`Self::forge`], where a request may take so many seconds.
     pub(crate) fn hasty(&self, address: &str, token: &str, seconds: u64) -> (Arc<dyn Forge>, TempDir) {
-        let folder = tempfile::tempdir().unwrap();
-        let token_file = folder.path().join("token");
-        fs::write(&token_file, token).unwrap();
-        let yaml = format!(
-            "repositories: [{{name: deploy, url: '{address}/{}.git', tokenFile: '{}', forge: {{type: gitea, timeoutSeconds: {seconds}}}}}]",
-            self.path,
-            token_file.display()
-        );
-        let config: ChangesConfig = serde_saphyr::from_str(&yaml).unwrap();
-        let repository = config.checked().unwrap().remove(0);
-        (forge::connect(&repository, folder.path()).unwrap(), folder)
+        connect(&format!("{address}/{}.git", self.path), token, "gitea", seconds)
     }
 }
 

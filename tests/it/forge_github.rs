@@ -3,19 +3,13 @@
 use pilothouse::changes::forge::{Committed, NewCommit, PullRequestState, Verdict};
 
 use crate::{
-    forge_bare::{Bare, Pull, State},
     forge_contract::{violations, wrong_queries},
-    forge_gitea::{commit, made, request},
     forge_sim_github::GitHub,
+    forge_stage::{commit, is_closed, is_merged, made, merge, request},
 };
 
 const WEB: &str = "kind: Deployment\nmetadata:\n  name: web\n";
 const BRANCH: &str = "pilothouse/web-1";
-
-fn merge(bare: &Bare, pull: &mut Pull) {
-    pull.head = bare.head(&pull.branch).unwrap();
-    pull.state = State::Merged { commit: bare.merge(&pull.branch), by: "ann".to_owned() };
-}
 
 #[tokio::test]
 async fn all_that_is_asked_is_as_github_describes_it() {
@@ -78,27 +72,8 @@ async fn all_that_is_asked_is_as_github_describes_it() {
         .collect();
     assert_eq!(reviews, [("ann", Verdict::Approved, Some(second.as_str()))]);
     github.person(opened.number, merge);
-    let merged = forge.find(BRANCH).await.unwrap().unwrap();
-    let PullRequestState::Merged { commit: merge, at: Some(_), by } = &merged.state else {
-        panic!("{merged:?}")
-    };
-    assert_eq!(by.as_deref(), Some("ann"));
-    let head = forge.head("main").await.unwrap().unwrap();
-    assert_eq!(forge.contains(&head, merge).await, Ok(true));
-    assert_eq!(forge.contains(&head, &second).await, Ok(true));
-    assert_eq!(forge.contains(&second, merge).await, Ok(false));
-    assert_eq!(forge.contains(&head, &"1".repeat(40)).await, Ok(false));
-
-    let snapshot = forge.snapshot().await.unwrap();
-    made(forge.commit(&commit(&snapshot, "pilothouse/two", &[("web.yaml", "replicas: 6\n")])).await);
-    let two = forge.open(&request("pilothouse/two")).await.unwrap();
-    github.person(two.number, |_, pull| pull.state = State::Closed { by: "ann".to_owned() });
-    let closed = PullRequestState::Closed { by: Some("ann".to_owned()) };
-    assert_eq!(forge.get(two.number).await.unwrap().state, closed);
-    let three = forge.open(&request("pilothouse/two")).await.unwrap();
-    forge.close(three.number, "pilothouse/two").await.unwrap();
-    assert_eq!(github.shared.bare.head("pilothouse/two"), None);
-    forge.close(three.number, "pilothouse/two").await.unwrap();
+    is_merged(forge.as_ref(), BRANCH, &second).await;
+    is_closed(forge.as_ref(), &github.shared.bare, |number, act| github.person(number, act)).await;
 
     let (exchanges, queries) = github.exchanges();
     assert_eq!(violations(&exchanges), Vec::<String>::new());

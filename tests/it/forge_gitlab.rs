@@ -4,9 +4,8 @@ use pilothouse::changes::forge::{Committed, NewCommit, PullRequestState, Verdict
 use serde_json::json;
 
 use crate::{
-    forge_bare::State,
-    forge_gitea::{commit, made, request},
     forge_sim_gitlab::{GitLab, wrong_types},
+    forge_stage::{commit, is_closed, is_merged, made, merge, request},
 };
 
 const WEB: &str = "kind: Deployment\nmetadata:\n  name: web\n";
@@ -66,30 +65,9 @@ async fn all_that_is_asked_is_as_a_client_knows_it() {
     let reviews = forge.get(opened.number).await.unwrap().reviews;
     let reviews: Vec<_> = reviews.iter().map(|review| (review.user.as_str(), review.verdict)).collect();
     assert_eq!(reviews, [("ann", Verdict::Approved), ("bob", Verdict::ChangesRequested)]);
-    gitlab.person(opened.number, |bare, pull| {
-        pull.state = State::Merged { commit: bare.merge(&pull.branch), by: "ann".to_owned() };
-    });
-    let merged = forge.find(BRANCH).await.unwrap().unwrap();
-    let PullRequestState::Merged { commit: merge, at: Some(_), by } = &merged.state else {
-        panic!("{merged:?}")
-    };
-    assert_eq!(by.as_deref(), Some("ann"));
-    let head = forge.head("main").await.unwrap().unwrap();
-    assert_eq!(forge.contains(&head, merge).await, Ok(true));
-    assert_eq!(forge.contains(&head, &third).await, Ok(true));
-    assert_eq!(forge.contains(&third, merge).await, Ok(false));
-    assert_eq!(forge.contains(&head, &"1".repeat(40)).await, Ok(false));
-
-    let snapshot = forge.snapshot().await.unwrap();
-    made(forge.commit(&commit(&snapshot, "pilothouse/two", &[("apps/web.yaml", "replicas: 6\n")])).await);
-    let two = forge.open(&request("pilothouse/two")).await.unwrap();
-    gitlab.person(two.number, |_, pull| pull.state = State::Closed { by: "ann".to_owned() });
-    let closed = PullRequestState::Closed { by: Some("ann".to_owned()) };
-    assert_eq!(forge.get(two.number).await.unwrap().state, closed);
-    let three = forge.open(&request("pilothouse/two")).await.unwrap();
-    forge.close(three.number, "pilothouse/two").await.unwrap();
-    assert_eq!(bare.head("pilothouse/two"), None);
-    forge.close(three.number, "pilothouse/two").await.unwrap();
+    gitlab.person(opened.number, merge);
+    is_merged(forge.as_ref(), BRANCH, &third).await;
+    is_closed(forge.as_ref(), bare, |number, act| gitlab.person(number, act)).await;
 
     assert_eq!(gitlab.wrong_types(), "");
 }

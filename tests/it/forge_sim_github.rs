@@ -1,10 +1,7 @@
 //! GitHub's API as far as pilothouse uses it, over a real repository. Answers are GitHub's own examples with the real
 //! values put in; all that goes over the wire is kept, to be held to GitHub's descriptions.
 
-use std::{
-    fs,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use axum::{
     Router,
@@ -14,10 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
-use pilothouse::changes::{
-    ChangesConfig,
-    forge::{self, Forge},
-};
+use pilothouse::changes::forge::Forge;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -25,6 +19,7 @@ use tokio::net::TcpListener;
 use crate::{
     forge_bare::{Bare, Pull, State as Standing},
     forge_contract::{Exchange, example},
+    forge_stage::connect,
 };
 
 const TOKEN: &str = "ghs_simulated";
@@ -61,16 +56,7 @@ impl GitHub {
 
     /// What pilothouse is given, reached at `address`; a request may take so many seconds.
     pub(crate) fn forge(&self, address: &str, seconds: u64) -> (Arc<dyn Forge>, TempDir) {
-        let folder = tempfile::tempdir().unwrap();
-        let token_file = folder.path().join("token");
-        fs::write(&token_file, TOKEN).unwrap();
-        let yaml = format!(
-            "repositories: [{{name: deploy, url: '{address}/team/deploy.git', tokenFile: '{}', forge: {{type: github, timeoutSeconds: {seconds}}}}}]",
-            token_file.display()
-        );
-        let config: ChangesConfig = serde_saphyr::from_str(&yaml).unwrap();
-        let repository = config.checked().unwrap().remove(0);
-        (forge::connect(&repository, folder.path()).unwrap(), folder)
+        connect(&format!("{address}/team/deploy.git"), TOKEN, "github", seconds)
     }
 
     pub(crate) fn exchanges(&self) -> (Vec<Exchange>, Vec<Value>) {
@@ -464,6 +450,7 @@ fn fill(shared: &Shared, pull: &Pull, mut body: Value) -> Value {
     body["user"]["login"] = json!(US);
     body["head"]["ref"] = json!(pull.branch);
     body["head"]["sha"] = json!(head);
+    body["head"]["repo"]["full_name"] = json!("team/deploy");
     body["base"]["ref"] = json!("main");
     body["state"] = json!(if pull.state == Standing::Open { "open" } else { "closed" });
     (body["merge_commit_sha"], body["merged_at"]) = match &pull.state {

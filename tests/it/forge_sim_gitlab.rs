@@ -16,16 +16,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use percent_encoding::percent_decode_str;
-use pilothouse::changes::{
-    ChangesConfig,
-    forge::{self, Forge},
-};
+use pilothouse::changes::forge::Forge;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use crate::{
     forge_bare::{Bare, Pull, State as Standing},
+    forge_stage::connect,
     parts,
 };
 
@@ -56,17 +54,7 @@ impl GitLab {
     }
 
     pub(crate) fn forge(&self) -> (Arc<dyn Forge>, TempDir) {
-        let folder = tempfile::tempdir().unwrap();
-        let token_file = folder.path().join("token");
-        fs::write(&token_file, TOKEN).unwrap();
-        let yaml = format!(
-            "repositories: [{{name: deploy, url: '{}/a/b/deploy.git', tokenFile: '{}', forge: {{type: gitlab, timeoutSeconds: 5}}}}]",
-            self.address,
-            token_file.display()
-        );
-        let config: ChangesConfig = serde_saphyr::from_str(&yaml).unwrap();
-        let repository = config.checked().unwrap().remove(0);
-        (forge::connect(&repository, folder.path()).unwrap(), folder)
+        connect(&format!("{}/a/b/deploy.git", self.address), TOKEN, "gitlab", 30)
     }
 
     pub(crate) fn pulls(&self) -> Vec<Pull> {
@@ -102,17 +90,7 @@ pub(crate) fn wrong_types(typed: &[(&'static str, Value)]) -> String {
     fs::write(&file, text).unwrap();
     let out = Command::new(parts::node())
         .arg(parts::forges().join("node_modules/typescript/bin/tsc"))
-        .args([
-            "--noEmit",
-            "--strict",
-            "--skipLibCheck",
-            "--module",
-            "nodenext",
-            "--target",
-            "es2022",
-            "--types",
-            "",
-        ])
+        .args(["--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext", "--target", "es2022"])
         .arg(&file)
         .output()
         .unwrap();
@@ -315,7 +293,7 @@ impl Shared {
                     .iter()
                     .rev()
                     .filter(|pull| asked("source_branch").is_none_or(|branch| branch == pull.branch))
-                    .filter(|pull| asked("state") == Some("all") || pull.state == Standing::Open)
+                    .filter(|pull| asked("state").is_none() || pull.state == Standing::Open)
                     .map(|pull| self.shown(pull))
                     .take(asked("per_page").map_or(20, |size| size.parse().unwrap()))
                     .collect();
@@ -410,6 +388,7 @@ impl Shared {
         json!({
             "iid": pull.number, "title": pull.title, "description": pull.body, "state": state,
             "web_url": format!("https://gitlab.com/a/b/deploy/-/merge_requests/{}", pull.number),
+            "source_project_id": 1, "target_project_id": 1,
             "source_branch": pull.branch, "target_branch": "main", "author": user(US), "labels": pull.labels,
             "sha": self.bare.head(&pull.branch).unwrap_or_else(|| pull.head.clone()),
             "merged_at": if state == "merged" { json!("2026-11-22T01:02:03.456Z") } else { Value::Null },

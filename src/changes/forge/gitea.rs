@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::{
-    ForgeError, NewCommit, NewPullRequest, PullRequest, PullRequestState, Review, Snapshot, Verdict, archive,
-    gathering,
+    ForgeError, NewCommit, NewPullRequest, PullRequest, Review, Snapshot, Verdict, archive, gathering,
     hosted::{Api, Attempt, Made},
     rest::{Call, Effect, LARGEST_ARCHIVE, Rest},
     reviews::{Given, counting},
+    state::Told,
 };
 
 /// Of labels that are made; blue.
@@ -70,7 +70,7 @@ impl Gitea {
         let call = self.get_of("pulls").with("state", state).with("base_branch", &self.base);
         let mut pulls: Vec<Pull> = self.rest.pages(&call, "limit").await?;
         // Older ones do not know the parameter for the base branch.
-        pulls.retain(|pull| pull.base.label == self.base);
+        pulls.retain(|pull| pull.base.label == self.base && pull.is_of_repository());
         Ok(pulls)
     }
 
@@ -95,9 +95,13 @@ impl Gitea {
     async fn read_labels(&self, into: &mut BTreeMap<String, u64>) -> Result<(), ForgeError> {
         let of_repository: Vec<Label> = self.rest.pages(&self.get_of("labels"), "limit").await?;
         let owner = self.project.split('/').next().unwrap_or_default();
-        // A person's account has none.
-        let of_owner = self.rest.maybe(&Call::get(["orgs", owner, "labels"]).with("limit", 50)).await?;
-        let of_owner: Vec<Label> = of_owner.map_or(Ok(Vec::new()), |answer| answer.json())?;
+        // A person's account has none, and to those of an organization the token may have no right.
+        let of_owner: Vec<Label> =
+            match self.rest.maybe(&Call::get(["orgs", owner, "labels"]).with("limit", 50)).await {
+                Ok(Some(answer)) => answer.json()?,
+                Ok(None) | Err(ForgeError::Refused(_)) => Vec::new(),
+                Err(error) => return Err(error),
+            };
         into.extend(of_owner.into_iter().chain(of_repository).map(|Label { id, name }| (name, id)));
         Ok(())
     }
@@ -276,10 +280,22 @@ impl Api for Gitea {
 }
 
 /// The one of this name: Gitea answers with all that begin alike.
-fn head(refs: Vec<Ref>, branch: &str) -> Option<String> {
+fn head(refs: Refs, branch: &str) -> Option<String> {
+    let refs = match refs {
+        Refs::Several(refs) => refs,
+        Refs::One(one) => vec![one],
+    };
     refs.into_iter()
         .find(|found| found.name.strip_prefix("refs/heads/") == Some(branch))
         .map(|found| found.object.sha)
+}
+
+/// Some versions leave the list away when there is one.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Refs {
+    Several(Vec<Ref>),
+    One(Ref),
 }
 
 #[derive(Deserialize)]
@@ -356,6 +372,7 @@ struct End {
     /// The branch, also when it is no longer there.
     label: String,
     sha: String,
+    repo_id: i64,
 }
 
 #[derive(Deserialize)]
@@ -383,26 +400,29 @@ struct Reviewed {
 }
 
 impl Pull {
+    /// A fork may have a branch of the same name, and it may be anybody's.
+    fn is_of_repository(&self) -> bool {
+        self.head.repo_id == self.base.repo_id
+    }
+
     fn branch(&self) -> &str {
         &self.head.label
     }
 
     fn shown(self, reviews: Vec<Reviewed>, closed_by: Option<String>) -> PullRequest {
-        let state = match (self.merged, self.state.as_str()) {
-            (true, _) => PullRequestState::Merged {
-                commit: self.merge_commit_sha.unwrap_or_default(),
-                at: self.merged_at,
-                by: self.merged_by.map(|user| user.login),
-            },
-            (false, "open") => PullRequestState::Open,
-            (false, _) => PullRequestState::Closed { by: closed_by },
+        let state = Told {
+            is_open: self.state == "open",
+            is_merged: self.merged,
+            merge: self.merge_commit_sha,
+            at: self.merged_at,
+            by: self.merged_by.map(|user| user.login),
         };
         PullRequest {
             number: self.number,
             url: self.html_url,
             branch: self.head.label,
             head: self.head.sha,
-            state,
+            state: state.state(closed_by),
             author: self.user.login,
             reviews: counting(reviews.into_iter().filter_map(Reviewed::given)),
         }

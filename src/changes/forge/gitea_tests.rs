@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::{Pull, Ref, Reviewed, head};
+use super::{Pull, Refs, Reviewed, head};
 use crate::changes::forge::{PullRequestState, Verdict};
 
 fn pull(changed: Value) -> Pull {
     let mut pull = json!({
         "number": 7, "html_url": "http://g/t/d/pulls/7", "user": {"login": "bot"}, "state": "open", "merged": false,
         "merged_at": null, "merge_commit_sha": null, "merged_by": null,
-        "base": {"label": "main", "ref": "main", "sha": "b"},
-        "head": {"label": "pilothouse/x", "ref": "refs/pull/7/head", "sha": "c"}
+        "base": {"label": "main", "ref": "main", "sha": "b", "repo_id": 1},
+        "head": {"label": "pilothouse/x", "ref": "refs/pull/7/head", "sha": "c", "repo_id": 1}
     });
     pull.as_object_mut().unwrap().extend(changed.as_object().unwrap().clone());
     serde_json::from_value(pull).unwrap()
@@ -40,6 +40,13 @@ fn states_are_told_apart() {
 }
 
 #[test]
+fn a_pull_request_from_a_fork_is_not_ours() {
+    assert!(pull(json!({})).is_of_repository());
+    let head = json!({"label": "pilothouse/x", "ref": "pilothouse/x", "sha": "c", "repo_id": 2});
+    assert!(!pull(json!({"head": head})).is_of_repository());
+}
+
+#[test]
 fn reviews_that_are_no_verdict_do_not_count() {
     let reviews = json!([
         {"user": {"login": "ann"}, "state": "REQUEST_CHANGES", "commit_id": "c", "submitted_at": "2026-11-22T01:02:03Z", "dismissed": false},
@@ -64,6 +71,9 @@ fn a_branch_that_begins_alike_is_another() {
         {"ref": "refs/heads/pilothouse/ab", "object": {"sha": "1"}},
         {"ref": "refs/heads/pilothouse/a", "object": {"sha": "2"}}
     ]);
-    let refs: Vec<Ref> = serde_json::from_value(refs).unwrap();
-    assert_eq!(head(refs, "pilothouse/a").as_deref(), Some("2"));
+    let one = refs[1].clone();
+    for refs in [refs, one] {
+        let refs: Refs = serde_json::from_value(refs).unwrap();
+        assert_eq!(head(refs, "pilothouse/a").as_deref(), Some("2"));
+    }
 }

@@ -70,8 +70,15 @@ impl GitLab {
         Ok(actions)
     }
 
-    fn requests(&self, state: &str) -> Call {
-        let call = self.get_of(&["merge_requests"]).with("state", state).with("target_branch", &self.base);
+    async fn listed(&self, call: &Call) -> Result<Vec<Listed>, ForgeError> {
+        let mut requests: Vec<Listed> = self.rest.pages(call, "per_page").await?;
+        requests.retain(Listed::is_of_project);
+        Ok(requests)
+    }
+
+    /// Of every state, unless narrowed; the newest first.
+    fn requests(&self) -> Call {
+        let call = self.get_of(&["merge_requests"]).with("target_branch", &self.base);
         call.with("order_by", "created_at").with("sort", "desc")
     }
 }
@@ -123,26 +130,19 @@ impl Api for GitLab {
     }
 
     async fn open_from(&self, branch: &str) -> Result<Vec<u64>, ForgeError> {
-        let call = self.requests("opened").with("source_branch", branch);
-        let mut numbers: Vec<_> = self
-            .rest
-            .pages::<Listed>(&call, "per_page")
-            .await?
-            .into_iter()
-            .map(|request| request.iid)
-            .collect();
+        let call = self.requests().with("state", "opened").with("source_branch", branch);
+        let mut numbers: Vec<_> = self.listed(&call).await?.into_iter().map(|request| request.iid).collect();
         numbers.sort_unstable();
         Ok(numbers)
     }
 
     async fn newest_from(&self, branch: &str) -> Result<Option<u64>, ForgeError> {
-        let call = self.requests("all").with("source_branch", branch).with("per_page", 1);
-        let requests: Vec<Listed> = self.rest.expect(&call).await?.json()?;
-        Ok(requests.first().map(|request| request.iid))
+        let call = self.requests().with("source_branch", branch);
+        Ok(self.listed(&call).await?.into_iter().map(|request| request.iid).max())
     }
 
     async fn open_branches(&self) -> Result<Vec<String>, ForgeError> {
-        let requests: Vec<Listed> = self.rest.pages(&self.requests("opened"), "per_page").await?;
+        let requests = self.listed(&self.requests().with("state", "opened")).await?;
         Ok(requests.into_iter().map(|request| request.source_branch).collect())
     }
 
@@ -243,6 +243,16 @@ struct Note {
 struct Listed {
     iid: u64,
     source_branch: String,
+    /// Null when the fork is gone.
+    source_project_id: Option<u64>,
+    target_project_id: u64,
+}
+
+impl Listed {
+    /// A fork may have a branch of the same name, and it may be anybody's.
+    fn is_of_project(&self) -> bool {
+        self.source_project_id == Some(self.target_project_id)
+    }
 }
 
 #[derive(Deserialize)]
@@ -333,7 +343,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use serde_json::{Value, json};
 
-    use super::{Approvals, Request};
+    use super::{Approvals, Listed, Request};
     use crate::changes::forge::{PullRequestState, Verdict};
 
     fn request(changed: Value) -> Request {
@@ -370,6 +380,17 @@ mod tests {
                 PullRequestState::Merged { commit: expected.to_owned(), at, by: Some("bob".to_owned()) };
             assert_eq!(shown(how), expected);
         }
+    }
+
+    #[test]
+    fn a_merge_request_from_a_fork_is_not_ours() {
+        let listed = |from| -> Listed {
+            let request =
+                json!({"iid": 7, "source_branch": "b", "source_project_id": from, "target_project_id": 1});
+            serde_json::from_value(request).unwrap()
+        };
+        assert!(listed(json!(1)).is_of_project());
+        assert!(!listed(json!(2)).is_of_project() && !listed(json!(null)).is_of_project());
     }
 
     #[test]

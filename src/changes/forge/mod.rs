@@ -16,6 +16,7 @@ mod hosted;
 mod plain;
 mod rest;
 mod reviews;
+mod state;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 

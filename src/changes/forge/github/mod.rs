@@ -222,24 +222,20 @@ impl Api for GitHub {
     async fn open_from(&self, branch: &str) -> Result<Vec<u64>, ForgeError> {
         let call = self.get_of("pulls").with("state", "open").with("base", &self.base);
         let call = call.with("head", format!("{}:{branch}", self.owner()));
-        let mut numbers: Vec<_> =
-            self.rest.pages::<Listed>(&call, "per_page").await?.into_iter().map(|pull| pull.number).collect();
+        let mut numbers: Vec<_> = self.listed(&call).await?.into_iter().map(|pull| pull.number).collect();
         numbers.sort_unstable();
         Ok(numbers)
     }
 
     async fn newest_from(&self, branch: &str) -> Result<Option<u64>, ForgeError> {
         let call = self.get_of("pulls").with("state", "all").with("base", &self.base);
-        let call = call.with("head", format!("{}:{branch}", self.owner())).with("sort", "created");
-        let call = call.with("direction", "desc").with("per_page", 1);
-        let pulls: Vec<Listed> = self.rest.expect(&call).await?.json()?;
-        Ok(pulls.first().map(|pull| pull.number))
+        let call = call.with("head", format!("{}:{branch}", self.owner()));
+        Ok(self.listed(&call).await?.into_iter().map(|pull| pull.number).max())
     }
 
     async fn open_branches(&self) -> Result<Vec<String>, ForgeError> {
         let call = self.get_of("pulls").with("state", "open").with("base", &self.base);
-        let pulls: Vec<Listed> = self.rest.pages(&call, "per_page").await?;
-        Ok(pulls.into_iter().map(|pull| pull.head.name).collect())
+        Ok(self.listed(&call).await?.into_iter().map(|pull| pull.head.name).collect())
     }
 
     async fn post(&self, new: &NewPullRequest) -> Result<Attempt<u64>, ForgeError> {
@@ -309,6 +305,12 @@ impl Api for GitHub {
 }
 
 impl GitHub {
+    async fn listed(&self, call: &Call) -> Result<Vec<Listed>, ForgeError> {
+        let mut pulls: Vec<Listed> = self.rest.pages(call, "per_page").await?;
+        pulls.retain(|pull| pull.is_of(&self.project));
+        Ok(pulls)
+    }
+
     async fn patch(&self, number: u64, body: Value) -> Result<(), ForgeError> {
         let path = format!("pulls/{number}");
         let call = Call::new(Method::PATCH, self.path(&path), Effect::Same).sending(body);

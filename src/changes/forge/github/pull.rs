@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::changes::forge::{
-    PullRequest, PullRequestState, Review, Verdict,
+    PullRequest, Review, Verdict,
     reviews::{Given, counting},
+    state::Told,
 };
 
 #[derive(Deserialize)]
@@ -25,6 +26,20 @@ pub(super) struct End {
     #[serde(rename = "ref")]
     pub(super) name: String,
     pub(super) sha: String,
+    /// Null when the fork is gone.
+    repo: Option<Repository>,
+}
+
+#[derive(Deserialize)]
+struct Repository {
+    full_name: String,
+}
+
+impl Listed {
+    /// A fork may have a branch of the same name, and it may be anybody's.
+    pub(super) fn is_of(&self, project: &str) -> bool {
+        self.head.repo.as_ref().is_some_and(|repository| repository.full_name.eq_ignore_ascii_case(project))
+    }
 }
 
 #[derive(Deserialize)]
@@ -61,21 +76,19 @@ impl Pull {
     }
 
     pub(super) fn shown(self, reviews: Vec<Reviewed>, closed_by: Option<String>) -> PullRequest {
-        let state = match (self.merged, self.state.as_str()) {
-            (true, _) => PullRequestState::Merged {
-                commit: self.merge_commit_sha.unwrap_or_default(),
-                at: self.merged_at,
-                by: self.merged_by.map(|user| user.login),
-            },
-            (false, "open") => PullRequestState::Open,
-            (false, _) => PullRequestState::Closed { by: closed_by },
+        let state = Told {
+            is_open: self.state == "open",
+            is_merged: self.merged,
+            merge: self.merge_commit_sha,
+            at: self.merged_at,
+            by: self.merged_by.map(|user| user.login),
         };
         PullRequest {
             number: self.number,
             url: self.html_url,
             branch: self.head.name,
             head: self.head.sha,
-            state,
+            state: state.state(closed_by),
             author: self.user.map(|user| user.login).unwrap_or_default(),
             reviews: counting(reviews.into_iter().filter_map(Reviewed::given)),
         }
@@ -102,7 +115,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use serde_json::json;
 
-    use super::{Pull, Reviewed};
+    use super::{Listed, Pull, Reviewed};
     use crate::changes::forge::{PullRequestState, Verdict};
 
     fn pull(state: &str, merged: bool) -> Pull {
@@ -111,7 +124,7 @@ mod tests {
             "merged": merged, "merged_at": merged.then_some("2026-11-22T01:02:03Z"),
             // GitHub has one here for open ones too: the try to merge.
             "merge_commit_sha": "m", "merged_by": merged.then(|| json!({"login": "bob"})),
-            "head": {"ref": "pilothouse/x", "sha": "c"}
+            "head": {"ref": "pilothouse/x", "sha": "c", "repo": {"full_name": "t/d"}}
         }))
         .unwrap()
     }
@@ -125,6 +138,17 @@ mod tests {
         let at = Some("2026-11-22T01:02:03Z".parse().unwrap());
         let merged = PullRequestState::Merged { commit: "m".to_owned(), at, by: Some("bob".to_owned()) };
         assert_eq!(pull("closed", true).shown(Vec::new(), None).state, merged);
+    }
+
+    #[test]
+    fn a_pull_request_from_a_fork_is_not_ours() {
+        let listed = |repository| {
+            let head = json!({"ref": "pilothouse/x", "sha": "c", "repo": repository});
+            serde_json::from_value::<Listed>(json!({"number": 7, "head": head})).unwrap()
+        };
+        assert!(listed(json!({"full_name": "T/d"})).is_of("t/d"));
+        assert!(!listed(json!({"full_name": "eve/d"})).is_of("t/d"));
+        assert!(!listed(json!(null)).is_of("t/d"));
     }
 
     #[test]

@@ -193,7 +193,8 @@ impl Rest {
         let mut all = Vec::new();
         for page in 1..=MOST_PAGES {
             let answer = self.expect(&call.clone().with(size, PAGE).with("page", page)).await?;
-            let items: Vec<T> = answer.json()?;
+            // Gitea says null for an empty list at some places.
+            let items: Vec<T> = answer.json::<Option<_>>()?.unwrap_or_default();
             let count = items.len();
             all.extend(items);
             if !answer.goes_on(count, all.len(), PAGE) {

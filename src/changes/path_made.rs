@@ -4,7 +4,7 @@ use super::path::{FieldPath, Step};
 
 impl FieldPath {
     /// `steps` begin with a key.
-    pub(super) fn of(steps: Vec<Step>) -> Self {
+    pub(super) fn from_steps(steps: Vec<Step>) -> Self {
         Self(steps)
     }
 

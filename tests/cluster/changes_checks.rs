@@ -57,6 +57,14 @@ impl ChangeAccess for Everybody {
         Box::pin(std::future::ready(Ok(true)))
     }
 
+    fn changes_others<'a>(
+        &'a self,
+        _: &'a Caller,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<bool, String>> {
+        Box::pin(std::future::ready(Ok(true)))
+    }
+
     fn sees_object<'a>(&'a self, _: &'a Caller, _: &'a Proposal) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(std::future::ready(Ok(())))
     }

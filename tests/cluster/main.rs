@@ -4,6 +4,8 @@
 mod admission;
 mod capture;
 mod changes_checks;
+mod changes_end_to_end;
+mod changes_kept;
 mod changes_timeline;
 mod connections;
 mod contexts;
@@ -54,6 +56,10 @@ mod whole_run;
 #[allow(dead_code)]
 #[path = "../it/authority.rs"]
 mod authority;
+/// A real forge.
+#[allow(dead_code)]
+#[path = "../it/forge_gitea_server.rs"]
+mod forge_gitea_server;
 #[allow(dead_code)]
 #[path = "../it/parts.rs"]
 mod parts;

@@ -85,7 +85,8 @@ async fn from_the_proposal_to_the_merge_by_somebody_else() {
     for part in ["OOMKilled three times", "ann@example.com", "512Mi", &id, "Rollback"] {
         assert!(body.contains(part), "{part} is not in:\n{body}");
     }
-    assert_eq!(opened["labels"][0]["name"], "pilothouse");
+    let issue = repository.api(Method::GET, &format!("issues/{number}"), json!({})).await;
+    assert_eq!(issue["labels"][0]["name"], "pilothouse");
     let again = changes.propose(&caller(), proposal(MEMORY, json!("512Mi"))).await;
     assert!(again.text.starts_with("Already proposed"), "{}", again.text);
 

@@ -14,7 +14,9 @@ use super::{
         shown,
         source::Place,
     },
-    BRANCHES, Home, Room, branch,
+    Home, Room,
+    branch::{Push, push},
+    branch_of,
     conditions::{said, set, time},
     draft::{self, Checking, Draft, Drafted, Sight},
     id,
@@ -90,37 +92,6 @@ pub(super) enum Carried {
     },
 }
 
-/// What has to be done to the branch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Push {
-    /// It holds what it shall.
-    Keep {
-        commit: String,
-    },
-    Make {
-        expected: Option<String>,
-    },
-    /// Somebody else has committed to it.
-    Foreign,
-}
-
-fn push(head: Option<&str>, status: &ChangeRequestStatus, content: &str) -> Push {
-    let Some(head) = head else { return Push::Make { expected: None } };
-    if status.commit.is_empty() {
-        // Of a process that ended before it could say so, or of another replica.
-        return Push::Keep { commit: head.to_owned() };
-    }
-    if status.commit != head {
-        return Push::Foreign;
-    }
-    let is_same = status.content == content || status.content.is_empty();
-    if is_same && phase(status).is_open() {
-        Push::Keep { commit: head.to_owned() }
-    } else {
-        Push::Make { expected: Some(head.to_owned()) }
-    }
-}
-
 impl Room {
     /// The caller holds the turn of this id.
     pub(super) async fn carry(&self, mut load: Load<'_>) -> Result<Carried, Problem> {
@@ -156,7 +127,7 @@ impl Room {
         };
         load.spec.edits.clone_from(&draft.edits);
         load.spec.reason.clone_from(&draft.reason);
-        let name = branch(&load.id);
+        let name = branch_of(&load.id);
         let head = match forge.head(&name).await {
             Ok(head) => head,
             Err(error) => return self.stopped(load, error).await.map(Some),
@@ -215,6 +186,8 @@ impl Room {
         };
         load.stored = Some(request.clone());
         let mut now = status(&request);
+        // Somebody else, or this process before it ended, may have done all of it.
+        let mut did = false;
         match push {
             Push::Keep { commit } => now.commit = commit,
             Push::Make { expected } => {
@@ -225,6 +198,7 @@ impl Room {
                     files: draft.files.clone(),
                     message: String::new(),
                 };
+                did = true;
                 self.about_to(load, "change/push", &now).await?;
                 // The newest checkpoint covers the line that was just written.
                 let message = self.texts(load, &draft).commit;
@@ -244,6 +218,7 @@ impl Room {
             Push::Foreign => return Ok(None),
         }
         now.content.clone_from(&draft.content);
+        did |= forge.has_pull_requests() && opened.is_none();
         match self.open(load, &draft, &mut now, opened).await {
             Ok(()) => {}
             Err(Problem::Forge(error)) => {
@@ -264,10 +239,10 @@ impl Room {
             Err(error) => tracing::error!(%error, change = %load.id, "the change was proposed but not kept"),
         }
         let request = Box::new(request);
-        Ok(Some(if was_open {
-            Carried::Updated { request, notes: draft.notes }
-        } else {
-            Carried::Proposed { request, notes: draft.notes }
+        Ok(Some(match (was_open, did) {
+            (true, _) => Carried::Updated { request, notes: draft.notes },
+            (false, true) => Carried::Proposed { request, notes: draft.notes },
+            (false, false) => Carried::Already { request, note: None },
         }))
     }
 
@@ -287,40 +262,6 @@ impl Room {
             now.times.drafted = Some(time(Timestamp::now()));
         }
         self.put(load, now).await
-    }
-
-    /// # Errors
-    /// [`Problem::Limit`] when as many are open as may be.
-    async fn has_room(&self, load: &Load<'_>) -> Result<(), Problem> {
-        let repository = &load.home.repository;
-        let listed = self.shelf.list().await?.requests;
-        let mut open: Vec<String> = listed
-            .iter()
-            .filter(|other| {
-                let status = other.status.clone().unwrap_or_default();
-                status.repository == repository.name && phase(&status).is_open()
-            })
-            .map(|other| branch(id(other)))
-            .collect();
-        // Those of a process that has lost what it kept.
-        match load.home.forge.open_branches(BRANCHES).await {
-            Ok(branches) => open.extend(branches),
-            Err(error) => tracing::warn!(%error, "the open branches are not counted"),
-        }
-        open.sort();
-        open.dedup();
-        open.retain(|name| *name != branch(&load.id));
-        let limit = repository.open_limit;
-        if open.len() < limit {
-            return Ok(());
-        }
-        let ids: Vec<_> = open.iter().take(3).filter_map(|name| name.strip_prefix(BRANCHES)).collect();
-        Err(Problem::Limit {
-            repository: repository.name.clone(),
-            open: open.len(),
-            limit,
-            ids: ids.join(", "),
-        })
     }
 
     async fn put(&self, load: &Load<'_>, now: ChangeRequestStatus) -> Result<ChangeRequest, Problem> {
@@ -406,7 +347,7 @@ impl Room {
         now.phase = Some(if waits { ChangePhase::Drafted } else { ChangePhase::Failed });
         now.repository.clone_from(&repository.name);
         now.base_branch.clone_from(&repository.branch);
-        now.branch = branch(&load.id);
+        now.branch = branch_of(&load.id);
         now.intent = load.intent.id(&repository.name);
         now.times.drafted.get_or_insert_with(|| time(at));
         now.times.ended = (!waits).then(|| time(at));
@@ -533,36 +474,4 @@ fn closed(id: &str, found: Option<&PullRequest>, by: Option<&str>) -> String {
     format!(
         "change {id} was closed by {by} without being merged ({url}) and is not opened again: look there why, and propose something else"
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Push, push};
-    use crate::api::{ChangeRequestStatus, change_request::ChangePhase};
-
-    #[test]
-    fn the_branch_says_what_has_to_be_done() {
-        let status = |commit: &str, content: &str, phase| ChangeRequestStatus {
-            commit: commit.into(),
-            content: content.into(),
-            phase: Some(phase),
-            ..ChangeRequestStatus::default()
-        };
-        let (open, drafted, merged) = (ChangePhase::Proposed, ChangePhase::Drafted, ChangePhase::Merged);
-        let keep = |commit: &str| Push::Keep { commit: commit.into() };
-        let make = |expected: Option<&str>| Push::Make { expected: expected.map(Into::into) };
-        for (head, status, expected) in [
-            (None, status("", "", drafted), make(None)),
-            (None, status("c", "x", open), make(None)),
-            (Some("h"), status("", "", drafted), keep("h")),
-            (Some("c"), status("c", "x", open), keep("c")),
-            (Some("c"), status("c", "x", drafted), keep("c")),
-            (Some("c"), status("c", "", open), keep("c")),
-            (Some("c"), status("c", "old", open), make(Some("c"))),
-            (Some("c"), status("c", "x", merged), make(Some("c"))),
-            (Some("h"), status("c", "x", open), Push::Foreign),
-        ] {
-            assert_eq!(push(head, &status, "x"), expected, "{head:?} {status:?}");
-        }
-    }
 }

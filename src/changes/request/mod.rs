@@ -6,7 +6,9 @@
 //! [`revise`] and [`withdraw`] are what callers ask for, [`follow`] is what happens by itself, [`seen`] what is
 //! shown. README.md says why the order is so.
 
+mod admission;
 mod approval;
+mod branch;
 mod carry;
 mod conditions;
 mod delivery;
@@ -120,7 +122,7 @@ impl Room {
 /// Branches of ours begin so.
 const BRANCHES: &str = "pilothouse/";
 
-fn branch(id: &str) -> String {
+fn branch_of(id: &str) -> String {
     format!("{BRANCHES}{id}")
 }
 

@@ -93,7 +93,7 @@ impl Room {
             None => asked,
         };
         // One that was revised into the same intent stands under another id.
-        let id = self.revised_into(&asked).await?.unwrap_or(asked);
+        let id = self.revised_into(&asked).await?.unwrap_or_else(|| asked.clone());
         let _turn = self.state.turns.take(&id).await;
         let mut stored = self.shelf.get(&id).await?;
         if start(stored.as_ref().map(status).as_ref()) == Start::Refresh
@@ -105,7 +105,7 @@ impl Room {
         if let (Start::Closed, Some(closed)) = (start(stored.as_ref().map(status).as_ref()), &stored) {
             return Err(Problem::Closed(words::closed(closed)));
         }
-        if let Some(known) = stored.as_ref().filter(|known| was_revised(known, &id)) {
+        if let Some(known) = stored.as_ref().filter(|known| was_revised(known, &asked)) {
             return Err(Problem::Asked(words::revised(known)));
         }
         let spec = spec(&intent, caller, &repository.name, cause);
@@ -268,7 +268,6 @@ fn was_revised(known: &ChangeRequest, asked: &str) -> bool {
         && known.spec.revises.is_none()
         && !status.intent.is_empty()
         && status.intent != asked
-        && id(known) == asked
 }
 
 /// Edits and reason come with the draft, which knows what of them is a secret.

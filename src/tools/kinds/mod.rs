@@ -5,6 +5,7 @@
 mod access;
 mod autoscaler;
 mod build;
+mod change_request;
 mod claim;
 mod class;
 mod cluster_operator;
@@ -161,6 +162,7 @@ impl View {
                 "admissionregistration.k8s.io",
                 "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration",
             ) => of::<extension::Webhooks>(),
+            ("pilothouse.dev", "ChangeRequest") => of::<change_request::ChangeRequest>(),
             ("route.openshift.io", "Route") => of::<route::Route>(),
             ("image.openshift.io", "ImageStream") => of::<image_stream::ImageStream>(),
             ("build.openshift.io", "BuildConfig") => of::<build::BuildConfig>(),

@@ -12,7 +12,8 @@ pub(crate) fn established() {
     DONE.get_or_init(|| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
         kubectl::run(&["apply", "-f", &folder.to_string_lossy()]);
-        let names = ["mcpservers", "mcppools", "datasources"].map(|plural| format!("crd/{plural}.{GROUP}"));
+        let names = ["changerequests", "mcpservers", "mcppools", "datasources"]
+            .map(|plural| format!("crd/{plural}.{GROUP}"));
         let mut wait = vec!["wait", "--for=condition=Established", "--timeout=30s"];
         wait.extend(names.iter().map(String::as_str));
         kubectl::run(&wait);

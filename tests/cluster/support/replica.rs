@@ -34,6 +34,10 @@ struct Surroundings {
     /// Where it serves its health; otherwise at a free port.
     health: Option<SocketAddr>,
     peers: Vec<SocketAddr>,
+    /// What its configuration says besides.
+    config: Value,
+    /// What its callers, and the other replicas, know.
+    token: Option<String>,
 }
 
 impl Replica {
@@ -50,8 +54,21 @@ impl Replica {
         health: SocketAddr,
         peers: Vec<SocketAddr>,
     ) -> Self {
-        let around = Surroundings { health: Some(health), peers, through: None };
+        let around = Surroundings { health: Some(health), peers, ..Surroundings::default() };
         Self::spawn(namespace, name, lease_seconds, around)
+    }
+
+    /// As [`Self::start_beside`], with a further configuration, and for callers with this token.
+    pub(crate) fn start_with(
+        namespace: &str,
+        name: &str,
+        (health, peers): (SocketAddr, Vec<SocketAddr>),
+        config: Value,
+        token: &str,
+    ) -> Self {
+        let token = Some(token.to_owned());
+        let around = Surroundings { health: Some(health), peers, config, token, through: None };
+        Self::spawn(namespace, name, 10, around)
     }
 
     /// Reaches the API server at this address of the loopback interface.
@@ -61,7 +78,7 @@ impl Replica {
     }
 
     fn spawn(namespace: &str, name: &str, lease_seconds: u8, around: Surroundings) -> Self {
-        let Surroundings { through, health, peers } = around;
+        let Surroundings { through, health, peers, config: mut further, token } = around;
         let health = health.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
         let binary = std::env::var("PILOTHOUSE_BINARY")
             .expect("PILOTHOUSE_BINARY must name the program: run `tests/run cluster`, which builds it");
@@ -69,7 +86,8 @@ impl Replica {
         let kubeconfig = folder.path().join("kubeconfig");
         fs::write(&kubeconfig, acting_as(namespace, name, through)).expect("the kubeconfig is written");
         let config = folder.path().join("config.yaml");
-        fs::write(&config, json!({ "operator": { "peers": peers } }).to_string()).expect("the configuration");
+        further["operator"] = json!({ "peers": peers });
+        fs::write(&config, further.to_string()).expect("the configuration");
         let log = File::create(folder.path().join("stderr")).expect("a log file");
         let child = Command::new(binary)
             .args(["serve", "--allow-anonymous", "--http", "127.0.0.1:0", "--health", &health.to_string()])
@@ -82,6 +100,7 @@ impl Replica {
             .arg("--data")
             .arg(folder.path().join("data"))
             .env("POD_NAME", name)
+            .envs(token.map(|token| ("PILOTHOUSE_TOKEN", token)))
             .env("PILOTHOUSE_IMAGE", "docker.io/pilothouse/pilothouse:test")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -143,6 +162,16 @@ impl Replica {
         let mcp = format!("http://{}/mcp", served_at(&self.said(), "address")?);
         let answer = request(&mcp, None, method, params).send().await.ok()?.text().await.ok()?;
         serde_json::from_str(&answer).ok()
+    }
+
+    /// The text of a tool's answer, and its record; none while it starts.
+    pub(crate) async fn tool(&self, token: &str, tool: &str, arguments: Value) -> Option<(String, Value)> {
+        let mcp = format!("http://{}/mcp", served_at(&self.said(), "address")?);
+        let call = json!({ "name": tool, "arguments": arguments });
+        let answer = request(&mcp, Some(token), "tools/call", call).send().await.ok()?.text().await.ok()?;
+        let mut answer: Value = serde_json::from_str(&answer).ok()?;
+        let text = answer.pointer("/result/content/0/text")?.as_str()?.to_owned();
+        Some((text, answer["result"]["structuredContent"].take()))
     }
 
     /// What it stored since that time (RFC 3339), leases aside: `verb resource name`. None where the API server's

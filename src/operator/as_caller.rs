@@ -101,10 +101,9 @@ fn judged(status: u16, body: &[u8]) -> Result<Value, AsCallerError> {
         return serde_json::from_slice(body).map_err(|error| AsCallerError::Unknown(error.to_string()));
     }
     let Said { message } = serde_json::from_slice(body).unwrap_or_default();
-    // The patch begins with a test of the version that was looked at.
-    let is_old = status == 409 || (status == 422 && message.contains("/metadata/resourceVersion"));
     Err(match status {
-        _ if is_old => AsCallerError::Changed,
+        // The patch holds the version that was looked at.
+        409 => AsCallerError::Changed,
         500.. => AsCallerError::Unknown(format!("{status} {message}")),
         _ if message.is_empty() => AsCallerError::Refused(format!("with status {status}")),
         _ => AsCallerError::Refused(message),
@@ -121,8 +120,6 @@ mod tests {
             |status, message: &str| judged(status, format!("{{\"message\":\"{message}\"}}").as_bytes());
         assert!(judged(200, b"{\"kind\":\"Deployment\"}").is_ok());
         assert_eq!(said(403, "ann may not"), Err(AsCallerError::Refused("ann may not".to_owned())));
-        let test = "the server rejected our request: testing path '/metadata/resourceVersion' failed";
-        assert_eq!(said(422, test), Err(AsCallerError::Changed));
         assert_eq!(said(409, "modified"), Err(AsCallerError::Changed));
         assert!(matches!(said(504, "timeout"), Err(AsCallerError::Unknown(_))));
         assert!(matches!(judged(400, b"nonsense"), Err(AsCallerError::Refused(_))));

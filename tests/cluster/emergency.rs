@@ -115,6 +115,11 @@ async fn every_write_is_recorded_though_the_program_is_killed_and_a_sync_loop_re
         stage.write("ann", "deployment/web", &json!({ "spec": { "revisionHistoryLimit": limit } }));
     }
     stage.write("ann", "configmap/limits", &json!({ "data": { "most": "20" } }));
+    let writes = |record: &Value| record["status"]["writes"].as_u64().unwrap_or_default();
+    until("each single write is recorded", SOON, || async {
+        (stage.records().iter().map(writes).sum::<u64>() == 4).then_some(())
+    })
+    .await;
     stage.kill();
     stage.write("ann", "deployment/web", &json!({ "spec": { "revisionHistoryLimit": 9 } }));
     stage.write("ann", "configmap/limits", &json!({ "data": { "least": "2" } }));
@@ -137,7 +142,6 @@ async fn every_write_is_recorded_though_the_program_is_killed_and_a_sync_loop_re
         (has("data.most") && has("data.least")).then_some(())
     })
     .await;
-    let writes = |record: &Value| record["status"]["writes"].as_u64().unwrap_or_default();
     let records = stage.records();
     let (inside, outside): (Vec<&Value>, Vec<&Value>) =
         records.iter().partition(|record| record["spec"]["unsanctioned"] != true);

@@ -47,7 +47,13 @@ fn the_yaml_is_the_crd_of_the_types() {
         stream.split("\n---\n").map(|document| serde_saphyr::from_str(document).unwrap()).collect();
     assert_eq!(
         parsed,
-        [api::ChangeRequest::crd(), api::DataSource::crd(), api::MCPPool::crd(), api::MCPServer::crd()]
+        [
+            api::ChangeRequest::crd(),
+            api::DataSource::crd(),
+            api::EmergencyChange::crd(),
+            api::MCPPool::crd(),
+            api::MCPServer::crd()
+        ]
     );
 }
 
@@ -72,14 +78,22 @@ fn kubectl_shows_the_promised_columns() {
         columns(&api::ChangeRequest::crd()),
         ["PHASE", "KIND", "OBJECT", "REQUESTER", "PULL REQUEST", "MESSAGE", "AGE"]
     );
+    let emergency = columns(&api::EmergencyChange::crd());
+    assert_eq!(emergency[..5], ["PHASE", "INCIDENT", "SEVERITY", "BY", "UNSANCTIONED"]);
     assert_eq!(columns(&api::DataSource::crd()), ["TYPE", "PHASE", "ENDPOINT", "CHECKED", "MESSAGE", "AGE"]);
 }
 
 #[test]
 fn every_field_is_documented() {
     let mut undocumented = Vec::new();
-    for crd in [api::ChangeRequest::crd(), api::DataSource::crd(), api::MCPPool::crd(), api::MCPServer::crd()]
-    {
+    let crds = [
+        api::ChangeRequest::crd(),
+        api::DataSource::crd(),
+        api::EmergencyChange::crd(),
+        api::MCPPool::crd(),
+        api::MCPServer::crd(),
+    ];
+    for crd in crds {
         let schema =
             crd.spec.versions[0].schema.as_ref().and_then(|s| s.open_api_v3_schema.as_ref()).unwrap();
         walk(schema, &crd.spec.names.kind, &mut undocumented);

@@ -37,6 +37,9 @@ use crate::{
     tools::{Emergencies, EmergencyAsk, EmergencyOpening},
 };
 
+/// The field manager of what `operator/as_caller.rs` writes.
+const MANAGER: &str = "pilothouse-emergency";
+
 impl Emergencies for EmergencyRoom {
     fn ask<'a>(&'a self, caller: &'a Caller, ask: EmergencyAsk) -> BoxFuture<'a, Answer> {
         let (room, caller) = (Arc::clone(&self.0), caller.clone());
@@ -238,7 +241,7 @@ impl Room {
         let made = hands
             .patch(caller, target, &operations, false)
             .await
-            .map_err(|why| format!("nothing was changed: {why}"))?;
+            .map_err(|why| format!("it was rehearsed and then not confirmed: {why}"))?;
         let write = as_write(caller, target, &edits, (&live, &made), self.now());
         if let Some(write) = write
             && let Err(error) = self.record(&write).await
@@ -425,7 +428,8 @@ fn as_write(
         version: text("/metadata/resourceVersion")?,
         verb: Verb::Update,
         user: Some(caller.user.clone()),
-        manager: None,
+        // As the watch names it.
+        manager: Some(MANAGER.to_owned()),
         fields,
         witnesses: Vec::new(),
     })

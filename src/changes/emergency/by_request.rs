@@ -26,7 +26,7 @@ impl Reconciling for ChangeRequests {
             let cause = Cause { evidence, emergency: Some(emergency.to_owned()), revises: None };
             // Nobody's own request: the emergency's limits are not those of a repository.
             match self.0.try_propose(&ourselves(), proposal, cause).await {
-                Ok((_, answer)) if is_there(&answer.structured) => Ok(Proposed::InGit),
+                Ok((_, answer)) if is_there(answer.structured.as_ref()) => Ok(Proposed::InGit),
                 Ok((change, _)) => Ok(Proposed::Opened { change, note: String::new() }),
                 // It was proposed before, and a person has said no.
                 Err(Problem::Closed(why)) => Ok(Proposed::NeedsPerson(why)),
@@ -58,6 +58,6 @@ fn declined(why: &str) -> ChangeStanding {
     ChangeStanding::Declined(why.to_owned())
 }
 
-fn is_there(structured: &Option<serde_json::Value>) -> bool {
-    structured.as_ref().is_some_and(|structured| structured["state"] == "NothingToDo")
+fn is_there(structured: Option<&serde_json::Value>) -> bool {
+    structured.is_some_and(|structured| structured["state"] == "NothingToDo")
 }

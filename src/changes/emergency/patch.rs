@@ -13,7 +13,9 @@ pub(super) fn patch(live: &Value, edits: &[(FieldPath, Value)]) -> Result<Vec<Va
     if !version.is_string() {
         return Err("the object has no resourceVersion: read it again".to_owned());
     }
-    let mut operations = vec![json!({ "op": "test", "path": "/metadata/resourceVersion", "value": version })];
+    // The version as it was read: of another one the API server refuses the whole as a conflict.
+    let mut operations =
+        vec![json!({ "op": "replace", "path": "/metadata/resourceVersion", "value": version })];
     let mut changing = live.clone();
     for (path, new) in edits {
         let place = path.locate(&changing).map_err(|lost| lost.to_string())?;

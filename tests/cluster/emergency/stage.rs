@@ -204,8 +204,11 @@ impl Stage {
                 let path = entry.path();
                 if path.is_dir() {
                     folders.push(path);
-                } else if text(&path).contains(self.shop.name()) {
-                    return true;
+                } else {
+                    let kept = text(&path);
+                    if [self.shop.name(), "\"web\"", "\"limits\""].iter().all(|word| kept.contains(word)) {
+                        return true;
+                    }
                 }
             }
         }

@@ -5,7 +5,6 @@
 //! ([`path`], [`edit`], [`reach`], [`scalar`], [`footprint`]) to the pushed branch ([`git`]); [`record`] keeps what
 //! was proposed, [`message`] says it. README.md says which decisions were hard.
 
-#[allow(dead_code, reason = "read by the emergency, which is being built")]
 pub mod capture;
 mod config;
 mod diff;

@@ -114,7 +114,7 @@ pub(super) struct Stage {
     pub(super) capturing: Capturing,
     pub(super) url: String,
     pub(super) scratch: Scratch,
-    pub(super) data: tempfile::TempDir,
+    _data: tempfile::TempDir,
 }
 
 pub(super) const TOKEN: &str = "the-token-of-the-test";
@@ -149,7 +149,7 @@ impl Stage {
             capturing,
             url,
             scratch,
-            data,
+            _data: data,
         };
         stage.capturing.is_asked(&namespace).await;
         stage

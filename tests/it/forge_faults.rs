@@ -19,7 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::{future::join_all, stream};
-use pilothouse::changes::forge::{Committed, Forge, Snapshot};
+use pilothouse::changes::forge::{Committed, Forge, NewPullRequest, Snapshot};
 use reqwest::Client;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -33,7 +33,7 @@ use crate::{
 const CHANGES: usize = 50;
 const SEED: u64 = 6;
 /// Of a request, as pilothouse is configured. Longer than the forge takes, however busy it is.
-const PATIENCE: Duration = Duration::from_secs(12);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Somebody asks again when he is told to.
 const ASKED: usize = 20;
 
@@ -154,6 +154,11 @@ fn branch(number: usize) -> String {
     format!("pilothouse/change-{number}")
 }
 
+/// Labels are another matter, and fifty times three more requests.
+fn unlabelled(branch: &str) -> NewPullRequest {
+    NewPullRequest { labels: Vec::new(), ..request(branch) }
+}
+
 /// Commits and opens, asking again as somebody would who is told that the forge is unavailable.
 async fn propose(forge: &dyn Forge, snapshot: &Snapshot, number: usize) -> u64 {
     let branch = branch(number);
@@ -162,7 +167,7 @@ async fn propose(forge: &dyn Forge, snapshot: &Snapshot, number: usize) -> u64 {
     let mut said = String::new();
     for _ in 0..ASKED {
         match forge.commit(&new).await {
-            Ok(Committed::Done { .. }) => match forge.open(&request(&branch)).await {
+            Ok(Committed::Done { .. }) => match forge.open(&unlabelled(&branch)).await {
                 Ok(opened) => return opened.number,
                 Err(error) => said = error.to_string(),
             },

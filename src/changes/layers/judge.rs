@@ -11,6 +11,7 @@ use crate::changes::{
 
 /// What a change did to what is rendered.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "there is only one at a time")]
 pub(super) enum Verdict {
     /// Exactly these of the edits, by their position, and nothing else.
     Done { edits: Vec<usize>, renamed: Option<Renamed> },

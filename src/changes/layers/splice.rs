@@ -77,9 +77,9 @@ pub(super) fn append(text: &str, key: &str, item: &str) -> Result<String, String
         _ => return Err(format!("{key} is no list")),
     }
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    let head = lines.iter().position(|line| {
-        line.strip_prefix(key).and_then(|rest| rest.strip_prefix(':')).is_some_and(|rest| is_bare(rest))
-    });
+    let head = lines
+        .iter()
+        .position(|line| line.strip_prefix(key).and_then(|rest| rest.strip_prefix(':')).is_some_and(is_bare));
     let (at, indent) = match head {
         Some(head) => {
             let body = lines[head + 1..]

@@ -103,6 +103,8 @@ fn tools(reader: &Reader) -> Toolbox {
         contexts: Contexts::one(reader.clone()),
         fleet: None,
         emergencies: None,
+        gitops: None,
+        leader: None,
         changes: None,
         metrics: None,
         budget: Budget::DEFAULT,

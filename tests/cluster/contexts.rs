@@ -45,6 +45,8 @@ async fn calls_of_two_contexts_run_side_by_side() {
         contexts,
         fleet: None,
         emergencies: None,
+        gitops: None,
+        leader: None,
         changes: None,
         metrics: None,
         budget: Budget::DEFAULT,

@@ -21,6 +21,9 @@ async fn toolbox() -> Toolbox {
     standard(Parts {
         contexts: Contexts::one(connection.reader),
         fleet: None,
+        emergencies: None,
+        gitops: None,
+        leader: None,
         changes: None,
         metrics: None,
         budget: Budget::DEFAULT,

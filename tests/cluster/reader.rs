@@ -25,6 +25,8 @@ async fn toolbox() -> Toolbox {
         contexts: Contexts::one(reader),
         fleet: None,
         emergencies: None,
+        gitops: None,
+        leader: None,
         changes: None,
         metrics: None,
         budget: Budget::DEFAULT,

@@ -81,6 +81,8 @@ fn toolbox(reader: Reader) -> Toolbox {
     standard(Parts {
         contexts,
         fleet: None,
+        emergencies: None,
+        leader: None,
         changes: None,
         metrics: None,
         gitops: None,

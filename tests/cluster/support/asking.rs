@@ -17,6 +17,9 @@ pub(crate) async fn toolbox(metrics: Option<Arc<dyn Metrics>>) -> Toolbox {
     standard(Parts {
         contexts: Contexts::one(reader),
         fleet: None,
+        emergencies: None,
+        gitops: None,
+        leader: None,
         changes: None,
         metrics,
         budget: Budget::DEFAULT,

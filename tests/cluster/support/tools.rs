@@ -14,6 +14,9 @@ pub(crate) async fn toolbox() -> Toolbox {
     standard(Parts {
         contexts: Contexts::one(reader),
         fleet: None,
+        emergencies: None,
+        gitops: None,
+        leader: None,
         changes: None,
         metrics: None,
         budget: Budget::DEFAULT,

@@ -57,6 +57,8 @@ mod whole_run;
 #[path = "../it/authority.rs"]
 mod authority;
 /// A real forge.
+#[path = "../it/forge_connect.rs"]
+mod forge_connect;
 #[allow(dead_code)]
 #[path = "../it/forge_gitea_server.rs"]
 mod forge_gitea_server;

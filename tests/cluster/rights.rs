@@ -28,8 +28,10 @@ impl House {
 
     fn reaching(connection: Connection, own: &str) -> Self {
         let data = tempfile::tempdir().expect("a folder");
+        let mut connection = connection;
+        own.clone_into(&mut connection.namespace);
         let sources = Sources {
-            cluster: Ok(Connection { namespace: own.to_owned(), ..connection }),
+            cluster: Ok(connection),
             live: true,
             namespaces: vec![own.to_owned()],
             servers: None,
@@ -238,7 +240,9 @@ async fn installed_account(connection: &Connection) -> Connection {
     let file = folder.path().join("kubeconfig");
     fs::write(&file, config.to_string()).expect("the file is written");
     let options = ConnectOptions { kubeconfig: Some(file), context: None };
-    Connection { namespace: connection.namespace.clone(), ..connect(&options).await.expect("it connects") }
+    let mut made = connect(&options).await.expect("it connects");
+    made.namespace.clone_from(&connection.namespace);
+    made
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ async fn ask(reader: Reader, tool: &str, arguments: &Value) -> String {
         contexts: Contexts::one(reader),
         fleet: None,
         emergencies: None,
+        leader: None,
         changes: None,
         leader: None,
         metrics: None,

@@ -19,7 +19,7 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{forge_stage::connect, parts};
+use crate::{forge_connect::connect, parts};
 
 /// Gitea refuses to be root.
 const NOBODY: u32 = 65534;

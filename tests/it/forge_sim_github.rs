@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use crate::{
     forge_bare::{Bare, Pull, State as Standing},
     forge_contract::{Exchange, example},
-    forge_stage::connect,
+    forge_connect::connect,
 };
 
 const TOKEN: &str = "ghs_simulated";

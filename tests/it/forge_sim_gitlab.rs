@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     forge_bare::{Bare, Pull, State as Standing},
-    forge_stage::connect,
+    forge_connect::connect,
     parts,
 };
 

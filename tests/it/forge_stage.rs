@@ -1,28 +1,10 @@
-//! What the tests of all forges share: how pilothouse is given one, what it commits and opens, and how that ends.
+//! What the tests of all forges share: what it commits and opens, and how that ends.
 
-use std::{fs, sync::Arc};
-
-use pilothouse::changes::{
-    ChangesConfig,
-    forge::{self, Committed, Forge, ForgeError, NewCommit, NewPullRequest, PullRequestState, Snapshot},
+use pilothouse::changes::forge::{
+    Committed, Forge, ForgeError, NewCommit, NewPullRequest, PullRequestState, Snapshot,
 };
-use tempfile::TempDir;
 
 use crate::forge_bare::{Bare, Pull, State};
-
-/// The repository at `url` of a forge of this type; a request may take so many seconds. The folder must be kept.
-pub(crate) fn connect(url: &str, token: &str, software: &str, seconds: u64) -> (Arc<dyn Forge>, TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("token");
-    fs::write(&file, token).unwrap();
-    let yaml = format!(
-        "repositories: [{{name: deploy, url: '{url}', tokenFile: '{}', forge: {{type: {software}, timeoutSeconds: {seconds}}}}}]",
-        file.display()
-    );
-    let config: ChangesConfig = serde_saphyr::from_str(&yaml).unwrap();
-    let repository = config.checked().unwrap().remove(0);
-    (forge::connect(&repository, folder.path()).unwrap(), folder)
-}
 
 pub(crate) fn commit(on: &Snapshot, branch: &str, files: &[(&str, &str)]) -> NewCommit {
     NewCommit {

@@ -37,6 +37,7 @@ mod fleet_folder;
 mod fleet_gateway;
 mod fleet_use;
 mod forge_bare;
+mod forge_connect;
 mod forge_contract;
 mod forge_faults;
 mod forge_gitea;

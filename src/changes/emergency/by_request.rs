@@ -48,7 +48,8 @@ impl Reconciling for ChangeRequests {
                 Some(ChangePhase::Rejected) => declined("a person closed it"),
                 Some(ChangePhase::Withdrawn) => declined("it was withdrawn, or its branch is gone"),
                 Some(ChangePhase::Failed) => declined("it cannot go on: get_change says why"),
-                None => declined("there is no such change any more"),
+                // It may be where this process does not look: no reason to call it declined.
+                None => return Err(format!("change {change} is not found")),
             })
         })
     }

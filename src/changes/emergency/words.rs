@@ -28,7 +28,7 @@ pub(super) fn of_phase(session: &Session, phase: EmergencyPhase) -> String {
     );
     match phase {
         EmergencyPhase::Requested => format!(
-            "{} must confirm it with open_emergency second={name} by {}; until then nothing is covered",
+            "the second person {} must confirm it with open_emergency second={name} by {}; until then nothing is covered",
             spec.second_person,
             at(deadlines.expires_at.as_ref())
         ),

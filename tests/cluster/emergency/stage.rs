@@ -173,7 +173,8 @@ impl Stage {
         let log = File::create(self.path("stderr")).expect("a log file");
         let child = Command::new(binary)
             .args(["serve", "--http", "127.0.0.1:0", "--health", "127.0.0.1:0"])
-            .args(["--operator", "on", "--namespace", self.own.name(), "--lease-seconds", "3"])
+            .args(["--operator", "on", "--lease-seconds", "3"])
+            .args(["--namespace", self.own.name(), "--namespace", self.shop.name()])
             .args(["--config", &self.path("config.yaml"), "--kubeconfig", &self.path("kubeconfig")])
             .args(["--data", &self.path("data")])
             .stdin(Stdio::null())

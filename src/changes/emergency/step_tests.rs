@@ -92,7 +92,7 @@ impl Story {
     fn moment(&self, second: i64) -> i64 {
         self.session
             .next_moment(at(second), &self.terms)
-            .map_or(0, |next| (next.as_second() - at(0).as_second()))
+            .map_or(0, |next| next.as_second() - at(0).as_second())
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
         fs::{MetadataExt, PermissionsExt, chown},
         process::CommandExt,
     },
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
@@ -219,7 +219,7 @@ fn command(ini: &Path, folder: &Path) -> Command {
     command
 }
 
-fn run(ini: &PathBuf, folder: &Path, arguments: &[&str]) -> String {
+fn run(ini: &Path, folder: &Path, arguments: &[&str]) -> String {
     let out = command(ini, folder).args(arguments).output().unwrap();
     let said =
         || [&out.stdout[..], &out.stderr[..]].map(|text| String::from_utf8_lossy(text).into_owned()).concat();

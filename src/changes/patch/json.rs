@@ -48,7 +48,7 @@ fn seen(
             }
         }
         json_patch::patch(&mut state, std::slice::from_ref(operation)).map_err(|error| {
-            let there = state.pointer(&operation.path().to_string()).map_or_else(
+            let there = state.pointer(operation.path().as_str()).map_or_else(
                 || "nothing is there".to_owned(),
                 |value| format!("there is {}", shortened(&value.to_string())),
             );

@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use pilothouse::{
-    answer::{Budget, Sealer},
+    answer::Sealer,
     caller::Caller,
     cluster::{ConnectOptions, Contexts, Reader, connect, record, recorded},
     tools::{Parts, standard},
@@ -17,18 +17,7 @@ const SECRET: &str = "Tr0ub4dor-and-3";
 
 async fn ask(reader: Reader, tool: &str, arguments: &Value) -> String {
     let sealer = Sealer::random().expect("random bytes");
-    let parts = Parts {
-        contexts: Contexts::one(reader),
-        fleet: None,
-        emergencies: None,
-        leader: None,
-        changes: None,
-        leader: None,
-        metrics: None,
-        gitops: None,
-        budget: Budget::DEFAULT,
-        sealer,
-    };
+    let parts = Parts::reading(Contexts::one(reader), sealer);
     let arguments = to_raw_value(arguments).expect("JSON");
     let tools = standard(parts);
     tools.get(tool).expect("a tool of ours").call(&Caller::process(), Some(&arguments)).await.text

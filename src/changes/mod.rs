@@ -25,6 +25,7 @@ mod kind;
 mod layers;
 mod patch;
 mod path;
+mod path_made;
 mod process_group;
 mod reach;
 mod render;
@@ -101,17 +102,10 @@ pub struct ChangeParts {
     pub own_namespace: String,
 }
 
-/// The change requests of this installation. Cheap to clone.
-#[derive(Clone)]
-pub struct ChangeRequests(Arc<Room>);
-
-impl ChangeRequests {
-    /// Keeps its requests and working folders in `data/changes/`; everybody sees all of them.
-    ///
-    /// # Errors
-    /// When the configuration does not hold together, or the folder cannot be made.
-    pub fn new(config: ChangesConfig, data: &Path, audit: Audit) -> Result<Self, SetupError> {
-        Self::of(ChangeParts {
+impl ChangeParts {
+    /// Of a process alone, without a cluster: everybody sees and proposes everything.
+    pub fn local(config: ChangesConfig, data: &Path, audit: Audit) -> Self {
+        Self {
             config,
             data: data.to_owned(),
             audit,
@@ -122,7 +116,21 @@ impl ChangeRequests {
             outcomes: None,
             lead: Arc::new(Alone),
             own_namespace: "default".to_owned(),
-        })
+        }
+    }
+}
+
+/// The change requests of this installation. Cheap to clone.
+#[derive(Clone)]
+pub struct ChangeRequests(Arc<Room>);
+
+impl ChangeRequests {
+    /// Keeps its requests and working folders in `data/changes/`; everybody sees all of them.
+    ///
+    /// # Errors
+    /// When the configuration does not hold together, or the folder cannot be made.
+    pub fn new(config: ChangesConfig, data: &Path, audit: Audit) -> Result<Self, SetupError> {
+        Self::of(ChangeParts::local(config, data, audit))
     }
 
     /// As [`Self::new`], but `access` says who sees and proposes what, and `cluster` what the objects are like.
@@ -136,18 +144,8 @@ impl ChangeRequests {
         access: Arc<dyn ChangeAccess>,
         cluster: Option<Arc<dyn ClusterChecks>>,
     ) -> Result<Self, SetupError> {
-        Self::of(ChangeParts {
-            config,
-            data: data.to_owned(),
-            audit,
-            access: Some(access),
-            cluster,
-            finder: None,
-            shelf: None,
-            outcomes: None,
-            lead: Arc::new(Alone),
-            own_namespace: "default".to_owned(),
-        })
+        let local = ChangeParts::local(config, data, audit);
+        Self::of(ChangeParts { access: Some(access), cluster, ..local })
     }
 
     /// # Errors

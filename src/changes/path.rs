@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// A parsed path; has at least one step and starts with a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct FieldPath(Vec<Step>);
+pub(super) struct FieldPath(pub(super) Vec<Step>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
@@ -59,15 +59,6 @@ impl FieldPath {
     /// Whether it is `other` or lies inside it.
     pub(super) fn starts_with(&self, other: &Self) -> bool {
         self.0.starts_with(&other.0)
-    }
-
-    /// `steps` begin with a key.
-    pub(super) fn from_steps(steps: Vec<Step>) -> Self {
-        Self(steps)
-    }
-
-    pub(super) fn of_keys(keys: &[&str]) -> Self {
-        Self(keys.iter().map(|key| Step::Key((*key).to_owned())).collect())
     }
 
     pub(super) fn steps(&self) -> &[Step] {

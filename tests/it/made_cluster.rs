@@ -1,8 +1,12 @@
 //! A recorded cluster made of a test's own objects, and our tools on it.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
-use pilothouse::{answer::Answer, caller::Caller, tools::Toolbox};
+use pilothouse::{
+    answer::Answer,
+    caller::Caller,
+    tools::{SourceFinder, Toolbox},
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -71,6 +75,10 @@ impl MadeCluster {
 
     pub(crate) fn tools(&self) -> Toolbox {
         recorded_shop::tools_on(self.dir.path())
+    }
+
+    pub(crate) fn finder(&self) -> Arc<dyn SourceFinder> {
+        recorded_shop::finder_on(self.dir.path())
     }
 
     pub(crate) async fn ask(&self, tool: &str, arguments: Value) -> Answer {

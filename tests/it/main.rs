@@ -1,5 +1,5 @@
 //! Everything that needs no Kubernetes, one module a behaviour. Real third-party parts are found through
-//! `PARTS_NODE` and `PARTS_PYTHON`, the release through `PILOTHOUSE_BINARY`: `tests/run` sets them.
+//! `PARTS_NODE`, `PARTS_PYTHON`, `PARTS_KUBERNETES` and `PARTS_HELM`, the release through `PILOTHOUSE_BINARY`: `tests/run` sets them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod api_crds;
@@ -14,6 +14,7 @@ mod bridge_serving;
 mod changes_at_forge;
 mod changes_credentials;
 mod changes_git_server;
+mod changes_layers;
 mod changes_life;
 mod changes_propose;
 mod changes_refuse;

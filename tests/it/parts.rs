@@ -55,6 +55,21 @@ pub(crate) fn corpus() -> PathBuf {
     folder("PARTS_CORPUS")
 }
 
+/// The Kubernetes programs in one file; `kubectl` is its first argument.
+pub(crate) fn kubernetes() -> String {
+    program("PARTS_KUBERNETES")
+}
+
+pub(crate) fn helm() -> String {
+    program("PARTS_HELM")
+}
+
+fn program(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| {
+        panic!("{variable} is not set: export what `tests/cluster/harness/parts renderers` prints, or use tests/run")
+    })
+}
+
 fn folder(variable: &str) -> PathBuf {
     let folder = std::env::var_os(variable).unwrap_or_else(|| {
         panic!("{variable} is not set: run tests/parts/install and export what it prints, or use tests/run")

@@ -1,12 +1,15 @@
 //! The recorded broken shop, and our tools on a recorded cluster.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use pilothouse::{
     answer::{Answer, Budget, Sealer},
     caller::Caller,
     cluster::{Contexts, Reader, recorded},
-    tools::{FleetView, Parts, ServerRow, Toolbox, standard},
+    tools::{FleetView, Parts, ServerRow, SourceFinder, Toolbox, source_finder, standard},
 };
 use serde_json::{Value, value::to_raw_value};
 
@@ -34,6 +37,12 @@ pub(crate) fn parts(reader: Reader) -> Parts {
 /// Our tools on the recording in this folder.
 pub(crate) fn tools_on(dir: &Path) -> Toolbox {
     standard(parts(recorded::open(dir).unwrap().reader))
+}
+
+/// What says where the objects of the recording in this folder come from.
+pub(crate) fn finder_on(dir: &Path) -> Arc<dyn SourceFinder> {
+    let Parts { contexts, budget, sealer, .. } = parts(recorded::open(dir).unwrap().reader);
+    source_finder(contexts, budget, sealer)
 }
 
 pub(crate) async fn call(tools: &Toolbox, caller: &Caller, tool: &str, arguments: Value) -> Answer {

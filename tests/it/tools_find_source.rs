@@ -1,5 +1,6 @@
 //! find_source on recorded clusters: it names what the objects prove, and nothing else.
 
+use pilothouse::{caller::Caller, tools::Sought};
 use serde_json::{Value, json};
 
 use crate::made_cluster::MadeCluster;
@@ -132,4 +133,30 @@ async fn an_applier_that_is_not_there_is_said() {
         "{}",
         missing.text
     );
+}
+
+#[tokio::test]
+async fn other_rooms_are_told_the_same_with_the_applier_itself() {
+    let tracked = json!({ "argocd.argoproj.io/tracking-id": "store:apps/Deployment:shop/cart" });
+    let cluster = MadeCluster::of(&[
+        deployment(json!({}), tracked),
+        owned("ReplicaSet", "cart-a", "r", ("Deployment", "cart", "d")),
+        owned("Pod", "cart-a-1", "p", ("ReplicaSet", "cart-a", "r")),
+        application("argocd", cart_resource()),
+    ]);
+    let finder = cluster.finder();
+    let sought = |kind: &str, name: &str| Sought {
+        kind: kind.into(),
+        namespace: Some("shop".into()),
+        name: name.into(),
+    };
+    let trace = finder.trace(&Caller::process(), &sought("Deployment.apps", "cart")).await.unwrap();
+    assert_eq!((trace.object["metadata"]["uid"].as_str(), &trace.owner), (Some("d"), &None));
+    let [applied] = trace.origins.as_slice() else { panic!("{trace:?}") };
+    assert_eq!((applied.tool.as_str(), applied.by.as_str()), ("Argo CD", "Application argocd/store"));
+    assert_eq!(applied.applier.as_ref().unwrap()["spec"]["source"]["path"], "prod");
+    let trace = finder.trace(&Caller::process(), &sought("Pod", "cart-a-1")).await.unwrap();
+    assert_eq!(trace.owner.unwrap()["metadata"]["uid"], "d");
+    let refused = finder.trace(&Caller::process(), &sought("Pod", "gone")).await.unwrap_err();
+    assert!(refused.contains("gone"), "{refused}");
 }

@@ -129,6 +129,7 @@ mod tests {
             forge: Way::Git,
             open_limit: 10,
             labels: Vec::new(),
+            charts: Vec::new(),
         };
         match say(&repository, command, printed) {
             GitError::Unreachable { .. } => "unreachable",

@@ -165,3 +165,135 @@ pub(super) fn target_of(applier: &serde_json::Value) -> Target {
         name: text("/metadata/name").unwrap_or_default(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use serde_json::{Value, json};
+
+    use super::{NoPlace, Place, place};
+    use crate::{
+        changes::{
+            config::{RepositoryConfig, check},
+            source::{Form, Standing, Values, Way},
+        },
+        tools::{Applied, AppliedFrom, Trace},
+    };
+
+    fn placed(trace: &Trace) -> Result<Vec<Place>, NoPlace> {
+        let yaml = "[{name: apps, url: 'https://git.example.com/team/apps.git'}, {name: charts, url: 'git@git.example.com:team/charts'}]";
+        let config: Vec<RepositoryConfig> = serde_saphyr::from_str(yaml).unwrap();
+        let repositories = check(config, Vec::new()).unwrap();
+        place(trace, &repositories.iter().collect::<Vec<_>>())
+    }
+
+    fn applied(by: &str, applier: Value, repository: &str, path: &str) -> Applied {
+        let source =
+            AppliedFrom { repository: repository.into(), path: path.into(), ..AppliedFrom::default() };
+        Applied { by: by.into(), applier: Some(applier), sources: vec![source], ..Applied::default() }
+    }
+
+    fn one(origins: Vec<Applied>) -> Place {
+        let mut places = placed(&Trace { origins, ..Trace::default() }).unwrap();
+        assert_eq!(places.len(), 1);
+        places.remove(0)
+    }
+
+    #[test]
+    fn without_an_applier_every_repository_is_searched() {
+        let places = placed(&Trace::default()).unwrap();
+        let names: Vec<_> = places.iter().map(|place| place.repository.name.as_str()).collect();
+        assert_eq!(names, ["apps", "charts"]);
+        assert!(places.iter().all(|place| place.ways == [Way::Search] && place.evidence.is_empty()));
+    }
+
+    #[test]
+    fn a_kustomization_names_its_folder() {
+        let applier = json!({"kind": "Kustomization", "spec": {"path": "./prod", "targetNamespace": "shop",
+            "patches": [], "images": [{"name": "a"}]}});
+        let found = one(vec![applied(
+            "Kustomization f/apps",
+            applier,
+            "ssh://git@git.example.com/team/apps",
+            "./prod",
+        )]);
+        assert_eq!(found.repository.name, "apps");
+        let Way::Folder(folder) = &found.ways[0] else { panic!("{found:?}") };
+        assert_eq!(
+            (folder.path.as_str(), folder.deep, folder.namespace.as_deref()),
+            ("prod/", true, Some("shop"))
+        );
+        assert_eq!(folder.overrides, ["spec.images"]);
+    }
+
+    #[test]
+    fn a_release_names_its_chart_and_its_own_manifest() {
+        let release = json!({"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease",
+            "metadata": {"name": "cart", "namespace": "flux"}, "spec": {"targetNamespace": "shop"}});
+        let above = json!({"kind": "Kustomization", "spec": {}});
+        let url = "https://git.example.com/team/charts";
+        let found = one(vec![
+            applied("HelmRelease flux/cart", release, url, "charts/cart"),
+            applied("Kustomization f/apps", above, url, "./releases"),
+        ]);
+        let Way::Chart(chart) = &found.ways[0] else { panic!("{found:?}") };
+        assert_eq!((chart.release.as_str(), chart.namespace.as_str()), ("shop-cart", "shop"));
+        assert_eq!(chart.at, Standing::Folder("charts/cart/".into()));
+        let [Values::Manifest(manifest)] = chart.values.as_slice() else { panic!("{chart:?}") };
+        assert_eq!(
+            (manifest.object.to_string().as_str(), manifest.form),
+            ("HelmRelease flux/cart", Form::Mapping)
+        );
+        assert!(matches!(&*manifest.way, Way::Folder(folder) if folder.path == "releases/"), "{manifest:?}");
+    }
+
+    #[test]
+    fn an_application_names_values_in_their_order() {
+        let application = json!({"kind": "Application", "metadata": {"name": "shop", "namespace": "argocd"}, "spec": {
+            "destination": {"namespace": "shop"}, "sources": [
+                {"repoURL": "https://git.example.com/team/apps", "ref": "own"},
+                {"repoURL": "https://git.example.com/team/apps", "path": "chart", "helm": {
+                    "valueFiles": ["eu.yaml", "/env/prod.yaml", "$own/more.yaml"],
+                    "parameters": [{"name": "a", "value": "1"}], "valuesObject": {"a": 2}}}]}});
+        let found = one(vec![applied("Application argocd/shop", application, "", "")]);
+        let [Way::Folder(_), Way::Chart(chart)] = found.ways.as_slice() else { panic!("{found:?}") };
+        let said: Vec<_> = chart
+            .values
+            .iter()
+            .map(|values| match values {
+                Values::File(file) => file.clone(),
+                Values::Manifest(manifest) => manifest.field.to_string(),
+            })
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "chart/eu.yaml",
+                "env/prod.yaml",
+                "more.yaml",
+                "spec.sources[1].helm.valuesObject",
+                "spec.sources[1].helm.parameters"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_configured_is_only_named() {
+        let applier = json!({"kind": "Kustomization", "spec": {}});
+        let stranger =
+            applied("Kustomization f/apps", applier, "https://bot:hunter2@evil.example/team/apps", "./x");
+        let refused = placed(&Trace { origins: vec![stranger], ..Trace::default() }).unwrap_err().to_string();
+        assert!(refused.contains("evil.example/team/apps") && refused.contains("apps, charts"), "{refused}");
+        assert!(!refused.contains("hunter2"), "{refused}");
+        let owned = Trace {
+            object: json!({"kind": "Pod", "metadata": {"name": "web-1", "namespace": "shop"}}),
+            owner: Some(json!({"kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"}})),
+            ..Trace::default()
+        };
+        let refused = placed(&owned).unwrap_err();
+        assert!(
+            matches!(&refused, NoPlace::AskOtherwise(why) if why.contains("propose the change of Deployment shop/web")),
+            "{refused}"
+        );
+    }
+}

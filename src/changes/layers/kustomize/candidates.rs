@@ -80,7 +80,9 @@ impl Wanted<'_> {
             };
             attempts.push(self.attempt(file, Part::Resource, made));
         }
-        if let Some(level) = self.level(self.root) {
+        // What is encrypted is not overridden in the open.
+        let is_sealed = resources.first().is_some_and(|one| sealed(&one.value).is_some());
+        if let Some(level) = self.level(self.root).filter(|_| !is_sealed) {
             additions::all(self, level, resources.first(), &mut attempts);
         }
         attempts

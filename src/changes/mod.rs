@@ -63,7 +63,7 @@ pub use config::{
 pub use edit::edited;
 use render::Renderers;
 pub use render::RenderersConfig;
-pub use request::{Alone, FolderError, Lead, Shelf, ShelfError, Shelved};
+pub use request::{Alone, FolderError, Held, Lead, Shelf, ShelfError, Shelved};
 use request::{Cause, Folder, Home, People, Room, State};
 
 /// Why change requests cannot be offered.

@@ -48,9 +48,19 @@ async fn until_state(changes: &ChangeRequests, id: &str, state: &str) -> (String
     }
 }
 
+/// All pages: Gitea gives at most fifty at once.
 async fn pulls(repository: &Repository<'_>, state: &str) -> Vec<Value> {
-    let said = repository.api(Method::GET, &format!("pulls?state={state}&limit=100"), json!({})).await;
-    said.as_array().unwrap().clone()
+    let mut all = Vec::new();
+    for page in 1.. {
+        let path = format!("pulls?state={state}&limit=50&page={page}");
+        let said = repository.api(Method::GET, &path, json!({})).await;
+        let some = said.as_array().unwrap().clone();
+        if some.is_empty() {
+            break;
+        }
+        all.extend(some);
+    }
+    all
 }
 
 #[tokio::test]

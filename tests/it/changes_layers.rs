@@ -89,7 +89,8 @@ async fn tried(folder: &Path, case: Case) -> Vec<String> {
     let Ask { kind, namespace, name, edits } = case.ask;
     let edits = edits.into_iter().collect();
     let reason = "a trap".to_owned();
-    let proposal = Proposal { kind, namespace, name, edits, reason, repository: None };
+    let change = Modification::Edits(edits);
+    let proposal = Proposal { kind, namespace, name, change, reason, repository: None };
     let answer = changes.propose(&caller(), proposal).await;
     let mut wrong = Vec::new();
     let parts = if case.refused.is_empty() { &case.answers } else { &case.refused };

@@ -64,7 +64,7 @@ pub use config::{
 pub use edit::edited;
 use render::Renderers;
 pub use render::RenderersConfig;
-pub use request::{Alone, FolderError, Lead, Shelf, ShelfError, Shelved};
+pub use request::{Alone, FolderError, Held, Lead, Shelf, ShelfError, Shelved};
 use request::{Cause, Folder, Home, People, Room, State};
 
 /// Why change requests cannot be offered.
@@ -103,17 +103,10 @@ pub struct ChangeParts {
     pub own_namespace: String,
 }
 
-/// The change requests of this installation. Cheap to clone.
-#[derive(Clone)]
-pub struct ChangeRequests(Arc<Room>);
-
-impl ChangeRequests {
-    /// Keeps its requests and working folders in `data/changes/`; everybody sees all of them.
-    ///
-    /// # Errors
-    /// When the configuration does not hold together, or the folder cannot be made.
-    pub fn new(config: ChangesConfig, data: &Path, audit: Audit) -> Result<Self, SetupError> {
-        Self::of(ChangeParts {
+impl ChangeParts {
+    /// Of a process alone, without a cluster: everybody sees and proposes everything.
+    pub fn local(config: ChangesConfig, data: &Path, audit: Audit) -> Self {
+        Self {
             config,
             data: data.to_owned(),
             audit,
@@ -124,7 +117,21 @@ impl ChangeRequests {
             outcomes: None,
             lead: Arc::new(Alone),
             own_namespace: "default".to_owned(),
-        })
+        }
+    }
+}
+
+/// The change requests of this installation. Cheap to clone.
+#[derive(Clone)]
+pub struct ChangeRequests(Arc<Room>);
+
+impl ChangeRequests {
+    /// Keeps its requests and working folders in `data/changes/`; everybody sees all of them.
+    ///
+    /// # Errors
+    /// When the configuration does not hold together, or the folder cannot be made.
+    pub fn new(config: ChangesConfig, data: &Path, audit: Audit) -> Result<Self, SetupError> {
+        Self::of(ChangeParts::local(config, data, audit))
     }
 
     /// As [`Self::new`], but `access` says who sees and proposes what, and `cluster` what the objects are like.
@@ -138,18 +145,8 @@ impl ChangeRequests {
         access: Arc<dyn ChangeAccess>,
         cluster: Option<Arc<dyn ClusterChecks>>,
     ) -> Result<Self, SetupError> {
-        Self::of(ChangeParts {
-            config,
-            data: data.to_owned(),
-            audit,
-            access: Some(access),
-            cluster,
-            finder: None,
-            shelf: None,
-            outcomes: None,
-            lead: Arc::new(Alone),
-            own_namespace: "default".to_owned(),
-        })
+        let local = ChangeParts::local(config, data, audit);
+        Self::of(ChangeParts { access: Some(access), cluster, ..local })
     }
 
     /// # Errors

@@ -1,11 +1,11 @@
 //! The life of a change at a real forge, and of fifty at once through two processes while the forge fails at random.
 
-use std::{collections::BTreeSet, fs, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use futures::future::join_all;
 use pilothouse::{
     audit::Audit,
-    changes::{Alone, ChangeParts, ChangeRequests, ChangesConfig},
+    changes::{ChangeRequests, ChangesConfig},
     tools::{Changes, Modification, Proposal, Revision},
 };
 use reqwest::Method;
@@ -32,19 +32,7 @@ fn requests(address: &str, repository: &Repository<'_>, token: &str, data: &Path
         token_file.display()
     );
     let config: ChangesConfig = serde_saphyr::from_str(&yaml).unwrap();
-    ChangeRequests::of(ChangeParts {
-        config,
-        data: data.to_owned(),
-        audit: Audit::open(data).unwrap(),
-        access: None,
-        cluster: None,
-        finder: None,
-        shelf: None,
-        outcomes: None,
-        lead: Arc::new(Alone),
-        own_namespace: "default".into(),
-    })
-    .unwrap()
+    ChangeRequests::new(config, data, Audit::open(data).unwrap()).unwrap()
 }
 
 async fn until_state(changes: &ChangeRequests, id: &str, state: &str) -> (String, Value) {
@@ -60,9 +48,19 @@ async fn until_state(changes: &ChangeRequests, id: &str, state: &str) -> (String
     }
 }
 
+/// All pages: Gitea gives at most fifty at once.
 async fn pulls(repository: &Repository<'_>, state: &str) -> Vec<Value> {
-    let said = repository.api(Method::GET, &format!("pulls?state={state}&limit=100"), json!({})).await;
-    said.as_array().unwrap().clone()
+    let mut all = Vec::new();
+    for page in 1.. {
+        let path = format!("pulls?state={state}&limit=50&page={page}");
+        let said = repository.api(Method::GET, &path, json!({})).await;
+        let some = said.as_array().unwrap().clone();
+        if some.is_empty() {
+            break;
+        }
+        all.extend(some);
+    }
+    all
 }
 
 #[tokio::test]

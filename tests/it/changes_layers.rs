@@ -7,8 +7,8 @@ use futures::future::BoxFuture;
 use pilothouse::{
     audit::Audit,
     caller::Caller,
-    changes::{ChangeRequests, ChangesConfig, ChartConfig, RenderersConfig},
-    tools::{Applied, AppliedFrom, Changes, Proposal, Sought, SourceFinder, Trace},
+    changes::{ChangeParts, ChangeRequests, ChangesConfig, ChartConfig, RenderersConfig},
+    tools::{Applied, AppliedFrom, Changes, Modification, Proposal, Sought, SourceFinder, Trace},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -89,7 +89,8 @@ async fn tried(folder: &Path, case: Case) -> Vec<String> {
     let Ask { kind, namespace, name, edits } = case.ask;
     let edits = edits.into_iter().collect();
     let reason = "a trap".to_owned();
-    let proposal = Proposal { kind, namespace, name, edits, reason, repository: None };
+    let change = Modification::Edits(edits);
+    let proposal = Proposal { kind, namespace, name, change, reason, repository: None };
     let answer = changes.propose(&caller(), proposal).await;
     let mut wrong = Vec::new();
     let parts = if case.refused.is_empty() { &case.answers } else { &case.refused };
@@ -130,13 +131,17 @@ fn requests(server: &GitServer, data: &Path, case: &Case) -> ChangeRequests {
             kustomize: vec![parts::kubernetes(), "kubectl".to_owned(), "kustomize".to_owned()],
             helm: vec![parts::helm()],
         },
+        ..ChangesConfig::default()
     };
     let audit = Audit::open(data).unwrap();
     match &case.trace {
         None => ChangeRequests::new(config, data, audit),
         Some(said) => {
             let trace = trace(said, &server.url());
-            ChangeRequests::finding(config, data, audit, None, Arc::new(Told(trace)))
+            ChangeRequests::of(ChangeParts {
+                finder: Some(Arc::new(Told(trace))),
+                ..ChangeParts::local(config, data, audit)
+            })
         }
     }
     .unwrap()

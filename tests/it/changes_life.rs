@@ -41,18 +41,7 @@ fn parts(server: &GitServer, data: &std::path::Path, lead: Arc<dyn Lead>) -> Cha
         look: Some(pilothouse::api::Span::parse("200ms").unwrap()),
         ..ChangesConfig::default()
     };
-    ChangeParts {
-        config,
-        data: data.to_owned(),
-        audit: Audit::open(data).unwrap(),
-        access: None,
-        cluster: None,
-        finder: None,
-        shelf: None,
-        outcomes: None,
-        lead,
-        own_namespace: "default".into(),
-    }
+    ChangeParts { lead, ..ChangeParts::local(config, data, Audit::open(data).unwrap()) }
 }
 
 #[tokio::test]

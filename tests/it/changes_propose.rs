@@ -55,7 +55,7 @@ async fn a_proposal_becomes_a_branch_where_one_line_differs() {
     // The working folders are gone; the records outlive a restart.
     let left: Vec<_> =
         fs::read_dir(stage.data.path().join("changes")).unwrap().map(|e| e.unwrap().file_name()).collect();
-    let mut left: Vec<_> = left.into_iter().filter(|name| name != ".lock").collect();
+    let mut left: Vec<_> = left.into_iter().filter(|name| !name.to_string_lossy().starts_with('.')).collect();
     left.sort();
     assert_eq!(left, [format!("{}.yaml", field(&answer, "id")).as_str()]);
     let again = open(&stage.server, stage.data.path(), &stage.audit);

@@ -116,7 +116,8 @@ impl Room {
         let base = snapshot.commit.clone();
         let cluster = self.cluster.as_deref();
         let checking = Checking { cluster, policies: &self.policies, caller: load.caller };
-        let sight = Sight { place: load.place, live: load.live, renderers: &self.renderers };
+        let (place, live, renderers) = (load.place, load.live, &self.renderers);
+        let sight = Sight { place, live, renderers, has_pull_requests: forge.has_pull_requests() };
         let draft = match draft::make(&load.id, &snapshot.files, intent, sight, checking).await? {
             Drafted::Ready(draft) => draft,
             Drafted::Nothing { file } => {

@@ -66,6 +66,8 @@ pub(super) struct Sight<'a> {
     /// As the cluster has it, where it could be read.
     pub(super) live: Option<&'a Value>,
     pub(super) renderers: &'a Renderers,
+    /// Whether a person is shown a proposal file where nothing else is certain: a branch alone shows it to nobody.
+    pub(super) has_pull_requests: bool,
 }
 
 /// What a draft is checked with.
@@ -85,11 +87,11 @@ pub(super) async fn make(
     sight: Sight<'_>,
     checking: Checking<'_>,
 ) -> Result<Drafted, Problem> {
-    let Sight { place, live, renderers } = sight;
+    let Sight { place, live, renderers, has_pull_requests } = sight;
     let repository = &place.repository;
     let planned = match layers::plan(files, place, intent, live, renderers).await {
         Ok(planned) => planned,
-        Err(unmapped) if unmapped.way_on == WayOn::Person && is_known(place) => {
+        Err(unmapped) if has_pull_requests && is_for_a_person(place, &unmapped) => {
             return Ok(Drafted::Ready(Box::new(for_a_person(id, intent, &unmapped))));
         }
         Err(unmapped) => {
@@ -153,9 +155,9 @@ pub(super) async fn make(
     Ok(Drafted::Ready(Box::new(draft.sealed())))
 }
 
-/// Whether something says that the object is maintained here: a proposal elsewhere would help nobody.
-fn is_known(place: &Place) -> bool {
-    !place.evidence.is_empty()
+/// Whether it is certain that the object is maintained here: a proposal elsewhere would help nobody.
+fn is_for_a_person(place: &Place, unmapped: &Unmapped) -> bool {
+    unmapped.way_on == WayOn::Person && (unmapped.step != "find" || !place.evidence.is_empty())
 }
 
 /// A file that says what is wanted, where no change of the manifests is certain.

@@ -3,7 +3,7 @@
 //! there at all.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 
 use super::{
     legacy,
-    shelf::{Shelf, ShelfError, Shelved},
+    shelf::{Held, Shelf, ShelfError, Shelved},
 };
 use crate::{api::ChangeRequest, changes::identity::is_id};
 
@@ -47,6 +47,9 @@ impl From<FolderError> for ShelfError {
     }
 }
 
+/// Holds a file a request, which is locked while a process works on that request.
+const TURNS: &str = ".turns";
+
 /// What a write expects to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expects {
@@ -59,7 +62,7 @@ impl Folder {
     /// # Errors
     /// When it is not there and cannot be made.
     pub(in crate::changes) fn open(path: PathBuf) -> Result<Self, FolderError> {
-        fs::create_dir_all(&path).map_err(|source| FolderError::of(&path, "kept", source))?;
+        fs::create_dir_all(path.join(TURNS)).map_err(|source| FolderError::of(&path, "kept", source))?;
         Ok(Self { path })
     }
 
@@ -157,6 +160,24 @@ impl Folder {
         Ok(stored)
     }
 
+    fn lock(&self, id: &str, wait: bool) -> Result<Option<Held>, ShelfError> {
+        let path = self.path.join(TURNS).join(id);
+        let failed = |source| FolderError::of(&path, "locked", source);
+        if !is_id(id) {
+            return Ok(Some(Held::default()));
+        }
+        let file = File::create(&path).map_err(failed)?;
+        if wait {
+            file.lock().map_err(failed)?;
+            return Ok(Some(Held(Some(file))));
+        }
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Held(Some(file)))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(failed(error).into()),
+        }
+    }
+
     /// Disks may be slow; nobody else waits for this one.
     fn apart<'a, T: Send + 'static>(
         &'a self,
@@ -176,6 +197,11 @@ impl Shelf for Folder {
     fn get<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<ChangeRequest>, ShelfError>> {
         let id = id.to_owned();
         self.apart(move |folder| Ok(folder.read(&id)?))
+    }
+
+    fn hold<'a>(&'a self, id: &'a str, wait: bool) -> BoxFuture<'a, Result<Option<Held>, ShelfError>> {
+        let id = id.to_owned();
+        self.apart(move |folder| folder.lock(&id, wait))
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Shelved, ShelfError>> {
@@ -227,6 +253,17 @@ mod tests {
         assert_eq!(listed.requests[0].spec.reason, "Other.");
         assert_eq!(listed.requests[0].status.as_ref().unwrap().phase, Some(ChangePhase::Proposed));
         assert!(shelf.get("../../etc/passwd").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_one_process_works_on_another_leaves_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, other] = [(); 2].map(|()| Folder::open(folder.path().to_owned()).unwrap());
+        let held = one.hold("00ff00ff00ff00ff", true).await.unwrap();
+        assert!(other.hold("00ff00ff00ff00ff", false).await.unwrap().is_none());
+        assert!(other.hold("11ff00ff00ff00ff", false).await.unwrap().is_some());
+        drop(held);
+        assert!(other.hold("00ff00ff00ff00ff", true).await.unwrap().is_some());
     }
 
     #[tokio::test]

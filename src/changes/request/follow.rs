@@ -80,7 +80,7 @@ impl Room {
 
     /// Nothing while a caller is at it.
     async fn attend(&self, request: ChangeRequest) -> Option<Came> {
-        let _turn = self.state.turns.try_take(id(&request))?;
+        let _turn = self.try_turn(id(&request)).await?;
         // As it is now that nobody else is at it.
         let request = self.shelf.get(id(&request)).await.ok()??;
         Some(match duty(&status(&request)) {

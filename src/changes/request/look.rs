@@ -86,7 +86,7 @@ impl Room {
         if is_fresh || !followed || !self.lead.leads() {
             return request;
         }
-        let Some(_turn) = self.state.turns.try_take(id(&request)) else { return request };
+        let Some(_turn) = self.try_turn(id(&request)).await else { return request };
         self.look(request).await.0
     }
 

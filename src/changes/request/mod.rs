@@ -42,7 +42,7 @@ pub(in crate::changes) use folder::Folder;
 pub use folder::FolderError;
 pub(in crate::changes) use problem::Problem;
 pub(in crate::changes) use propose::Cause;
-pub use shelf::{Shelf, ShelfError, Shelved};
+pub use shelf::{Held, Shelf, ShelfError, Shelved};
 
 use super::{checks::policy::Policies, config::Repository, forge::Forge, render::Renderers};
 use crate::{

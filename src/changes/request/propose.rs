@@ -94,7 +94,7 @@ impl Room {
         };
         // One that was revised into the same intent stands under another id.
         let id = self.revised_into(&asked).await?.unwrap_or_else(|| asked.clone());
-        let _turn = self.state.turns.take(&id).await;
+        let _turn = self.turn(&id).await?;
         let mut stored = self.shelf.get(&id).await?;
         if start(stored.as_ref().map(status).as_ref()) == Start::Refresh
             && let Some(open) = stored.take()

@@ -34,7 +34,7 @@ impl Room {
     async fn try_revise(&self, caller: &Caller, asked: &str, revision: Revision) -> Result<Answer, Problem> {
         let found = self.own(caller, asked).await?;
         let name = id(&found).to_owned();
-        let turn = self.state.turns.take(&name).await;
+        let turn = self.turn(&name).await?;
         let found = self.shelf.get(&name).await?.unwrap_or(found);
         let found = match phase(&status(&found)) {
             ChangePhase::Proposed | ChangePhase::Approved => self.look(found).await.0,

@@ -10,6 +10,15 @@ pub trait Shelf: Send + Sync {
     /// [`ShelfError::Broken`].
     fn get<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<ChangeRequest>, ShelfError>>;
 
+    /// Keeps other processes that may write to the same shelf from working on a request, as long as it is held. Where
+    /// one process alone leads there are none.
+    ///
+    /// # Errors
+    /// [`ShelfError::Broken`]. Nothing when another holds it and `wait` is false.
+    fn hold<'a>(&'a self, _id: &'a str, _wait: bool) -> BoxFuture<'a, Result<Option<Held>, ShelfError>> {
+        Box::pin(std::future::ready(Ok(Some(Held::default()))))
+    }
+
     /// # Errors
     /// [`ShelfError::Broken`].
     fn list(&self) -> BoxFuture<'_, Result<Shelved, ShelfError>>;
@@ -32,6 +41,10 @@ pub trait Shelf: Send + Sync {
     /// As [`Self::update`].
     fn revise<'a>(&'a self, request: &'a ChangeRequest) -> BoxFuture<'a, Result<ChangeRequest, ShelfError>>;
 }
+
+/// A request that nobody else works on; given back when dropped.
+#[derive(Debug, Default)]
+pub struct Held(pub(super) Option<std::fs::File>);
 
 /// What is on a shelf.
 #[derive(Clone, Debug, Default, PartialEq)]

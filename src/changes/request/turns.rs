@@ -5,22 +5,53 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
+use tokio::sync::{Mutex as Place, OwnedMutexGuard};
 
-#[derive(Debug, Default)]
-pub(super) struct Turns(Mutex<HashMap<String, Weak<Turn<()>>>>);
+use super::{
+    Room,
+    shelf::{Held, ShelfError},
+};
 
-impl Turns {
-    pub(super) async fn take(&self, id: &str) -> OwnedMutexGuard<()> {
-        self.turn(id).lock_owned().await
+/// One's own, in this process and beside others.
+#[derive(Debug)]
+pub(super) struct Turn {
+    _guard: OwnedMutexGuard<()>,
+    _held: Held,
+}
+
+impl Room {
+    pub(super) async fn turn(&self, id: &str) -> Result<Turn, ShelfError> {
+        let guard = self.state.turns.take(id).await;
+        let held = self.shelf.hold(id, true).await?.unwrap_or_default();
+        Ok(Turn { _guard: guard, _held: held })
     }
 
     /// Nothing while somebody else has it.
-    pub(super) fn try_take(&self, id: &str) -> Option<OwnedMutexGuard<()>> {
-        self.turn(id).try_lock_owned().ok()
+    pub(super) async fn try_turn(&self, id: &str) -> Option<Turn> {
+        let guard = self.state.turns.try_take(id)?;
+        match self.shelf.hold(id, false).await {
+            Ok(held) => Some(Turn { _guard: guard, _held: held? }),
+            Err(error) => {
+                tracing::warn!(%error, change = id, "the change is left for later");
+                None
+            }
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Turns(Mutex<HashMap<String, Weak<Place<()>>>>);
+
+impl Turns {
+    async fn take(&self, id: &str) -> OwnedMutexGuard<()> {
+        self.place(id).lock_owned().await
     }
 
-    fn turn(&self, id: &str) -> Arc<Turn<()>> {
+    fn try_take(&self, id: &str) -> Option<OwnedMutexGuard<()>> {
+        self.place(id).try_lock_owned().ok()
+    }
+
+    fn place(&self, id: &str) -> Arc<Place<()>> {
         let mut turns = self.table();
         turns.retain(|_, turn| turn.strong_count() > 0);
         if let Some(turn) = turns.get(id).and_then(Weak::upgrade) {
@@ -31,7 +62,7 @@ impl Turns {
         turn
     }
 
-    fn table(&self) -> MutexGuard<'_, HashMap<String, Weak<Turn<()>>>> {
+    fn table(&self) -> MutexGuard<'_, HashMap<String, Weak<Place<()>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

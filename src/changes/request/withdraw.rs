@@ -42,7 +42,7 @@ impl Room {
         reason: Option<&str>,
     ) -> Result<Answer, Problem> {
         let found = self.own(caller, asked).await?;
-        let _turn = self.state.turns.take(id(&found)).await;
+        let _turn = self.turn(id(&found)).await?;
         let found = self.shelf.get(id(&found)).await?.unwrap_or(found);
         let found = match phase(&status(&found)) {
             ChangePhase::Proposed | ChangePhase::Approved => self.look(found).await.0,

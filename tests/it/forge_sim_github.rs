@@ -18,8 +18,8 @@ use tokio::net::TcpListener;
 
 use crate::{
     forge_bare::{Bare, Pull, State as Standing},
-    forge_contract::{Exchange, example},
     forge_connect::connect,
+    forge_contract::{Exchange, example},
 };
 
 const TOKEN: &str = "ghs_simulated";

@@ -6,7 +6,11 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{captured::tests::write, parts::ChangeStanding, room::Covered, stage::Stage};
-use crate::{api::emergency_change::EmergencyPhase as Phase, changes::capture::Write, tools::{EmergencyAsk, Modification}};
+use crate::{
+    api::emergency_change::EmergencyPhase as Phase,
+    changes::capture::Write,
+    tools::{EmergencyAsk, Modification},
+};
 
 const CONFIG: &str = "{execution: as-caller, settle: 30s}";
 const HOUR: Duration = Duration::from_hours(1);

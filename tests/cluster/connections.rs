@@ -103,6 +103,7 @@ fn tools(reader: &Reader) -> Toolbox {
         contexts: Contexts::one(reader.clone()),
         fleet: None,
         changes: None,
+        leader: None,
         metrics: None,
         budget: Budget::DEFAULT,
         sealer,

@@ -45,6 +45,7 @@ async fn calls_of_two_contexts_run_side_by_side() {
         contexts,
         fleet: None,
         changes: None,
+        leader: None,
         metrics: None,
         budget: Budget::DEFAULT,
         sealer,

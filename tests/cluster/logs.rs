@@ -22,6 +22,7 @@ async fn toolbox() -> Toolbox {
         contexts: Contexts::one(connection.reader),
         fleet: None,
         changes: None,
+        leader: None,
         metrics: None,
         budget: Budget::DEFAULT,
         sealer: Sealer::random().expect("random bytes"),

@@ -25,6 +25,7 @@ async fn toolbox() -> Toolbox {
         contexts: Contexts::one(reader),
         fleet: None,
         changes: None,
+        leader: None,
         metrics: None,
         budget: Budget::DEFAULT,
         sealer,

@@ -18,6 +18,7 @@ pub(crate) async fn toolbox(metrics: Option<Arc<dyn Metrics>>) -> Toolbox {
         contexts: Contexts::one(reader),
         fleet: None,
         changes: None,
+        leader: None,
         metrics,
         budget: Budget::DEFAULT,
         sealer: Sealer::random().expect("random bytes"),

@@ -63,6 +63,15 @@ mod forge_connect;
 #[path = "../it/forge_gitea_server.rs"]
 mod forge_gitea_server;
 #[allow(dead_code)]
+#[path = "../it/changes_git_server.rs"]
+mod changes_git_server;
+#[allow(dead_code)]
+#[path = "../it/forge_bare.rs"]
+mod forge_bare;
+#[allow(dead_code)]
+#[path = "../it/forge_stage.rs"]
+mod forge_stage;
+#[allow(dead_code)]
 #[path = "../it/parts.rs"]
 mod parts;
 #[allow(dead_code)]

@@ -19,7 +19,10 @@ const BRANCH: &str = "pilothouse/web-1";
 fn connect(server: &GitServer) -> (Arc<dyn Forge>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     fs::write(server.folder.path().join("token"), &server.token).unwrap();
-    let config = ChangesConfig { repositories: vec![repository("deploy", server.url(), server)] };
+    let config = ChangesConfig {
+        repositories: vec![repository("deploy", server.url(), server)],
+        ..ChangesConfig::default()
+    };
     let repository = config.checked().unwrap().remove(0);
     (forge::connect(&repository, folder.path()).unwrap(), folder)
 }

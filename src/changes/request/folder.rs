@@ -169,10 +169,10 @@ impl Folder {
         let file = File::create(&path).map_err(failed)?;
         if wait {
             file.lock().map_err(failed)?;
-            return Ok(Some(Held(Some(file))));
+            return Ok(Some(Held { _lock: Some(file) }));
         }
         match file.try_lock() {
-            Ok(()) => Ok(Some(Held(Some(file)))),
+            Ok(()) => Ok(Some(Held { _lock: Some(file) })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(failed(error).into()),
         }

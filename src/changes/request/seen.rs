@@ -8,7 +8,7 @@ use super::{Room, id, shelf::Shelved, words};
 use crate::{answer::Answer, api::ChangeRequest, caller::Caller};
 
 /// Somebody who asks wants to know what is now.
-const ONE: Duration = Duration::from_secs(1);
+const ONE: Duration = Duration::ZERO;
 /// A list of many asks the forges for many.
 const MANY: Duration = Duration::from_secs(15);
 const TOGETHER: usize = 8;

@@ -44,7 +44,9 @@ pub trait Shelf: Send + Sync {
 
 /// A request that nobody else works on; given back when dropped.
 #[derive(Debug, Default)]
-pub struct Held(pub(super) Option<std::fs::File>);
+pub struct Held {
+    pub(super) _lock: Option<std::fs::File>,
+}
 
 /// What is on a shelf.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -56,18 +56,18 @@ mod whole_run;
 #[allow(dead_code)]
 #[path = "../it/authority.rs"]
 mod authority;
-/// A real forge.
-#[path = "../it/forge_connect.rs"]
-mod forge_connect;
-#[allow(dead_code)]
-#[path = "../it/forge_gitea_server.rs"]
-mod forge_gitea_server;
 #[allow(dead_code)]
 #[path = "../it/changes_git_server.rs"]
 mod changes_git_server;
 #[allow(dead_code)]
 #[path = "../it/forge_bare.rs"]
 mod forge_bare;
+/// A real forge.
+#[path = "../it/forge_connect.rs"]
+mod forge_connect;
+#[allow(dead_code)]
+#[path = "../it/forge_gitea_server.rs"]
+mod forge_gitea_server;
 #[allow(dead_code)]
 #[path = "../it/forge_stage.rs"]
 mod forge_stage;

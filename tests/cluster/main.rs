@@ -54,16 +54,16 @@ mod whole_run;
 #[allow(dead_code)]
 #[path = "../it/authority.rs"]
 mod authority;
-/// A real forge.
-#[allow(dead_code)]
-#[path = "../it/forge_gitea_server.rs"]
-mod forge_gitea_server;
 #[allow(dead_code)]
 #[path = "../it/changes_git_server.rs"]
 mod changes_git_server;
 #[allow(dead_code)]
 #[path = "../it/forge_bare.rs"]
 mod forge_bare;
+/// A real forge.
+#[allow(dead_code)]
+#[path = "../it/forge_gitea_server.rs"]
+mod forge_gitea_server;
 #[allow(dead_code)]
 #[path = "../it/forge_stage.rs"]
 mod forge_stage;

@@ -244,7 +244,7 @@ async fn a_wrong_limit_becomes_a_verified_change() {
         let (text, record) = stage.until_phase(&id, &["Verified"]).await;
         assert_eq!(record["selfApproved"], false, "{text}");
         let phase = kubectl::run(&["-n", &namespace, "get", "phcr", &id, "-o", "jsonpath={.status.phase}"]);
-        assert_eq!(phase, "Verified");
+        assert_eq!(phase, "Verified", "{text}\n{}", stage.leader.said());
     }
     let bound = json!({ "kind": "HorizontalPodAutoscaler", "namespace": namespace, "name": "web",
         "edits": { "spec.maxReplicas": 3 }, "reason": "One is not enough at noon." });

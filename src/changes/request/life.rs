@@ -155,7 +155,12 @@ impl Life<'_> {
 
     fn reviewed(&mut self, pull_request: &PullRequest) {
         self.answered();
-        if matches!(duty(&self.status), Duty::Cluster | Duty::Finish) {
+        // One that a person closed may be opened again; everything else that is past its review stays so.
+        let is_reviewed = matches!(
+            phase(&self.status),
+            ChangePhase::Proposed | ChangePhase::Approved | ChangePhase::Rejected
+        );
+        if !is_reviewed {
             return;
         }
         let approval = Approval::of(pull_request, &self.spec.requested_by, self.people);

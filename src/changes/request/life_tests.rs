@@ -132,6 +132,19 @@ fn the_requesters_own_approval_is_flagged_and_does_not_count() {
 }
 
 #[test]
+fn what_is_past_its_review_stays_so() {
+    let state = PullRequestState::Merged { commit: "m2".into(), at: None, by: None };
+    let merged = pull_request(state, &[]);
+    let closed = pull_request(PullRequestState::Closed { by: None }, &[]);
+    for phase in [ChangePhase::Merged, ChangePhase::Verified, ChangePhase::Withdrawn, ChangePhase::Failed] {
+        for seen in [&merged, &closed] {
+            let now = step(&status(phase), Seen::PullRequest(seen));
+            assert_eq!((now.status.phase, now.acts), (Some(phase), Vec::new()));
+        }
+    }
+}
+
+#[test]
 fn an_approval_that_is_taken_back_is_none() {
     let approved = pull_request(PullRequestState::Open, &[("bob", Verdict::Approved, "c1")]);
     let now = step(&status(ChangePhase::Proposed), Seen::PullRequest(&approved)).status;

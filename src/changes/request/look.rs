@@ -65,8 +65,8 @@ impl Room {
             if failed {
                 came = Came::Failed;
             }
-            let went_on = life::duty(&before) != life::duty(&super::status(&request));
-            if failed || !went_on {
+            let then = life::duty(&super::status(&request));
+            if failed || then == life::duty(&before) || then == Duty::None {
                 break;
             }
         }

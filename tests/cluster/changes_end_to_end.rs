@@ -198,10 +198,7 @@ impl Stage {
             repository.api_as(bob, Method::POST, &format!("pulls/{number}/reviews"), review).await;
         assert_eq!(status, 200, "{said}");
         self.until_phase(id, &["Approved"]).await;
-        let merge = json!({ "Do": "merge" });
-        let (status, said) =
-            repository.api_as(bob, Method::POST, &format!("pulls/{number}/merge"), merge).await;
-        assert_eq!(status, 200, "{said}");
+        repository.merged(bob, number).await;
         (id.to_owned(), record)
     }
 }

@@ -41,7 +41,7 @@ fn run(arguments: &[&str]) -> Output {
 }
 
 /// What `verify` says of a whole file.
-fn proven(arguments: &[&str]) -> String {
+pub(crate) fn proven(arguments: &[&str]) -> String {
     let output = run(&[&["verify"], arguments].concat());
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()

@@ -119,9 +119,7 @@ async fn from_the_proposal_to_the_merge_by_somebody_else() {
 
     approve(&bob).await;
     until_state(&changes, &id, "Approved").await;
-    let (status, said) =
-        repository.api_as(&bob, Method::POST, &format!("pulls/{number}/merge"), json!({"Do": "merge"})).await;
-    assert_eq!(status, 200, "{said}");
+    repository.merged(&bob, number).await;
     let (text, record) = until_state(&changes, &id, "Merged").await;
     let main = repository.api(Method::GET, "branches/main", json!({})).await;
     assert_eq!(record["mergedCommit"], main["commit"]["id"], "{text}");

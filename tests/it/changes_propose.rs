@@ -9,6 +9,7 @@ use pilothouse::{
 use serde_json::json;
 
 use crate::{
+    audit_verify::proven,
     changes_git_server::commit,
     changes_stage::{MEMORY, Stage, WEB, audit_lines, caller, field, open, proposal},
 };
@@ -52,6 +53,11 @@ async fn a_proposal_becomes_a_branch_where_one_line_differs() {
     ] {
         assert!(message.contains(part), "{part} is not in:\n{message}");
     }
+    // The commit is a witness of the record.
+    let anchor = stage.server.git(&["log", "-1", "--format=%(trailers:key=Audit-Checkpoint)", &branch]);
+    let record = stage.audit.path().to_str().unwrap();
+    assert!(proven(&["--anchor", anchor.trim(), record]).contains("it contains 1 anchor"), "{anchor}");
+
     // The working folders are gone; the records outlive a restart.
     let left: Vec<_> =
         fs::read_dir(stage.data.path().join("changes")).unwrap().map(|e| e.unwrap().file_name()).collect();

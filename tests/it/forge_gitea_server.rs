@@ -153,6 +153,22 @@ impl Repository<'_> {
         self.gitea.api(token, method, &format!("repos/{}/{path}", self.path), body).await
     }
 
+    /// Merges a pull request as the owner of a token. Right after a push Gitea has not found out yet whether that
+    /// goes, and says so.
+    pub(crate) async fn merged(&self, token: &str, number: u64) {
+        let begun = Instant::now();
+        loop {
+            let path = format!("pulls/{number}/merge");
+            let (status, said) = self.api_as(token, Method::POST, &path, json!({"Do": "merge"})).await;
+            let tells_later = said["message"].as_str().is_some_and(|text| text.contains("try again later"));
+            if !tells_later || begun.elapsed() > STARTS_WITHIN {
+                assert_eq!(status, 200, "{said}");
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// New files in `main`, as a person would make them.
     pub(crate) async fn write(&self, files: &[(&str, &str)]) {
         let files: Vec<_> = files

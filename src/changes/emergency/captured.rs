@@ -70,9 +70,10 @@ pub(super) fn kept(value: &Value) -> String {
 
 /// Whether this very write is there already, from another witness or an earlier run.
 pub(super) fn knows(status: &EmergencyChangeStatus, write: &Write) -> bool {
-    status.captured.iter().any(|captured| {
-        captured.uid == write.uid && captured.versions.iter().any(|version| *version == write.version)
-    })
+    status
+        .captured
+        .iter()
+        .any(|captured| captured.uid == write.uid && captured.versions.contains(&write.version))
 }
 
 /// Adds a write, or what another witness adds to one that is there. Returns whether it is a new one.

@@ -157,7 +157,7 @@ mod tests {
         let made = folder.create(change.clone()).await.unwrap();
         assert_eq!(folder.create(change).await.unwrap_err(), RecordError::Outdated);
         let again = Folder::open(data.path()).unwrap().list().await.unwrap();
-        assert_eq!(again, [made.clone()]);
+        assert_eq!(again, std::slice::from_ref(&made));
         let newer = folder.update(made.clone()).await.unwrap();
         assert_ne!(newer.metadata.resource_version, made.metadata.resource_version);
         assert_eq!(folder.update(made).await.unwrap_err(), RecordError::Outdated);

@@ -322,7 +322,8 @@ impl Room {
 
     fn texts(&self, load: &Load<'_>, draft: &Draft) -> Texts {
         let spec = load.stored.as_ref().map_or(&load.spec, |stored| &stored.spec);
-        Texts::of(&load.id, load.intent, draft, spec, None)
+        let checkpoint = self.audit.checkpoint().map(|checkpoint| checkpoint.to_string());
+        Texts::of(&load.id, load.intent, draft, spec, checkpoint.as_deref())
     }
 
     /// Keeps what a forge that does not do its part leaves behind.

@@ -9,7 +9,10 @@ use super::{
     Links, Story,
     markdown::{short, tame, words},
 };
-use crate::changes::{edit::Changed, shown};
+use crate::{
+    audit,
+    changes::{edit::Changed, shown},
+};
 
 /// Git's own advice for the first line of a message.
 const SUBJECT: usize = 72;
@@ -49,13 +52,16 @@ pub(in crate::changes) fn commit_message(story: &Story<'_>) -> String {
         ("Requested-By", Some(story.requested_by)),
         ("Emergency", emergency),
         ("Incident", incident),
-        ("Audit-Checkpoint", story.checkpoint),
     ];
     message.push('\n');
     for (name, said) in trailers {
         if let Some(said) = said.map(trailer).filter(|said| !said.is_empty()) {
             let _ = writeln!(message, "{name}: {said}");
         }
+    }
+    // Ours, and proven word by word: a signature must not be taken for a secret.
+    if let Some(checkpoint) = story.checkpoint {
+        let _ = writeln!(message, "{}: {checkpoint}", audit::TRAILER);
     }
     message
 }

@@ -57,7 +57,10 @@ async fn what_is_applied_is_the_callers_own_and_ends_in_git() {
     // Outside of the session: another kind.
     stage.write("ann", "configmap/limits", &json!({ "data": { "most": "20" } }));
     let record = until("the write outside is recorded", SOON, || async {
-        stage.records().into_iter().find(|record| record["spec"]["unsanctioned"] == true)
+        // Its status follows the record itself.
+        let recorded =
+            |record: &Value| record["spec"]["unsanctioned"] == true && !captured(record).is_empty();
+        stage.records().into_iter().find(recorded)
     })
     .await;
     assert_eq!(captured(&record)[0].0, "limits");

@@ -29,12 +29,15 @@ impl Served {
         let free = || TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let (address, health) = (free()?, free()?);
         let data = tempfile::tempdir()?.keep();
+        // Its copy of the record, thousands of lines, is written as in a cluster, but nobody reads it here.
+        let said = std::fs::File::create(data.join("stderr"))?;
         let child = Command::new(binary()?)
             .args(["serve", "--http", &address.to_string(), "--health", &health.to_string()])
             .args(["--log", "error", "--data"])
             .arg(data)
             .args(arguments)
             .stdin(Stdio::null())
+            .stderr(said)
             .spawn()?;
         let served = Self { child, address };
         let deadline = Instant::now() + Duration::from_secs(15);

@@ -22,6 +22,22 @@ impl ClusterChangeAccess {
         reader.may(question, age).await.map_err(|error| error.to_string())
     }
 
+    /// Whether the caller may do this to the change requests of others.
+    async fn to_others(
+        &self,
+        caller: &Caller,
+        verb: &str,
+        namespace: Option<&str>,
+        age: Age,
+    ) -> Result<bool, String> {
+        if !caller.is_impersonated() {
+            return Ok(true);
+        }
+        let question = Question::new(verb, "pilothouse.dev", "changerequests");
+        let question = Question { namespace: namespace.map(str::to_owned), ..question };
+        self.may(caller, &question, age).await
+    }
+
     async fn object(&self, caller: &Caller, proposal: &Proposal) -> Result<(), String> {
         let Proposal { kind, namespace, name, change: _, reason: _, repository: _ } = proposal;
         let kinds = self.0.kinds().await.map_err(|error| error.to_string())?;
@@ -56,14 +72,7 @@ impl ChangeAccess for ClusterChangeAccess {
         caller: &'a Caller,
         namespace: Option<&'a str>,
     ) -> BoxFuture<'a, Result<bool, String>> {
-        Box::pin(async move {
-            if !caller.is_impersonated() {
-                return Ok(true);
-            }
-            let question = Question::new("get", "pilothouse.dev", "changerequests");
-            let question = Question { namespace: namespace.map(str::to_owned), ..question };
-            self.may(caller, &question, FRESH).await
-        })
+        Box::pin(self.to_others(caller, "get", namespace, FRESH))
     }
 
     fn changes_others<'a>(
@@ -71,14 +80,7 @@ impl ChangeAccess for ClusterChangeAccess {
         caller: &'a Caller,
         namespace: Option<&'a str>,
     ) -> BoxFuture<'a, Result<bool, String>> {
-        Box::pin(async move {
-            if !caller.is_impersonated() {
-                return Ok(true);
-            }
-            let question = Question::new("update", "pilothouse.dev", "changerequests");
-            let question = Question { namespace: namespace.map(str::to_owned), ..question };
-            self.may(caller, &question, Age::Call).await
-        })
+        Box::pin(self.to_others(caller, "update", namespace, Age::Call))
     }
 
     fn sees_object<'a>(

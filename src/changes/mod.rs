@@ -26,7 +26,6 @@ mod kind;
 mod layers;
 mod patch;
 mod path;
-mod path_made;
 mod process_group;
 mod reach;
 mod render;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// A parsed path; has at least one step and starts with a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct FieldPath(pub(super) Vec<Step>);
+pub(super) struct FieldPath(Vec<Step>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
@@ -54,6 +54,15 @@ impl FieldPath {
     /// None for what is no path: it begins with a key.
     pub(super) fn of(steps: Vec<Step>) -> Option<Self> {
         matches!(steps.first(), Some(Step::Key(_))).then_some(Self(steps))
+    }
+
+    /// `steps` begin with a key.
+    pub(super) fn from_steps(steps: Vec<Step>) -> Self {
+        Self(steps)
+    }
+
+    pub(super) fn of_keys(keys: &[&str]) -> Self {
+        Self(keys.iter().map(|key| Step::Key((*key).to_owned())).collect())
     }
 
     /// Whether it is `other` or lies inside it.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{
-    Changes, Modification, Revision, Tool,
+    Changes, Modification, Revision, Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, text},
 };
@@ -44,11 +44,9 @@ impl Tool for ReviseChange {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move {
-            match revision(&self.definition(), arguments) {
-                Ok((id, revision)) => self.0.revise(caller, &id, revision).await,
-                Err(error) => error,
-            }
+        answered(async move {
+            let (id, revision) = revision(&self.definition(), arguments)?;
+            Ok(self.0.revise(caller, &id, revision).await)
         })
     }
 }
@@ -93,13 +91,9 @@ impl Tool for WithdrawChange {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move {
-            match arguments::parse::<Withdraw>(&self.definition(), arguments) {
-                Ok(Parsed { arguments: Withdraw { id, reason }, request: _ }) => {
-                    self.0.withdraw(caller, &id, reason.as_deref()).await
-                }
-                Err(error) => error,
-            }
+        answered(async move {
+            let Withdraw { id, reason } = arguments::parse(&self.definition(), arguments)?.arguments;
+            Ok(self.0.withdraw(caller, &id, reason.as_deref()).await)
         })
     }
 }
@@ -128,11 +122,9 @@ impl Tool for GetChange {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move {
-            match arguments::parse::<Id>(&self.definition(), arguments) {
-                Ok(Parsed { arguments: Id { id }, request: _ }) => self.0.get(caller, &id).await,
-                Err(error) => error,
-            }
+        answered(async move {
+            let Id { id } = arguments::parse(&self.definition(), arguments)?.arguments;
+            Ok(self.0.get(caller, &id).await)
         })
     }
 }
@@ -159,11 +151,9 @@ impl Tool for ListChanges {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move {
-            match arguments::parse::<Nothing>(&self.definition(), arguments) {
-                Ok(Parsed { arguments: Nothing {}, request: _ }) => self.0.list(caller).await,
-                Err(error) => error,
-            }
+        answered(async move {
+            let Nothing {} = arguments::parse(&self.definition(), arguments)?.arguments;
+            Ok(self.0.list(caller).await)
         })
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{
-    Tool,
+    Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, number, text},
 };
@@ -77,17 +77,6 @@ pub struct EmergencyOpening {
     pub expected: Vec<ExpectedChange>,
 }
 
-async fn asked(
-    emergencies: &Arc<dyn Emergencies>,
-    caller: &Caller,
-    ask: Result<EmergencyAsk, Answer>,
-) -> Answer {
-    match ask {
-        Ok(ask) => emergencies.ask(caller, ask).await,
-        Err(error) => error,
-    }
-}
-
 /// `open_emergency`.
 pub(super) struct OpenEmergency(pub(super) Arc<dyn Emergencies>);
 
@@ -145,7 +134,10 @@ impl Tool for OpenEmergency {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { asked(&self.0, caller, opening(&self.definition(), arguments)).await })
+        answered(async move {
+            let ask = opening(&self.definition(), arguments)?;
+            Ok(self.0.ask(caller, ask).await)
+        })
     }
 }
 
@@ -219,9 +211,9 @@ impl Tool for GetEmergency {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move {
-            let parsed = arguments::parse::<MaybeId>(&self.definition(), arguments);
-            asked(&self.0, caller, parsed.map(|parsed| EmergencyAsk::Get { id: parsed.arguments.id })).await
+        answered(async move {
+            let MaybeId { id } = arguments::parse(&self.definition(), arguments)?.arguments;
+            Ok(self.0.ask(caller, EmergencyAsk::Get { id }).await)
         })
     }
 }
@@ -254,13 +246,9 @@ impl Tool for ApplyEmergencyChange {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move {
-            let parsed = arguments::parse::<Which>(&self.definition(), arguments);
-            let ask = parsed.map(|parsed| {
-                let Which { id, number } = parsed.arguments;
-                EmergencyAsk::Apply { id, number: number.unwrap_or(1) }
-            });
-            asked(&self.0, caller, ask).await
+        answered(async move {
+            let Which { id, number } = arguments::parse(&self.definition(), arguments)?.arguments;
+            Ok(self.0.ask(caller, EmergencyAsk::Apply { id, number: number.unwrap_or(1) }).await)
         })
     }
 }
@@ -293,13 +281,12 @@ impl Tool for CloseEmergency {
     }
 
     fn call<'a>(&'a self, caller: &'a Caller, arguments: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move {
-            let parsed = arguments::parse::<Closing>(&self.definition(), arguments);
-            let ask = parsed.map(|parsed| match parsed.arguments {
+        answered(async move {
+            let ask = match arguments::parse(&self.definition(), arguments)?.arguments {
                 Closing { id, reviewed: Some(note) } => EmergencyAsk::Review { id, note },
                 Closing { id, reviewed: None } => EmergencyAsk::Close { id },
-            });
-            asked(&self.0, caller, ask).await
+            };
+            Ok(self.0.ask(caller, ask).await)
         })
     }
 }

@@ -53,7 +53,7 @@ impl Crowd {
             *well_of += 1;
         }
         trim::metadata(&mut pod.metadata);
-        kept.push(pod);
+        kept.push(trim::close(&pod));
     }
 }
 

@@ -63,7 +63,7 @@ impl<'a> Source<'a> {
     /// All objects of a kind.
     pub(super) fn all<'s, K>(&'s self, group: &'s str, kind: &'static str) -> BoxFuture<'s, Vec<K>>
     where
-        K: KubeResource + DeserializeOwned + Send + 's,
+        K: KubeResource + DeserializeOwned + Clone + Send + 's,
     {
         self.some(group, kind, |_| true)
     }
@@ -76,7 +76,7 @@ impl<'a> Source<'a> {
         mut keep: impl FnMut(&mut K) -> bool + Send + 's,
     ) -> BoxFuture<'s, Vec<K>>
     where
-        K: KubeResource + DeserializeOwned + Send + 's,
+        K: KubeResource + DeserializeOwned + Clone + Send + 's,
     {
         Box::pin(async move {
             let (mut kept, mut left) = (Vec::new(), 0_usize);
@@ -86,7 +86,7 @@ impl<'a> Source<'a> {
                     return;
                 }
                 if kept.len() < MOST {
-                    kept.push(object);
+                    kept.push(trim::close(&object));
                 } else {
                     left += 1;
                 }

@@ -2,6 +2,7 @@
 //! memory, and the time from pod Ready to tool visible.
 #![allow(clippy::print_stdout)]
 
+mod call;
 mod downstream;
 #[path = "../../tests/cluster/support/process.rs"]
 mod process;

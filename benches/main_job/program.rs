@@ -8,9 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
-use crate::process;
+use crate::{
+    call::{THROUGH, call},
+    process,
+    wire::Connection,
+};
 
 pub(crate) fn binary() -> anyhow::Result<PathBuf> {
     env::var_os("PILOTHOUSE_BINARY")
@@ -46,6 +50,27 @@ impl Served {
                 bail!("the program did not come up");
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(served)
+    }
+
+    /// Before the server at this address, whose tool is called once.
+    pub(crate) async fn before(server: SocketAddr) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?.keep();
+        std::fs::write(
+            folder.join("bare.yaml"),
+            format!(
+                "apiVersion: pilothouse.dev/v1alpha1\nkind: MCPServer\nmetadata: {{name: bare}}\n\
+                 spec: {{remote: {{url: 'http://{server}/mcp'}}}}\n"
+            ),
+        )?;
+        let served = Self::start(&["--servers", &folder.display().to_string()]).await?;
+        let deadline = Instant::now() + Duration::from_secs(15);
+        let mut connection = Connection::open(served.address)?;
+        while let Err(error) = call(&mut connection, THROUGH) {
+            ensure!(Instant::now() < deadline, "the downstream's tool did not appear: {error}");
+            connection = Connection::open(served.address)?;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(served)
     }

@@ -24,19 +24,35 @@ impl Connection {
 
     /// Posts to `/mcp` and gives the body of the answer; `name` is what the request is for.
     pub(crate) fn post(&mut self, method: &str, name: &str, body: &str) -> anyhow::Result<String> {
-        let request = format!(
-            "POST /mcp HTTP/1.1\r\nhost: {}\r\naccept: application/json, text/event-stream\r\n\
-             content-type: application/json\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: {method}\r\n\
-             mcp-name: {name}\r\ncontent-length: {}\r\n\r\n{body}",
-            self.host,
-            body.len()
-        );
-        self.stream.write_all(request.as_bytes())?;
-        let (head, body) = read(&mut self.stream, &mut self.buffer)?;
+        let lines =
+            format!("mcp-protocol-version: 2026-07-28\r\nmcp-method: {method}\r\nmcp-name: {name}\r\n");
+        let (head, body) = self.exchange(&lines, body)?;
         if !head.starts_with("HTTP/1.1 200") {
             bail!("{} {body}", head.lines().next().unwrap_or_default());
         }
         Ok(body)
+    }
+
+    /// Posts to `/mcp` with these header lines beside the usual ones, and gives the head and the body of the answer.
+    pub(crate) fn exchange(&mut self, lines: &str, body: &str) -> anyhow::Result<(String, String)> {
+        let request = format!(
+            "POST /mcp HTTP/1.1\r\nhost: {}\r\naccept: application/json, text/event-stream\r\n\
+             content-type: application/json\r\n{lines}content-length: {}\r\n\r\n{body}",
+            self.host,
+            body.len()
+        );
+        self.stream.write_all(request.as_bytes())?;
+        read(&mut self.stream, &mut self.buffer)
+    }
+
+    /// Asks `/mcp` for a stream of events, and gives the head of the answer; what comes on it is not read.
+    #[allow(dead_code, reason = "only the benchmark of the gateway uses it")]
+    pub(crate) fn listen(&mut self, lines: &str) -> anyhow::Result<String> {
+        let host = self.host;
+        let request =
+            format!("GET /mcp HTTP/1.1\r\nhost: {host}\r\naccept: text/event-stream\r\n{lines}\r\n");
+        self.stream.write_all(request.as_bytes())?;
+        head(&mut self.stream, &mut self.buffer)
     }
 }
 
@@ -66,8 +82,7 @@ fn serve_one(mut stream: TcpStream, answer: fn(&str) -> String) -> anyhow::Resul
 
 /// The head in lower case and the body of one message; what comes after it stays in `buffer`.
 fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> anyhow::Result<(String, String)> {
-    let head_ends = until(stream, buffer, |seen| find(seen, b"\r\n\r\n"))? + 4;
-    let head = String::from_utf8(buffer.drain(..head_ends).collect())?;
+    let head = head(stream, buffer)?;
     let value = |name: &str| {
         let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with(name))?;
         Some(line.split_once(':')?.1.trim().to_owned())
@@ -83,6 +98,11 @@ fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> anyhow::Result<(String,
         bail!("an answer without a length: {head}");
     };
     Ok((head, String::from_utf8(body)?))
+}
+
+fn head(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> anyhow::Result<String> {
+    let ends = until(stream, buffer, |seen| find(seen, b"\r\n\r\n"))? + 4;
+    Ok(String::from_utf8(buffer.drain(..ends).collect())?)
 }
 
 fn until(

@@ -14,6 +14,7 @@ mod emergency;
 mod faults;
 mod fleet;
 mod fleet_headers;
+mod fleet_real;
 mod gatekeeper;
 mod identity_tokens;
 mod leader_kills;

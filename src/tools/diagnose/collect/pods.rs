@@ -51,6 +51,7 @@ impl Crowd {
                 return;
             }
             *well_of += 1;
+            trim::well_pod(&mut pod);
         }
         trim::metadata(&mut pod.metadata);
         kept.push(trim::close(&pod));

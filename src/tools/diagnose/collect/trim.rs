@@ -4,7 +4,7 @@ use k8s_openapi::{
     api::{
         apps::v1::ReplicaSet,
         batch::v1::Job,
-        core::v1::{ConfigMap, Node, PersistentVolume, PodTemplateSpec},
+        core::v1::{ConfigMap, Node, PersistentVolume, Pod, PodTemplateSpec},
         rbac::v1::ClusterRoleBinding,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -16,6 +16,19 @@ use crate::tools::diagnose::look::controller;
 const ANNOTATION_BYTES: usize = 512;
 /// Longer values of ConfigMaps are files; of these only the name is of use.
 const VALUE_BYTES: usize = 200;
+/// Admission gives it this name, and a suffix, in each pod that is not without one.
+const TOKEN_VOLUME: &str = "kube-api-access-";
+
+/// Of a pod that runs well, what every pod has and nothing can be wrong with: half of its memory is the volume with its
+/// account's token.
+pub(super) fn well_pod(pod: &mut Pod) {
+    if let Some(volumes) = pod.spec.as_mut().and_then(|spec| spec.volumes.as_mut()) {
+        volumes.retain(|volume| !volume.name.starts_with(TOKEN_VOLUME));
+    }
+    if let Some(conditions) = pod.status.as_mut().and_then(|status| status.conditions.as_mut()) {
+        conditions.retain(|condition| condition.status != "True" || condition.type_ == "Ready");
+    }
+}
 
 /// The same object without room to spare: lists are read into room for four and more, a copy has what it needs. Of a
 /// pod with one container that is half.

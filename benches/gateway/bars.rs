@@ -1,0 +1,45 @@
+//! What must hold; from the plan's budgets.
+
+use anyhow::{bail, ensure};
+
+use crate::{callers::Load, idle::Idle};
+
+/// Wanted, milliseconds that a proxied call adds at the median; whether that is reached is a matter of the machine.
+const ADDED: f64 = 0.3;
+/// Of what one caller gets: more callers must not make less of the same two cores.
+const THROUGHPUT: f64 = 0.9;
+/// Of the processor time that a call of one caller takes.
+const PROCESSOR: f64 = 1.3;
+const KILOBYTES: f64 = 48.0;
+/// Of a call without idle sessions.
+const BESIDE: f64 = 1.5;
+
+pub(crate) fn hold(loads: &[Load], idle: &Idle) -> anyhow::Result<()> {
+    let [one, more @ ..] = loads else { bail!("nothing was measured") };
+    let added = one.through.at(0.5) - one.direct.at(0.5);
+    if added > ADDED {
+        println!("a proxied call adds {added:.2} ms, wanted {ADDED} ms");
+    }
+    for load in more {
+        let (alone, here) = (one.through.a_second(), load.through.a_second());
+        ensure!(
+            here >= alone * THROUGHPUT,
+            "{} callers got {here:.0} calls a second, one alone {alone:.0}",
+            load.at_once
+        );
+        ensure!(
+            load.processor <= one.processor * PROCESSOR,
+            "a call of {} callers took {:.3} ms of processor time, of one alone {:.3} ms",
+            load.at_once,
+            load.processor,
+            one.processor
+        );
+    }
+    let Idle { kilobytes, before, beside, processor: _ } = idle;
+    ensure!(*kilobytes <= KILOBYTES, "an idle session takes {kilobytes:.1} KB, at most {KILOBYTES} KB");
+    ensure!(
+        *beside <= before * BESIDE,
+        "a call took {beside:.2} ms beside idle sessions, {before:.2} ms without"
+    );
+    Ok(())
+}

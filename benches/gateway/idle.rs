@@ -8,7 +8,7 @@ use crate::{
     call::{THROUGH, call},
     program::Served,
     sample::Sample,
-    wire::Connection,
+    wire::{Connection, header},
 };
 
 const SESSIONS: u32 = 1_000;
@@ -71,12 +71,7 @@ fn open(served: &Served) -> anyhow::Result<Connection> {
     );
     let (head, body) = connection.exchange("", &hello)?;
     ensure!(head.starts_with("HTTP/1.1 200"), "{head}{body}");
-    let session = head
-        .lines()
-        .find_map(|line| line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("mcp-session-id")))
-        .context("no session id")?
-        .1
-        .trim();
+    let session = header(&head, "mcp-session-id").context("no session id")?;
     let lines = format!("mcp-session-id: {session}\r\nmcp-protocol-version: {REVISION}\r\n");
     let (head, body) =
         connection.exchange(&lines, r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#)?;

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use tempfile::TempDir;
 
 use crate::{
     call::{THROUGH, call},
@@ -26,24 +27,26 @@ pub(crate) fn binary() -> anyhow::Result<PathBuf> {
 pub(crate) struct Served {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// What it works in; gone with it.
+    folders: Vec<TempDir>,
 }
 
 impl Served {
     pub(crate) async fn start(arguments: &[&str]) -> anyhow::Result<Self> {
         let free = || TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let (address, health) = (free()?, free()?);
-        let data = tempfile::tempdir()?.keep();
+        let data = tempfile::tempdir()?;
         // Its copy of the record, thousands of lines, is written as in a cluster, but nobody reads it here.
-        let said = std::fs::File::create(data.join("stderr"))?;
+        let said = std::fs::File::create(data.path().join("stderr"))?;
         let child = Command::new(binary()?)
             .args(["serve", "--http", &address.to_string(), "--health", &health.to_string()])
             .args(["--log", "error", "--data"])
-            .arg(data)
+            .arg(data.path())
             .args(arguments)
             .stdin(Stdio::null())
             .stderr(said)
             .spawn()?;
-        let served = Self { child, address };
+        let served = Self { child, address, folders: vec![data] };
         let deadline = Instant::now() + Duration::from_secs(15);
         while reqwest::get(format!("http://{health}/livez")).await.is_err() {
             if Instant::now() > deadline {
@@ -56,15 +59,16 @@ impl Served {
 
     /// Before the server at this address, whose tool is called once.
     pub(crate) async fn before(server: SocketAddr) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?.keep();
+        let folder = tempfile::tempdir()?;
         std::fs::write(
-            folder.join("bare.yaml"),
+            folder.path().join("bare.yaml"),
             format!(
                 "apiVersion: pilothouse.dev/v1alpha1\nkind: MCPServer\nmetadata: {{name: bare}}\n\
                  spec: {{remote: {{url: 'http://{server}/mcp'}}}}\n"
             ),
         )?;
-        let served = Self::start(&["--servers", &folder.display().to_string()]).await?;
+        let mut served = Self::start(&["--servers", &folder.path().display().to_string()]).await?;
+        served.folders.push(folder);
         let deadline = Instant::now() + Duration::from_secs(15);
         let mut connection = Connection::open(served.address)?;
         while let Err(error) = call(&mut connection, THROUGH) {

@@ -80,18 +80,20 @@ fn serve_one(mut stream: TcpStream, answer: fn(&str) -> String) -> anyhow::Resul
     }
 }
 
-/// The head in lower case and the body of one message; what comes after it stays in `buffer`.
+/// The value of the header of this name, however it is written.
+pub(crate) fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
+    let mut lines = head.lines().filter_map(|line| line.split_once(':'));
+    lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+}
+
+/// The head and the body of one message; what comes after it stays in `buffer`.
 fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> anyhow::Result<(String, String)> {
     let head = head(stream, buffer)?;
-    let value = |name: &str| {
-        let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with(name))?;
-        Some(line.split_once(':')?.1.trim().to_owned())
-    };
-    let body = if let Some(length) = value("content-length:") {
+    let body = if let Some(length) = header(&head, "content-length") {
         let length: usize = length.parse()?;
         until(stream, buffer, |seen| (seen.len() >= length).then_some(length))?;
         buffer.drain(..length).collect()
-    } else if value("transfer-encoding:").is_some() {
+    } else if header(&head, "transfer-encoding").is_some() {
         let length = until(stream, buffer, |seen| find(seen, b"\r\n0\r\n\r\n"))? + 7;
         unchunked(&buffer.drain(..length).collect::<Vec<u8>>())?
     } else {

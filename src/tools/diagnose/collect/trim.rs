@@ -31,7 +31,7 @@ pub(super) fn well_pod(pod: &mut Pod) {
 }
 
 /// The same object without room to spare: lists are read into room for four and more, a copy has what it needs. Of a
-/// pod with one container that is half.
+/// pod with one container it takes off a quarter.
 pub(super) fn close<K: Clone>(object: &K) -> K {
     object.clone()
 }

@@ -17,6 +17,7 @@ pub mod gateway;
 pub mod mcp;
 pub mod metrics;
 pub mod operator;
+pub mod peers;
 pub mod redact;
 pub mod telemetry;
 pub mod tools;

@@ -4,6 +4,7 @@ mod budget;
 mod cursor;
 mod page;
 mod seal;
+mod sealed;
 mod table;
 mod window;
 
@@ -11,6 +12,7 @@ pub use budget::Budget;
 pub use cursor::{Cursor, CursorError, Mark, Place};
 pub use page::{Page, Rank, Row, Selection};
 pub use seal::{SealError, Sealer};
+pub use sealed::Ring;
 pub use table::Table;
 pub use window::{Window, window};
 

@@ -25,7 +25,7 @@ use serde_json::Value;
     namespaced,
     status = "ChangeRequestStatus",
     derive = "PartialEq",
-    doc = "An intended change of one object: it becomes a pull request that a person merges, and is followed until the cluster runs it. Nothing in the cluster is changed by it. It stands in the namespace of its object; changes of objects without a namespace stand in pilothouse's own.",
+    doc = "An intended change of one object: it becomes a pull request that a person merges, and is followed until the cluster runs it. Nothing in the cluster is changed by it. It stands in the namespace of its object, and in pilothouse's own where the object has none or pilothouse does not look after it.",
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Kind", type_ = "string", json_path = ".spec.target.kind"),
     printcolumn(name = "Object", type_ = "string", json_path = ".spec.target.name"),
@@ -49,18 +49,29 @@ use serde_json::Value;
         "has(self.spec.revises) == has(oldSelf.spec.revises) && (!has(self.spec.revises) || self.spec.revises == oldSelf.spec.revises)"
     )
     .message("spec.revises cannot change: make another ChangeRequest"),
+    validation = Rule::new("has(self.spec.whole) || size(self.spec.edits) > 0")
+        .message("spec.edits says nothing: name 1 to 50 fields and their new values"),
+    validation = Rule::new(
+        "has(self.spec.whole) == has(oldSelf.spec.whole) && (!has(self.spec.whole) || self.spec.whole == oldSelf.spec.whole)"
+    )
+    .message("spec.whole cannot change: make another ChangeRequest"),
     validation = Rule::new("self.metadata.name.matches('^[0-9a-f]{16}$')")
-        .message("metadata.name must be the id of the change, 16 digits of 0-9 and a-f: let propose_change make it"),
+        .message("metadata.name must be the id of the change, 16 digits of 0-9 and a-f: let propose_change make it, or make it as 0000000000000000 and its status says the id"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeRequestSpec {
     /// The object that is to change.
     pub target: ChangeTarget,
 
-    /// What is to change, 1 to 50 fields. A value that is a secret is not kept here: its place is held by
-    /// `<redacted:…>`.
-    #[schemars(length(min = 1, max = 50), extend("x-kubernetes-list-type" = "atomic"))]
+    /// What is to change, 1 to 50 fields; none where `whole` is set. A value that is a secret is not kept here: its
+    /// place is held by `<redacted:…>`.
+    #[schemars(length(max = 50), extend("x-kubernetes-list-type" = "atomic"))]
     pub edits: Vec<FieldEdit>,
+
+    /// The object as a whole comes into Git or goes out of it, since people made or deleted it in an emergency. Only
+    /// pilothouse asks for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<Whole>,
 
     /// Why, for the reviewer.
     #[schemars(length(min = 1, max = 4000))]
@@ -89,6 +100,15 @@ pub struct ChangeRequestSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub revises: Option<String>,
+}
+
+/// What becomes of an object as a whole.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whole {
+    /// Its manifest is added to Git.
+    Added,
+    /// Its manifest is removed from Git.
+    Removed,
 }
 
 /// An object of the cluster.
@@ -159,7 +179,7 @@ pub struct ChangeRequestStatus {
     #[schemars(length(max = 2000))]
     pub message: String,
 
-    /// Proposed: it is in the repository for review. Approved: somebody else than the requester approved it. Merged,
+    /// Proposed: it is in the repository for review. Approved: somebody who had no hand in it approved it. Merged,
     /// Applied (the cluster has it), Verified (the object is healthy with it). Reachable: the repository can be
     /// asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -227,12 +247,18 @@ pub struct ChangeRequestStatus {
     #[schemars(length(max = 2000))]
     pub risk: String,
 
+    /// Who had a hand in what it asks, beside spec.requestedBy: whoever revised it, and in an emergency whoever
+    /// opened it or wrote in the cluster. None of them is a second pair of eyes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50), inner(length(max = 256)), extend("x-kubernetes-list-type" = "set"))]
+    pub asked_by: Vec<String>,
+
     /// Who approved it, as the forge calls them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50), extend("x-kubernetes-list-type" = "set"))]
     pub approved_by: Vec<String>,
 
-    /// Nobody but the requester approved it.
+    /// Nobody but those who asked for it approved it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub self_approved: bool,
 
@@ -366,7 +392,7 @@ pub enum ChangePhase {
     Drafted,
     /// In the repository, for a person to review.
     Proposed,
-    /// Somebody else than the requester approved it.
+    /// Somebody who had no hand in it approved it.
     Approved,
     /// In the base branch.
     Merged,

@@ -25,6 +25,7 @@ const SIGNING: Duration = Duration::from_millis(500);
 /// The sentence of the first file that is not proven whole; the others are said all the same.
 pub(super) fn verify(arguments: VerifyArgs) -> anyhow::Result<()> {
     let VerifyArgs { files, anchors, key } = arguments;
+    let files = logs(&files);
     let anchors = anchors.iter().map(|anchor| Anchor::parse(anchor)).collect::<Result<Vec<_>, _>>()?;
     let shares = shares(&files, anchors, key.as_deref())?;
     let mut doubts = Vec::new();
@@ -40,6 +41,17 @@ pub(super) fn verify(arguments: VerifyArgs) -> anyhow::Result<()> {
         super::print(&format!("{doubt}\n"))?;
     }
     Err(first.into())
+}
+
+/// Each log once, whichever of its files were named.
+fn logs(files: &[PathBuf]) -> Vec<PathBuf> {
+    let mut logs: Vec<PathBuf> = Vec::new();
+    for log in files.iter().map(|file| audit::log(file)) {
+        if !logs.contains(&log) {
+            logs.push(log);
+        }
+    }
+    logs
 }
 
 /// The anchors of each file: those that name its log.
@@ -77,15 +89,16 @@ fn sentence(file: &Path, whole: &Whole) -> String {
     let file = file.display();
     let lines = |lines: &u64| counted(usize::try_from(*lines).unwrap_or(usize::MAX), "line");
     match whole {
-        Whole::Signed { lines: count, origin, anchors: 0 } => {
-            format!("{file} is whole: {}, all signed for by {origin}", lines(count))
-        }
-        Whole::Signed { lines: count, origin, anchors } => {
-            let anchors = counted(*anchors, "anchor");
-            format!(
-                "{file} is whole: {}, all signed for by {origin}, and it contains {anchors}",
-                lines(count)
-            )
+        Whole::Signed { lines: count, files, origin, anchors } => {
+            let mut said = format!("{file} is whole: {}", lines(count));
+            if *files > 1 {
+                said += &format!(" in {files} files");
+            }
+            said += &format!(", all signed for by {origin}");
+            if *anchors > 0 {
+                said += &format!(", and it contains {}", counted(*anchors, "anchor"));
+            }
+            said
         }
         Whole::Chained { lines: count } => {
             let lines = lines(count);

@@ -9,6 +9,7 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    audit::{Audit, Refusal},
     changes::{
         capture::{
             Broken, Capture, CaptureConfig, Cluster, Doors, Happening, Metrics, Reception, Replicas, Seen,
@@ -66,9 +67,9 @@ impl Captured {
         self.capture.router()
     }
 
-    /// For the webhook.
-    pub(super) fn doors(&self) -> Arc<dyn Witness> {
-        Arc::new(CaptureDoors(self.capture.doors()))
+    /// For the webhook. Who may not post is recorded.
+    pub(super) fn doors(&self, audit: Audit) -> Arc<dyn Witness> {
+        Arc::new(Recorded { doors: CaptureDoors(self.capture.doors()), audit })
     }
 
     /// Until `stop`. What was written is recorded in `room` by the replica that leads.
@@ -102,13 +103,7 @@ async fn record(mut writes: Writes, room: &EmergencyRoom, mut leadership: watch:
         };
         let recorded = match &seen {
             Seen::Write(write) => room.captured(write).await.map(|covered| {
-                writes.judged(
-                    write,
-                    match covered {
-                        Covered::Sanctioned => Way::Session,
-                        Covered::Unsanctioned | Covered::Nothing => Way::Unsanctioned,
-                    },
-                );
+                writes.judged(write, way(covered));
             }),
             Seen::Amended(write) => room.captured(write).await.map(drop),
             Seen::Excused(write) => room.excused(write).await,
@@ -121,6 +116,15 @@ async fn record(mut writes: Writes, room: &EmergencyRoom, mut leadership: watch:
     }
     // Nobody will lead any more; what was seen is still to be stored.
     std::future::pending().await
+}
+
+/// What a write counts as for the coverage by Git.
+fn way(covered: Covered) -> Option<Way> {
+    match covered {
+        Covered::Sanctioned => Some(Way::Session),
+        Covered::Unsanctioned => Some(Way::Unsanctioned),
+        Covered::Nothing => None,
+    }
 }
 
 /// [`Cluster`] with the rights of the reader.
@@ -199,6 +203,32 @@ impl Witness for CaptureDoors {
     }
 }
 
+/// [`CaptureDoors`], and whom they turn away.
+struct Recorded {
+    doors: CaptureDoors,
+    audit: Audit,
+}
+
+impl Witness for Recorded {
+    fn question(&self, body: Bytes) {
+        self.doors.question(body);
+    }
+
+    fn admits(&self, authorization: Option<&str>) -> Posted {
+        let posted = self.doors.admits(authorization);
+        if posted == Posted::Refused {
+            let why = "audit events were posted without the token of emergency.auditEvents".to_owned();
+            let door = "/audit-events".to_owned();
+            self.audit.refused(Refusal { door, reason: "unauthorized", why, caller: None, peer: None });
+        }
+        posted
+    }
+
+    fn events(&self, body: Bytes) -> Posted {
+        self.doors.events(body)
+    }
+}
+
 fn posted(reception: Reception) -> Posted {
     match reception {
         Reception::Taken => Posted::Taken,
@@ -214,5 +244,18 @@ pub(super) struct OtherReplicas(pub(super) Others);
 impl Replicas for OtherReplicas {
     fn others(&self) -> BoxFuture<'_, Vec<SocketAddr>> {
         self.0.addresses().boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::way;
+    use crate::changes::{capture::Way, emergency::Covered};
+
+    #[test]
+    fn a_write_that_git_knows_nothing_of_is_not_past_git() {
+        assert_eq!(way(Covered::Nothing), None);
+        assert_eq!(way(Covered::Unsanctioned), Some(Way::Unsanctioned));
+        assert_eq!(way(Covered::Sanctioned), Some(Way::Session));
     }
 }

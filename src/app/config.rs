@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
-use super::access::AccessConfig;
+use super::{access::AccessConfig, gateway::GatewayConfig, traces::TracesConfig};
 use crate::{
     answer::Budget,
     changes::{ChangesConfig, emergency::EmergencyConfig},
@@ -25,7 +25,10 @@ pub struct Configuration {
     /// How callers over HTTP prove who they are. Over stdio it is not used: there the kubeconfig says who one is.
     pub identity: IdentityConfig,
     pub access: AccessConfig,
+    /// What holds for all MCP servers behind it.
+    pub gateway: GatewayConfig,
     pub metrics: MetricsConfig,
+    pub traces: TracesConfig,
     /// What the operator allows and tells others, and whether the API server may ask it.
     pub operator: OperatorConfig,
 }

@@ -5,10 +5,12 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use jiff::Timestamp;
+
 use crate::{
     fleet::{self, Roster, Row},
-    gateway::Gateway,
-    tools::{FleetView, MemberRow, ServerRow},
+    gateway::{Circuit, Figures, Gateway},
+    tools::{FleetView, MemberRow, ServerFigures, ServerRow},
 };
 
 /// Joins what is declared with what the gateway has seen, at the moment of asking. The tools are made before
@@ -34,8 +36,36 @@ impl FleetView for JoinedFleet {
         let Some((roster, gateway)) = self.0.get() else { return Vec::new() };
         let known = roster.known().borrow().clone();
         let observations = gateway.observations().borrow().clone();
-        fleet::rows(&known, &observations).into_iter().map(row).collect()
+        let figures = gateway.figures();
+        let of = |row: &Row| figures.get(&row.name).cloned();
+        fleet::rows(&known, &observations)
+            .into_iter()
+            .map(|seen| {
+                let figures = of(&seen);
+                with_figures(row(seen), figures)
+            })
+            .collect()
     }
+}
+
+/// A server that answers and fails calls all the same is not simply ready.
+fn with_figures(row: ServerRow, figures: Option<Figures>) -> ServerRow {
+    let Some(Figures { connections, sessions, circuit, listed, latency }) = figures else { return row };
+    let usual = (row.state.clone(), row.reason.clone());
+    let (state, reason) = match circuit {
+        Circuit::Open { reason } if row.state == "Ready" => ("CircuitOpen".to_owned(), reason),
+        Circuit::Degraded { reason } if row.state == "Ready" => ("Degraded".to_owned(), reason),
+        Circuit::Open { .. } | Circuit::Degraded { .. } | Circuit::Closed => usual,
+    };
+    let age = listed.map(|listed| Timestamp::now().duration_since(listed).unsigned_abs());
+    let doing = ServerFigures {
+        connections,
+        sessions,
+        listed_ago: age,
+        half_within: latency.within(0.5),
+        most_within: latency.within(0.95),
+    };
+    ServerRow { state, reason, figures: Some(doing), ..row }
 }
 
 fn row(row: Row) -> ServerRow {
@@ -68,6 +98,7 @@ fn row(row: Row) -> ServerRow {
         errors,
         endpoints,
         dropped,
+        figures: None,
         members: members.into_iter().map(member).collect(),
     }
 }

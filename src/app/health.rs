@@ -1,38 +1,40 @@
 //! The second port: is the process alive, may traffic come, how do the downstreams do, and which of them are used.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use axum::{Json, Router, extract::State as Shared, http::StatusCode, response::IntoResponse, routing::get};
-use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, text::encode},
-    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
-    registry::Registry,
-};
+use prometheus_client::{encoding::text::encode, registry::Registry};
 use tokio::sync::watch;
 
-use super::{audit_figures::AuditFigures, capture::Captured, emergency::Emergencies};
+use super::{
+    audit_figures::AuditFigures, capture::Captured, change_meters::ChangeMeters, emergency::Emergencies,
+    gateway_figures::GatewayFigures,
+};
 use crate::{
     audit::Audit,
     fleet::{USE_PATH, Usage},
-    gateway::{Gateway, Kind, Observation, Observations, State},
+    gateway::Gateway,
     operator::Operator,
 };
 
+/// What tells of itself in `/metrics`, beside the gateway.
+pub(super) struct Counted<'a> {
+    pub(super) operator: Option<&'a Operator>,
+    pub(super) audit: Audit,
+    pub(super) changes: &'a ChangeMeters,
+    pub(super) capture: Option<&'a Captured>,
+    pub(super) emergencies: Option<&'a Emergencies>,
+}
+
 /// Serves `/livez`, `/readyz`, `/metrics`, and `/use` for the replica that leads. `ready` turns true once the fleet is known.
-pub(super) fn router(
-    gateway: Arc<Gateway>,
-    ready: watch::Receiver<bool>,
-    operator: Option<&Operator>,
-    audit: Audit,
-    capture: Option<&Captured>,
-    emergencies: Option<&Emergencies>,
-) -> Router {
+pub(super) fn router(gateway: Arc<Gateway>, ready: watch::Receiver<bool>, counted: Counted<'_>) -> Router {
+    let Counted { operator, audit, changes, capture, emergencies } = counted;
     let mut metrics = Registry::with_prefix("pilothouse");
     if let Some(operator) = operator {
         operator.metrics().register(&mut metrics, operator.leadership());
     }
     metrics.register_collector(Box::new(AuditFigures(audit)));
+    changes.register(&mut metrics);
     if let Some(capture) = capture {
         capture.metrics().register(&mut metrics);
     }
@@ -41,7 +43,7 @@ pub(super) fn router(
     }
     let shared = capture.map_or_else(Router::new, Captured::router);
     let used = gateway.clone();
-    metrics.register_collector(Box::new(GatewayMetrics { gateway, started: Instant::now() }));
+    metrics.register_collector(Box::new(GatewayFigures::of(gateway)));
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
@@ -79,67 +81,4 @@ async fn scrape(Shared(health): Shared<Health>) -> impl IntoResponse {
             format!("metrics cannot be written: {error}\n"),
         ),
     }
-}
-
-/// Reads the gateway at scrape time, so nothing has to be counted twice.
-struct GatewayMetrics {
-    gateway: Arc<Gateway>,
-    started: Instant,
-}
-
-impl fmt::Debug for GatewayMetrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("GatewayMetrics")
-    }
-}
-
-impl Collector for GatewayMetrics {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let uptime = ConstGauge::new(self.started.elapsed().as_secs_f64());
-        uptime.encode(encoder.encode_descriptor(
-            "uptime_seconds",
-            "Seconds since the process started",
-            None,
-            uptime.metric_type(),
-        )?)?;
-
-        let catalogue = self.gateway.catalogue();
-        let tools = ConstGauge::new(i64::try_from(catalogue.of_kind(Kind::Tool).count()).unwrap_or(i64::MAX));
-        tools.encode(encoder.encode_descriptor(
-            "catalogue_tools",
-            "Tools in the catalogue, ours and the downstreams'",
-            None,
-            tools.metric_type(),
-        )?)?;
-
-        let observations = self.gateway.observations().borrow().clone();
-        let (gauge, counter) = (MetricType::Gauge, MetricType::Counter);
-        let help = "1 when the downstream answered its last handshake";
-        family(&mut encoder, ("downstream_ready", help, gauge), &observations, |seen| {
-            ConstGauge::new(i64::from(seen.state == State::Ready))
-        })?;
-        let help = "Requests sent to the downstream";
-        family(&mut encoder, ("downstream_calls", help, counter), &observations, |seen| {
-            ConstCounter::new(seen.calls)
-        })?;
-        let help = "Requests that the downstream failed to answer";
-        family(&mut encoder, ("downstream_errors", help, counter), &observations, |seen| {
-            ConstCounter::new(seen.errors)
-        })
-    }
-}
-
-/// One metric (its name, help and type) of all downstreams.
-fn family<M: EncodeMetric>(
-    encoder: &mut DescriptorEncoder<'_>,
-    (name, help, kind): (&str, &str, MetricType),
-    observations: &Observations,
-    value: impl Fn(&Observation) -> M,
-) -> Result<(), fmt::Error> {
-    let mut family = encoder.encode_descriptor(name, help, None, kind)?;
-    for (server, observation) in observations.iter() {
-        let labels = [("namespace", server.namespace.as_str()), ("server", server.name.as_str())];
-        value(observation).encode(family.encode_family(&labels)?)?;
-    }
-    Ok(())
 }

@@ -7,22 +7,27 @@ use std::{
     time::Duration,
 };
 
-use aws_lc_rs::hmac;
 use axum::{
-    Router, body::Bytes, extract::State as Shared, http::StatusCode, response::IntoResponse, routing::post,
+    Router,
+    body::{Body, Bytes},
+    extract::State as Shared,
+    http::StatusCode,
+    response::IntoResponse,
+    routing::post,
 };
-use futures::future::BoxFuture;
+use futures::{StreamExt, future::BoxFuture, stream};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::redirect;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::{sync::mpsc, time::Instant};
 
 use super::operated::Operated;
 use crate::{
     answer::{Answer, Sealer},
     changes::Lead,
-    tools::{Leader, LedCall, Toolbox},
+    peers,
+    tools::{Leader, LedCall, Step, Steps, Toolbox},
 };
 
 /// On the health port.
@@ -43,10 +48,7 @@ const LARGEST: usize = 1 << 20;
 
 /// What all replicas derive from the token that they share.
 pub(super) fn key(shared: &[u8; 32]) -> [u8; 32] {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, shared);
-    let mut out = [0; 32];
-    out.copy_from_slice(hmac::sign(&key, b"pilothouse calls for the leader").as_ref());
-    out
+    peers::key(shared, "pilothouse calls for the leader")
 }
 
 #[derive(Serialize, Deserialize)]
@@ -62,6 +64,13 @@ struct Reply {
     text: String,
     structured: Option<Value>,
     is_error: bool,
+}
+
+/// One line of what the leader sends back: steps as they are reached, then the reply.
+#[derive(Serialize, Deserialize)]
+enum Word {
+    Step(Step),
+    Reply(Reply),
 }
 
 impl From<Answer> for Reply {
@@ -178,11 +187,25 @@ impl ToLeader {
             }
             other => return Err(Lost::Sent(format!("it answers {other}"))),
         }
-        let body = answer.text().await.map_err(|error| Lost::Sent(error.to_string()))?;
-        let reply = sealer.open(&answer_to(number), &body).map_err(|error| Lost::Sent(error.to_string()))?;
-        let reply: Reply = serde_json::from_slice(&reply).map_err(|error| Lost::Sent(error.to_string()))?;
-        Ok(Some(reply.into()))
+        let (mut pieces, mut held) = (answer.bytes_stream(), Vec::new());
+        while let Some(piece) = pieces.next().await {
+            held.extend_from_slice(&piece.map_err(|error| Lost::Sent(error.to_string()))?);
+            while let Some(end) = held.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = held.drain(..=end).collect();
+                match read(&line, number, sealer).map_err(Lost::Sent)? {
+                    Word::Step(step) => Steps::here().tell(step),
+                    Word::Reply(reply) => return Ok(Some(reply.into())),
+                }
+            }
+        }
+        Err(Lost::Sent("it ended before its answer".to_owned()))
     }
+}
+
+fn read(line: &[u8], number: &str, sealer: &Sealer) -> Result<Word, String> {
+    let sealed = std::str::from_utf8(line.trim_ascii_end()).map_err(|error| error.to_string())?;
+    let word = sealer.open(&answer_to(number), sealed).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&word).map_err(|error| error.to_string())
 }
 
 enum Lost {
@@ -233,23 +256,40 @@ async fn take(Shared(desk): Shared<Desk>, body: Bytes) -> axum::response::Respon
     if !desk.is_new(&number) {
         return refused("this was sent before");
     }
+    // Steps are few; whoever asked is gone when nobody takes them.
+    let (words, said) = mpsc::unbounded_channel();
+    tokio::spawn(answered(desk.toolbox, call, words));
+    let lines = stream::unfold((said, desk.sealer, number), |(mut said, sealer, number)| async move {
+        let word = said.recv().await?;
+        let line = sealed(&word, &number, &sealer);
+        if let Err(error) = &line {
+            tracing::error!(error, "the answer to another replica cannot be sent");
+        }
+        Some((line, (said, sealer, number)))
+    });
+    Body::from_stream(lines).into_response()
+}
+
+async fn answered(toolbox: Arc<Toolbox>, call: LedCall, words: mpsc::UnboundedSender<Word>) {
     let LedCall { tool, caller, arguments } = call;
-    let answer = match desk.toolbox.get(&tool).filter(|tool| changes_something(tool.definition())) {
-        Some(tool) => tool.call(&caller, arguments.as_deref()).await,
+    let telling = words.clone();
+    let steps = Steps::telling(move |step| drop(telling.send(Word::Step(step))));
+    let answer = match toolbox.get(&tool).filter(|tool| changes_something(tool.definition())) {
+        Some(tool) => steps.follow(tool.call(&caller, arguments.as_deref())).await,
         None => Answer::error(format!(
             "The replica that leads has no tool {tool}: give all the same configuration."
         )),
     };
-    let sealed = serde_json::to_vec(&Reply::from(answer))
-        .map_err(|error| error.to_string())
-        .and_then(|reply| desk.sealer.seal(&answer_to(&number), &reply).map_err(|error| error.to_string()));
-    match sealed {
-        Ok(sealed) => sealed.into_response(),
-        Err(error) => {
-            tracing::error!(error, tool, "the answer cannot be sent");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
+    if words.send(Word::Reply(answer.into())).is_err() {
+        tracing::info!(tool, "the replica that handed the call on does not wait for its answer any more");
     }
+}
+
+/// As one line.
+fn sealed(word: &Word, number: &str, sealer: &Sealer) -> Result<String, String> {
+    let word = serde_json::to_vec(word).map_err(|error| error.to_string())?;
+    let sealed = sealer.seal(&answer_to(number), &word).map_err(|error| error.to_string())?;
+    Ok(sealed + "\n")
 }
 
 /// Reading needs no leader: what may be sent here is no more than what must be.
@@ -274,12 +314,12 @@ mod tests {
     use serde_json::{Value, json, value::RawValue};
     use tower::ServiceExt;
 
-    use super::{CALL, Letter, PATH, Reply, answer_to, key, router};
+    use super::{CALL, Letter, PATH, Reply, Word, key, read, router};
     use crate::{
         answer::{Answer, Sealer},
         caller::Caller,
         changes::{Alone, Lead},
-        tools::{LedCall, Tool, Toolbox},
+        tools::{LedCall, Step, Steps, Tool, Toolbox},
     };
 
     struct Named(&'static str, bool);
@@ -290,7 +330,10 @@ mod tests {
         }
 
         fn call<'a>(&'a self, caller: &'a Caller, _: Option<&'a RawValue>) -> BoxFuture<'a, Answer> {
-            Box::pin(async { Answer::text(format!("done for {}", caller.user)) })
+            Box::pin(async {
+                Steps::here().tell(Step { at: 1, of: 1, said: "doing it".to_owned() });
+                Answer::text(format!("done for {}", caller.user))
+            })
         }
     }
 
@@ -315,6 +358,18 @@ mod tests {
         (status, String::from_utf8(body.to_vec()).unwrap())
     }
 
+    /// The steps and the reply.
+    fn words(body: &str, number: &str, sealer: &Sealer) -> (Vec<String>, String) {
+        let (mut steps, mut replied) = (Vec::new(), String::new());
+        for line in body.lines() {
+            match read(line.as_bytes(), number, sealer).unwrap() {
+                Word::Step(step) => steps.push(step.said),
+                Word::Reply(Reply { text, .. }) => replied = text,
+            }
+        }
+        (steps, replied)
+    }
+
     fn toolbox() -> Arc<Toolbox> {
         let mut toolbox = Toolbox::default();
         toolbox.add(Box::new(Named("propose_change", false)));
@@ -330,9 +385,8 @@ mod tests {
         let sealed = sealer.seal(CALL, &letter("propose_change", now, "1")).unwrap();
         let (status, body) = post(&router, sealed.clone()).await;
         assert_eq!(status, 200);
-        let reply: Reply = serde_json::from_slice(&sealer.open(&answer_to("1"), &body).unwrap()).unwrap();
-        assert_eq!(reply.text, "done for process");
-        assert!(sealer.open(&answer_to("2"), &body).is_err(), "an answer is for its call alone");
+        assert_eq!(words(&body, "1", &sealer), (vec!["doing it".to_owned()], "done for process".to_owned()));
+        assert!(read(body.as_bytes(), "2", &sealer).is_err(), "an answer is for its call alone");
         assert_eq!(post(&router, sealed).await.0, 403, "the same letter again");
 
         let old = now - SignedDuration::from_secs(120);
@@ -346,10 +400,9 @@ mod tests {
             403
         );
 
-        let read = sealer.seal(CALL, &letter("get_resource", now, "5")).unwrap();
-        let (_, body) = post(&router, read).await;
-        let reply: Reply = serde_json::from_slice(&sealer.open(&answer_to("5"), &body).unwrap()).unwrap();
-        assert!(reply.is_error, "reading needs no leader");
+        let reading = sealer.seal(CALL, &letter("get_resource", now, "5")).unwrap();
+        let (_, body) = post(&router, reading).await;
+        assert!(words(&body, "5", &sealer).1.contains("has no tool"), "reading needs no leader: {body}");
     }
 
     #[tokio::test]

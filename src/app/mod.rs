@@ -3,8 +3,10 @@
 mod access;
 mod audit_figures;
 mod audit_files;
+mod beside;
 mod capture;
 mod change_access;
+mod change_meters;
 mod cluster_checks;
 mod config;
 mod data;
@@ -12,17 +14,20 @@ mod demo;
 mod door;
 mod emergency;
 mod fleet_view;
+mod gateway;
+mod gateway_figures;
 mod health;
 mod leader;
 mod operated;
 mod parts;
 mod serve;
 mod snapshot;
+mod traces;
 
 pub use access::AccessConfig;
 pub use capture::{CaptureDoors, CaptureReads};
 pub use config::Configuration;
-pub use parts::{App, Sources};
+pub use parts::{App, Running, Sources};
 
 use std::io::{ErrorKind, Write};
 

@@ -3,12 +3,16 @@
 
 use std::{net::SocketAddr, sync::OnceLock};
 
-use futures::future::BoxFuture;
+use futures::{
+    StreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
     api::ChangeRequest,
-    changes::{Lead, Shelf, ShelfError, Shelved},
+    changes::{Lead, News, Shelf, ShelfError, Shelved},
     operator::{ChangeStore, ChangeStoreError, EmergencyStore, Leaders, Leadership, Operator, StoredChanges},
 };
 
@@ -77,6 +81,29 @@ impl Shelf for Operated {
             let StoredChanges { requests, broken } = listed.map_err(|error| shelf(error, ""))?;
             Ok(Shelved { requests, broken })
         })
+    }
+
+    fn tell<'a>(&'a self, request: &'a ChangeRequest, news: News) -> BoxFuture<'a, ()> {
+        let News { is_warning, reason, note } = news;
+        Box::pin(async move {
+            if let Ok(store) = self.store() {
+                store.tell(request, is_warning, reason, note).await;
+            }
+        })
+    }
+
+    fn reaches(&self, namespace: &str) -> bool {
+        self.store().is_ok_and(|store| store.reaches(namespace))
+    }
+
+    fn news(&self, request: &ChangeRequest) -> BoxStream<'static, ()> {
+        match self.store() {
+            Ok(store) => store.news(request),
+            Err(error) => {
+                tracing::warn!(%error, "a subscription to a change request hears nothing");
+                stream::pending().boxed()
+            }
+        }
     }
 
     fn create<'a>(&'a self, request: &'a ChangeRequest) -> BoxFuture<'a, Result<ChangeRequest, ShelfError>> {

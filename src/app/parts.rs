@@ -4,6 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
+use futures::FutureExt;
 use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet},
@@ -12,18 +13,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     access::{ClusterAccess, Places},
+    beside::{self, Beside},
     capture::Captured,
     change_access::ClusterChangeAccess,
+    change_meters::ChangeMeters,
     cluster_checks::Checks,
     config::Configuration,
     emergency::{self, Emergencies},
     fleet_view::JoinedFleet,
-    health,
+    gateway,
+    health::{self, Counted},
     leader::{self, ToLeader},
     operated::Operated,
+    traces::Exporter,
 };
 use crate::{
-    answer::{Budget, Sealer},
+    answer::{Budget, Ring, Sealer},
     audit::Audit,
     changes::{Alone, ChangeParts, ChangeRequests, Shelf, emergency::EmergencyConfig},
     cluster::{Connection, Contexts, Reader},
@@ -33,7 +38,7 @@ use crate::{
         folder::Folder,
     },
     gateway::Gateway,
-    mcp::{self, Face, HttpSettings},
+    mcp::{self, Face, HttpSettings, Manners},
     metrics::Backend,
     operator::{LitellmConfig, Operator, OperatorConfig, OperatorSettings, Peers, Webhook},
     tools::{self, ClusterChecks, ClusterObjects, ClusterOutcomes, Outcomes, Parts},
@@ -71,10 +76,14 @@ pub struct App {
     folder: Option<Folder>,
     operator: Option<Operator>,
     changes: ChangeRequests,
+    change_meters: ChangeMeters,
     /// Where the other replicas send what this one must do while it leads.
     led: Router,
+    beside: Beside,
     capture: Option<Captured>,
     emergencies: Option<Emergencies>,
+    /// Where the traces go, if anywhere.
+    exporter: Option<Exporter>,
     ready: watch::Receiver<bool>,
 }
 
@@ -94,7 +103,9 @@ impl App {
             emergency,
             identity: _,
             access,
+            gateway: treating,
             metrics,
+            traces,
             operator: reconciling,
         } = configuration;
         let OperatorConfig { policy, webhook, litellm, peers } = reconciling;
@@ -107,10 +118,13 @@ impl App {
             Ok(connection) => (connection.reader.clone(), connection.namespace.clone()),
             Err(why) => (Reader::absent(why), "default".to_owned()),
         };
+        let named = peers.clone();
         let operator = operator.map(|settings| {
             let peers = if peers.is_empty() { settings.peers } else { Peers::Named(peers) };
             OperatorSettings { policy: Arc::new(policy), litellm, peers, ..settings }
         });
+        let neighbours = beside::neighbours(&named, cluster.as_ref().ok(), operator.as_ref());
+        let beside = Beside::new(cursor_key.as_ref(), neighbours)?;
         let (emergency, capturing) = emergency.map(EmergencyConfig::apart).unzip();
         let seen_by = cluster.as_ref().ok().filter(|_| live).zip(operator.as_ref());
         let capture = capturing.zip(seen_by).map(|(config, (connection, operator))| {
@@ -142,6 +156,7 @@ impl App {
             }
             None => None,
         };
+        let change_meters = ChangeMeters::default();
         let outcomes = ClusterOutcomes::new(contexts.clone(), sealer.clone());
         let changes = ChangeRequests::of(ChangeParts {
             config: changes,
@@ -158,6 +173,7 @@ impl App {
                 Some(operated) => operated.clone(),
                 None => Arc::new(Alone),
             },
+            counting: Arc::new(change_meters.clone()),
             own_namespace: own_namespace.clone(),
         })?;
         let to_leader = match &operated {
@@ -169,15 +185,20 @@ impl App {
             None => None,
         };
         let following = changes.clone();
-        let emergencies = emergency.map(|config| {
+        if emergency.is_some() && operated.is_none() {
+            tracing::warn!(
+                "emergency in the configuration has no effect here: only a process that reconciles (--operator on) captures what people write, so no emergency can be opened"
+            );
+        }
+        let emergencies = emergency.zip(operated.clone()).map(|(config, operated)| {
             let surroundings = emergency::Surroundings {
                 reader: reader.clone(),
                 acting: cluster.as_ref().ok().filter(|_| live).map(|connection| connection.acting.clone()),
-                operated: operated.clone(),
+                operated,
                 changes: changes.clone(),
                 own_namespace: own_namespace.clone(),
             };
-            Emergencies::open(config, &data, audit.clone(), surroundings)
+            Emergencies::open(config, audit.clone(), surroundings)
         });
         let emergencies = emergencies.transpose()?;
         let toolbox = tools::standard(Parts {
@@ -193,7 +214,13 @@ impl App {
             budget: Budget::of(answers.budget),
             sealer,
         });
-        let gateway = Arc::new(Gateway::new(mcp::own::entries(&toolbox)));
+        let ring = match cursor_key {
+            Some(key) => Some(Ring::with_root(&key)),
+            None => Ring::random().ok(),
+        };
+        let mut own = mcp::own::entries(&toolbox);
+        own.extend(mcp::search_entries());
+        let gateway = Arc::new(Gateway::with(own, gateway::settings(&data, ring, beside.here().to_owned())));
         let roster = Roster::new(gateway.clone());
         view.plug(roster.clone(), gateway.clone());
 
@@ -203,7 +230,7 @@ impl App {
                 let reach = if in_cluster { Reach::Direct } else { Reach::PortForward };
                 let webhook = webhook.filter(|_| operator.is_some()).map(Webhook::bind).transpose()?;
                 let webhook = webhook.map(|webhook| match &capture {
-                    Some(capture) => webhook.witness(capture.doors()),
+                    Some(capture) => webhook.witness(capture.doors(audit.clone())),
                     None => webhook,
                 });
                 let operator = operator.map(|settings| {
@@ -227,23 +254,48 @@ impl App {
             (Some(operated), Some(sealer)) => leader::router(sealer, toolbox.clone(), operated),
             _ => Router::new(),
         };
-        let face = Face::new(gateway.clone(), toolbox, audit.clone(), access);
+        let (spans, exporter) = Exporter::of(traces)?.unzip();
+        let manners = Manners::new(treating.rate_limit.map(gateway::RateConfig::limit), spans);
+        let face = Face::new(gateway.clone(), toolbox, audit.clone(), access)
+            .treating(treating.list_up_to.get(), manners);
         let changes = following;
-        Ok(Self { face, gateway, audit, fleet, folder, operator, changes, led, capture, emergencies, ready })
+        Ok(Self {
+            face,
+            gateway,
+            audit,
+            fleet,
+            folder,
+            operator,
+            changes,
+            change_meters,
+            led,
+            beside,
+            capture,
+            emergencies,
+            exporter,
+            ready,
+        })
     }
 
     /// The MCP routes: `/mcp`, `/sse`, `/messages`.
     pub fn router(&self, settings: HttpSettings) -> Router {
-        mcp::http::router(self.face.clone(), settings)
+        self.beside.doors(self.face.clone(), self.gateway.clone(), settings)
     }
 
-    /// `/livez`, `/readyz`, `/metrics`, `/use`, and `/led` for the other replicas.
+    /// `/livez`, `/readyz`, `/metrics`, `/use`, and `/led` and `/peers` for the other replicas.
     pub fn health(&self) -> Router {
         let (capture, emergencies) = (self.capture.as_ref(), self.emergencies.as_ref());
         let (operator, audit) = (self.operator.as_ref(), self.audit.clone());
         let ready = self.ready.clone();
-        let health = health::router(self.gateway.clone(), ready, operator, audit, capture, emergencies);
-        health.merge(self.led.clone())
+        let counted = Counted { operator, audit, changes: &self.change_meters, capture, emergencies };
+        let health = health::router(self.gateway.clone(), ready, counted);
+        let inside = health.merge(self.led.clone()).merge(self.beside.router());
+        mcp::recorded(inside, self.audit.clone())
+    }
+
+    /// How long the health port stays open after everything else has ended.
+    pub fn lingering(&self) -> Duration {
+        self.beside.lingering()
     }
 
     /// For [`mcp::stdio::serve`].
@@ -261,24 +313,39 @@ impl App {
             folder,
             operator,
             changes,
+            change_meters: _,
             led: _,
+            beside,
             capture,
             emergencies,
+            exporter,
             ready: _,
         } = self;
         let stop = CancellationToken::new();
         let mut sources = JoinSet::new();
+        let inherited = beside.inherit(gateway.clone()).shared();
         if let Some(fleet) = fleet {
-            sources.spawn(fleet.run(stop.clone()));
+            let (inherited, stop) = (inherited.clone(), stop.clone());
+            sources.spawn(async move {
+                inherited.await;
+                fleet.run(stop).await;
+            });
         }
         if let Some(folder) = folder {
-            sources.spawn(folder.run(stop.clone()));
+            let stop = stop.clone();
+            sources.spawn(async move {
+                inherited.await;
+                folder.run(stop).await;
+            });
         }
         sources.spawn(changes.follow(stop.clone()));
+        if let Some(exporter) = exporter {
+            sources.spawn(exporter.run(stop.clone()));
+        }
         let leadership = operator.as_ref().map(Operator::leadership);
-        if let Some(emergencies) = emergencies {
-            if let Some((capture, leadership)) = capture.zip(leadership.clone()) {
-                sources.spawn(capture.run(emergencies.room(), leadership, stop.clone()));
+        if let Some((emergencies, leadership)) = emergencies.zip(leadership) {
+            if let Some(capture) = capture {
+                sources.spawn(capture.run(emergencies.room(), leadership.clone(), stop.clone()));
             }
             sources.spawn(emergencies.run(leadership, stop.clone()));
         }

@@ -63,6 +63,7 @@ pub(super) async fn over_http(
     let app = App::assemble(sources, configuration)?;
     let router = app.router(HttpSettings { admission, auth, ..HttpSettings::default() });
     let health_router = app.health();
+    let lingering = app.lingering();
     let running = app.start();
     let stop = told_to_stop()?;
     let address = listener.local_addr()?;
@@ -75,6 +76,7 @@ pub(super) async fn over_http(
     stop.cancelled().await;
     tracing::info!("told to stop: open requests may finish");
     let ended = shutdown(running, serving).await;
+    tokio::time::sleep(lingering).await;
     // Asked for its health until the end.
     closed.cancel();
     finish(health).await.context("the health port")?;

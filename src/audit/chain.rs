@@ -42,6 +42,11 @@ pub(super) fn is_ours(line: &[u8]) -> bool {
     serde_json::from_slice::<Link>(line).is_ok()
 }
 
+/// The number that `line` has by what it says of itself.
+pub(super) fn number(line: &[u8]) -> Option<u64> {
+    serde_json::from_slice::<Link>(line).ok().map(|link| link.seq)
+}
+
 /// The first place where the lines of a record do not follow each other.
 #[derive(Debug, thiserror::Error)]
 pub enum ChainBreak {
@@ -68,6 +73,11 @@ pub(super) struct Follower {
 impl Follower {
     pub(super) fn start() -> Self {
         Self { count: 0, prev: Some(GENESIS.to_owned()) }
+    }
+
+    /// Behind lines of a signed log that were not read here.
+    pub(super) fn behind(count: u64) -> Self {
+        if count == 0 { Self::start() } else { Self { count, prev: None } }
     }
 
     /// Takes the next line, without its break.

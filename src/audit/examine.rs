@@ -1,4 +1,4 @@
-//! Proves a file of the record whole, with what lies beside it: its verifier key, checkpoint and tiles.
+//! Proves the files of a log whole, with what lies beside them: its verifier key, checkpoint and tiles.
 
 use std::{
     fs::{self, File},
@@ -13,8 +13,9 @@ use super::{
     Anchor, ChainBreak,
     chain::check,
     checkpoint::{Checkpoint, Unsigned},
+    files::{growing, sealed},
     place::Place,
-    read::{Lines, read},
+    read::{Lines, Reading},
     tree::{Filled, HEIGHT, Tree, path},
     verify::{Fault, Leaf, compare},
 };
@@ -23,7 +24,7 @@ use super::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Whole {
     /// All lines are signed for.
-    Signed { lines: u64, origin: String, anchors: usize },
+    Signed { lines: u64, files: usize, origin: String, anchors: usize },
     /// The older form: each line names the one before, and nobody signed.
     Chained { lines: u64 },
 }
@@ -62,6 +63,11 @@ pub enum Doubt {
     AnchorRoot { path: PathBuf, anchor: u64 },
 }
 
+/// The file in which the log of `file` grows; `file` may be one of its full ones.
+pub fn log(file: &Path) -> PathBuf {
+    growing(file)
+}
+
 /// The log that the file is of, by `key` or the verifier key beside it; `None` when there is none.
 ///
 /// # Errors
@@ -70,31 +76,36 @@ pub fn origin(file: &Path, key: Option<&str>) -> Result<Option<String>, Doubt> {
     Ok(known_key(&Place::of(file), key)?.map(|key| key.name().to_owned()))
 }
 
-/// Proves `file` whole. `key`: the verifier key, where it was kept elsewhere; otherwise the one beside the file, which
+/// Proves the log of `file` whole, all files of it. `key`: the verifier key, where it was kept elsewhere; otherwise the one beside the file, which
 /// whoever can write there could replace. Each of `anchors` must be a point of the log.
 ///
-/// A file that is being written is read up to its last signed line.
+/// A log that is being written is read up to its last signed line.
 ///
 /// # Errors
 /// The first thing that is wrong, and where.
 pub fn examine(file: &Path, key: Option<&str>, anchors: &[Anchor]) -> Result<Whole, Doubt> {
     let place = Place::of(file);
-    let Some(key) = known_key(&place, key)? else { return unsigned(file, &place, anchors) };
+    let Some(key) = known_key(&place, key)? else { return unsigned(&place, anchors) };
     let before = checkpoint(&place, &key)?;
-    let bare = read_file(file, 0)?;
+    let bare = read_log(&place.lines, 0)?;
+    let files = bare.begins.len();
     let signed = checkpoint(&place, &key)?;
-    // Another group may have been signed while the file was read: then the earlier checkpoint is the measure.
-    let (signed, growing) =
-        if signed.size() > bare.tree.size() && signed != before { (before, true) } else { (signed, false) };
-    let lines = lines_as_signed(file, &place, bare, &signed, growing)?;
+    // Another group may have been signed while the files were read: then the earlier checkpoint is the measure.
+    let (signed, growing) = if signed.size() > bare.lines.tree.size() && signed != before {
+        (before, true)
+    } else {
+        (signed, false)
+    };
+    let lines = lines_as_signed(&place, bare, &signed, growing)?;
     for anchor in anchors {
-        held(file, &key, anchor, lines)?;
+        held(&place.lines, &key, anchor, lines)?;
     }
-    Ok(Whole::Signed { lines, origin: signed.origin().to_owned(), anchors: anchors.len() })
+    Ok(Whole::Signed { lines, files, origin: signed.origin().to_owned(), anchors: anchors.len() })
 }
 
 /// A file that no key belongs to: of the older form, or torn from what proves it.
-fn unsigned(file: &Path, place: &Place, anchors: &[Anchor]) -> Result<Whole, Doubt> {
+fn unsigned(place: &Place, anchors: &[Anchor]) -> Result<Whole, Doubt> {
+    let file = &place.lines;
     let first = first_line(file)?;
     if !anchors.is_empty() || place.proofs.exists() || !first.contains("\"prev\":") {
         return Err(Doubt::Key { path: place.public.clone() });
@@ -105,18 +116,16 @@ fn unsigned(file: &Path, place: &Place, anchors: &[Anchor]) -> Result<Whole, Dou
 }
 
 /// Compares the lines with what was signed; returns how many that are.
-fn lines_as_signed(
-    file: &Path,
-    place: &Place,
-    lines: Lines,
-    signed: &Checkpoint,
-    growing: bool,
-) -> Result<u64, Doubt> {
-    let fault = |fault| Doubt::Fault { path: file.to_owned(), fault };
+fn lines_as_signed(place: &Place, log: Log, signed: &Checkpoint, growing: bool) -> Result<u64, Doubt> {
+    let Log { lines, begins } = log;
+    let fault = |fault: Fault| fault_in(&place.lines, &begins, fault);
     let (size, root) = (signed.size(), signed.point().root);
     let torn = !lines.torn.is_empty();
-    let root_here =
-        if lines.tree.size() == size { lines.tree.root().ok() } else { read_file(file, size)?.root_at };
+    let root_here = if lines.tree.size() == size {
+        lines.tree.root().ok()
+    } else {
+        read_log(&place.lines, size)?.lines.root_at
+    };
     let have = leaves(&lines.full, &lines.tree);
     if root_here == Some(root) {
         let surplus = lines.tree.size() > size || torn;
@@ -213,7 +222,7 @@ fn held(file: &Path, key: &StandardVerifier, anchor: &Anchor, lines: u64) -> Res
     if size > lines {
         return Err(Doubt::AnchorAhead { path: file.to_owned(), anchor: size, lines });
     }
-    let root = read_file(file, size)?.root_at;
+    let root = read_log(file, size)?.lines.root_at;
     if root == Some(anchor.point.root) {
         Ok(())
     } else {
@@ -251,9 +260,63 @@ fn open(file: &Path) -> Result<File, Doubt> {
     File::open(file).map_err(|reason| Doubt::Unreadable { path: file.to_owned(), reason })
 }
 
-fn read_file(file: &Path, size: u64) -> Result<Lines, Doubt> {
-    read(BufReader::new(open(file)?), size)
-        .map_err(|reason| Doubt::Unreadable { path: file.to_owned(), reason })
+/// What the files of a log hold, and with which line each of them begins, in their order.
+struct Log {
+    lines: Lines,
+    begins: Vec<(u64, PathBuf)>,
+}
+
+/// Once more when the process that writes the log sealed a file meanwhile.
+const TRIES: usize = 5;
+
+fn read_log(lines: &Path, size: u64) -> Result<Log, Doubt> {
+    let said = |path: &Path| {
+        let path = path.to_owned();
+        move |reason| Doubt::Unreadable { path, reason }
+    };
+    let full = || sealed(lines).map_err(said(lines));
+    let mut before = full()?;
+    let mut grows = open(lines)?;
+    for _ in 0..TRIES {
+        let now = full()?;
+        if now == before {
+            break;
+        }
+        (before, grows) = (now, open(lines)?);
+    }
+    let mut begins = Vec::new();
+    let mut reading = Reading::behind(Tree::default(), size).map_err(said(lines))?;
+    for file in before {
+        begins.push((reading.count() + 1, file.path.clone()));
+        reading.file(BufReader::new(open(&file.path)?)).map_err(said(&file.path))?;
+    }
+    begins.push((reading.count() + 1, lines.to_owned()));
+    reading.file(BufReader::new(grows)).map_err(said(lines))?;
+    Ok(Log { lines: reading.end(), begins })
+}
+
+/// Names the file in which `fault` is. Lines that are missing just where a file begins were those of a whole file.
+fn fault_in(lines: &Path, begins: &[(u64, PathBuf)], fault: Fault) -> Doubt {
+    let line = match &fault {
+        Fault::Removed { line, count }
+            if begins.len() > 1 && begins.iter().any(|(begin, _)| begin == line) =>
+        {
+            let fault = Fault::Gone { from: *line, to: line + count - 1 };
+            return Doubt::Fault { path: lines.to_owned(), fault };
+        }
+        Fault::Changed { line }
+        | Fault::Removed { line, .. }
+        | Fault::Added { line }
+        | Fault::Moved { line, .. }
+        | Fault::Torn { line, .. } => Some(*line),
+        Fault::Gone { .. }
+        | Fault::Cut { .. }
+        | Fault::Unsigned { .. }
+        | Fault::Somewhere { .. }
+        | Fault::Tile { .. } => None,
+    };
+    let of = line.and_then(|line| begins.iter().rfind(|(begin, _)| *begin <= line));
+    Doubt::Fault { path: of.map_or(lines, |(_, path)| path.as_path()).to_owned(), fault }
 }
 
 fn first_line(file: &Path) -> Result<String, Doubt> {

@@ -10,6 +10,7 @@ use super::{
     Line,
     chain::text,
     checkpoint::{Checkpoint, Point},
+    files,
     key::Key,
     place::Place,
     tree::{Filled, Tree, leaf},
@@ -30,6 +31,12 @@ pub(super) struct Journal {
     /// What is known to be whole on disk; after a failure everything past it is cut before the next write.
     good: u64,
     torn: bool,
+    /// The number of the first line of this file.
+    first: u64,
+    /// Bytes of a file that is full.
+    limit: u64,
+    /// Bytes at which this one is sealed.
+    seal_at: u64,
 }
 
 /// What stands on disk when a journal begins its work.
@@ -37,16 +44,20 @@ pub(super) struct Journal {
 pub(super) struct Standing {
     pub(super) tree: Tree,
     pub(super) full: Vec<Filled>,
-    /// Bytes of whole lines.
+    /// Bytes of whole lines in the file that grows.
     pub(super) good: u64,
+    /// The number that the first line of that file has, or will have.
+    pub(super) first: u64,
 }
 
 impl Journal {
     /// Goes on behind what stands in `file`, which must be locked; what stands behind the whole lines is cut off by
     /// the next write.
-    pub(super) fn new(place: Place, file: File, key: Key, standing: Standing) -> Self {
-        let Standing { tree, full, good } = standing;
-        Self { place, file, key, tree, full, partial: Vec::new(), good, torn: true }
+    /// A file of `limit` bytes is full.
+    pub(super) fn new(place: Place, file: File, key: Key, standing: Standing, limit: u64) -> Self {
+        let Standing { tree, full, good, first } = standing;
+        let (partial, torn, seal_at) = (Vec::new(), true, limit);
+        Self { place, file, key, tree, full, partial, good, torn, first, limit, seal_at }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -110,6 +121,23 @@ impl Journal {
         }
         self.partial = widths;
         self.place.put_checkpoint(checkpoint.note())
+    }
+
+    /// Goes on in a new file when this one is full; for when what was signed is published. What proves the lines is on
+    /// disk before, so that the next start need not read the full file.
+    ///
+    /// # Errors
+    /// When that cannot be done: this file then goes on growing, and the next try is one file's length later.
+    pub(super) fn seal_when_full(&mut self) -> io::Result<()> {
+        if self.good < self.seal_at || self.tree.size() < self.first {
+            return Ok(());
+        }
+        self.seal_at = self.good + self.limit;
+        self.place.sync()?;
+        self.file = files::seal(&self.place.lines, self.first)?;
+        (self.good, self.torn) = (0, false);
+        (self.first, self.seal_at) = (self.tree.size() + 1, self.limit);
+        Ok(())
     }
 
     /// Forces what proves the lines to disk.

@@ -138,6 +138,11 @@ impl Line {
         Self::by("pilothouse", action, target, decision)
     }
 
+    /// A line about somebody of whom nothing was proven.
+    pub(super) fn unproven(action: &str, target: &str, decision: &str) -> Self {
+        Self::by("unknown", action, target, decision)
+    }
+
     fn by(caller: &str, action: &str, target: &str, decision: &str) -> Self {
         Self {
             at: Timestamp::now(),

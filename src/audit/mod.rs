@@ -12,13 +12,17 @@ mod checkpoint;
 mod copies;
 mod examine;
 mod export;
+mod files;
 mod footprint;
 mod journal;
 mod key;
 mod line;
 mod place;
 mod read;
+mod refusals;
 mod resume;
+#[cfg(test)]
+mod sealing_tests;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -38,10 +42,11 @@ use self::{copies::Copies, journal::Journal};
 
 pub use chain::{ChainBreak, SCHEMA, check};
 pub use checkpoint::{Anchor, Checkpoint, NoAnchor, TRAILER};
-pub use examine::{Doubt, Whole, examine, origin};
+pub use examine::{Doubt, Whole, examine, log, origin};
 pub use export::{Format, NotALine, export};
 pub use footprint::{Footprint, note};
 pub use line::{Call, Groups, Line, Object, Outcome};
+pub use refusals::{REFUSED, Refusal};
 pub use verify::Fault;
 
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +57,9 @@ pub struct AuditError {
     pub path: String,
     pub reason: String,
 }
+
+/// A file of this many bytes takes no more lines: the log goes on in the next. It bounds what a start reads.
+const FULL: u64 = 64 << 20;
 
 /// The record of this replica. Cheap to clone; one writer thread owns the file and ends, after a last commit,
 /// when it is closed or all clones are gone.
@@ -85,7 +93,7 @@ impl Audit {
     /// # Errors
     /// When a file cannot be made, read or written, or what stands there is no record at all.
     pub fn open(dir: &Path) -> Result<Self, AuditError> {
-        Self::opened(dir, None)
+        Self::opened(dir, None, FULL)
     }
 
     /// As [`Self::open`]; `out` is given every line once it is on disk, byte for byte, one at a time with its break.
@@ -93,23 +101,23 @@ impl Audit {
     /// # Errors
     /// As [`Self::open`].
     pub fn copied(dir: &Path, out: Box<dyn Write + Send>) -> Result<Self, AuditError> {
-        Self::opened(dir, Some(out))
+        Self::opened(dir, Some(out), FULL)
     }
 
-    fn opened(dir: &Path, out: Option<Box<dyn Write + Send>>) -> Result<Self, AuditError> {
+    fn opened(dir: &Path, out: Option<Box<dyn Write + Send>>, full: u64) -> Result<Self, AuditError> {
         let folder = dir.join("audit");
         let error = |path: &Path, error: io::Error| AuditError {
             path: path.display().to_string(),
             reason: error.to_string(),
         };
-        let journal = resume::open(&folder).map_err(|why| error(&folder, why))?;
+        let journal = resume::open(&folder, full).map_err(|why| error(&folder, why))?;
         let file = journal.path().to_owned();
         let lost = Arc::new(AtomicU64::new(0));
         let writer = start(journal, out, Arc::clone(&lost)).map_err(|why| error(&file, why))?;
         Ok(Self { path: file.display().to_string().into(), writer, lost })
     }
 
-    /// The file that this replica writes.
+    /// The file that this replica writes; full ones stand beside it, named after their first line.
     pub fn path(&self) -> &Path {
         Path::new(&*self.path)
     }
@@ -139,6 +147,12 @@ impl Audit {
     /// When too many lines wait already, or the record was closed.
     pub fn outcome(&self, line: Line) -> Result<(), AuditError> {
         self.writer.outcome(line).map_err(|reason| self.error(reason))
+    }
+
+    /// Records somebody whom a door turned away. It happened, so nothing can be refused here: the first of a kind has a
+    /// line of its own, more of the same are counted, and the count is a line some minutes later.
+    pub fn refused(&self, refusal: Refusal) {
+        self.writer.refused(refusal);
     }
 
     /// The latest signed checkpoint: it covers every line for which [`Self::durable`] has returned. `None` while

@@ -8,9 +8,13 @@ use std::{
 
 use tlog_tiles::{HASH_SIZE, Tile};
 
-use super::tree::{Filled, HEIGHT, path};
+use super::{
+    files::{self, Sealed},
+    tree::{Filled, HEIGHT, path},
+};
 
-/// The files of one log, all named after its lines: `audit.jsonl`, `audit.key`, `audit.pub`, `audit.tlog/`.
+/// The files of one log, all named after its lines: `audit.jsonl`, `audit.key`, `audit.pub`, `audit.tlog/`. Of its full
+/// files [`files`] knows.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) lines: PathBuf,
@@ -23,14 +27,17 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn of(lines: &Path) -> Self {
+    /// Of the log that `file` is of: the file that grows, or a full one.
+    pub(super) fn of(file: &Path) -> Self {
+        let lines = files::growing(file);
         let beside = |ending| lines.with_extension(ending);
-        Self { lines: lines.to_owned(), key: beside("key"), public: beside("pub"), proofs: beside("tlog") }
+        Self { lines: lines.clone(), key: beside("key"), public: beside("pub"), proofs: beside("tlog") }
     }
 
     /// Gives all files of the log another name; those that are not there are no loss.
     pub(super) fn rename(&self, to: &Self) -> io::Result<()> {
         let Self { lines, key, public, proofs } = self;
+        let sealed = files::sealed(lines)?;
         // The lines first: after a crash in between, the next start finds a checkpoint without its lines and sets that
         // aside too. The other way round it would take in the lines as if nothing had ever been signed.
         for (from, to) in [(lines, &to.lines), (proofs, &to.proofs), (public, &to.public), (key, &to.key)] {
@@ -38,6 +45,9 @@ impl Place {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
+        }
+        for Sealed { first, path } in sealed {
+            fs::rename(path, files::full(&to.lines, first))?;
         }
         Ok(())
     }

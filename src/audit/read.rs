@@ -1,4 +1,4 @@
-//! The lines of a file as leaves, read in one go.
+//! The lines of a log as leaves, read in one go, file after file.
 
 use std::io::{self, BufRead, Read};
 
@@ -10,16 +10,16 @@ use super::{
 };
 
 /// Longer lines are not ours.
-const LONGEST_LINE: u64 = 1 << 20;
+pub(super) const LONGEST_LINE: u64 = 1 << 20;
 
-/// What a file holds.
+/// What the files of a log hold.
 #[derive(Debug)]
 pub(super) struct Lines {
     /// Over all whole lines.
     pub(super) tree: Tree,
-    /// All tiles that these lines fill.
+    /// All tiles that the lines which were read fill.
     pub(super) full: Vec<Filled>,
-    /// Bytes of the whole lines.
+    /// Bytes of the whole lines of the last file.
     pub(super) good: u64,
     /// What stands behind the last line break.
     pub(super) torn: Vec<u8>,
@@ -30,37 +30,84 @@ pub(super) struct Lines {
     pub(super) last_is_ours: bool,
 }
 
-/// Reads all lines; the root is also taken after `size` of them.
-///
-/// # Errors
-/// When the file cannot be read, or a line is longer than any of ours.
-pub(super) fn read(mut file: impl BufRead, size: u64) -> io::Result<Lines> {
-    let (mut tree, mut full, mut good) = (Tree::default(), Vec::new(), 0);
-    let (mut follower, mut follows) = (Follower::start(), Ok(()));
-    let mut root_at = None;
-    let (mut text, mut last) = (Vec::new(), Vec::new());
-    loop {
-        if tree.size() == size {
-            root_at = Some(tree.root().map_err(io::Error::other)?);
-        }
-        text.clear();
-        let length = file.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut text)? as u64;
-        if text.pop_if(|end| *end == b'\n').is_none() {
-            if length == LONGEST_LINE {
-                let line = tree.size() + 1;
-                return Err(io::Error::other(format!(
-                    "its line {line} is longer than any of ours; move the file away"
-                )));
-            }
-            break;
-        }
-        full.extend(tree.push(leaf(&text)));
-        if follows.is_ok() {
-            follows = follower.follow(&text);
-        }
-        good += length;
-        std::mem::swap(&mut text, &mut last);
+/// Reads one file of a log after the other.
+#[derive(Debug)]
+pub(super) struct Reading {
+    lines: Lines,
+    follower: Follower,
+    size: u64,
+    last: Option<Vec<u8>>,
+}
+
+impl Reading {
+    /// Goes on behind the lines of `tree`; the root is also taken after `size` lines.
+    ///
+    /// # Errors
+    /// None that can be met.
+    pub(super) fn behind(tree: Tree, size: u64) -> io::Result<Self> {
+        let follower = Follower::behind(tree.size());
+        let lines = Lines {
+            tree,
+            full: Vec::new(),
+            good: 0,
+            torn: Vec::new(),
+            root_at: None,
+            follows: Ok(()),
+            last_is_ours: true,
+        };
+        let mut reading = Self { lines, follower, size, last: None };
+        reading.look()?;
+        Ok(reading)
     }
-    let last_is_ours = tree.size() == 0 || is_ours(&last);
-    Ok(Lines { tree, full, good, torn: text, root_at, follows, last_is_ours })
+
+    /// How many lines there are so far.
+    pub(super) fn count(&self) -> u64 {
+        self.lines.tree.size()
+    }
+
+    /// Reads the lines of the next file. A piece of a line at the end of the one before is the beginning of its first.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a line is longer than any of ours.
+    pub(super) fn file(&mut self, mut file: impl BufRead) -> io::Result<()> {
+        self.lines.good = 0;
+        let mut text = std::mem::take(&mut self.lines.torn);
+        loop {
+            let length = file.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut text)? as u64;
+            if text.pop_if(|end| *end == b'\n').is_none() {
+                if length == LONGEST_LINE {
+                    let line = self.count() + 1;
+                    return Err(io::Error::other(format!(
+                        "its line {line} is longer than any of ours; move the file away"
+                    )));
+                }
+                break;
+            }
+            let Lines { tree, full, good, follows, .. } = &mut self.lines;
+            full.extend(tree.push(leaf(&text)));
+            if follows.is_ok() {
+                *follows = self.follower.follow(&text);
+            }
+            *good += length;
+            self.look()?;
+            let mut spare = self.last.replace(text).unwrap_or_default();
+            spare.clear();
+            text = spare;
+        }
+        self.lines.torn = text;
+        Ok(())
+    }
+
+    fn look(&mut self) -> io::Result<()> {
+        if self.lines.tree.size() == self.size {
+            self.lines.root_at = Some(self.lines.tree.root().map_err(io::Error::other)?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn end(self) -> Lines {
+        let Self { lines, follower: _, size: _, last } = self;
+        let last_is_ours = last.is_none_or(|last| is_ours(&last));
+        Lines { last_is_ours, ..lines }
+    }
 }

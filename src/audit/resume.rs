@@ -3,7 +3,7 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError, create_dir_all},
-    io::{self, BufReader, Write},
+    io::{self, BufRead, BufReader, Read, Seek, Write},
     path::{Path, PathBuf},
 };
 
@@ -11,11 +11,14 @@ use jiff::Timestamp;
 
 use super::{
     Line,
+    chain::number,
     checkpoint::{Checkpoint, Unsigned},
+    files::{self, Sealed},
     journal::{Journal, Standing},
     key::Key,
     place::Place,
-    read::{Lines, read},
+    read::{LONGEST_LINE, Lines, Reading},
+    tree::Tree,
 };
 
 /// More processes than this never share one data folder by intent.
@@ -25,7 +28,8 @@ const MOST_FILES: u32 = 64;
 const FOREIGN: &str = "its last line is not one of ours; move the file away";
 
 /// Opens the first file of `folder` that no other process holds.
-pub(super) fn open(folder: &Path) -> io::Result<Journal> {
+/// Bytes at which a file is full are `full`.
+pub(super) fn open(folder: &Path, full: u64) -> io::Result<Journal> {
     create_dir_all(folder)?;
     if let Some(data) = folder.parent() {
         File::open(data)?.sync_all()?;
@@ -44,11 +48,15 @@ pub(super) fn open(folder: &Path) -> io::Result<Journal> {
             }
             Err(TryLockError::Error(error)) => return Err(error),
         }
+        if !files::still_grows(&place.lines, &file)? {
+            continue;
+        }
+        files::settle(&place.lines)?;
         match look(&place, &file)? {
             Ok(sound) => {
                 // The folder's entry must survive a crash too, else the first fsynced line could vanish with it.
                 File::open(folder)?.sync_all()?;
-                return begin(place, file, sound, news);
+                return begin(place, file, sound, news, full);
             }
             // Kept as evidence under another name; the same name then begins a new log.
             Err(why) => news.push(aside(folder, &place, &why)?),
@@ -84,7 +92,17 @@ fn look(place: &Place, file: &File) -> io::Result<Result<Sound, String>> {
         (None, Some(_)) => return Ok(Err("the key of its checkpoint is gone".to_owned())),
         (_, None) => None,
     };
-    let lines = read(BufReader::new(file), signed.as_ref().map_or(0, Checkpoint::size))?;
+    let sealed = files::sealed(&place.lines)?;
+    let begins = first_number(file)?;
+    let lines = match recent(place, file, begins, signed.as_ref().filter(|_| !sealed.is_empty()))? {
+        Some(lines) => lines,
+        None => whole(&sealed, file, signed.as_ref().map_or(0, Checkpoint::size))?,
+    };
+    let first = match begins {
+        _ if sealed.is_empty() => 1,
+        Some(number) => number,
+        None => lines.tree.size() + 1,
+    };
     if signed.is_none() && !lines.last_is_ours {
         return Err(io::Error::other(FOREIGN));
     }
@@ -108,7 +126,44 @@ fn look(place: &Place, file: &File) -> io::Result<Result<Sound, String>> {
     };
     let file = file_name(place);
     let lines = said.into_iter().map(|line| Line { target: file.clone(), ..line }).collect();
-    Ok(Ok(Sound { key, standing: Standing { tree, full: again, good }, lines, torn }))
+    Ok(Ok(Sound { key, standing: Standing { tree, full: again, good, first }, lines, torn }))
+}
+
+/// Reads only the file that grows, on top of what the tiles say of the full ones; `None` when that does not lead to
+/// what was signed, and then all must be read. That the full files are still what they were is for `audit verify`.
+fn recent(
+    place: &Place,
+    file: &File,
+    begins: Option<u64>,
+    signed: Option<&Checkpoint>,
+) -> io::Result<Option<Lines>> {
+    let Some(signed) = signed else { return Ok(None) };
+    // An empty file is begun when all lines before it are signed for.
+    let before = begins.map_or(Some(signed.size()), |number| number.checked_sub(1));
+    let Some(before) = before.filter(|before| *before <= signed.size()) else { return Ok(None) };
+    let Some(tree) = Tree::of_tiles(before, signed.size(), |tile| place.tile(tile))? else { return Ok(None) };
+    let mut reading = Reading::behind(tree, signed.size())?;
+    reading.file(BufReader::new(file))?;
+    let lines = reading.end();
+    Ok(Some(lines).filter(|lines| lines.root_at.as_ref() == Some(&signed.point().root)))
+}
+
+fn whole(sealed: &[Sealed], mut file: &File, size: u64) -> io::Result<Lines> {
+    let mut reading = Reading::behind(Tree::default(), size)?;
+    for Sealed { first: _, path } in sealed {
+        reading.file(BufReader::new(File::open(path)?))?;
+    }
+    file.rewind()?;
+    reading.file(BufReader::new(file))?;
+    Ok(reading.end())
+}
+
+/// The number of the first line, when there is one; the file is then read from its beginning again.
+fn first_number(mut file: &File) -> io::Result<Option<u64>> {
+    let mut text = Vec::new();
+    BufReader::new(file).take(LONGEST_LINE).read_until(b'\n', &mut text)?;
+    file.rewind()?;
+    Ok(if text.pop_if(|end| *end == b'\n').is_some() { number(&text) } else { None })
 }
 
 /// Whether the lines are those that were signed, and what the record has to say of them. Pure.
@@ -143,14 +198,14 @@ fn judge(signed: Option<&Checkpoint>, has_key: bool, lines: &Lines) -> Result<Op
     }
 }
 
-fn begin(place: Place, file: File, sound: Sound, mut news: Vec<Line>) -> io::Result<Journal> {
+fn begin(place: Place, file: File, sound: Sound, mut news: Vec<Line>, full: u64) -> io::Result<Journal> {
     let Sound { key, standing, lines, torn } = sound;
     news.extend(lines);
     if !torn.is_empty() {
         let kept = keep_torn(&place, &torn)?;
         news.push(Line::own("audit/recovered", &kept, "a half-written last line was set aside"));
     }
-    let mut journal = Journal::new(place, file, key, standing);
+    let mut journal = Journal::new(place, file, key, standing, full);
     if !news.is_empty() {
         for line in &news {
             tracing::warn!(file = %journal.path().display(), action = line.action, target = line.target, "{}", line.decision);

@@ -140,7 +140,10 @@ async fn an_anchor_holds_while_the_log_grows_and_not_when_it_is_written_anew() {
     let file = record(data.path(), 400).await;
     let anchors = [Anchor::parse(&trailer).unwrap(), second.clone()];
     let origin = anchors[0].origin().to_owned();
-    assert_eq!(examine(&file, None, &anchors).unwrap(), Whole::Signed { lines: 402, origin, anchors: 2 });
+    assert_eq!(
+        examine(&file, None, &anchors).unwrap(),
+        Whole::Signed { lines: 402, files: 1, origin, anchors: 2 }
+    );
 
     // Whoever has the key writes it anew: only the anchor tells.
     let lines = lines_of(&file);

@@ -1,5 +1,7 @@
 //! The Merkle tree of a log (RFC 6962) as its right edge: what must be known to append a leaf and name the root.
 
+use std::io;
+
 use tlog_tiles::{Error as TlogError, HASH_SIZE, Hash, HashReader, Tile, record_hash, tree_hash};
 
 /// Levels of the tree in one tile: 256 hashes, as C2SP tlog-tiles has it.
@@ -23,6 +25,40 @@ pub(super) fn leaf(line: &[u8]) -> Hash {
 }
 
 impl Tree {
+    /// The tree over the first `size` lines, from the tiles of a log of which `published` lines are published; `None`
+    /// when one that is needed is missing. Whether they are right, the root tells.
+    ///
+    /// # Errors
+    /// Those of `tile`.
+    pub(super) fn of_tiles(
+        size: u64,
+        published: u64,
+        tile: impl Fn(&Tile) -> io::Result<Option<Vec<u8>>>,
+    ) -> io::Result<Option<Self>> {
+        let mut edge = Vec::new();
+        for level in 0_u8..8 {
+            let [here, there] =
+                [size, published].map(|lines| lines >> (u32::from(HEIGHT) * u32::from(level)));
+            if here == 0 {
+                break;
+            }
+            let number = here >> HEIGHT;
+            let width = if there >> HEIGHT > number { 1 << HEIGHT } else { there % (1 << HEIGHT) };
+            let needed = here % (1 << HEIGHT);
+            let mut hashes = Vec::with_capacity(FULL * HASH_SIZE);
+            if needed > 0 {
+                let wide = u32::try_from(width).unwrap_or(1 << HEIGHT);
+                let Some(found) = tile(&Tile::new(HEIGHT, level, number, wide, false))? else {
+                    return Ok(None);
+                };
+                let Some(found) = found.get(..bytes(needed)) else { return Ok(None) };
+                hashes.extend_from_slice(found);
+            }
+            edge.push(hashes);
+        }
+        Ok(Some(Self { size, edge }))
+    }
+
     pub(super) fn size(&self) -> u64 {
         self.size
     }
@@ -66,6 +102,11 @@ impl Tree {
     pub(super) fn root(&self) -> Result<Hash, TlogError> {
         tree_hash(self.size, self)
     }
+}
+
+/// Of so many hashes of one tile.
+fn bytes(hashes: u64) -> usize {
+    usize::try_from(hashes).unwrap_or(FULL) * HASH_SIZE
 }
 
 /// How many levels of the tree lie below the tiles above this one.
@@ -133,6 +174,37 @@ mod tests {
         }
         let proof = prove_tree(70_000, 300, &all).unwrap();
         check_tree(&proof, 70_000, tree.root().unwrap(), 300, early.unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_tree_of_tiles_is_the_tree_of_its_lines() {
+        let (mut tree, mut tiles) = (Tree::default(), BTreeMap::new());
+        let mut earlier = BTreeMap::new();
+        for number in 0..66_500_u64 {
+            if [1, 255, 256, 300, 65_536, 66_000].contains(&number) {
+                earlier.insert(number, tree.clone());
+            }
+            tiles.extend(
+                tree.push(leaf(&number.to_be_bytes()))
+                    .into_iter()
+                    .map(|(tile, hashes)| (path(&tile), hashes)),
+            );
+        }
+        tiles.extend(tree.partial().into_iter().map(|(tile, hashes)| (path(&tile), hashes)));
+        let read = |size| Tree::of_tiles(size, 66_500, |tile| Ok(tiles.get(&path(tile)).cloned())).unwrap();
+        earlier.insert(66_500, tree.clone());
+        for (size, tree) in earlier {
+            let mut made = read(size).unwrap();
+            assert_eq!((made.size(), made.root().unwrap()), (size, tree.root().unwrap()), "{size}");
+            let mut tree = tree;
+            for number in 0..300_u64 {
+                assert_eq!(made.push(leaf(&number.to_be_bytes())), tree.push(leaf(&number.to_be_bytes())));
+            }
+            assert_eq!(made.root().unwrap(), tree.root().unwrap(), "{size} and 300 more");
+        }
+        tiles.remove("tile/0/259.p/196");
+        let read = |size| Tree::of_tiles(size, 66_500, |tile| Ok(tiles.get(&path(tile)).cloned())).unwrap();
+        assert!(read(66_500).is_none() && read(66_000).is_some());
     }
 
     #[test]

@@ -14,6 +14,10 @@ pub enum Fault {
     Changed { line: u64 },
     #[error("{} removed before what is now line {line}", lines(*.count))]
     Removed { line: u64, count: u64 },
+    #[error(
+        "the lines {from} to {to} are gone: a file of the log is missing or was cut short; bring all its files along"
+    )]
+    Gone { from: u64, to: u64 },
     #[error("line {line} was added: nothing was written there")]
     Added { line: u64 },
     #[error("line {line} was written as line {was}: lines were put into another order")]

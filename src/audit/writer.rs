@@ -6,18 +6,18 @@
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::oneshot;
 
-use super::{Checkpoint, Line, copies::Copies, journal::Journal};
+use super::{Checkpoint, Line, Refusal, copies::Copies, journal::Journal, refusals::Refusals};
 
 /// Lines wait at most this long for company; the fsync has to fit into the rest of the promised 200 ms.
 const GROUP: Duration = Duration::from_millis(100);
@@ -50,6 +50,14 @@ struct Known {
     checkpoint: ArcSwapOption<Checkpoint>,
     written: AtomicU64,
     failures: AtomicU64,
+    /// Counted where they happen: a flood of them must not take the places of those who wait.
+    refusals: Mutex<Refusals>,
+}
+
+impl Known {
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Publishes what stands in the file, then begins to take lines.
@@ -78,13 +86,25 @@ impl Handle {
         self.send(Message::Line(Box::new(line), None))
     }
 
+    /// Of each kind one line is sent; it also wakes the writer, which then knows when the count is due.
+    pub(super) fn refused(&self, refusal: Refusal) {
+        let is_writable = self.known.refusing.load().is_none();
+        let now = Instant::now();
+        let line = self.known.refusals().take(refusal.clone(), now, is_writable);
+        if let Some(line) = line
+            && self.outcome(line).is_err()
+        {
+            let _ = self.known.refusals().take(refusal, now, false);
+        }
+    }
+
     pub(super) fn checkpoint(&self) -> Option<Checkpoint> {
         self.known.checkpoint.load_full().map(|checkpoint| Checkpoint::clone(&checkpoint))
     }
 
     /// Lines written and groups that failed.
     pub(super) fn counts(&self) -> (u64, u64) {
-        let Known { refusing: _, checkpoint: _, written, failures } = &*self.known;
+        let Known { refusing: _, checkpoint: _, written, failures, refusals: _ } = &*self.known;
         (written.load(Ordering::Relaxed), failures.load(Ordering::Relaxed))
     }
 
@@ -137,16 +157,22 @@ struct Failure {
 impl Writer {
     fn run(mut self, receiver: Receiver<Message>) {
         loop {
-            let first = if self.known.refusing.load().is_some() {
-                receiver.recv_timeout(PROBE)
-            } else {
-                receiver.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            let first = match self.patience() {
+                Some(patience) => receiver.recv_timeout(patience),
+                None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
-            let group = match first {
-                Ok(first) => gather(first, &receiver),
-                Err(RecvTimeoutError::Timeout) => Group::default(),
-                Err(RecvTimeoutError::Disconnected) => return self.end(),
+            let (mut group, is_last) = match first {
+                Ok(first) => (gather(first, &receiver), false),
+                Err(RecvTimeoutError::Timeout) => (Group::default(), false),
+                Err(RecvTimeoutError::Disconnected) => (Group::default(), true),
             };
+            let counted = self.counted(is_last || group.close.is_some());
+            group.lines.extend(counted.into_iter().map(|line| (line, None)));
+            if is_last {
+                // What cannot be written now was said to nobody.
+                let _ = self.commit(group.lines);
+                return self.end();
+            }
             let outcome = self.commit(group.lines);
             if let Some(done) = group.close {
                 let outcome = outcome.and_then(|()| self.journal.sync().map_err(|error| error.to_string()));
@@ -157,6 +183,25 @@ impl Writer {
                 let _ = done.send(outcome);
                 return;
             }
+        }
+    }
+
+    /// How long it may wait for lines: a disk that refused is tried again, and refusals that were counted are told.
+    fn patience(&self) -> Option<Duration> {
+        if self.known.refusing.load().is_some() {
+            return Some(PROBE);
+        }
+        self.known.refusals().due().map(|due| due.saturating_duration_since(Instant::now()))
+    }
+
+    /// The lines of refusals whose time has come; they go on being counted while the disk refuses.
+    fn counted(&self, is_end: bool) -> Vec<Line> {
+        let mut refusals = self.known.refusals();
+        let is_due = refusals.due().is_some_and(|due| due <= Instant::now());
+        if is_end || (is_due && self.known.refusing.load().is_none()) {
+            refusals.counted()
+        } else {
+            Vec::new()
         }
     }
 
@@ -236,6 +281,10 @@ impl Writer {
             self.known.checkpoint.store(Some(Arc::new(checkpoint)));
         }
         self.unpublished = false;
+        if let Err(error) = self.journal.seal_when_full() {
+            let path = self.journal.path().display();
+            tracing::warn!(%path, %error, "a full file of the audit record cannot be sealed; it goes on growing");
+        }
         Ok(())
     }
 }

@@ -42,6 +42,11 @@ impl Child {
         Ok((Self { process, group }, stdin, stdout))
     }
 
+    /// The number of its process group, while it lives.
+    pub(super) fn group(&self) -> Option<i32> {
+        self.group.map(Pid::as_raw)
+    }
+
     /// # Errors
     /// Those of the system.
     pub(super) async fn ended(&mut self) -> io::Result<ExitStatus> {

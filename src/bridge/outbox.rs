@@ -7,8 +7,10 @@ use std::{
 
 use tokio::sync::Notify;
 
-/// Messages kept for a client that does not read; the oldest is dropped for a new one.
+/// Messages kept for a client that does not read; the oldest are dropped for a new one.
 const KEPT: usize = 256;
+/// Bytes of them together, at which the oldest are dropped too; the newest is always kept.
+const BYTES: usize = 32 * 1024 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -19,9 +21,20 @@ pub(super) struct Outbox {
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<String>,
+    bytes: usize,
+    /// Messages were dropped since the last one was read.
+    drops: bool,
     /// Counts readers; only the youngest reads on, so that a client whose old connection is dead without
     /// anybody having noticed can come back.
     reader: u64,
+}
+
+impl State {
+    fn take(&mut self) -> Option<String> {
+        let message = self.waiting.pop_front()?;
+        self.bytes -= message.len();
+        Some(message)
+    }
 }
 
 /// The right to read, until the next reader comes.
@@ -33,17 +46,23 @@ impl Outbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether an older message had to go for this one.
+    /// Whether an older message had to go for this one, the first since somebody read.
     pub(super) fn push(&self, message: String) -> bool {
         let mut state = self.state();
-        let full = state.waiting.len() == KEPT;
-        if full {
-            state.waiting.pop_front();
+        let mut dropped = false;
+        while state.waiting.len() >= KEPT || state.bytes + message.len() > BYTES {
+            if state.take().is_none() {
+                break;
+            }
+            dropped = true;
         }
+        let already = state.drops;
+        state.drops |= dropped;
+        state.bytes += message.len();
         state.waiting.push_back(message);
         drop(state);
         self.changed.notify_waiters();
-        full
+        dropped && !already
     }
 
     /// Ends the reading of whoever read before.
@@ -66,7 +85,8 @@ impl Outbox {
                 if state.reader != reader.0 {
                     return None;
                 }
-                if let Some(message) = state.waiting.pop_front() {
+                if let Some(message) = state.take() {
+                    state.drops = false;
                     return Some(message);
                 }
             }
@@ -77,7 +97,7 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
-    use super::{KEPT, Outbox};
+    use super::{BYTES, KEPT, Outbox};
 
     #[tokio::test]
     async fn messages_wait_for_a_reader_and_a_new_reader_takes_over() {
@@ -95,8 +115,20 @@ mod tests {
     async fn the_oldest_goes_when_nobody_reads() {
         let outbox = Outbox::default();
         let dropped: usize = (0..KEPT + 2).map(|n| usize::from(outbox.push(n.to_string()))).sum();
-        assert_eq!(dropped, 2);
+        assert_eq!(dropped, 1, "it is said once");
         let reader = outbox.reader();
         assert_eq!(outbox.next(reader).await.as_deref(), Some("2"));
+    }
+
+    #[tokio::test]
+    async fn a_few_large_ones_are_as_many_as_a_lot_of_small_ones() {
+        let outbox = Outbox::default();
+        assert!(!outbox.push("small".to_owned()));
+        assert!(!outbox.push("x".repeat(BYTES - 10)));
+        assert!(outbox.push("y".repeat(BYTES + 1)), "both others had to go");
+        let reader = outbox.reader();
+        assert_eq!(outbox.next(reader).await.map(|text| text.len()), Some(BYTES + 1));
+        assert!(!outbox.push("small".to_owned()));
+        assert_eq!(outbox.next(reader).await.as_deref(), Some("small"));
     }
 }

@@ -5,12 +5,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
-use serde_json::{json, value::RawValue};
+use serde_json::value::RawValue;
 
-use crate::gateway::wire::{RpcError, text};
+use crate::gateway::wire::{Raw, RpcError, text::Fields};
 
 /// The header that carries a session's id.
 pub(super) const SESSION: &str = "mcp-session-id";
+
+pub(super) const ID_IN_USE: &str = "a request with this id is still open in the session: use another id";
 
 /// One JSON-RPC message as it came.
 pub(super) fn json(text: String) -> Response {
@@ -25,6 +27,18 @@ pub(super) fn error(status: StatusCode, id: Option<&RawValue>, code: i32, messag
 }
 
 pub(super) fn error_text(id: Option<&RawValue>, code: i32, message: &str) -> String {
-    let error = RpcError::new(code, message);
-    text::raw(&json!({ "jsonrpc": "2.0", "id": id, "error": error.0 })).get().to_owned()
+    message_text(id, "error", RpcError::new(code, message).0)
+}
+
+pub(super) fn result_text(id: &RawValue, result: Raw) -> String {
+    message_text(Some(id), "result", result)
+}
+
+/// As text: an id may be a number that no type of ours holds.
+fn message_text(id: Option<&RawValue>, member: &str, value: Raw) -> String {
+    let mut message = Fields::default();
+    message.set_str("jsonrpc", "2.0");
+    message.set("id", id.map_or_else(|| RawValue::NULL.to_owned(), ToOwned::to_owned));
+    message.set(member, value);
+    message.to_raw().get().to_owned()
 }

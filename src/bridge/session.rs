@@ -4,10 +4,11 @@ use std::{
     borrow::Cow,
     io,
     process::ExitStatus,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
+use futures::{Stream, stream};
 use serde_json::value::RawValue;
 use tokio::{
     io::{AsyncWriteExt, BufReader},
@@ -19,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     child::Child,
-    exchange::{Exchange, Recipient},
+    exchange::{Exchange, Hears, Recipient},
+    limits::Limits,
     lines::{self, Line},
     outbox::{Outbox, Reader},
     reply,
@@ -36,14 +38,23 @@ const QUEUE: usize = 64;
 /// How long an ended process's last words may take.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// How often an old session is looked at that still has something to do.
+const A_MOMENT: Duration = Duration::from_millis(200);
+/// A message along with a request waits only alone when it has more bytes than this.
+const LARGE: usize = 1024 * 1024;
+
 /// Shared by its requests and the task that owns the process ([`Session::run`]).
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) id: String,
+    /// What whoever asked is told to do when the process has ended.
+    advice: &'static str,
     to_process: mpsc::Sender<String>,
     exchange: Mutex<Exchange<mpsc::Sender<Said>>>,
     outbox: Outbox,
     activity: Mutex<Activity>,
+    /// Why it was ended, where that is worth a word.
+    sentence: OnceLock<String>,
     /// Cancelled by whoever ends the session; the task does the rest.
     pub(super) ended: CancellationToken,
 }
@@ -70,14 +81,20 @@ pub(super) enum Refused {
 
 impl Session {
     /// The session and the lines that its task must write to the process.
-    pub(super) fn new(id: String, ended: CancellationToken) -> (Arc<Self>, mpsc::Receiver<String>) {
+    pub(super) fn new(
+        id: String,
+        advice: &'static str,
+        ended: CancellationToken,
+    ) -> (Arc<Self>, mpsc::Receiver<String>) {
         let (to_process, lines) = mpsc::channel(QUEUE);
         let session = Self {
             id,
+            advice,
             to_process,
             exchange: Mutex::new(Exchange::new()),
             outbox: Outbox::default(),
             activity: Mutex::new(Activity { open: 0, last: Instant::now() }),
+            sentence: OnceLock::new(),
             ended,
         };
         (Arc::new(session), lines)
@@ -89,6 +106,13 @@ impl Session {
 
     fn activity(&self) -> MutexGuard<'_, Activity> {
         self.activity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends it; its open requests fail with `why`.
+    pub(super) fn end(&self, why: String) {
+        // The first reason stands.
+        let _ = self.sentence.set(why);
+        self.ended.cancel();
     }
 
     /// Keeps the session from becoming idle while it lives.
@@ -113,16 +137,16 @@ impl Session {
         Ok(())
     }
 
-    /// Sends a request of the client; `streams`: what the server says meanwhile may go with it.
+    /// Sends a request of the client; `hears`: what the server says meanwhile and may go with it.
     pub(super) async fn ask(
         self: &Arc<Self>,
         id: &RawValue,
         head: &Head<'_>,
         text: &str,
-        streams: bool,
+        hears: Hears,
     ) -> Result<Asked, Refused> {
         let (to, said) = mpsc::channel(QUEUE);
-        self.exchange().open(id, head.params, streams, to).map_err(|_| Refused::IdInUse)?;
+        self.exchange().open(id, head.params, hears, to).map_err(|_| Refused::IdInUse)?;
         let asked = Asked { said, id: id.to_owned(), busy: self.busy() };
         // Looked at after opening: the task cancels first and fails what is open then.
         if self.ended.is_cancelled() || self.to_process.send(one_line(text)).await.is_err() {
@@ -143,14 +167,17 @@ impl Session {
         stdin: ChildStdin,
         stdout: ChildStdout,
         lines: mpsc::Receiver<String>,
-        idle: Duration,
+        limits: &Limits,
     ) {
         let why = {
             let mut read = std::pin::pin!(self.read(stdout));
             tokio::select! {
-                () = self.ended.cancelled() => "the session was ended".to_owned(),
+                () = self.ended.cancelled() => {
+                    self.sentence.get().cloned().unwrap_or_else(|| "the session was ended".to_owned())
+                }
                 why = write(stdin, lines) => why,
-                () = self.idle(idle) => format!("nothing was asked for {} s", idle.as_secs()),
+                () = self.idle(limits.idle) => format!("nothing was asked for {} s", limits.idle.as_secs()),
+                () = self.aged(limits.life) => format!("its process was {} s old", limits.life.as_secs()),
                 // Mostly its end comes with that of its stdout, and says more.
                 why = &mut read => match tokio::time::timeout(LAST_WORDS, child.ended()).await {
                     Ok(status) => end_of(status),
@@ -167,7 +194,8 @@ impl Session {
         };
         self.ended.cancel();
         tracing::info!(session = %self.id, %why, "session ends");
-        self.fail(&format!("{why}: initialize a new session"));
+        let failed = self.exchange().close_all();
+        self.fail(failed, &format!("{why}: {}", self.advice));
         child.stop().await;
     }
 
@@ -177,11 +205,15 @@ impl Session {
         loop {
             match lines::next(&mut reader, MESSAGE_LIMIT).await {
                 Ok(Some(Line::Text(text))) => self.deliver(text).await,
-                Ok(Some(Line::TooLong)) => {
+                Ok(Some(Line::TooLong { start })) => {
                     tracing::warn!(session = %self.id, limit = MESSAGE_LIMIT, "message too large, skipped");
-                    self.fail(&format!(
-                        "the server sent a message of more than {MESSAGE_LIMIT} bytes: ask for less"
-                    ));
+                    let failed = self.exchange().close_asker(&start);
+                    self.fail(
+                        failed,
+                        &format!(
+                            "the server sent a message of more than {MESSAGE_LIMIT} bytes: ask for less"
+                        ),
+                    );
                 }
                 Ok(Some(Line::NotUtf8)) => {
                     tracing::warn!(session = %self.id, "line on stdout is not UTF-8, skipped");
@@ -212,6 +244,10 @@ impl Session {
                 tokio::spawn(async move { drop(to.send(Said { text, last: true }).await) });
                 return;
             }
+            Recipient::Along(to) if text.len() > LARGE && to.capacity() < to.max_capacity() => {
+                tracing::warn!(session = %self.id, "an asker does not read, a large notification is dropped");
+                None
+            }
             Recipient::Along(to) => match to.try_send(Said { text, last: false }) {
                 Ok(()) => None,
                 Err(mpsc::error::TrySendError::Closed(said)) => Some(said.text),
@@ -233,14 +269,21 @@ impl Session {
         }
     }
 
-    /// Answers every open request with an error.
-    fn fail(&self, message: &str) {
-        for (id, to) in self.exchange().close_all() {
-            let id = RawValue::from_string(id).ok();
-            let text = reply::error_text(id.as_deref(), RpcError::INTERNAL, message);
+    /// Answers requests with an error.
+    fn fail(&self, requests: Vec<(Raw, mpsc::Sender<Said>)>, message: &str) {
+        for (id, to) in requests {
+            let text = reply::error_text(Some(&*id), RpcError::INTERNAL, message);
             if to.try_send(Said { text, last: true }).is_err() {
                 tracing::debug!(session = %self.id, "an asker left or does not read");
             }
+        }
+    }
+
+    /// Returns when it is older than `limit` and no request is open.
+    async fn aged(&self, limit: Duration) {
+        tokio::time::sleep(limit).await;
+        while !self.exchange().is_empty() {
+            tokio::time::sleep(A_MOMENT).await;
         }
     }
 
@@ -324,6 +367,18 @@ impl Asked {
     /// `None`: the request was cancelled.
     pub(super) async fn next(&mut self) -> Option<Said> {
         self.said.recv().await
+    }
+}
+
+impl Asked {
+    /// What comes, until the answer.
+    pub(super) fn into_stream(self) -> impl Stream<Item = Said> + Send {
+        stream::unfold(Some(self), |asked| async {
+            let mut asked = asked?;
+            let said = asked.next().await?;
+            let rest = (!said.last).then_some(asked);
+            Some((said, rest))
+        })
     }
 }
 

@@ -8,6 +8,7 @@ pub use rights::{Need, Question, Rights, Rule};
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
 /// The extra that differs with every token of the same service account (Kubernetes 1.30 and later).
@@ -68,15 +69,22 @@ impl Caller {
     /// Whether it is the same one, be it with a newer token: among the extras the API server puts the number of
     /// each token.
     pub fn is_the_same(&self, other: &Self) -> bool {
-        let Self { user, groups, extra, proof } = other;
-        let lasting = |extra: &BTreeMap<String, Vec<String>>| {
-            let kept = extra.iter().filter(|(key, _)| key.as_str() != TOKEN_NUMBER);
-            kept.map(|(key, values)| (key.clone(), values.clone())).collect::<Vec<_>>()
-        };
+        let Self { user, groups, extra: _, proof } = other;
         self.user == *user
             && self.groups == *groups
             && self.proof == *proof
-            && lasting(&self.extra) == lasting(extra)
+            && self.lasting_extra() == other.lasting_extra()
+    }
+
+    /// Equal for [the same](Self::is_the_same) caller, in every process: 32 hex digits.
+    pub fn fingerprint(&self) -> String {
+        let Self { user, groups, extra: _, proof } = self;
+        let text = serde_json::json!([user, groups, proof, self.lasting_extra()]).to_string();
+        hex::encode(&digest(&SHA256, text.as_bytes()).as_ref()[..16])
+    }
+
+    fn lasting_extra(&self) -> Vec<(&String, &Vec<String>)> {
+        self.extra.iter().filter(|(key, _)| key.as_str() != TOKEN_NUMBER).collect()
     }
 
     /// The namespace of a service account; nothing for everybody else.
@@ -104,8 +112,13 @@ mod tests {
         let (number, pod) =
             ("authentication.kubernetes.io/credential-id", "authentication.kubernetes.io/pod-name");
         assert!(with(number, "JTI=a").is_the_same(&with(number, "JTI=b")));
+        assert_eq!(with(number, "JTI=a").fingerprint(), with(number, "JTI=b").fingerprint());
         assert!(with(number, "JTI=a").is_the_same(&Caller::static_token()));
         assert!(!with(pod, "a").is_the_same(&with(pod, "b")));
+        assert_ne!(with(pod, "a").fingerprint(), with(pod, "b").fingerprint());
         assert!(!Caller::static_token().is_the_same(&Caller::anonymous()));
+        assert_eq!(with(number, "JTI=a").fingerprint(), with(number, "JTI=b").fingerprint());
+        assert_ne!(with(pod, "a").fingerprint(), with(pod, "b").fingerprint());
+        assert_ne!(Caller::static_token().fingerprint(), Caller::anonymous().fingerprint());
     }
 }

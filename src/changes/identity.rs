@@ -38,24 +38,7 @@ impl Intent {
     /// One sentence that says which part cannot be taken and what to do.
     pub(super) fn parse(proposal: Proposal, live: Option<&Live>) -> Result<(Self, Option<String>), String> {
         let Proposal { kind, namespace, name, change, reason, repository } = proposal;
-        let (kind, group) = match kind.split_once('.') {
-            Some((kind, group)) => (kind.to_owned(), Some(group.to_owned())),
-            None => (kind, None),
-        };
-        let kind = kind::canonical(&kind);
-        for (what, value) in [("kind", &kind), ("name", &name)]
-            .into_iter()
-            .chain(group.as_ref().map(|group| ("group", group)))
-            .chain(namespace.as_ref().map(|namespace| ("namespace", namespace)))
-        {
-            if value.is_empty()
-                || value.len() > 253
-                || value.contains(|c: char| c.is_control() || c.is_whitespace())
-            {
-                return Err(format!("the {what} {value:?} is not one that an object can have"));
-            }
-        }
-        let target = Target { kind, group, namespace, name };
+        let target = Target::parse(&kind, namespace, name)?.with_group_of(live);
         target.refuse_secrets()?;
         let reason = redact::text(&clean(&reason)).into_owned();
         if reason.is_empty() {
@@ -74,15 +57,6 @@ impl Intent {
         Ok((Self { target, edits, reason }, repository))
     }
 
-    /// Whether all of it is so in the object already.
-    #[allow(dead_code, reason = "asked by the request, which is being built")]
-    pub(super) fn stands_in(&self, object: &Value) -> bool {
-        self.edits.iter().all(|Edit { path, new }| {
-            let there = path.locate(object).ok().and_then(|place| place.get(object).cloned());
-            if new.is_null() { there.is_none() } else { there.as_ref() == Some(new) }
-        })
-    }
-
     /// The same repository, object and edits give the same id, whoever asks and why.
     pub(super) fn id(&self, repository: &str) -> String {
         self.digest(repository)[..ID].to_owned()
@@ -90,7 +64,12 @@ impl Intent {
 
     /// SHA-256 of what is asked, hex.
     pub(super) fn digest(&self, repository: &str) -> String {
-        let Target { kind, group: _, namespace, name } = &self.target;
+        let Target { kind, group, namespace, name } = &self.target;
+        // As a built-in kind is most often named, without its own group.
+        let kind = match group.as_deref().filter(|group| kind::group(kind) != Some(group)) {
+            Some(group) => format!("{kind}.{group}"),
+            None => kind.clone(),
+        };
         let edits: Vec<_> =
             self.edits.iter().map(|Edit { path, new }| json!([path.to_string(), sorted(new)])).collect();
         let said = json!([repository, kind.to_lowercase(), namespace, name, edits]).to_string();
@@ -106,7 +85,43 @@ pub(super) fn is_id(text: &str) -> bool {
 }
 
 impl Target {
-    fn refuse_secrets(&self) -> Result<(), String> {
+    /// `kind` may name its group: `Deployment.apps`.
+    ///
+    /// # Errors
+    /// One sentence, when no object can be called so.
+    pub(super) fn parse(kind: &str, namespace: Option<String>, name: String) -> Result<Self, String> {
+        let (kind, group) = match kind.split_once('.') {
+            Some((kind, group)) => (kind, Some(group.to_owned())),
+            None => (kind, None),
+        };
+        let kind = kind::canonical(kind);
+        for (what, value) in [("kind", &kind), ("name", &name)]
+            .into_iter()
+            .chain(group.as_ref().map(|group| ("group", group)))
+            .chain(namespace.as_ref().map(|namespace| ("namespace", namespace)))
+        {
+            if value.is_empty()
+                || value.len() > 253
+                || value.contains(|c: char| c.is_control() || c.is_whitespace())
+            {
+                return Err(format!("the {what} {value:?} is not one that an object can have"));
+            }
+        }
+        Ok(Self { kind, group, namespace, name })
+    }
+
+    /// Of a kind that Kubernetes itself has not, with the group that the cluster knows it by: named or not, it is the
+    /// same object.
+    fn with_group_of(self, live: Option<&Live>) -> Self {
+        if self.group.is_some() || kind::group(&self.kind).is_some() {
+            return self;
+        }
+        let version = live.and_then(|live| live.object["apiVersion"].as_str());
+        let group = version.and_then(|version| Some(version.split_once('/')?.0.to_owned()));
+        Self { group, ..self }
+    }
+
+    pub(super) fn refuse_secrets(&self) -> Result<(), String> {
         let instead = match self.kind.to_lowercase().as_str() {
             "secret" => "change it where it is kept (a secret store, SOPS or Sealed Secrets) and let it sync",
             "sealedsecret" => {
@@ -183,6 +198,8 @@ mod tests {
         assert_eq!(one, id("deploy", &[("metadata.labels.a", json!({"x": 1, "y": 2}))]));
         assert_eq!(one, id("deployment.apps", &[("metadata.labels.a", json!({"y": 2, "x": 1}))]));
         assert_ne!(one, id("Deployment", &[("metadata.labels.a", json!({"y": 2, "x": 3}))]));
+        let other = id("deployment.apps.example.com", &[("metadata.labels.a", json!({"x": 1, "y": 2}))]);
+        assert_ne!(one, other, "one name in two groups");
         assert!(!is_id("../../etc/passwd") && !is_id("ABCDEF0123456789"));
     }
 

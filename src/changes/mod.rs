@@ -1,13 +1,14 @@
 //! Change requests: an intended change becomes a pull request that a person merges, and is followed until the cluster
 //! runs it. Nothing in the cluster is touched, and no model decides anything in here.
 //!
-//! [`request`] is the life of one: from an intent ([`understand`], [`identity`], [`patch`]) over the object's place
+//! [`request`] is the life of one: from an intent ([`understand`], [`climb`], [`identity`], [`patch`]) over the object's place
 //! ([`source`]), the layer that decides ([`layers`], proven by [`render`]), the edit ([`documents`], [`path`],
 //! [`edit`], [`reach`], [`scalar`], [`footprint`]) and what is asked of it before a person is ([`checks`]) to the pull
 //! request ([`forge`]) and what becomes of it. README.md says which decisions were hard.
 
 pub mod capture;
 mod checks;
+mod climb;
 mod config;
 mod diff;
 mod documents;
@@ -24,6 +25,7 @@ mod git;
 mod identity;
 mod kind;
 mod layers;
+mod manifest;
 mod patch;
 mod path;
 mod process_group;
@@ -43,7 +45,7 @@ use std::{
     time::Duration,
 };
 
-use futures::future::BoxFuture;
+use futures::{future::BoxFuture, stream::BoxStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -51,7 +53,7 @@ use crate::{
     api::{Span, change_request::ChangePhase},
     audit::Audit,
     caller::Caller,
-    tools::{ChangeAccess, Changes, ClusterChecks, Outcomes, Proposal, Revision, SourceFinder},
+    tools::{ChangeAccess, Changes, ClusterChecks, Outcomes, Proposal, Revision, SourceFinder, Steps},
 };
 
 use checks::policy::Policies;
@@ -63,8 +65,8 @@ pub use config::{
 pub use edit::edited;
 use render::Renderers;
 pub use render::RenderersConfig;
-pub use request::{Alone, FolderError, Held, Lead, Shelf, ShelfError, Shelved};
-use request::{Cause, Folder, Home, People, Room, State};
+pub use request::{Alone, Counting, FolderError, Held, Lead, News, Shelf, ShelfError, Shelved, Uncounted};
+use request::{Folder, Home, People, Room, State};
 
 /// Why change requests cannot be offered.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +100,7 @@ pub struct ChangeParts {
     /// How the objects are; absent where there is no cluster.
     pub outcomes: Option<Arc<dyn Outcomes>>,
     pub lead: Arc<dyn Lead>,
+    pub counting: Arc<dyn Counting>,
     /// The namespace of requests whose object has none.
     pub own_namespace: String,
 }
@@ -115,6 +118,7 @@ impl ChangeParts {
             shelf: None,
             outcomes: None,
             lead: Arc::new(Alone),
+            counting: Arc::new(Uncounted),
             own_namespace: "default".to_owned(),
         }
     }
@@ -161,6 +165,7 @@ impl ChangeRequests {
             shelf,
             outcomes,
             lead,
+            counting,
             own_namespace,
         } = parts;
         // The dry-run is the cluster's matter.
@@ -191,6 +196,7 @@ impl ChangeRequests {
             policies,
             outcomes,
             lead,
+            counting,
             people,
             every,
             own_namespace,
@@ -209,22 +215,6 @@ impl ChangeRequests {
         if self.is_configured() { self.0.follow(cancel).await } else { cancel.cancelled().await }
     }
 
-    /// Proposes what an emergency has changed, for this caller; answers the change's id. It counts for no limit.
-    ///
-    /// # Errors
-    /// One sentence, when nothing was proposed.
-    pub async fn propose_reconciliation(
-        &self,
-        caller: &Caller,
-        emergency: &str,
-        evidence: Vec<String>,
-        proposal: Proposal,
-    ) -> Result<String, String> {
-        let cause = Cause { evidence, emergency: Some(emergency.to_owned()), revises: None };
-        let proposed = self.0.try_propose(caller, proposal, cause).await;
-        proposed.map(|(id, _)| id).map_err(|problem| problem.to_string())
-    }
-
     /// How far a change is; nothing when there is none of that id.
     ///
     /// # Errors
@@ -235,7 +225,8 @@ impl ChangeRequests {
 
     /// A caller that hangs up must not stop a change half-way: it is done in a task of its own.
     async fn apart(work: impl Future<Output = Answer> + Send + 'static) -> Answer {
-        match tokio::spawn(work).await {
+        let steps = Steps::here();
+        match tokio::spawn(async move { steps.follow(work).await }).await {
             Ok(answer) => answer,
             Err(error) => Answer::error(format!(
                 "The change was not finished ({error}): ask again, list_changes says how far it came."
@@ -256,6 +247,14 @@ impl Changes for ChangeRequests {
 
     fn list<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, Answer> {
         Box::pin(self.0.list(caller))
+    }
+
+    fn updates<'a>(
+        &'a self,
+        caller: &'a Caller,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<BoxStream<'static, ()>, String>> {
+        Box::pin(Arc::clone(&self.0).updates(caller.clone(), id))
     }
 
     fn revise<'a>(&'a self, caller: &'a Caller, id: &'a str, revision: Revision) -> BoxFuture<'a, Answer> {

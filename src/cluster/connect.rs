@@ -12,7 +12,11 @@ use kube::{
 use tokio::sync::OnceCell;
 use tower::{BoxError, Service, ServiceExt, service_fn};
 
-use super::{Contexts, Reader, identity::Identity, transport::transport};
+use super::{
+    Contexts, Reader,
+    identity::Identity,
+    transport::{impersonating_nobody, transport},
+};
 
 /// What the command line says of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,14 +65,9 @@ fn bare(config: &Config) -> Config {
     config
 }
 
-/// For what is done as a caller: whom the kubeconfig itself would impersonate is left out, since the caller alone must
-/// be named.
+/// For what is done as a caller, who alone must be named.
 fn acting(config: &Config) -> Client {
-    let mut config = config.clone();
-    let AuthInfo { impersonate, impersonate_groups, impersonate_uid, impersonate_user_extra, .. } =
-        &mut config.auth_info;
-    (*impersonate, *impersonate_groups, *impersonate_uid, *impersonate_user_extra) = (None, None, None, None);
-    own(config)
+    own(impersonating_nobody(config))
 }
 
 impl fmt::Debug for Connection {

@@ -303,6 +303,7 @@ mod tests {
         let mut server = self::server(spec);
         let approved = ("pilothouse.dev/approved-tools".to_owned(), "a=1, b=2".to_owned());
         server.metadata.annotations = Some([approved].into());
+        server.status = Some(serde_json::from_value(json!({ "pins": { "a": "0" } })).unwrap());
         let found = in_cluster(&server, Vec::new(), &Known::default()).unwrap();
         let audience = Audience {
             groups: vec!["payments".to_owned()],
@@ -314,7 +315,9 @@ mod tests {
             at_once: std::num::NonZeroUsize::new(3),
             stateless: true,
             redact: false,
-            pinning: Pinning::Enforce { approved: ["a=1".to_owned(), "b=2".to_owned()].into() },
+            pinning: Pinning::Enforce,
+            approved: ["a=1".to_owned(), "b=2".to_owned()].into(),
+            pins: [("a".to_owned(), "0".to_owned())].into(),
             drain: std::time::Duration::from_secs(300),
             wakes_within: Some(std::time::Duration::from_secs(30)),
         };

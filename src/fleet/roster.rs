@@ -79,6 +79,7 @@ impl Roster {
             match step {
                 Step::Apply(downstream) => self.gateway.apply(*downstream),
                 Step::Delete(name) => self.gateway.delete(&name),
+                Step::Withdraw(name) => self.gateway.withdraw(&name),
                 Step::Nothing => {}
             }
             true
@@ -91,6 +92,8 @@ impl Roster {
 enum Step {
     Apply(Box<Downstream>),
     Delete(ServerName),
+    /// It is still declared, and cannot be used so.
+    Withdraw(ServerName),
     Nothing,
 }
 
@@ -146,7 +149,7 @@ fn decide(
             report(held.key(), &declared);
             let step = match &declared {
                 Ok(downstream) => Step::Apply(downstream.clone()),
-                Err(_) if held.get().declared.is_ok() => Step::Delete(held.key().clone()),
+                Err(_) if held.get().declared.is_ok() => Step::Withdraw(held.key().clone()),
                 Err(_) => Step::Nothing,
             };
             held.get_mut().declared = declared;
@@ -206,7 +209,7 @@ mod tests {
         assert_eq!(folder(Change::Apply(time("a"))), Some(Step::Apply(time("a"))));
         assert_eq!(folder(Change::Apply(time("a"))), None);
         assert_eq!(folder(Change::Apply(time("b"))), Some(Step::Apply(time("b"))));
-        assert_eq!(folder(refuse()), Some(Step::Delete(name())));
+        assert_eq!(folder(refuse()), Some(Step::Withdraw(name())));
         assert_eq!(folder(refuse()), None);
         assert_eq!(folder(Change::Apply(time("b"))), Some(Step::Apply(time("b"))));
         assert_eq!(folder(Change::Delete(name())), Some(Step::Delete(name())));

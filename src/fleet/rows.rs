@@ -25,7 +25,7 @@ pub struct Row {
     pub errors: u64,
     /// Pods that may get new work; 1 for a remote server and a local process.
     pub endpoints: usize,
-    /// Entries that were dropped alone and tools that changed, one sentence each.
+    /// Tools that are quarantined or changed, and entries that were dropped alone, one sentence each.
     pub dropped: Vec<String>,
     /// The MCPServers behind it when it is a pool, sorted by name.
     pub members: Vec<MemberRow>,
@@ -129,7 +129,9 @@ fn row(downstream: &Downstream, observations: &BTreeMap<ServerName, Observation>
         calls: observation.map_or(0, |seen| seen.calls),
         errors: observation.map_or(0, |seen| seen.errors),
         endpoints,
-        dropped: observation.map(|seen| [&*seen.dropped, &*seen.changed].concat()).unwrap_or_default(),
+        dropped: observation
+            .map(|seen| [&*seen.quarantined, &*seen.changed, &*seen.dropped].concat())
+            .unwrap_or_default(),
         members,
     }
 }

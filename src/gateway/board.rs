@@ -107,7 +107,7 @@ impl Board {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         (state.soon, state.later) = (false, false);
         let view = state.registry.view();
-        self.catalogue.send_if_modified(|catalogue| match catalogue.next(view.entries) {
+        self.catalogue.send_if_modified(|catalogue| match catalogue.next(view.entries, view.stale) {
             Some(next) => {
                 *catalogue = Arc::new(next);
                 true

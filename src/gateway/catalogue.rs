@@ -1,6 +1,9 @@
 //! The immutable list of all tools, prompts and resources of one moment, ours and the downstreams'.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{
     downstream::{ServerName, Terms},
@@ -9,7 +12,8 @@ use super::{
 };
 use crate::caller::{Audience, Caller};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Kind {
     Tool,
     Prompt,
@@ -34,7 +38,7 @@ pub struct Entry {
     pub name: String,
     /// The definition as it came, with the name (or URI) replaced by `name`.
     pub raw: Raw,
-    /// First 12 hex digits of the SHA-256 of the definition as it came.
+    /// First 12 hex digits of the SHA-256 of what the definition says, whatever the order of its members.
     pub hash: String,
     pub route: Route,
     pub exposure: Arc<Exposure>,
@@ -79,22 +83,34 @@ impl Entry {
 pub struct Catalogue {
     pub version: u64,
     entries: Vec<Arc<Entry>>,
+    stale: Stale,
 }
+
+/// Servers whose entries are those of an earlier time, since they do not answer now: when they were listed last, if
+/// that is known.
+pub(super) type Stale = BTreeMap<ServerName, Option<Timestamp>>;
 
 impl Catalogue {
     pub fn new(version: u64, mut entries: Vec<Arc<Entry>>) -> Self {
         entries.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
-        Self { version, entries }
+        Self { version, entries, stale: Stale::new() }
+    }
+
+    /// When the entries of a server were listed, where that is no news of this moment: `Some(None)` when even that
+    /// is not known.
+    pub fn stale(&self, server: &ServerName) -> Option<Option<Timestamp>> {
+        self.stale.get(server).copied()
     }
 
     /// The catalogue after this one, or `None` when these are the same entries.
-    pub(super) fn next(&self, entries: Vec<Arc<Entry>>) -> Option<Self> {
-        let next = Self::new(self.version + 1, entries);
+    pub(super) fn next(&self, entries: Vec<Arc<Entry>>, stale: Stale) -> Option<Self> {
+        let next = Self { stale, ..Self::new(self.version + 1, entries) };
         let is_same = |a: &Entry, b: &Entry| {
             let Entry { kind, name, raw: _, hash, route, exposure } = a;
             (*kind, name, hash, route, exposure) == (b.kind, &b.name, &b.hash, &b.route, &b.exposure)
         };
-        let same = self.entries.len() == next.entries.len()
+        let same = self.stale == next.stale
+            && self.entries.len() == next.entries.len()
             && self.entries.iter().zip(&next.entries).all(|(a, b)| Arc::ptr_eq(a, b) || is_same(a, b));
         (!same).then_some(next)
     }

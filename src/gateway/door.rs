@@ -1,8 +1,17 @@
 //! The way of calls into one downstream: limits, the least busy connection, one more try when the first cannot
 //! have reached the server. Shared by the gateway, which calls, and the runner, which brings the connections.
 
-use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc, time::Duration};
+mod choice;
+mod outcome;
 
+use std::{
+    collections::BTreeSet,
+    num::NonZeroUsize,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::stream::BoxStream;
 use serde_json::json;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -10,21 +19,24 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Request,
     activity::{Activity, Call, Parked},
+    board::Board,
+    breaker::{Breakers, Circuit},
     downstream::{Downstream, ServerName, Target},
-    link::{Asked, Fault, Link},
+    figures::{Counters, Latency},
+    link::{Fault, Link},
     members::Part,
-    registry::Counters,
+    private::{Opener, Privates},
+    repair::{self, Lately},
+    rounds::{Resumed, Rounds, Unanswered},
     together::{self, Routes},
     turns::{Crowded, Turn, Turns},
-    wire::{Raw, RpcError, Up, eras, text::Fields},
+    updates::Followed,
+    wire::{Era, Raw, RpcError, Up, eras, text::Fields},
 };
 use crate::answer::Answer;
 
 /// Calls that one downstream runs at once, where its terms do not say.
 pub const RUNNING: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
-
-/// How long a call waits for a connection that is being opened.
-const CONNECTION_WITHIN: Duration = Duration::from_secs(5);
 
 /// The connections of this moment.
 #[derive(Clone, Debug, Default)]
@@ -36,17 +48,20 @@ pub(super) struct Links {
     pub(super) spare: bool,
     /// One is being opened.
     pub(super) opening: bool,
+    /// One was closed since nobody used it, and is opened for whoever asks.
+    pub(super) parked: bool,
     /// Why there is none, in words.
     pub(super) obstacle: String,
 }
 
 impl Links {
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        let Self { open, routes, spare, opening, obstacle } = other;
+        let Self { open, routes, spare, opening, parked, obstacle } = other;
         self.open.len() == open.len()
             && Arc::ptr_eq(&self.routes, routes)
             && self.open.iter().zip(open).all(|(a, b)| Arc::ptr_eq(a, b))
-            && (self.spare, self.opening, &self.obstacle) == (*spare, *opening, obstacle)
+            && (self.spare, self.opening, self.parked) == (*spare, *opening, *parked)
+            && self.obstacle == *obstacle
     }
 
     /// Those that will do for what is asked.
@@ -61,14 +76,24 @@ impl Links {
 pub(super) struct Door {
     pub(super) wanted: watch::Sender<Downstream>,
     pub(super) links: watch::Sender<Links>,
-    /// Rung when all connections are busy.
+    pub(super) breakers: Breakers,
+    /// Rung when all connections are busy, or closed since nobody used them.
     pub(super) more: Notify,
     pub(super) stop: CancellationToken,
     /// The MCPServers behind it that were put to rest, until they are roused: no connection to them is kept meanwhile.
     pub(super) resting: watch::Sender<BTreeSet<ServerName>>,
+    /// Resources whose updates clients wait for.
+    pub(super) followed: Arc<Followed>,
+    /// Connections of one client each.
+    pub(super) privates: Privates,
+    /// Absent when no connection can be had at all.
+    opener: Option<Opener>,
+    rounds: Rounds,
     activity: Arc<Activity>,
     turns: Turns,
     counters: Arc<Counters>,
+    board: Arc<Board>,
+    lately: Lately,
 }
 
 /// Why a call has no answer.
@@ -81,6 +106,10 @@ enum Refusal {
     Crowded {
         limit: NonZeroUsize,
     },
+    /// It failed several times running: nobody asks it for a while.
+    Broken {
+        reason: String,
+    },
     /// It sleeps, and did not wake within this time.
     Asleep {
         sleeper: ServerName,
@@ -90,7 +119,13 @@ enum Refusal {
 }
 
 impl Door {
-    pub(super) fn new(downstream: Downstream, counters: Arc<Counters>, parked: Arc<Parked>) -> Self {
+    pub(super) fn new(
+        downstream: Downstream,
+        counters: Arc<Counters>,
+        parked: Arc<Parked>,
+        (opener, rounds): (Option<Opener>, Rounds),
+        board: Arc<Board>,
+    ) -> Self {
         let activity = Arc::new(Activity::new(parked));
         activity.keep(&servers(&downstream));
         let limit = downstream.terms.at_once.unwrap_or(RUNNING);
@@ -98,12 +133,19 @@ impl Door {
         Self {
             wanted: watch::Sender::new(downstream),
             links: watch::Sender::new(Links { opening: true, obstacle, ..Links::default() }),
+            breakers: Breakers::default(),
             more: Notify::new(),
             stop: CancellationToken::new(),
             resting: watch::Sender::default(),
+            followed: Arc::default(),
+            privates: Privates::default(),
+            opener,
+            rounds,
             activity,
             turns: Turns::new(limit),
             counters,
+            board,
+            lately: Lately::default(),
         }
     }
 
@@ -137,6 +179,26 @@ impl Door {
         self.activity.idle_for(server)
     }
 
+    /// Does this only if nobody uses the server: no call comes in between. Whether it was done.
+    pub(super) fn if_unused(&self, server: &ServerName, act: impl FnOnce()) -> bool {
+        self.activity.if_unused(server, act)
+    }
+
+    /// Connections that are open, and client sessions over them.
+    pub(super) fn in_use(&self) -> (usize, usize) {
+        let links = self.links.borrow();
+        let open = links.open.iter().filter(|link| !link.is_dead());
+        open.fold((0, 0), |(connections, sessions), link| (connections + 1, sessions + link.seated()))
+    }
+
+    pub(super) fn circuit(&self) -> Circuit {
+        self.breakers.circuit()
+    }
+
+    pub(super) fn latency(&self) -> Latency {
+        self.counters.latency()
+    }
+
     /// Closes the connections to it, and keeps none until it is roused. Whether it was done: not while somebody uses
     /// it.
     pub(super) fn rest(&self, server: &ServerName) -> bool {
@@ -149,27 +211,79 @@ impl Door {
         self.resting.send_if_modified(|resting| resting.remove(server));
     }
 
+    /// One item for each change of one of its resources, by the server's own URI.
+    ///
+    /// # Errors
+    /// When none of its connections tells of changes.
+    pub(super) fn updates(&self, uri: &str) -> Result<BoxStream<'static, ()>, RpcError> {
+        let links = self.links.borrow();
+        if !links.open.is_empty() && !links.open.iter().any(|link| link.offers.updates) {
+            let name = &self.wanted.borrow().name;
+            let message = format!(
+                "server {name} does not tell when `{uri}` changes: read it again instead of subscribing"
+            );
+            return Err(RpcError::new(RpcError::METHOD_NOT_FOUND, &message));
+        }
+        let followed = self.followed.follow(uri);
+        if links.parked {
+            self.more.notify_one();
+        }
+        Ok(followed)
+    }
+
     /// # Errors
     /// As [`super::Gateway::call`].
-    pub(super) async fn call(&self, request: Request, up: mpsc::Sender<Up>) -> Result<Raw, RpcError> {
+    pub(super) async fn call(&self, mut request: Request, up: mpsc::Sender<Up>) -> Result<Raw, RpcError> {
         let (limit, kind, permitted) = {
             let wanted = self.wanted.borrow();
             (wanted.call_timeout, kind(&wanted), permits(&wanted, &request))
         };
         // What never left is not counted.
         permitted?;
+        let since = Instant::now();
         let asked = together::asked(&request);
         let mut call = self.activity.call();
+        if let Some(resumed) = self.rounds.coming(&mut request)? {
+            let answer = self.go_on(resumed, &request, &mut call, &up, (limit, kind)).await;
+            return self.counted(answer, &request, (kind, since));
+        }
         let mut answer = self.answer(&request, asked.as_ref(), &mut call, &up, (limit, kind)).await;
         // Its pods may have gone while it was asked, put to rest by another replica: it waits as the others do. What
         // found no connection was never asked.
         if matches!(answer, Err(Refusal::NoConnection { .. })) && self.may_wake(asked.as_ref()) {
             answer = self.answer(&request, asked.as_ref(), &mut call, &up, (limit, kind)).await;
         }
+        self.counted(answer, &request, (kind, since))
+    }
+
+    fn counted(
+        &self,
+        answer: Result<Result<Raw, RpcError>, Refusal>,
+        request: &Request,
+        (kind, since): (&str, Instant),
+    ) -> Result<Raw, RpcError> {
         let failed = !matches!(answer, Ok(Ok(_)));
-        let answer = answer.unwrap_or_else(|refusal| refused(&request, kind, refusal));
-        self.counters.count(failed);
+        let answer = answer.unwrap_or_else(|refusal| refused(request, kind, refusal));
+        self.counters.count(failed, since.elapsed());
         answer
+    }
+
+    /// The next round of a call that was held open for its client's answer.
+    async fn go_on(
+        &self,
+        resumed: Resumed,
+        request: &Request,
+        call: &mut Call<'_>,
+        up: &mpsc::Sender<Up>,
+        (limit, kind): (Duration, &str),
+    ) -> Result<Result<Raw, RpcError>, Refusal> {
+        call.goes_to(resumed.server());
+        let _turn = self.turn(limit).await?;
+        match self.rounds.go_on(resumed, request, up, limit).await {
+            Ok(answer) => Ok(answer),
+            Err(Unanswered::TooSlow) => Ok(Err(too_slow(request, kind, limit))),
+            Err(Unanswered::Fault(fault)) => Err(Refusal::Fault(fault)),
+        }
     }
 
     /// Once it is awake, within `limit`.
@@ -183,10 +297,7 @@ impl Door {
     ) -> Result<Result<Raw, RpcError>, Refusal> {
         self.awake(asked).await?;
         let _turn = self.turn(limit).await?;
-        match tokio::time::timeout(limit, self.try_twice(request, asked, call, up)).await {
-            Ok(answer) => answer,
-            Err(_) => Ok(Err(too_slow(request, kind, limit))),
-        }
+        self.try_twice(request, asked, call, up, (limit, kind)).await
     }
 
     /// Whether an MCPServer that could answer has no pods at times.
@@ -220,6 +331,9 @@ impl Door {
         let _waiting = self.activity.wait(&sleeper);
         let woken = async {
             while !usable(&links.borrow_and_update(), &resting.borrow_and_update()) {
+                if links.borrow().parked {
+                    self.more.notify_one();
+                }
                 let is_over = tokio::select! {
                     changed = links.changed() => changed.is_err(),
                     changed = resting.changed() => changed.is_err(),
@@ -243,79 +357,27 @@ impl Door {
         entry: Option<&together::Asked>,
         call: &mut Call<'_>,
         up: &mpsc::Sender<Up>,
+        (limit, kind): (Duration, &str),
     ) -> Result<Result<Raw, RpcError>, Refusal> {
-        let mut tried = 0;
+        let (mut tried, mut is_lost) = (0, false);
         loop {
             let link = self.link(request, entry).await?;
+            self.lately.met();
             call.goes_to(&link.place.server);
-            let Request { server: _, method, params, era, seats: _ } = request;
-            let asked = Asked { method, params: params.as_ref(), era: *era };
             tried += 1;
-            match link.call(asked, up).await {
-                Ok(Ok(result)) => return Ok(eras::result(method, result, link.spoken.era, *era)),
-                Ok(Err(error)) => return Ok(Err(eras::error(error, link.spoken.era, *era))),
-                Err(fault) if fault.never_happened() && tried < 2 => {}
-                Err(fault) => return Err(Refusal::Fault(fault)),
-            }
-        }
-    }
-
-    /// Whether what is asked over this connection is kept there between calls, and could be asked elsewhere too.
-    fn keeps(&self, link: &Link) -> bool {
-        let wanted = self.wanted.borrow();
-        let has_choice = matches!(wanted.target, Target::Endpoints { .. } | Target::Members(_));
-        // One that has left keeps its sessions for as long as any that leaves.
-        let is_stateless = |part: Part<'_>| part.stateless;
-        has_choice && !wanted.terms.stateless && !wanted.part(&link.place.server).is_some_and(is_stateless)
-    }
-
-    /// Whether the session that has its seat there can stay for what is asked.
-    fn suits(&self, link: &Link, routes: &Routes, asked: Option<&together::Asked>) -> bool {
-        let server = &link.place.server;
-        self.keeps(link) && (routes.admits(asked, server) || self.wanted.borrow().part(server).is_none())
-    }
-
-    /// The connection of the session that asks, or else the least busy one; waits a moment for one that is being
-    /// opened.
-    async fn link(&self, request: &Request, asked: Option<&together::Asked>) -> Result<Arc<Link>, Refusal> {
-        let mut links = self.links.subscribe();
-        let routes = links.borrow().routes.clone();
-        let suits = |link: &Link| self.suits(link, &routes, asked);
-        let seats = request.seats.as_deref();
-        if let Some(link) = seats.and_then(|seats| seats.link(&request.server, suits)) {
-            return Ok(link);
-        }
-        let patience = tokio::time::sleep(CONNECTION_WITHIN);
-        tokio::pin!(patience);
-        loop {
-            let obstacle = {
-                let links = links.borrow_and_update();
-                let resting = self.resting.borrow();
-                let usable = links.usable(asked).filter(|link| !resting.contains(&link.place.server));
-                if let Some(link) = usable.min_by_key(|link| (link.busy(), link.seated())) {
-                    let seats = seats.filter(|_| self.keeps(link));
-                    if links.spare && (link.busy() > 0 || seats.is_some() && link.seated() > 0) {
-                        self.more.notify_one();
-                    }
-                    if let Some(seats) = seats {
-                        seats.take(&request.server, link.clone(), &self.activity);
-                    }
-                    return Ok(link.clone());
+            let server = &link.place.server;
+            let Some(leave) = self.breakers.enter(server, Instant::now()) else { return Err(self.broken()) };
+            let outcome = self.rounds.ask(&link, request, up, limit).await;
+            self.learn(server, leave, &outcome, (&request.method, limit));
+            match outcome {
+                Ok(answer) => return Ok(answer),
+                Err(Unanswered::TooSlow) => return Ok(Err(too_slow(request, kind, limit))),
+                Err(Unanswered::Fault(fault)) if tried < repair::TRIES && fault.never_happened() => {}
+                // Once: it may be this call that ends the server.
+                Err(Unanswered::Fault(Fault::Ended(_))) if !is_lost && self.may_repeat(request) => {
+                    is_lost = true
                 }
-                // A dead one that is still listed: the runner has not heard of its end yet.
-                let is_there = |link: &Arc<Link>| links.routes.admits(asked, &link.place.server);
-                if !links.opening && !links.open.iter().any(is_there) {
-                    return Err(Refusal::NoConnection { obstacle: links.obstacle.clone() });
-                }
-                links.obstacle.clone()
-            };
-            tokio::select! {
-                changed = links.changed() => {
-                    if changed.is_err() {
-                        return Err(Refusal::NoConnection { obstacle });
-                    }
-                }
-                () = &mut patience => return Err(Refusal::NoConnection { obstacle }),
+                Err(Unanswered::Fault(fault)) => return Err(Refusal::Fault(fault)),
             }
         }
     }
@@ -366,6 +428,10 @@ fn too_slow(request: &Request, kind: &str, limit: Duration) -> RpcError {
 /// A model reads the text of a tool's error, while most clients hide the message of a protocol error.
 fn refused(request: &Request, kind: &str, refusal: Refusal) -> Result<Raw, RpcError> {
     let server = &request.server;
+    let retry = match &refusal {
+        Refusal::Fault(fault) => repair::retry(fault),
+        _ => Some(repair::later()),
+    };
     let message = match refusal {
         Refusal::Fault(Fault::Unsendable(sentence)) => return Err(sentence.0),
         Refusal::Fault(fault) => format!("server {server} gave no answer: {fault}"),
@@ -379,14 +445,17 @@ fn refused(request: &Request, kind: &str, refusal: Refusal) -> Result<Raw, RpcEr
                 "server {server} already runs {limit} calls, as many as it may at once, and others wait: try again later, or raise gateway.maxConcurrentCalls of {kind} {server}"
             )
         }
+        Refusal::Broken { reason } => format!(
+            "server {server} is not called for a while, since it failed several times running ({reason}): see get_mcp_server, and try again in half a minute"
+        ),
         Refusal::Asleep { sleeper, within, obstacle } => format!(
             "server {server} was asleep and no pod of it answered within {within:?} ({obstacle}): see get_mcp_server, and try again or raise scaleToZero.wakeTimeout of MCPServer {sleeper}"
         ),
     };
     if request.method == "tools/call" {
-        let result = Answer::error(message).into_result();
-        return eras::result(&request.method, result, super::wire::Era::Legacy, request.era);
+        let result = repair::with_retry(Answer::error(message).into_result(), retry);
+        return eras::result(&request.method, result, Era::Legacy, request.era);
     }
-    let data = json!({ "server": server.to_string() });
+    let data = json!({ "server": server.to_string(), "retry": retry });
     Err(RpcError::with_data(RpcError::INTERNAL, &message, data))
 }

@@ -206,6 +206,10 @@ pub struct Terms {
     /// Secrets are taken out of what it answers.
     pub redact: bool,
     pub pinning: Pinning,
+    /// Definitions that a person has looked at: `tool=hash`, by the server's own name and the first 12 hex digits.
+    pub approved: BTreeSet<String>,
+    /// The hash of each tool as it was when the server was registered, as far as others know it.
+    pub pins: BTreeMap<String, String>,
     /// How long the sessions of an endpoint that leaves go on there.
     pub drain: Duration,
     /// Its endpoints go away while nobody uses it, and come back within this time for whoever calls. Absent: they
@@ -221,6 +225,8 @@ impl Default for Terms {
             stateless: false,
             redact: true,
             pinning: Pinning::Report,
+            approved: BTreeSet::new(),
+            pins: BTreeMap::new(),
             drain: Duration::from_secs(30),
             wakes_within: None,
         }
@@ -228,11 +234,11 @@ impl Default for Terms {
 }
 
 /// What happens when the definition of a tool is not the one it had when the server was registered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pinning {
     /// It is said, and the tool goes on.
+    #[default]
     Report,
-    /// The tool is not shown and cannot be called until its new definition is approved: `tool=hash`, by the server's
-    /// own name and the first 12 hex digits.
-    Enforce { approved: BTreeSet<String> },
+    /// The tool is not shown and cannot be called until its new definition is [approved](Terms::approved).
+    Enforce,
 }

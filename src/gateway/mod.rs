@@ -5,41 +5,61 @@
 
 mod activity;
 mod board;
+mod breaker;
+mod canonical;
 pub mod catalogue;
+mod client;
 pub mod contract;
 mod door;
 pub mod downstream;
+pub mod figures;
+mod inherited;
 mod link;
 mod members;
 mod names;
 pub mod observation;
 mod offer;
 mod pins;
+mod private;
 mod registry;
+mod remembered;
+mod repair;
+mod rounds;
 mod runner;
+mod scan;
 mod seats;
+mod sessions;
+mod settings;
 mod slots;
 mod standing;
 mod together;
 mod turns;
+mod updates;
 pub mod wire;
 
+pub use breaker::Circuit;
 pub use catalogue::{Catalogue, Entry, Exposure, Kind, Route};
+pub use client::Client;
 pub use contract::{Breach, ToolDefinition};
 pub use door::RUNNING;
 pub use downstream::{
     Downstream, Endpoint, Member, Pinning, Prefix, Program, Reached, Refusal, ServerName, Target, Terms,
     ToolPolicy, Transport,
 };
+pub use figures::{Figures, Latency};
+pub use inherited::Legacy;
 pub use observation::{Observation, ServerInfo, State, ToolSummary};
 pub use seats::Seats;
+pub use sessions::Lives;
+pub use settings::Settings;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, OnceLock, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
+use futures::stream::BoxStream;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::task::TaskTracker;
 
@@ -47,9 +67,14 @@ use self::{
     activity::Parked,
     board::Board,
     door::{Door, Links},
+    inherited::Inherited,
     link::Dialer,
-    registry::Reach,
+    private::Opener,
+    registry::{Reach, Registry},
+    remembered::Memory,
+    rounds::Rounds,
     runner::{Runner, Shared},
+    sessions::Sessions,
     wire::{Era, Raw, RpcError, Up},
 };
 
@@ -62,7 +87,7 @@ pub struct Request {
     pub params: Option<Raw>,
     /// The era of the asking client: the answer is given in its words.
     pub era: Era,
-    /// Of the asking session, if there is one.
+    /// Of the asking client, if it is known: its session's, or for a modern client those of this request.
     pub seats: Option<Arc<Seats>>,
 }
 
@@ -83,19 +108,35 @@ pub struct Gateway {
     dialer: OnceLock<Result<Arc<Dialer>, String>>,
     handshakes: Arc<Semaphore>,
     parked: Arc<Parked>,
+    rounds: Rounds,
+    sessions: Sessions,
+    settings: Arc<Settings>,
+    memory: Option<Arc<Memory>>,
+    inherited: Mutex<Inherited>,
     runners: TaskTracker,
     calls: TaskTracker,
 }
 
 impl Gateway {
-    /// `own` are pilothouse's own entries (route [`Route::Own`]); they are in the catalogue from the start.
+    /// `own` are pilothouse's own entries (route [`Route::Own`]); they are in the catalogue from the start. What it
+    /// seals only this process opens.
     pub fn new(own: Vec<Entry>) -> Self {
+        Self::with(own, Settings::default())
+    }
+
+    /// The same with other settings than the usual ones.
+    pub fn with(own: Vec<Entry>, settings: Settings) -> Self {
         Self {
             board: Arc::new(Board::new(registry::without_repeats(own))),
             doors: RwLock::default(),
             dialer: OnceLock::new(),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
             parked: Arc::default(),
+            rounds: Rounds::new(settings.ring.clone(), &settings.replica),
+            sessions: Sessions::new(settings.lives),
+            memory: settings.memory.clone().map(|folder| Arc::new(Memory::at(folder))),
+            settings: Arc::new(settings),
+            inherited: Mutex::default(),
             runners: TaskTracker::new(),
             calls: TaskTracker::new(),
         }
@@ -113,18 +154,32 @@ impl Gateway {
                 return;
             }
             self.board.change(|registry| registry.apply(&downstream));
+            if let Some(Ok(dialer)) = self.dialer.get() {
+                // What was approved is remembered.
+                self.shared(dialer.clone()).remember(&downstream.name);
+            }
             door.change(downstream);
             return;
         }
         let name = downstream.name.clone();
         let counters = self.board.change(|registry| registry.apply(&downstream));
-        let door = Arc::new(Door::new(downstream, counters, self.parked.clone()));
+        if let Some(page) = self.memory.as_ref().and_then(|memory| memory.recall(&name, downstream.created)) {
+            self.board.change(|registry| registry.recall(&name, page));
+        }
+        // What another replica has seen is newer than what we remember.
+        if let Some(offer) = self.heir().take(&name, downstream.created) {
+            self.board.change(|registry| registry.offered(&name, offer));
+        }
+        let dialer = self.dialer();
+        let (handshakes, sessions) = (self.handshakes.clone(), self.sessions.clone());
+        let opener =
+            dialer.as_ref().ok().map(|dialer| Opener { dialer: dialer.clone(), handshakes, sessions });
+        let asking = (opener, self.rounds.clone());
+        let door = Arc::new(Door::new(downstream, counters, self.parked.clone(), asking, self.board.clone()));
         doors.insert(name.clone(), door.clone());
-        match self.dialer() {
+        match dialer {
             Ok(dialer) => {
-                let (board, handshakes) = (self.board.clone(), self.handshakes.clone());
-                let shared = Shared { board, dialer, handshakes };
-                self.runners.spawn(Runner::new(name, door, shared).run());
+                self.runners.spawn(Runner::new(name, door, self.shared(dialer)).run());
             }
             Err(reason) => {
                 let obstacle = reason.clone();
@@ -132,6 +187,31 @@ impl Gateway {
                 self.board.reached(&name, Reach::Unreachable { reason }, BTreeMap::new());
             }
         }
+    }
+
+    fn shared(&self, dialer: Arc<Dialer>) -> Shared {
+        Shared {
+            board: self.board.clone(),
+            dialer,
+            handshakes: self.handshakes.clone(),
+            settings: self.settings.clone(),
+            memory: self.memory.clone(),
+        }
+    }
+
+    fn heir(&self) -> MutexGuard<'_, Inherited> {
+        self.inherited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What every server offered last, for another replica to [inherit](Self::inherit).
+    pub fn legacy(&self) -> Vec<Legacy> {
+        self.board.look(Registry::legacy)
+    }
+
+    /// What servers offered last to another replica: shown as soon as they are applied here, until they have answered
+    /// themselves. Servers that were applied before keep what they have.
+    pub fn inherit(&self, legacy: Vec<Legacy>) {
+        self.heir().keep(legacy);
     }
 
     fn dialer(&self) -> Result<Arc<Dialer>, String> {
@@ -161,7 +241,7 @@ impl Gateway {
         let place = places.first().ok_or_else(|| "it has no endpoint".to_owned())?;
         // Nobody hears what it says beside.
         let (teller, _told) = mpsc::channel(1);
-        let link = link::open(&downstream.name, place, None, &dialer, teller).await?;
+        let link = link::open(&downstream.name, place, None, &dialer, teller, None).await?;
         let offer = link.list().await?;
         let tools = offer.entries.into_iter().filter(|entry| entry.kind == Kind::Tool);
         Ok(tools.map(|tool| ToolDefinition { name: tool.original, raw: tool.raw }).collect())
@@ -204,11 +284,39 @@ impl Gateway {
 
     /// Forgets a downstream; its tools leave the catalogue, its calls in flight end with an error.
     pub fn delete(&self, name: &ServerName) {
+        self.withdraw(name);
+        if let Some(memory) = &self.memory {
+            memory.forget(name);
+        }
+    }
+
+    /// As [`Self::delete`], for one that cannot be used as it is declared now: what its tools were is remembered.
+    pub fn withdraw(&self, name: &ServerName) {
         let door = self.doors.write().unwrap_or_else(PoisonError::into_inner).remove(name);
         if let Some(door) = door {
             door.stop.cancel();
+            self.rounds.let_go(|server| door.is_of(server));
+            self.sessions.end(name);
             self.board.change(|registry| registry.delete(name));
         }
+    }
+
+    /// One item for each change of a resource of a downstream, by the server's own URI, for as long as the stream is
+    /// held and the server registered.
+    ///
+    /// # Errors
+    /// When there is no such server any more, or it tells of no changes.
+    pub fn updates(&self, server: &ServerName, uri: &str) -> Result<BoxStream<'static, ()>, RpcError> {
+        match self.door(server) {
+            Some(door) => door.updates(uri),
+            None => Err(unregistered(server)),
+        }
+    }
+
+    /// The replica that holds the call open to which this `requestState` of one of our answers belongs, by the name
+    /// that it was given. Nothing for every other state: any replica can take that.
+    pub fn holder(&self, request_state: &str) -> Option<String> {
+        self.rounds.owner_of(request_state)
     }
 
     /// The catalogue of this moment.
@@ -226,6 +334,19 @@ impl Gateway {
         self.board.observations().subscribe()
     }
 
+    /// How every downstream does at this moment, in numbers.
+    pub fn figures(&self) -> BTreeMap<ServerName, Figures> {
+        let doors = self.doors.read().unwrap_or_else(PoisonError::into_inner);
+        let figures = doors.iter().map(|(name, door)| {
+            let (connections, sessions) = door.in_use();
+            let listed = self.board.look(|registry| registry.listed(name));
+            let figures =
+                Figures { connections, sessions, circuit: door.circuit(), listed, latency: door.latency() };
+            (name.clone(), figures)
+        });
+        figures.collect()
+    }
+
     /// Sends a request to a downstream and waits for its answer; `up` gets what the server sends meanwhile, in
     /// its order, before the answer. Dropping the future cancels the request at the downstream.
     ///
@@ -237,10 +358,7 @@ impl Gateway {
     /// The downstream's own error as it came, or ours when it is unknown, unreachable or too slow.
     pub async fn call(&self, request: Request, up: mpsc::Sender<Up>) -> Result<Raw, RpcError> {
         let _open = self.calls.token();
-        let Some(door) = self.door(&request.server) else {
-            let message = format!("no server {} is registered any more: list again", request.server);
-            return Err(RpcError::new(RpcError::INVALID_PARAMS, &message));
-        };
+        let Some(door) = self.door(&request.server) else { return Err(unregistered(&request.server)) };
         let outcome = door.call(request, up).await;
         self.board.counted();
         outcome
@@ -257,6 +375,7 @@ impl Gateway {
         for door in self.doors.read().unwrap_or_else(PoisonError::into_inner).values() {
             door.stop.cancel();
         }
+        self.rounds.let_go(|_| true);
         let ends = async {
             self.runners.wait().await;
             if let Some(Ok(dialer)) = self.dialer.get() {
@@ -268,4 +387,9 @@ impl Gateway {
             tracing::warn!("connections to servers did not end in time and were left");
         }
     }
+}
+
+fn unregistered(server: &ServerName) -> RpcError {
+    let message = format!("no server {server} is registered any more: list again");
+    RpcError::new(RpcError::INVALID_PARAMS, &message)
 }

@@ -1,5 +1,9 @@
 //! What the gateway has seen of a downstream: feeds the MCPServer's status and `get_mcp_server`.
 
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
 use super::downstream::ServerName;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +17,10 @@ pub struct Observation {
     pub dropped: Vec<String>,
     /// Tools whose definition is not the one they had when the server was registered, one sentence each.
     pub changed: Vec<String>,
+    /// Tools that are not shown, since their definition tries to steer whoever reads it, one sentence each.
+    pub quarantined: Vec<String>,
+    /// The hash of each tool as it was when the server was registered, by the server's own name.
+    pub pins: Arc<BTreeMap<String, String>>,
     /// Of a member of a pool they are counted by the pool.
     pub calls: u64,
     pub errors: u64,
@@ -37,7 +45,7 @@ pub enum State {
     },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerInfo {
     pub name: String,
     pub version: String,

@@ -1,12 +1,14 @@
 //! What one server offers: entries as they came, each looked at just enough to be named. One malformed entry
 //! is dropped alone.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
+
+use jiff::Timestamp;
 
 use super::{
+    canonical,
     catalogue::Kind,
-    observation::digest,
-    wire::{Raw, text::Fields},
+    wire::{Raw, headers, text::Fields},
 };
 
 /// One entry as a server gave it.
@@ -16,7 +18,7 @@ pub(super) struct Offered {
     /// The server's own name, URI or URI template.
     pub(super) original: String,
     pub(super) raw: Raw,
-    /// 12 hex digits over `raw`.
+    /// 12 hex digits over what `raw` says.
     pub(super) hash: String,
 }
 
@@ -26,10 +28,18 @@ pub(super) struct Offer {
     pub(super) entries: Vec<Offered>,
     /// One sentence for each entry, or whole list, that could not be taken.
     pub(super) dropped: Vec<String>,
+    /// When the lists were read.
+    pub(super) read_at: Option<Timestamp>,
+    /// For how long the server says that its list of tools holds.
+    pub(super) ttl: Option<Duration>,
     seen: HashSet<(Kind, String)>,
 }
 
 impl Offer {
+    pub(super) fn read_at(moment: Timestamp) -> Self {
+        Self { read_at: Some(moment), ..Self::default() }
+    }
+
     /// Takes all entries of one kind, in the server's order.
     pub(super) fn take(&mut self, kind: Kind, entries: Vec<Raw>) {
         for (at, raw) in entries.into_iter().enumerate() {
@@ -46,9 +56,26 @@ impl Offer {
                 self.dropped.push(format!("{place} repeats `{original}`: dropped"));
                 continue;
             }
-            let hash = digest(raw.get().as_bytes(), 12);
+            let hash = canonical::hash(raw.get());
             self.entries.push(Offered { kind, original, raw, hash });
         }
+    }
+}
+
+impl Offer {
+    /// Drops the tools whose arguments cannot be repeated in headers as they want it: over HTTP they must not be
+    /// called.
+    pub(super) fn drop_misfits(&mut self) {
+        let Self { entries, dropped, read_at: _, ttl: _, seen: _ } = self;
+        entries.retain(|entry| {
+            let schema = Fields::parse(entry.raw.get()).ok();
+            let schema = schema.as_ref().and_then(|fields| fields.get("inputSchema"));
+            let why =
+                schema.filter(|_| entry.kind == Kind::Tool).and_then(|schema| headers::misfit(schema.get()));
+            let Some(why) = why else { return true };
+            dropped.push(format!("tool `{}` cannot be called over HTTP ({why}): dropped", entry.original));
+            false
+        });
     }
 }
 

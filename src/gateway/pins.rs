@@ -1,73 +1,146 @@
 //! The tools of one server as they were when it was registered, and what has changed since. Pure.
 //!
 //! A server that was looked at and found good may define its tools anew at any time; a model believes the new
-//! definition like the old one. The first definition is remembered for as long as the server is registered.
+//! definition like the old one. The first definition is remembered for as long as the server is registered: here, on
+//! the volume of the replica ([`super::remembered`]) and, by its hash, in the status of the MCPServer, from where a
+//! replica learns it that comes later.
 
 use std::{
-    collections::{BTreeMap, btree_map},
+    collections::{BTreeMap, BTreeSet, btree_map},
     sync::Arc,
 };
 
 use super::{
     catalogue::{Entry, Kind},
     contract::difference,
-    downstream::Pinning,
+    downstream::{Pinning, Terms},
 };
 
 /// By the server's own name of the tool.
 #[derive(Debug, Default)]
-pub(super) struct Pinned(BTreeMap<String, Arc<Entry>>);
+pub(super) struct Pinned(BTreeMap<String, Pin>);
+
+#[derive(Clone, Debug)]
+enum Pin {
+    Seen(Arc<Entry>),
+    /// Its hash; somebody else has seen it.
+    Noted(String),
+}
+
+impl Pin {
+    fn hash(&self) -> &str {
+        match self {
+            Self::Seen(entry) => &entry.hash,
+            Self::Noted(hash) => hash,
+        }
+    }
+}
 
 impl Pinned {
     /// Remembers tools that were never seen. One that left and comes back is held to what it was.
     pub(super) fn learn(&mut self, entries: &[Arc<Entry>]) {
         for entry in entries.iter().filter(|entry| entry.kind == Kind::Tool) {
-            if let btree_map::Entry::Vacant(free) = self.0.entry(entry.original().to_owned()) {
-                free.insert(entry.clone());
+            match self.0.entry(entry.original().to_owned()) {
+                btree_map::Entry::Vacant(free) => {
+                    free.insert(Pin::Seen(entry.clone()));
+                }
+                // Now it is known in full.
+                btree_map::Entry::Occupied(mut held) => {
+                    if matches!(held.get(), Pin::Noted(hash) if *hash == entry.hash) {
+                        held.insert(Pin::Seen(entry.clone()));
+                    }
+                }
             }
         }
     }
 
+    /// What others know of tools that were never seen here.
+    pub(super) fn note(&mut self, hashes: &BTreeMap<String, String>) {
+        for (tool, hash) in hashes {
+            self.0.entry(tool.clone()).or_insert_with(|| Pin::Noted(hash.clone()));
+        }
+    }
+
+    /// The same, in words for others: the hash of each tool as it was.
+    pub(super) fn hashes(&self) -> BTreeMap<String, String> {
+        self.0.iter().map(|(tool, pin)| (tool.clone(), pin.hash().to_owned())).collect()
+    }
+
+    /// Tools that are not among these as they were, as far as they were seen.
+    pub(super) fn besides<'a>(&'a self, entries: &'a [Arc<Entry>]) -> impl Iterator<Item = &'a Arc<Entry>> {
+        let tools = entries.iter().filter(|entry| entry.kind == Kind::Tool);
+        let now: BTreeMap<_, _> = tools.map(|tool| (tool.original(), tool.hash.as_str())).collect();
+        let is_there = move |pin: &Arc<Entry>| now.get(pin.original()) == Some(&pin.hash.as_str());
+        let seen = self.0.values().filter_map(|pin| match pin {
+            Pin::Seen(entry) => Some(entry),
+            Pin::Noted(_) => None,
+        });
+        seen.filter(move |pin| !is_there(pin))
+    }
+
     /// From now on what is approved counts as what was registered.
-    pub(super) fn approve(&mut self, pinning: &Pinning, entries: &[Arc<Entry>]) {
-        let Pinning::Enforce { approved } = pinning else { return };
-        for entry in entries.iter().filter(|entry| approved.contains(&mark(entry))) {
-            self.0.insert(entry.original().to_owned(), entry.clone());
+    pub(super) fn approve(&mut self, terms: &Approval, entries: &[Arc<Entry>]) {
+        for entry in entries.iter().filter(|entry| terms.approves(entry)) {
+            self.0.insert(entry.original().to_owned(), Pin::Seen(entry.clone()));
         }
     }
 
     /// Not shown, since it changed and nobody approved that.
-    pub(super) fn hides(&self, pinning: &Pinning, entry: &Entry) -> bool {
-        matches!(pinning, Pinning::Enforce { .. }) && self.before(entry).is_some()
+    pub(super) fn hides(&self, terms: &Approval, entry: &Entry) -> bool {
+        terms.pinning == Pinning::Enforce && self.before(entry).is_some()
     }
 
     /// One sentence for each tool that changed.
-    pub(super) fn changed(&self, pinning: &Pinning, entries: &[Arc<Entry>]) -> Vec<String> {
+    pub(super) fn changed(&self, terms: &Approval, entries: &[Arc<Entry>]) -> Vec<String> {
         let changed = entries.iter().filter_map(|entry| {
-            let before = self.before(entry)?;
-            let difference = difference(&before.raw, &entry.raw);
+            let difference = match self.before(entry)? {
+                Pin::Seen(before) => difference(&before.raw, &entry.raw),
+                Pin::Noted(_) => "what it was is not remembered here".to_owned(),
+            };
             let said = format!(
                 "tool `{}` is not defined as it was when the server was registered ({difference})",
                 entry.original()
             );
-            Some(match pinning {
+            Some(match terms.pinning {
                 Pinning::Report => said,
-                Pinning::Enforce { .. } => format!(
-                    "{said}: it is hidden until the annotation pilothouse.dev/approved-tools has {}",
-                    mark(entry)
-                ),
+                Pinning::Enforce => format!("{said}: it is hidden until {}", how_to_approve(entry)),
             })
         });
         changed.collect()
     }
 
     /// What the tool was, when it is something else now.
-    fn before(&self, entry: &Entry) -> Option<&Arc<Entry>> {
+    fn before(&self, entry: &Entry) -> Option<&Pin> {
         if entry.kind != Kind::Tool {
             return None;
         }
-        self.0.get(entry.original()).filter(|before| before.hash != entry.hash)
+        self.0.get(entry.original()).filter(|before| before.hash() != entry.hash)
     }
+}
+
+/// What the one who declared the server says of its tools.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Approval {
+    pinning: Pinning,
+    approved: BTreeSet<String>,
+}
+
+impl From<&Terms> for Approval {
+    fn from(terms: &Terms) -> Self {
+        Self { pinning: terms.pinning, approved: terms.approved.clone() }
+    }
+}
+
+impl Approval {
+    /// Whether a person has looked at this very definition.
+    pub(super) fn approves(&self, entry: &Entry) -> bool {
+        entry.kind == Kind::Tool && self.approved.contains(&mark(entry))
+    }
+}
+
+/// What has to be done for this definition to be shown.
+pub(super) fn how_to_approve(entry: &Entry) -> String {
+    format!("the annotation pilothouse.dev/approved-tools has {}", mark(entry))
 }
 
 fn mark(entry: &Entry) -> String {

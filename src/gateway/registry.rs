@@ -5,41 +5,31 @@
 //! entry alone. Resource URIs are not rewritten: a client must be able to use the URI it finds in a result.
 //! What a server offered last stays shown while the server is wanted, also while it cannot be reached.
 
+mod recollection;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
 };
 
 use jiff::Timestamp;
 
 use super::{
-    catalogue::{Entry, Exposure, Kind, Route},
+    catalogue::{Entry, Exposure, Kind, Route, Stale},
     contract::ToolDefinition,
-    downstream::{Downstream, Member, Pinning, Prefix, ServerName, Target, ToolPolicy},
+    downstream::{Downstream, Member, Prefix, ServerName, Target, ToolPolicy},
+    figures::Counters,
     names,
     observation::{Observation, ServerInfo, State, ToolSummary},
     offer::{Offer, Offered},
-    pins::Pinned,
+    pins::{Approval, Pinned, how_to_approve},
+    scan,
     together::{Routes, Together},
-    wire::text::{Fields, string},
+    wire::{
+        Raw,
+        text::{Fields, string},
+    },
 };
-
-/// Calls of one downstream since the start of this process.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    calls: AtomicU64,
-    errors: AtomicU64,
-}
-
-impl Counters {
-    pub(super) fn count(&self, failed: bool) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        self.errors.fetch_add(u64::from(failed), Ordering::Relaxed);
-    }
-}
 
 /// Whether a downstream can be reached; the prefix is not its affair.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,9 +49,13 @@ struct Server {
     created: Timestamp,
     policy: ToolPolicy,
     exposure: Arc<Exposure>,
-    pinning: Pinning,
+    approval: Approval,
     /// Its tools as they were when it was registered.
     pinned: Pinned,
+    /// The same as hashes, for others.
+    pins: Arc<BTreeMap<String, String>>,
+    /// Why tools are not to be trusted, by the server's own name.
+    quarantined: BTreeMap<String, String>,
     /// It may have no endpoint and still be there for whoever calls.
     wakes: bool,
     reach: Reach,
@@ -69,6 +63,10 @@ struct Server {
     /// All that it offered, hidden tools too, named with `prefix`.
     entries: Vec<Arc<Entry>>,
     dropped: Vec<String>,
+    /// When its lists were read last.
+    listed: Option<Timestamp>,
+    /// That was before the start of this process.
+    is_remembered: bool,
     counters: Arc<Counters>,
     is_pool: bool,
     members: BTreeMap<ServerName, Seen>,
@@ -105,6 +103,7 @@ pub(super) struct Registry {
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) entries: Vec<Arc<Entry>>,
+    pub(super) stale: Stale,
     pub(super) observations: BTreeMap<ServerName, Observation>,
 }
 
@@ -125,13 +124,17 @@ impl Registry {
             created: *created,
             policy: tools.clone(),
             exposure: Arc::default(),
-            pinning: terms.pinning.clone(),
+            approval: Approval::default(),
             pinned: Pinned::default(),
+            pins: Arc::default(),
+            quarantined: BTreeMap::new(),
             wakes: false,
             reach: Reach::Connecting,
             info: None,
             entries: Vec::new(),
             dropped: Vec::new(),
+            listed: None,
+            is_remembered: false,
             counters: Arc::default(),
             is_pool: false,
             members: BTreeMap::new(),
@@ -144,7 +147,8 @@ impl Registry {
         server.created = *created;
         server.policy = tools.clone();
         server.exposure = Arc::new(exposure);
-        server.pinning = terms.pinning.clone();
+        server.approval = Approval::from(terms);
+        server.pinned.note(&terms.pins);
         server.wakes = wakes;
         server.is_pool = matches!(downstream.target, Target::Members(_));
         server.keep(downstream.members());
@@ -152,7 +156,7 @@ impl Registry {
             server.entries =
                 std::mem::take(&mut server.entries).iter().map(|entry| server.shown_as(entry)).collect();
         }
-        server.pinned.approve(&server.pinning, &server.entries);
+        server.settle();
         server.counters.clone()
     }
 
@@ -164,10 +168,39 @@ impl Registry {
     pub(super) fn offered(&mut self, name: &ServerName, offer: Offer) {
         let Some(server) = self.servers.get_mut(name) else { return };
         server.dropped = offer.dropped;
+        (server.listed, server.is_remembered) = (offer.read_at, false);
         server.entries =
             offer.entries.into_iter().map(|offered| server.shown_as(&plain(name, offered))).collect();
         server.pinned.learn(&server.entries);
-        server.pinned.approve(&server.pinning, &server.entries);
+        let quarantined = self.suspicious(name);
+        if let Some(server) = self.servers.get_mut(name) {
+            server.quarantined = quarantined;
+            server.settle();
+        }
+    }
+
+    /// Why tools of that server are not to be trusted, by its own name of each.
+    fn suspicious(&self, name: &ServerName) -> BTreeMap<String, String> {
+        let Some(server) = self.servers.get(name) else { return BTreeMap::new() };
+        let own: HashSet<&str> =
+            server.entries.iter().flat_map(|entry| [entry.original(), entry.name.as_str()]).collect();
+        let is =
+            |entry: &Entry, word: &str| entry.kind == Kind::Tool && entry.name.eq_ignore_ascii_case(word);
+        let is_anothers = |word: &str| {
+            let others = self.servers.iter().filter(|(other, _)| *other != name);
+            let mut others = others.flat_map(|(_, other)| &other.entries);
+            !own.contains(word)
+                && (self.own.iter().any(|entry| is(entry, word)) || others.any(|entry| is(entry, word)))
+        };
+        let tools = server.entries.iter().filter(|entry| entry.kind == Kind::Tool);
+        tools
+            .filter_map(|tool| Some((tool.original().to_owned(), scan::suspicion(&tool.raw, is_anothers)?)))
+            .collect()
+    }
+
+    /// When its lists were read last.
+    pub(super) fn listed(&self, name: &ServerName) -> Option<Timestamp> {
+        self.servers.get(name)?.listed
     }
 
     /// As [`Self::offered`], for a pool whose members offer this together.
@@ -221,6 +254,13 @@ impl Registry {
             .collect()
     }
 
+    /// One tool as its server gave it, under its server's name for it.
+    pub(super) fn definition(&self, name: &ServerName, tool: &str) -> Option<Raw> {
+        let mut entries = self.servers.get(name)?.entries.iter();
+        let entry = entries.find(|entry| entry.kind == Kind::Tool && entry.original() == tool)?;
+        Some(entry.raw.clone())
+    }
+
     pub(super) fn greeted(&mut self, name: &ServerName, info: ServerInfo) {
         if let Some(server) = self.servers.get_mut(name) {
             server.info = Some(info);
@@ -244,7 +284,7 @@ impl Registry {
         let mut claimed: HashMap<(Kind, &str), Option<&ServerName>> =
             self.own.iter().map(|entry| ((entry.kind, entry.name.as_str()), None)).collect();
         let mut entries = self.own.clone();
-        let mut observations = BTreeMap::new();
+        let (mut observations, mut stale) = (BTreeMap::new(), Stale::new());
 
         for (name, server) in by_age {
             let holder = match server.prefix.as_str() {
@@ -252,7 +292,10 @@ impl Registry {
                 _ => holders.entry(&server.prefix).or_insert(name),
             };
             let mut dropped = server.dropped.clone();
-            let changed = server.pinned.changed(&server.pinning, &server.entries);
+            let changed = server.pinned.changed(&server.approval, &server.entries);
+            if server.is_stale() {
+                stale.insert(name.clone(), server.listed);
+            }
             let mut tools = Vec::new();
             if holder == name {
                 for entry in server.entries.iter().filter(|entry| server.shows(entry)) {
@@ -278,6 +321,8 @@ impl Registry {
                     tools: tools.map(|entry| summary(entry)).collect(),
                     dropped: seen.left_out.clone(),
                     changed: Vec::new(),
+                    quarantined: Vec::new(),
+                    pins: Arc::default(),
                     calls: 0,
                     errors: 0,
                     pool: Some(name.clone()),
@@ -290,20 +335,67 @@ impl Registry {
                 tools: tools.into_iter().map(|entry| summary(entry)).collect(),
                 dropped,
                 changed,
-                calls: server.counters.calls.load(Ordering::Relaxed),
-                errors: server.counters.errors.load(Ordering::Relaxed),
+                quarantined: server.quarantine(),
+                pins: server.pins.clone(),
+                calls: server.counters.calls(),
+                errors: server.counters.errors(),
                 pool: server.is_pool.then(|| name.clone()),
             };
             observations.insert(name.clone(), observation);
         }
-        View { entries, observations }
+        View { entries, stale, observations }
     }
 }
 
 impl Server {
     fn shows(&self, entry: &Entry) -> bool {
         entry.kind != Kind::Tool
-            || self.policy.permits(entry.original()) && !self.pinned.hides(&self.pinning, entry)
+            || self.policy.permits(entry.original())
+                && !self.pinned.hides(&self.approval, entry)
+                && self.suspected(entry).is_none()
+    }
+
+    /// Why a tool is not to be trusted; nothing when a person has looked at it.
+    fn suspected(&self, entry: &Entry) -> Option<&str> {
+        let why = self.quarantined.get(entry.original()).filter(|_| entry.kind == Kind::Tool)?;
+        (!self.approval.approves(entry)).then_some(why)
+    }
+
+    /// One sentence for each tool that is not shown for that reason.
+    fn quarantine(&self) -> Vec<String> {
+        if self.quarantined.is_empty() {
+            return Vec::new();
+        }
+        let suspected = self.entries.iter().filter_map(|entry| Some((entry, self.suspected(entry)?)));
+        suspected
+            .map(|(entry, why)| {
+                let tool = entry.original();
+                format!(
+                    "tool `{tool}` is not shown ({why}): correct it, or it is hidden until {}",
+                    how_to_approve(entry)
+                )
+            })
+            .collect()
+    }
+
+    /// Its entries or what is said of them changed.
+    fn settle(&mut self) {
+        self.pinned.approve(&self.approval, &self.entries);
+        let pins = self.pinned.hashes();
+        if *self.pins != pins {
+            self.pins = Arc::new(pins);
+        }
+    }
+
+    /// What is shown of it is what it offered at another time; it may be something else by now.
+    fn is_stale(&self) -> bool {
+        let is_away = match self.reach {
+            Reach::Ready => false,
+            // Asleep it changes nothing.
+            Reach::Empty => !self.wakes,
+            Reach::Connecting | Reach::Unreachable { .. } => true,
+        };
+        !self.entries.is_empty() && (is_away || self.is_remembered)
     }
 
     /// Without an endpoint it is asleep, once it is known what it offers.

@@ -19,6 +19,8 @@ use super::{
     members::Part,
     offer::Offer,
     registry::{MemberStanding, Reach},
+    remembered::Memory,
+    settings::Settings,
     slots::{self, Slots},
     standing::{self, Standing},
     together::{Routes, together},
@@ -33,6 +35,8 @@ const ALIVE_WITHIN: Duration = Duration::from_secs(5);
 /// How long a handshake keeps others waiting for their turn: one that takes longer waits for its server, and
 /// costs nothing meanwhile.
 const TURN: Duration = Duration::from_millis(500);
+/// How often it is looked whether somebody still uses a connection, at most.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// News that may wait.
 const NEWS: usize = 64;
 
@@ -43,6 +47,19 @@ pub(super) struct Shared {
     pub(super) dialer: Arc<Dialer>,
     /// Handshakes at once, of all downstreams.
     pub(super) handshakes: Arc<Semaphore>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) memory: Option<Arc<Memory>>,
+}
+
+impl Shared {
+    /// Remembers what is offered now; the disk is waited for elsewhere.
+    pub(super) fn remember(&self, name: &ServerName) {
+        let Some(memory) = self.memory.clone() else { return };
+        let (board, name) = (self.board.clone(), name.clone());
+        self.dialer.keepers.spawn_blocking(move || {
+            memory.keep(&name, || board.look(|registry| registry.page(&name)));
+        });
+    }
 }
 
 pub(super) struct Runner {
@@ -98,6 +115,7 @@ impl Runner {
         loop {
             self.start_opening();
             self.start_listing();
+            self.park();
             self.tell();
             let wake = self.wake();
             tokio::select! {
@@ -112,7 +130,10 @@ impl Runner {
                         self.ended(link, "it no longer answers".to_owned());
                     }
                 }
-                () = door.more.notified() => self.slots.want_more(),
+                () = door.more.notified() => {
+                    self.slots.rouse();
+                    self.slots.want_more();
+                }
                 _ = health.tick() => self.check(None),
                 () = sleep_until(wake), if wake.is_some() => {}
             }
@@ -149,7 +170,8 @@ impl Runner {
             }
             places.append(&mut found);
         }
-        for link in self.slots.change(places) {
+        let leaving = self.door.privates.leaving(&places);
+        for link in self.slots.change(places).into_iter().chain(leaving) {
             let drain = wanted.part(&link.place.server).map_or(wanted.terms.drain, |part| part.drain);
             self.leave(link, drain);
         }
@@ -196,11 +218,11 @@ impl Runner {
         while let Some(place) = self.slots.next(Instant::now()) {
             let known = self.servers.get(&place.server).and_then(|standing| standing.known);
             let (name, teller) = (place.server.clone(), self.teller.clone());
-            let Shared { board: _, dialer, handshakes } = self.shared.clone();
+            let Shared { board: _, dialer, handshakes, settings: _, memory: _ } = self.shared.clone();
             let open = async move {
                 let turn = handshakes.acquire_owned().await;
                 let outcome = {
-                    let opening = link::open(&name, &place, known, &dialer, teller);
+                    let opening = link::open(&name, &place, known, &dialer, teller, None);
                     tokio::pin!(opening);
                     tokio::select! {
                         outcome = &mut opening => outcome,
@@ -222,16 +244,20 @@ impl Runner {
             Ok(link) => {
                 let (info, era, now) = (link.info.clone(), link.spoken.era, Instant::now());
                 tracing::info!(%server, version = info.protocol_version, "connected");
-                if self.slots.opened(place, Arc::new(link), now).is_err() {
+                let link = Arc::new(link);
+                link::follow(&link, self.door.followed.clone());
+                if self.slots.opened(place, link, now).is_err() {
                     return;
                 }
                 if let Some(standing) = self.servers.get_mut(server) {
                     standing.known = Some(era);
                     standing.failure = None;
-                    standing.listed = false;
+                    // One that was only parked is what it was.
+                    standing.listed &= std::mem::replace(&mut standing.parked, false);
                     standing.list_at = Some(now);
                     standing.info = Some(info.clone());
                 }
+                self.door.breakers.renewed(server, now);
                 if !self.is_pool {
                     self.shared.board.change(|registry| registry.greeted(&self.name, info));
                 }
@@ -246,6 +272,7 @@ impl Runner {
                         tracing::warn!(%server, reason = why, "not connected; tried again");
                     }
                     standing.failure = Some(why);
+                    standing.parked = false;
                     if matches!(place.at, At::Process(_)) {
                         standing.known = None;
                     }
@@ -264,6 +291,7 @@ impl Runner {
                     standing.list_at = Some(standing.list_at.map_or(gathered, |at| at.min(gathered)));
                 }
             }
+            News::Updated(uri) => self.door.followed.tell(uri),
             News::Doubtful => self.check(Some(link)),
             News::Ended(why) => self.ended(link, why),
         }
@@ -322,12 +350,14 @@ impl Runner {
                 standing.list_failures = 0;
                 standing.listed = true;
                 standing.failure = None;
+                standing.ttl = offer.ttl;
                 if self.is_pool {
                     standing.offer = Some(offer);
                     self.offer_together();
                 } else {
                     self.shared.board.change(|registry| registry.offered(&self.name, offer));
                 }
+                self.shared.remember(&self.name);
             }
             Err(why) => {
                 tracing::warn!(%server, link, reason = why, "its lists cannot be read; tried again");
@@ -348,6 +378,52 @@ impl Runner {
         self.routes = Arc::new(all.routes.clone());
         let routes = self.routes.clone();
         self.shared.board.change(|registry| registry.offered_together(&self.name, all, routes));
+    }
+
+    /// Closes connections that nobody has used for long; their lists are read again from time to time. Processes and
+    /// the streams of HTTP+SSE stay: they cost more to bring back than to keep.
+    fn park(&mut self) {
+        // News of resources come over them.
+        if !self.door.followed.is_empty() {
+            return;
+        }
+        let idle_after = self.shared.settings.idle_after;
+        for (server, standing) in &mut self.servers {
+            let is_settled = standing.listed && !standing.listing && standing.list_at.is_none();
+            let is_idle = || self.door.idle_for(server).is_some_and(|idle| idle >= idle_after);
+            if !is_settled || !is_idle() {
+                continue;
+            }
+            let is_its = |link: &&Arc<Link>| {
+                link.place.server == *server && matches!(link.place.at, At::Http { sse: false, .. })
+            };
+            let links: Vec<_> = self.slots.links().filter(is_its).cloned().collect();
+            // Those that fall idle together need not be listed together.
+            let hold = self.shared.settings.lists_hold(standing.ttl).mul_f64(0.75 + chance() / 2.0);
+            let until = Instant::now() + hold;
+            for link in links {
+                // No call comes in between.
+                if self.door.if_unused(server, || link.end("nobody used it")) {
+                    self.slots.park(|open| open.id == link.id, until);
+                    standing.parked = true;
+                    tracing::debug!(%server, "the connection was closed, since nobody used it");
+                }
+            }
+        }
+    }
+
+    /// When to look again whether anybody uses the connections.
+    fn look_again(&self) -> Option<Instant> {
+        let idle_after = self.shared.settings.idle_after;
+        let open = self.servers.keys().filter(|server| {
+            self.slots.links().any(|link| {
+                link.place.server == **server && matches!(link.place.at, At::Http { sse: false, .. })
+            })
+        });
+        let left =
+            open.map(|server| idle_after.saturating_sub(self.door.idle_for(server).unwrap_or_default()));
+        // Not at once, should something keep it open.
+        left.min().map(|left| Instant::now() + left.max(LOOK_EVERY))
     }
 
     /// Tells the door and the board what has changed.
@@ -377,7 +453,8 @@ impl Runner {
             Reach::Connecting | Reach::Ready => "it is still connecting".to_owned(),
         };
         let (spare, opening, routes) = (self.slots.has_spare(), self.slots.is_opening(), self.routes.clone());
-        let links = Links { open, routes, spare, opening, obstacle };
+        let parked = self.slots.is_parked(|_| true);
+        let links = Links { open, routes, spare, opening, parked, obstacle };
         self.door.links.send_if_modified(|before| {
             let changed = !before.is_same(&links);
             if changed {
@@ -395,7 +472,7 @@ impl Runner {
             .iter()
             .filter(|(server, standing)| !standing.listing && is_linked(server))
             .filter_map(|(_, standing)| standing.list_at);
-        lists.chain(self.slots.wake()).min()
+        lists.chain(self.slots.wake()).chain(self.look_again()).min()
     }
 }
 

@@ -6,12 +6,19 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{activity::Activity, downstream::ServerName, link::Link};
+use super::{activity::Activity, client::Client, downstream::ServerName, link::Link};
 
 /// The seats of one session: for each server the connection that its calls go over; for a pool several, where no
 /// member answers everything. They are given back when this is dropped.
 #[derive(Default)]
-pub struct Seats(Mutex<BTreeMap<ServerName, Vec<Seat>>>);
+pub struct Seats {
+    client: Option<Client>,
+    /// Least severe log message that it wants.
+    level: Mutex<Option<String>>,
+    taken: Mutex<BTreeMap<ServerName, Vec<Seat>>>,
+    /// Held while a connection of this session alone is opened.
+    pub(super) opening: tokio::sync::Mutex<()>,
+}
 
 impl fmt::Debug for Seats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,9 +34,27 @@ struct Seat {
 }
 
 impl Seats {
+    /// Of a client that servers may know: those that keep something for it get a session of its own.
+    pub fn of(client: Client) -> Self {
+        Self { client: Some(client), ..Self::default() }
+    }
+
+    pub(super) fn client(&self) -> Option<&Client> {
+        self.client.as_ref()
+    }
+
+    /// From now on it wants log messages of this level and above.
+    pub fn set_level(&self, level: &str) {
+        *self.level.lock().unwrap_or_else(PoisonError::into_inner) = Some(level.to_owned());
+    }
+
+    pub(super) fn level(&self) -> Option<String> {
+        self.level.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The connection of this session to that server, while it is of use and will do for what is asked.
     pub(super) fn link(&self, server: &ServerName, will_do: impl Fn(&Link) -> bool) -> Option<Arc<Link>> {
-        let mut seats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seats = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let seats = seats.get_mut(server)?;
         seats.retain(|seat| !seat.link.is_dead());
         seats.iter().find(|seat| will_do(&seat.link)).map(|seat| seat.link.clone())
@@ -39,7 +64,7 @@ impl Seats {
         link.sit();
         activity.seated(&link);
         let seat = Seat { link, activity: activity.clone() };
-        let mut seats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seats = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         seats.entry(server.clone()).or_default().push(seat);
     }
 }

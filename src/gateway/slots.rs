@@ -2,7 +2,8 @@
 //! come from outside.
 //!
 //! Each group of places (those of one MCPServer) has one connection; a further one is opened only when all are busy
-//! and a place is left. A place that failed rests, twice as long each time, and another one is tried meanwhile.
+//! and a place is left. A place that failed rests, twice as long each time, and another one is tried meanwhile. A
+//! connection that nobody uses is parked: closed, and opened again when it is wanted.
 
 use std::time::{Duration, Instant};
 
@@ -22,8 +23,17 @@ pub(super) trait Grouped {
 enum State<L> {
     Idle,
     Opening,
-    Open { link: L, since: Instant },
-    Resting { until: Instant },
+    Open {
+        link: L,
+        since: Instant,
+    },
+    Resting {
+        until: Instant,
+    },
+    /// Its connection was closed since nobody used it; it is opened again then, or when somebody calls.
+    Parked {
+        until: Instant,
+    },
 }
 
 #[derive(Debug)]
@@ -75,10 +85,14 @@ impl<P: Clone + PartialEq + Grouped, L> Slots<P, L> {
 
     /// The place to open a connection to now, if any; it counts as opening from here on.
     pub(super) fn next(&mut self, now: Instant) -> Option<P> {
-        let is_up = |slot: &Slot<P, L>| matches!(slot.state, State::Open { .. } | State::Opening);
+        let is_up = |slot: &Slot<P, L>| match slot.state {
+            State::Open { .. } | State::Opening => true,
+            State::Parked { until } => until > now,
+            State::Idle | State::Resting { .. } => false,
+        };
         let is_free = |slot: &Slot<P, L>| match slot.state {
             State::Idle => true,
-            State::Resting { until } => until <= now,
+            State::Resting { until } | State::Parked { until } => until <= now,
             State::Opening | State::Open { .. } => false,
         };
         let is_alone = |slot: &Slot<P, L>| {
@@ -130,6 +144,24 @@ impl<P: Clone + PartialEq + Grouped, L> Slots<P, L> {
         slot.rest(now, chance)
     }
 
+    /// The connection for which `is_it` says so is closed until then.
+    pub(super) fn park(&mut self, is_it: impl Fn(&L) -> bool, until: Instant) -> Option<L> {
+        let slot = self.slots.iter_mut().find(|slot| slot.state.link().is_some_and(&is_it))?;
+        slot.failures = 0;
+        std::mem::replace(&mut slot.state, State::Parked { until }).into_link()
+    }
+
+    /// Somebody wants to call: what is parked is opened.
+    pub(super) fn rouse(&mut self) {
+        for slot in self.slots.iter_mut().filter(|slot| matches!(slot.state, State::Parked { .. })) {
+            slot.state = State::Idle;
+        }
+    }
+
+    pub(super) fn is_parked(&self, mut of: impl FnMut(&P) -> bool) -> bool {
+        self.slots.iter().any(|slot| matches!(slot.state, State::Parked { .. }) && of(&slot.place))
+    }
+
     pub(super) fn links(&self) -> impl Iterator<Item = &L> {
         self.slots.iter().filter_map(|slot| slot.state.link())
     }
@@ -146,7 +178,7 @@ impl<P: Clone + PartialEq + Grouped, L> Slots<P, L> {
     /// When the next rest is over.
     pub(super) fn wake(&self) -> Option<Instant> {
         let until = |slot: &Slot<P, L>| match slot.state {
-            State::Resting { until } => Some(until),
+            State::Resting { until } | State::Parked { until } => Some(until),
             State::Idle | State::Opening | State::Open { .. } => None,
         };
         self.slots.iter().filter_map(until).min()
@@ -169,14 +201,14 @@ impl<L> State<L> {
     fn link(&self) -> Option<&L> {
         match self {
             Self::Open { link, since: _ } => Some(link),
-            Self::Idle | Self::Opening | Self::Resting { .. } => None,
+            Self::Idle | Self::Opening | Self::Resting { .. } | Self::Parked { .. } => None,
         }
     }
 
     fn into_link(self) -> Option<L> {
         match self {
             Self::Open { link, since: _ } => Some(link),
-            Self::Idle | Self::Opening | Self::Resting { .. } => None,
+            Self::Idle | Self::Opening | Self::Resting { .. } | Self::Parked { .. } => None,
         }
     }
 }
@@ -303,6 +335,23 @@ mod tests {
         let later = now + Duration::from_secs(11);
         assert_eq!(slots.ended(|link| *link == 1, later, 0.5), Some(1));
         assert_eq!(slots.next(later), Some("a"), "the first loss is made good at once");
+    }
+
+    #[test]
+    fn a_parked_connection_is_opened_when_it_is_time_or_wanted_and_no_other_in_its_place() {
+        let now = Instant::now();
+        let mut slots = slots(&["a", "b"]);
+        slots.next(now);
+        slots.opened(&"a", 1, now).unwrap();
+        let later = now + Duration::from_secs(60);
+        assert_eq!(slots.park(|link| *link == 1, later), Some(1));
+        assert_eq!((slots.next(now), slots.wake()), (None, Some(later)));
+        assert!(slots.is_parked(|place| *place == "a") && !slots.is_parked(|place| *place == "b"));
+        assert_eq!(slots.next(later), Some("a"));
+        slots.opened(&"a", 2, later).unwrap();
+        slots.park(|_| true, later + Duration::from_secs(60));
+        slots.rouse();
+        assert_eq!(slots.next(later), Some("a"));
     }
 
     #[test]

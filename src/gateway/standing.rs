@@ -1,6 +1,6 @@
 //! What a runner knows of one MCPServer behind its downstream. Pure.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{observation::ServerInfo, offer::Offer, registry::Reach, wire::Era};
 
@@ -20,6 +20,10 @@ pub(super) struct Standing {
     pub(super) listing: bool,
     /// Its lists were read since the last connection was opened.
     pub(super) listed: bool,
+    /// Its connection was closed since nobody used it; it answered until then.
+    pub(super) parked: bool,
+    /// For how long its lists hold, as it says.
+    pub(super) ttl: Option<Duration>,
     /// The last failure, in words.
     pub(super) failure: Option<String>,
     /// What it offered last, kept only for a member of a pool: the others are offered beside it.
@@ -37,6 +41,7 @@ impl Standing {
             // One place may fail while another serves.
             _ if open > 0 && self.listed => Reach::Ready,
             Some(reason) => unreachable(reason),
+            None if self.parked && self.listed && self.places > 0 => Reach::Ready,
             None if self.places == 0 => Reach::Empty,
             None => Reach::Connecting,
         }

@@ -53,6 +53,8 @@ pub(super) fn together<'a>(offers: impl IntoIterator<Item = (&'a ServerName, &'a
     // The hash of what is offered, and whose it is.
     let mut first: HashMap<Asked, (&str, &ServerName)> = HashMap::new();
     for (server, offer) in offers {
+        // Together they are as old as the oldest.
+        all.offer.read_at = [all.offer.read_at, offer.read_at].into_iter().flatten().min();
         let mut left_out = offer.dropped.clone();
         for offered in &offer.entries {
             let Offered { kind, original, raw: _, hash } = offered;

@@ -9,6 +9,8 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, Uri, header, uri::Authority};
 
+use super::turned_away::TurnedAway;
+
 /// Host names and origins that are served. Everything else gets 403.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admission {
@@ -89,7 +91,8 @@ pub(super) async fn admit(State(admission): State<Arc<Admission>>, request: Requ
         Ok(()) => next.run(request).await,
         Err(why) => {
             tracing::warn!(why, "a request was refused");
-            (StatusCode::FORBIDDEN, format!("Forbidden: {why}\n")).into_response()
+            let response = (StatusCode::FORBIDDEN, format!("Forbidden: {why}\n")).into_response();
+            TurnedAway { reason: "host-or-origin", why, caller: None }.with(response)
         }
     }
 }

@@ -3,21 +3,34 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use rmcp::{RoleServer, service::Peer, service::SubscriptionSink};
+use rmcp::{
+    RoleServer,
+    model::ServerNotification,
+    service::{Peer, SubscriptionSink},
+};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     access::{Access, Look},
-    view::{Fingerprint, View},
+    view::{Fingerprint, Length, View},
 };
-use crate::{caller::Caller, gateway::Catalogue};
+use crate::{
+    caller::Caller,
+    gateway::{
+        Catalogue,
+        wire::{carrier, text::raw},
+    },
+};
 
 /// The catalogues as they come, and what each caller may see of them.
 #[derive(Clone)]
 pub(super) struct Outlook {
     pub(super) catalogues: watch::Receiver<Arc<Catalogue>>,
     pub(super) access: Arc<dyn Access>,
+    /// How long a list of tools is for those who do not say.
+    pub(super) length: Length,
 }
 
 impl Outlook {
@@ -29,7 +42,7 @@ impl Outlook {
 
     async fn look_at(&self, catalogue: Arc<Catalogue>, caller: &Caller) -> Option<Fingerprint> {
         match self.access.sight(caller, &catalogue, Look::Listening).await {
-            Ok(sight) => Some(View::of(catalogue, sight, caller).fingerprint()),
+            Ok(sight) => Some(View::of(catalogue, sight, caller).fingerprint(self.length)),
             Err(why) => {
                 tracing::warn!(caller = caller.user, why, "a listener is not told of changes for now");
                 None
@@ -140,6 +153,25 @@ pub(super) fn to_session(
     }
 }
 
+/// Tells a client whose session was made again what it could not know: lists may be others, and subscriptions and
+/// the log level it set are gone.
+pub(super) async fn made_again(peer: Peer<RoleServer>, logs: bool) {
+    let listener = Session(peer);
+    for list in [List::Tools, List::Prompts, List::Resources] {
+        if !listener.tell(list).await {
+            return;
+        }
+    }
+    if logs {
+        let words = "this session goes on at another replica of pilothouse: subscribe to resources again";
+        let params = json!({ "level": "notice", "logger": "pilothouse", "data": words });
+        let note = carrier::note("notifications/message", Some(&raw(&params)));
+        if let Err(error) = listener.0.send_notification(ServerNotification::CustomNotification(note)).await {
+            tracing::debug!(%error, "a client was not told that its session was made again");
+        }
+    }
+}
+
 impl Listener for SubscriptionSink {
     fn tell(&self, list: List) -> BoxFuture<'_, bool> {
         Box::pin(async move {
@@ -183,7 +215,7 @@ mod tests {
     use serde_json::json;
     use tokio::sync::{mpsc, watch as channel};
 
-    use super::{List, Listener, Outlook, watch};
+    use super::{Length, List, Listener, Outlook, watch};
     use crate::{
         caller::Caller,
         gateway::{Catalogue, Entry, Kind, Route, wire::text::raw},
@@ -217,7 +249,7 @@ mod tests {
     #[tokio::test]
     async fn each_change_of_the_view_is_told_once_and_an_equal_view_never() {
         let (catalogues, receiver) = channel::channel(catalogue(&[(Kind::Tool, "a")]));
-        let mut outlook = Outlook { catalogues: receiver, access: Arc::new(Open) };
+        let mut outlook = Outlook { catalogues: receiver, access: Arc::new(Open), length: Length::Whole };
         let first = outlook.look(&Caller::process()).await;
         let (sender, mut told) = mpsc::unbounded_channel();
         let telling = tokio::spawn(async move {

@@ -12,9 +12,12 @@ use tokio_util::{
 use super::{
     access::{Access, Look, Open, Verdict},
     announce::Outlook,
+    large,
+    manners::Manners,
     outgoing::{self, Of, WayOut},
     own::{Asked, Offer, Own, Updates},
-    view::{self, ForeignCursor, View, original_uri},
+    trace::Trace,
+    view::{self, ForeignCursor, Length, View, original_uri},
     words,
 };
 use crate::{
@@ -28,6 +31,7 @@ use crate::{
             text::{Fields, raw, string},
         },
     },
+    tools::{CALL, SEARCH},
 };
 
 /// The side that asks: where what comes before the answer goes, how all of it leaves, and where its session's calls
@@ -36,6 +40,10 @@ pub(super) struct Asking {
     pub(super) up: mpsc::Sender<Up>,
     pub(super) way_out: Arc<WayOut>,
     pub(super) seats: Arc<Seats>,
+    /// The trace that it is part of.
+    pub(super) trace: Option<Trace>,
+    /// How long a list of tools it wants, when it says so.
+    pub(super) length: Option<Length>,
 }
 
 /// pilothouse as clients see it. Shared by all transports and sessions.
@@ -44,6 +52,7 @@ pub struct Face {
     own: Arc<dyn Own>,
     audit: Audit,
     outlook: Outlook,
+    manners: Manners,
     open: TaskTracker,
     stopping: CancellationToken,
     stopped: CancellationToken,
@@ -81,11 +90,22 @@ impl Face {
             gateway,
             own,
             audit,
-            outlook: Outlook { catalogues, access },
+            outlook: Outlook { catalogues, access, length: Length::Whole },
+            manners: Manners::default(),
             open: TaskTracker::new(),
             stopping: CancellationToken::new(),
             stopped: CancellationToken::new(),
         })
+    }
+
+    /// How it treats its callers, said before anybody has come: whether a list of more tools than that is a brief one,
+    /// how fast each may ask, and where the spans of their requests go.
+    pub fn treating(mut self: Arc<Self>, listed_up_to: usize, manners: Manners) -> Arc<Self> {
+        if let Some(face) = Arc::get_mut(&mut self) {
+            face.outlook.length = Length::UpTo(listed_up_to);
+            face.manners = manners;
+        }
+        self
     }
 
     /// Ends in order: subscriptions are completed, open requests may finish for `grace`, then all streams and
@@ -97,6 +117,11 @@ impl Face {
             tracing::warn!(open = self.open.len(), "requests were still open when the grace time ended");
         }
         self.stopped.cancel();
+    }
+
+    /// Where what the doors refuse is recorded.
+    pub(super) fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     /// Held while a request or its answer is on its way; [`Self::shutdown`] waits for it.
@@ -155,6 +180,17 @@ impl Face {
     ) -> Result<Raw, RpcError> {
         let _busy = self.busy();
         let asked = Asked { method, name: "", params, caller, era };
+        if let Some(refused) = self.manners.too_fast(&self.audit, &asked)? {
+            return Ok(words::spoken(refused, method, era));
+        }
+        let begun = self.manners.begin(asking.trace.clone());
+        let outcome = self.asked(asked, Asking { trace: begun.trace().cloned(), ..asking }).await;
+        self.manners.end(begun, &asked, outcome.is_err());
+        outcome
+    }
+
+    async fn asked(&self, asked: Asked<'_>, asking: Asking) -> Result<Raw, RpcError> {
+        let Asked { method, era, .. } = asked;
         let list = match method {
             "tools/list" => Some(Kind::Tool),
             "prompts/list" => Some(Kind::Prompt),
@@ -163,7 +199,7 @@ impl Face {
             _ => None,
         };
         if let Some(kind) = list {
-            return Ok(words::spoken(self.list(kind, asked).await?, method, era));
+            return Ok(words::spoken(self.list(kind, asked, asking.length).await?, method, era));
         }
         let legacy = era == Era::Legacy;
         match method {
@@ -183,25 +219,49 @@ impl Face {
         }
     }
 
-    async fn list(&self, kind: Kind, asked: Asked<'_>) -> Result<Raw, RpcError> {
+    async fn list(&self, kind: Kind, asked: Asked<'_>, length: Option<Length>) -> Result<Raw, RpcError> {
         let params = fields(asked.params)?;
+        let length = large::wish(&params).or(length).unwrap_or(self.outlook.length);
         let cursor = params.get("cursor").map(|cursor| serde_json::from_str::<Option<String>>(cursor.get()));
         let cursor = cursor.transpose().map_err(|_| ForeignCursor);
         let view = self.view(self.catalogue(), asked.caller).await?;
-        cursor.and_then(|cursor| view.page(kind, cursor.flatten().as_deref())).map_err(|ForeignCursor| {
-            let message =
-                "the cursor is not one that a list answered: take nextCursor as it came, or leave it out";
-            RpcError::new(RpcError::INVALID_PARAMS, message)
-        })
+        cursor.and_then(|cursor| view.page(kind, cursor.flatten().as_deref(), length)).map_err(
+            |ForeignCursor| {
+                let message =
+                    "the cursor is not one that a list answered: take nextCursor as it came, or leave it out";
+                RpcError::new(RpcError::INVALID_PARAMS, message)
+            },
+        )
     }
 
     /// A request for a tool or prompt, by its name.
     async fn named(&self, kind: Kind, asked: Asked<'_>, asking: Asking) -> Result<Raw, RpcError> {
-        let mut params = fields(asked.params)?;
+        let params = fields(asked.params)?;
         let name = required(&params, "name")?;
-        let asked = Asked { name: &name, ..asked };
         let catalogue = self.catalogue();
-        let entry = match self.admit(&catalogue, catalogue.find(kind, &name), kind, &asked).await? {
+        let is_ours = || catalogue.find(kind, &name).is_some_and(|entry| entry.route == Route::Own);
+        match name.as_str() {
+            SEARCH if kind == Kind::Tool && is_ours() => {
+                let asked = Asked { name: &name, ..asked };
+                asking.way_out.begin(&self.audit, &asked, Of::Ours)?;
+                let view = self.view(catalogue, asked.caller).await?;
+                Ok(words::spoken(large::search(&view, params.get("arguments")), asked.method, asked.era))
+            }
+            CALL if kind == Kind::Tool && is_ours() => match large::inner(&params) {
+                Ok((name, params)) => {
+                    self.entry(kind, &name, Asked { params: Some(&params), ..asked }, asking).await
+                }
+                Err(wrong) => Ok(words::spoken(wrong, asked.method, asked.era)),
+            },
+            _ => self.entry(kind, &name, asked, asking).await,
+        }
+    }
+
+    async fn entry(&self, kind: Kind, name: &str, asked: Asked<'_>, asking: Asking) -> Result<Raw, RpcError> {
+        let mut params = fields(asked.params)?;
+        let asked = Asked { name, ..asked };
+        let catalogue = self.catalogue();
+        let entry = match self.admit(&catalogue, catalogue.find(kind, name), kind, &asked).await? {
             Admitted::To(entry) => entry,
             Admitted::Answered(answer) => return Ok(words::spoken(answer, asked.method, asked.era)),
         };
@@ -220,18 +280,17 @@ impl Face {
         let uri = required(&params, "uri")?;
         let asked = Asked { name: &uri, ..asked };
         let catalogue = self.catalogue();
-        let found = view::resource(&catalogue, &uri);
+        let unlisted = view::unlisted(&catalogue, &uri);
+        let found = view::resource(&catalogue, &uri).or(unlisted.as_ref());
         let entry = match self.admit(&catalogue, found, Kind::Resource, &asked).await? {
             Admitted::To(entry) => entry,
             Admitted::Answered(answer) => return Ok(answer),
         };
         match &entry.route {
             Route::Own => self.own(asked, asking).await,
-            // Their news would not come through: better no subscription than a silent one.
-            Route::Downstream { server, .. } if asked.method.ends_with("subscribe") => {
-                let message =
-                    format!("`{uri}` is a resource of {server}: read it again instead of subscribing");
-                Err(RpcError::new(RpcError::METHOD_NOT_FOUND, &message))
+            // The session holds the subscription; see `Self::updates`.
+            Route::Downstream { .. } if asked.method.ends_with("subscribe") => {
+                Ok(raw(&serde_json::json!({})))
             }
             Route::Downstream { original, .. } => {
                 params.set_str("uri", &original_uri(entry, original, &uri));
@@ -240,19 +299,25 @@ impl Face {
         }
     }
 
-    /// The updates of one of our own resources, for whoever holds them.
+    /// The updates of a resource, ours or a server's, for whoever holds them.
     ///
     /// # Errors
-    /// When it is not ours, not there, or not this caller's to read.
+    /// When it is not there or not this caller's to read, or its server tells of no updates.
     pub(super) async fn updates(&self, caller: &Caller, uri: &str) -> Result<Updates, RpcError> {
         let catalogue = self.catalogue();
         let view = self.view(catalogue.clone(), caller).await?;
-        let found = view::resource(&catalogue, uri).and_then(|entry| view.find(entry.kind, &entry.name));
-        if found.is_some_and(|entry| entry.route == Route::Own) {
-            return self.own.updates(caller, uri).await;
+        let unlisted = view::unlisted(&catalogue, uri);
+        let found = view::resource(&catalogue, uri).or(unlisted.as_ref()).filter(|entry| view.shows(entry));
+        match found.map(|entry| (entry.as_ref(), &entry.route)) {
+            Some((_, Route::Own)) => self.own.updates(caller, uri).await,
+            Some((entry, Route::Downstream { server, original })) => {
+                self.gateway.updates(server, &original_uri(entry, original, uri))
+            }
+            None => {
+                let message = format!("`{uri}` is no resource that can be subscribed to");
+                Err(RpcError::new(RpcError::INVALID_PARAMS, &message))
+            }
         }
-        let message = format!("`{uri}` is no resource that can be subscribed to");
-        Err(RpcError::new(RpcError::INVALID_PARAMS, &message))
     }
 
     /// A completion, by the prompt or resource it refers to.
@@ -344,6 +409,10 @@ impl Face {
         };
         let of = Of::Server { namespace: &server.namespace, name: &server.name };
         asking.way_out.begin(&self.audit, &asked, of)?;
+        let params = match &asking.trace {
+            Some(trace) => trace.give_on(params),
+            None => params,
+        };
         let request = Request {
             server: server.clone(),
             method: asked.method.to_owned(),

@@ -7,24 +7,26 @@ use axum::{
     body::Body,
     extract::{Request, State},
     middleware::{self, Next},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use futures::StreamExt;
-use http::{Method, request::Parts};
+use http::{Method, StatusCode, request::Parts};
 use http_body_util::BodyExt;
 use rmcp::transport::{
     StreamableHttpServerConfig, StreamableHttpService,
     streamable_http_server::session::local::LocalSessionManager,
 };
+use tower::ServiceExt;
 
 use super::{
     KEEP_ALIVE,
     admission::{self, Admission},
     authentication::{self, Auth, Until},
     face::Face,
-    owners::{self, Owners},
     session::{Revisions, Session, Who},
+    sessions::{Cover, Home, Parcel, Received, Sessions, at_home},
     sse::{self, SseSessions},
+    turned_away::recorded,
 };
 use crate::{caller::Caller, gateway::wire::edge::Edge};
 
@@ -39,6 +41,8 @@ pub struct HttpSettings {
     pub session_idle: Duration,
     /// The same for an HTTP+SSE session. Its open stream already shows that the client lives.
     pub sse_idle: Duration,
+    /// How sessions are named, and where else they may be.
+    pub sessions: Sessions,
 }
 
 impl Default for HttpSettings {
@@ -50,41 +54,88 @@ impl Default for HttpSettings {
             body_limit: 64 * 1024 * 1024,
             session_idle: Duration::from_secs(30 * 60),
             sse_idle: Duration::from_secs(8 * 60 * 60),
+            sessions: Sessions::alone(),
         }
     }
 }
 
 /// The routes. Streams end when the face is [shut down](Face::shutdown).
 pub fn router(face: Arc<Face>, settings: HttpSettings) -> Router {
-    let HttpSettings { admission, auth, body_limit, session_idle, sse_idle } = settings;
-    let mut sessions = LocalSessionManager::default();
-    sessions.session_config.keep_alive = Some(session_idle);
+    doors(face, settings).0
+}
+
+/// [The routes](router), and the way in for requests that other replicas have let in and sent here.
+pub fn doors(face: Arc<Face>, settings: HttpSettings) -> (Router, BackDoor) {
+    let HttpSettings { admission, auth, body_limit, session_idle, sse_idle, sessions } = settings;
+    let home = Home::new(sessions.clone(), face.stopping().clone(), (session_idle, body_limit));
+    let mut local = LocalSessionManager::default();
+    local.session_config.keep_alive = Some(session_idle);
     // Bodies are limited at the edge, hosts and origins by `admission`, both for every route.
-    let config = StreamableHttpServerConfig::default()
+    let mut config = StreamableHttpServerConfig::default()
         .with_json_response(true)
         .with_sse_keep_alive(Some(KEEP_ALIVE))
         .disable_allowed_hosts()
         .disable_allowed_origins()
         .with_max_request_body_bytes(usize::MAX)
         .with_cancellation_token(face.stopped().clone());
+    config.session_store = Some(home.handover());
     let shared = face.clone();
     let service = StreamableHttpService::new(
         move || Ok(Session::new(shared.clone(), Who::EachRequest, Revisions::All)),
-        Arc::new(sessions),
+        Arc::new(local),
         config,
     );
     let shared = face.clone();
     let schemas = move |parts: &Parts, tool: &str| shared.schema(parts.extensions.get::<Caller>()?, tool);
     let busy = face.clone();
-    Router::new()
+    let audit = face.audit().clone();
+    let routes = Router::new()
         .route_service("/mcp", Edge::new(service, body_limit, Arc::new(schemas)))
-        .route_layer(middleware::from_fn_with_state(Owners::new(session_idle), owners::only_the_owner))
-        .merge(sse::router(SseSessions::new(face, body_limit, sse_idle)))
-        .route_layer(middleware::from_fn_with_state(busy, until_written))
+        .route_layer(middleware::from_fn_with_state(home.clone(), at_home))
+        .merge(sse::router(SseSessions::new(face, sessions, body_limit, sse_idle)))
+        .route_layer(middleware::from_fn_with_state(busy, until_written));
+    let back = BackDoor { routes: routes.clone(), home };
+    let front = routes
         .route_layer(middleware::from_fn(until_token_ends))
         .route_layer(middleware::from_fn_with_state(auth.clone(), authentication::authenticate))
         .merge(authentication::router(auth))
-        .layer(middleware::from_fn_with_state(Arc::new(admission), admission::admit))
+        .layer(middleware::from_fn_with_state(Arc::new(admission), admission::admit));
+    (recorded(front, audit), back)
+}
+
+/// For requests whose caller another replica has proven. Cheap to clone.
+#[derive(Clone)]
+pub struct BackDoor {
+    routes: Router,
+    home: Home,
+}
+
+impl BackDoor {
+    /// 421 when the session that the request belongs to is not here.
+    pub async fn answer(&self, parcel: Parcel) -> Response {
+        let Parcel { cover: Cover { caller, adopt, method, path, headers }, body } = parcel;
+        let mut request = Request::builder().method(method.as_str()).uri(path);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let Ok(mut request) = request.body(Body::from(body)) else {
+            return (StatusCode::BAD_REQUEST, "another replica sent what is no request\n").into_response();
+        };
+        request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(Received { adopt });
+        let Ok(answer) = self.routes.clone().oneshot(request).await;
+        answer
+    }
+
+    /// Whether a session of a replica that is gone was made again here.
+    pub fn has_made(&self, session: &str) -> bool {
+        self.home.has_made(session)
+    }
+
+    /// Whether this process is to end.
+    pub fn is_leaving(&self) -> bool {
+        self.home.is_leaving()
+    }
 }
 
 /// A GET is a stream for as long as the client likes, but not for longer than its token holds. A call that runs

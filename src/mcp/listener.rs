@@ -1,6 +1,6 @@
 //! Serves routes on a socket.
 
-use std::io;
+use std::{io, net::SocketAddr};
 
 use axum::{Router, serve::ListenerExt};
 use tokio::net::TcpListener;
@@ -18,5 +18,6 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             tracing::debug!(%error, "TCP_NODELAY cannot be set");
         }
     });
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }

@@ -10,15 +10,21 @@ pub mod authentication;
 pub mod http;
 pub mod listener;
 pub mod own;
+pub mod sessions;
 pub mod stdio;
 
 mod announce;
 mod face;
+mod large;
+mod manners;
 mod outgoing;
-mod owners;
+mod progress;
+mod rate;
 mod session;
 mod sse;
 mod subscriptions;
+pub mod trace;
+mod turned_away;
 mod upward;
 mod view;
 mod words;
@@ -26,8 +32,12 @@ mod words;
 pub use access::Access;
 pub use authentication::Auth;
 pub use face::Face;
-pub use http::HttpSettings;
+pub use http::{BackDoor, HttpSettings};
+pub use large::entries as search_entries;
+pub use manners::Manners;
 pub use own::{Asked, Offer, Own};
+pub use rate::RateLimit;
+pub use turned_away::recorded;
 
 /// Comments that keep streams open through proxies come this often.
 const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(15);

@@ -13,8 +13,11 @@ use super::own::Asked;
 use crate::{
     answer::Budget,
     audit::{Audit, Call, Footprint, Line, Object, Outcome},
-    gateway::wire::{Raw, RpcError, text::Fields},
-    redact,
+    gateway::wire::{
+        Raw, RpcError,
+        text::{Fields, raw},
+    },
+    redact::{self, Redacted},
 };
 
 /// SHA-256 as 64 hex digits.
@@ -107,12 +110,18 @@ impl WayOut {
     }
 
     pub(super) fn take(&self, text: Raw) -> Raw {
-        if self.as_it_is.load(Ordering::Relaxed) { text } else { redacted(text) }
+        self.taken(text).0
     }
 
-    /// The answer, which is the last that leaves.
+    /// And how many secrets were taken out of it.
+    fn taken(&self, text: Raw) -> (Raw, usize) {
+        if self.as_it_is.load(Ordering::Relaxed) { (text, 0) } else { redacted(text) }
+    }
+
+    /// The answer, which is the last that leaves. It says how much of it was taken out.
     pub(super) fn answer(&self, result: Raw) -> Raw {
-        let result = self.take(result);
+        let (result, count) = self.taken(result);
+        let result = if count > 0 { counted(result, count) } else { result };
         let decision = if is_error(&result) { "failed" } else { "answered" };
         self.end(decision, Some(&result));
         result
@@ -159,33 +168,54 @@ fn is_error(result: &RawValue) -> bool {
 /// The last step of everything on its way to a client (promise P4).
 ///
 /// A request state and a cursor come back to whoever made them and must do so unchanged.
-fn redacted(text: Raw) -> Raw {
-    let clean = redact::raw(text.clone());
-    if clean.get() == text.get() {
-        return text;
-    }
+fn redacted(text: Raw) -> (Raw, usize) {
+    let Some(Redacted { json: clean, mut count }) = redact::scan(&text) else { return (text, 0) };
     let (Ok(before), Ok(mut after)) = (Fields::parse(text.get()), Fields::parse(clean.get())) else {
-        return clean;
+        return (clean, count);
     };
     for opaque in ["requestState", "nextCursor"] {
         if let Some(value) = before.get(opaque) {
+            // What was found in it stays.
+            count = count.saturating_sub(redact::scan(value).map_or(0, |found| found.count));
             after.set(opaque, value.to_owned());
         }
     }
-    after.to_raw()
+    (after.to_raw(), count)
+}
+
+/// The member of a result's `_meta` that says how many secrets were taken out of it.
+const COUNT: &str = "pilothouse.dev/redactions";
+
+fn counted(result: Raw, count: usize) -> Raw {
+    let Ok(mut fields) = Fields::parse(result.get()) else { return result };
+    let meta = fields.get("_meta").map(ToOwned::to_owned);
+    let Ok(mut meta) = Fields::of(meta.as_deref()) else { return result };
+    meta.set(COUNT, raw(&count));
+    fields.set("_meta", meta.to_raw());
+    fields.to_raw()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::redacted;
+    use super::{counted, redacted};
     use crate::gateway::wire::text::raw;
 
     #[test]
     fn secrets_stay_here_and_a_request_state_comes_back_as_it_was() {
         let token = format!("ghp_{}", "a1B2".repeat(9));
         let answer = raw(&serde_json::json!({ "text": token, "requestState": token }));
-        let out = redacted(answer);
+        let (out, count) = redacted(answer);
+        assert_eq!(count, 1);
         assert!(out.get().starts_with(r#"{"text":"<redacted:"#), "{out}");
         assert!(out.get().ends_with(&format!(r#""requestState":"{token}"}}"#)), "{out}");
+    }
+
+    #[test]
+    fn a_result_says_how_much_was_taken_out_of_it() {
+        let result = raw(&serde_json::json!({ "content": [], "_meta": { "x": 1 } }));
+        assert_eq!(
+            counted(result, 2).get(),
+            r#"{"content":[],"_meta":{"x":1,"pilothouse.dev/redactions":2}}"#
+        );
     }
 }

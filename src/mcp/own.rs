@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use tokio::sync::mpsc;
 
+use super::progress;
 use crate::{
     answer::Answer,
     caller::Caller,
@@ -21,7 +22,7 @@ use crate::{
             text::{Fields, raw},
         },
     },
-    tools::{Completion, Objects, Toolbox, Wanted, prompts},
+    tools::{ChangeResources, Completion, Objects, Toolbox, Wanted, prompts},
 };
 
 /// A request for one of our own entries.
@@ -78,15 +79,14 @@ const LARGEST: usize = 64 * 1024;
 impl Own for Toolbox {
     fn offer(&self) -> Offer {
         let changes = if self.get("propose_change").is_some() { OF_CHANGES } else { "" };
-        // Log messages are those of downstreams.
-        let subscriptions = self.objects().is_some();
-        Offer { instructions: format!("{INSTRUCTIONS}{changes}"), logging: true, subscriptions }
+        // Log messages are those of downstreams, which may have resources to subscribe to as well.
+        Offer { instructions: format!("{INSTRUCTIONS}{changes}"), logging: true, subscriptions: true }
     }
 
-    fn answer<'a>(&'a self, asked: Asked<'a>, _up: mpsc::Sender<Up>) -> BoxFuture<'a, Result<Raw, RpcError>> {
+    fn answer<'a>(&'a self, asked: Asked<'a>, up: mpsc::Sender<Up>) -> BoxFuture<'a, Result<Raw, RpcError>> {
         Box::pin(async move {
             match asked.method {
-                "tools/call" => call(self, asked).await,
+                "tools/call" => call(self, asked, up).await,
                 "prompts/get" => prompt(self, asked),
                 "resources/read" => read(self, asked).await,
                 // The session holds the subscription; see `Own::updates`.
@@ -99,10 +99,12 @@ impl Own for Toolbox {
 
     fn updates<'a>(&'a self, caller: &'a Caller, uri: &'a str) -> BoxFuture<'a, Result<Updates, RpcError>> {
         Box::pin(async move {
-            let Some(objects) = self.objects() else {
-                return Err(no_resource(Era::Modern, uri, "no such resource"));
+            let updates = match (of_change(self, uri), self.objects()) {
+                (Some((changes, id)), _) => changes.updates(caller, id).await,
+                (None, Some(objects)) => objects.changes(caller, uri).await,
+                (None, None) => Err("no such resource".to_owned()),
             };
-            objects.changes(caller, uri).await.map_err(|why| no_resource(Era::Modern, uri, &why))
+            updates.map_err(|why| no_resource(Era::Modern, uri, &why))
         })
     }
 }
@@ -119,7 +121,7 @@ fn params<T: for<'de> Deserialize<'de> + Default>(asked: Asked<'_>) -> Result<T,
     asked.params.map_or_else(|| Ok(T::default()), |params| serde_json::from_str(params.get()).map_err(wrong))
 }
 
-async fn call(toolbox: &Toolbox, asked: Asked<'_>) -> Result<Raw, RpcError> {
+async fn call(toolbox: &Toolbox, asked: Asked<'_>, up: mpsc::Sender<Up>) -> Result<Raw, RpcError> {
     let Asked { name, params, caller, .. } = asked;
     let Some(tool) = toolbox.get(name) else { return Err(unknown(asked)) };
     let params = Fields::of(params)
@@ -129,7 +131,8 @@ async fn call(toolbox: &Toolbox, asked: Asked<'_>) -> Result<Raw, RpcError> {
         let message = format!("The arguments are larger than {LARGEST} bytes: {name} needs far less.");
         return Ok(Answer::error(message).into_result());
     }
-    Ok(tool.call(caller, arguments).await.into_result())
+    let steps = progress::steps(&params, up);
+    Ok(steps.follow(tool.call(caller, arguments)).await.into_result())
 }
 
 fn prompt(toolbox: &Toolbox, asked: Asked<'_>) -> Result<Raw, RpcError> {
@@ -146,9 +149,17 @@ fn prompt(toolbox: &Toolbox, asked: Asked<'_>) -> Result<Raw, RpcError> {
 
 async fn read(toolbox: &Toolbox, asked: Asked<'_>) -> Result<Raw, RpcError> {
     let Asked { name: uri, caller, era, .. } = asked;
-    let Some(objects) = toolbox.objects() else { return Err(unknown(asked)) };
-    let read = objects.read(caller, uri).await;
+    let read = match (of_change(toolbox, uri), toolbox.objects()) {
+        (Some((changes, id)), _) => changes.read(caller, uri, id).await,
+        (None, Some(objects)) => objects.read(caller, uri).await,
+        (None, None) => return Err(unknown(asked)),
+    };
     read.map(|contents| raw(&contents)).map_err(|why| no_resource(era, uri, &why))
+}
+
+/// The change that a URI names, where there are change requests.
+fn of_change<'a>(toolbox: &'a Toolbox, uri: &'a str) -> Option<(&'a ChangeResources, &'a str)> {
+    Some((toolbox.changes()?, ChangeResources::id(uri)?))
 }
 
 fn no_resource(era: Era, uri: &str, why: &str) -> RpcError {
@@ -188,10 +199,11 @@ pub fn entries(toolbox: &Toolbox) -> Vec<Entry> {
     let tools = toolbox.definitions().map(|definition| entry(Kind::Tool, &definition));
     let offered = prompts::offered(|tool| toolbox.get(tool).is_some());
     let prompts = offered.map(|prompt| entry(Kind::Prompt, &prompt.definition()));
-    let template = toolbox
-        .objects()
-        .map(|_| Entry::own(Kind::ResourceTemplate, Objects::template_name(), raw(&Objects::template())));
-    tools.chain(prompts).chain(template).collect()
+    let template = |name: &str, template: &Value| Entry::own(Kind::ResourceTemplate, name, raw(template));
+    let objects = toolbox.objects().map(|_| template(Objects::template_name(), &Objects::template()));
+    let changes =
+        toolbox.changes().map(|_| template(ChangeResources::template_name(), &ChangeResources::template()));
+    tools.chain(prompts).chain(objects).chain(changes).collect()
 }
 
 fn entry(kind: Kind, definition: &Value) -> Entry {

@@ -17,6 +17,7 @@ use rmcp::{
         SubscriptionFilter,
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
+    transport::streamable_http_server::SessionRestoreMarker,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -25,20 +26,23 @@ use super::{
     announce,
     authentication::Until,
     face::{Asking, Face},
+    large,
     outgoing::WayOut,
     own::Updates,
     subscriptions::{self, Subscriptions},
+    trace::Trace,
+    turned_away::TurnedAway,
     upward::{self, Level, Limits},
     words,
 };
 use crate::{
     caller::Caller,
     gateway::{
-        Seats,
+        Client, Seats,
         wire::{
             Era, RpcError,
             carrier::{self, Carried},
-            text::Fields,
+            text::{Fields, raw},
         },
     },
 };
@@ -69,8 +73,8 @@ pub(super) struct Session {
     revisions: Revisions,
     /// The caller of the first request; a legacy session is bound to it.
     bound: OnceLock<Caller>,
-    /// Where its calls to servers go that keep something between calls.
-    seats: Arc<Seats>,
+    /// Where the calls of a legacy session go to servers that keep something between calls.
+    seats: OnceLock<Arc<Seats>>,
     /// From `logging/setLevel`; everything until then.
     level: Mutex<Level>,
     subscriptions: Subscriptions,
@@ -84,7 +88,7 @@ impl Session {
         let bound = OnceLock::new();
         let level = Mutex::new(Level::Debug);
         let subscriptions = Subscriptions::default();
-        let seats = Arc::default();
+        let seats = OnceLock::new();
         Self {
             face,
             who,
@@ -108,10 +112,26 @@ impl Session {
         let bound = self.bound.get_or_init(|| caller.clone());
         if !bound.is_the_same(caller) {
             tracing::warn!(bound = bound.user, caller = caller.user, "a session was used by another caller");
+            self.face.audit().refused(TurnedAway::from_session(caller.clone()).at("/mcp", None));
             let message = "this session belongs to another caller: open your own with initialize";
             return Err(ErrorData::invalid_request(message, None));
         }
         Ok(caller.clone())
+    }
+
+    /// A legacy client said once what it can do, a modern one says so each time.
+    fn seats(&self, context: &RequestContext<RoleServer>, caller: &Caller, carried: &Carried) -> Arc<Seats> {
+        if era(context) == Era::Modern {
+            let client = Client::of_request(caller.clone(), carried.params.as_deref());
+            return Arc::new(Seats::of(client));
+        }
+        let of_session = || {
+            let said = context.peer.peer_info();
+            let capabilities = said.as_ref().map(|said| raw(&said.capabilities));
+            let info = said.as_ref().map(|said| raw(&said.client_info));
+            Arc::new(Seats::of(Client::new(caller.clone(), capabilities, info)))
+        };
+        self.seats.get_or_init(of_session).clone()
     }
 
     /// Which log messages this client wants: a legacy one those it asked for, a modern one says so each time.
@@ -160,18 +180,23 @@ impl Session {
         Ok(Some((uri, Some(updates))))
     }
 
+    /// The level that is asked for, by its name.
+    ///
     /// # Errors
     /// When the level is none of the eight.
-    fn set_level(&self, carried: &Carried) -> Result<(), RpcError> {
-        let level = Fields::of(carried.params.as_deref())
+    fn set_level(&self, carried: &Carried) -> Result<String, RpcError> {
+        let (level, name) = Fields::of(carried.params.as_deref())
             .ok()
-            .and_then(|params| Level::parse(&params.get_str("level")?))
+            .and_then(|params| {
+                let name = params.get_str("level")?;
+                Some((Level::parse(&name)?, name))
+            })
             .ok_or_else(|| {
                 let message = "params.level must be one of debug, info, notice, warning, error, critical, alert, emergency";
                 RpcError::new(RpcError::INVALID_PARAMS, message)
             })?;
         *self.level.lock().unwrap_or_else(PoisonError::into_inner) = level;
-        Ok(())
+        Ok(name)
     }
 }
 
@@ -255,13 +280,21 @@ impl ServerHandler for Session {
         let era = era(&context);
         let way_out = Arc::new(WayOut::default());
         let answer = async {
+            let seats = self.seats(&context, &caller, &carried);
             if &*carried.method == "logging/setLevel" && era == Era::Legacy {
-                self.set_level(&carried)?;
+                seats.set_level(&self.set_level(&carried)?);
             }
             let subscribed = self.subscribed(&carried, &caller, era).await?;
             let (up, from) = mpsc::channel(UP);
             let params = carried.params.as_deref();
-            let asking = Asking { up, way_out: way_out.clone(), seats: self.seats.clone() };
+            let http = parts(&context.extensions);
+            let asking = Asking {
+                up,
+                way_out: way_out.clone(),
+                seats,
+                trace: Trace::continued(params, http.map(|parts| &parts.headers)),
+                length: large::wish_of_query(http.and_then(|parts| parts.uri.query())),
+            };
             let answer = self.face.answer(&carried.method, params, &caller, era, asking);
             let answer = Box::pin(answer);
             let answer = upward::drive(&context, self.limits(era, &carried), from, &way_out, answer).await?;
@@ -288,6 +321,10 @@ impl ServerHandler for Session {
                 return;
             }
         };
+        if context.extensions.get::<SessionRestoreMarker>().is_some() {
+            let told = announce::made_again(context.peer.clone(), self.face.offer().logging);
+            tokio::spawn(self.ended.clone().run_until_cancelled_owned(told));
+        }
         let telling = announce::to_session(self.face.catalogues(), caller, context.peer, self.ended.clone());
         tokio::spawn(telling);
     }

@@ -10,8 +10,7 @@ use std::{
 
 use axum::{
     Extension, Router,
-    body::Body,
-    extract::{Query, State},
+    extract::{Query, Request, State},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
@@ -20,7 +19,6 @@ use axum::{
 };
 use futures::{Stream, StreamExt, stream};
 use http::StatusCode;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use rmcp::{RoleServer, service::serve_server_with_ct};
 use serde::Deserialize;
 use tokio::{
@@ -34,6 +32,8 @@ use super::{
     KEEP_ALIVE,
     face::Face,
     session::{Revisions, Session, Who},
+    sessions::{Forwarded, Received, Sessions, collected, refused},
+    turned_away::TurnedAway,
 };
 use crate::{
     caller::Caller,
@@ -51,6 +51,7 @@ pub(super) struct SseSessions(Arc<Shared>);
 
 struct Shared {
     face: Arc<Face>,
+    sessions: Sessions,
     body_limit: usize,
     idle: Duration,
     open: Mutex<HashMap<String, Open>>,
@@ -59,15 +60,14 @@ struct Shared {
 /// One open stream, as the POST side sees it.
 #[derive(Clone)]
 struct Open {
-    caller: Caller,
     pen: Pen,
     last: watch::Sender<Instant>,
 }
 
 impl SseSessions {
     /// A session without a message for `idle` is ended.
-    pub(super) fn new(face: Arc<Face>, body_limit: usize, idle: Duration) -> Self {
-        Self(Arc::new(Shared { face, body_limit, idle, open: Mutex::default() }))
+    pub(super) fn new(face: Arc<Face>, sessions: Sessions, body_limit: usize, idle: Duration) -> Self {
+        Self(Arc::new(Shared { face, sessions, body_limit, idle, open: Mutex::default() }))
     }
 }
 
@@ -98,8 +98,11 @@ impl Drop for Guard {
 async fn open(
     State(SseSessions(shared)): State<SseSessions>,
     Extension(caller): Extension<Caller>,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, (StatusCode, String)> {
     let id = uuid::Uuid::new_v4().simple().to_string();
+    let address = shared.sessions.name(&id, &caller, None).map_err(|error| {
+        (StatusCode::INTERNAL_SERVER_ERROR, format!("no session can be opened: {error}\n"))
+    })?;
     let ended = shared.face.stopped().child_token();
     let (ours, theirs) = tokio::io::duplex(PIPE);
     let (reader, writer) = tokio::io::split(theirs);
@@ -111,16 +114,16 @@ async fn open(
     let (pen, _) = Pen::over(requests);
     let (last, seen) = watch::channel(Instant::now());
     tokio::spawn(end_when_idle(seen, shared.idle, ended.clone()));
-    shared.table().insert(id.clone(), Open { caller, pen, last });
+    shared.table().insert(id.clone(), Open { pen, last });
 
-    let endpoint = Event::default().event("endpoint").data(format!("/messages?sessionId={id}"));
+    let endpoint = Event::default().event("endpoint").data(format!("/messages?sessionId={address}"));
     let guard = Guard { shared, id, ended: ended.clone() };
     let answers = stream::unfold((BufReader::new(answers).lines(), guard), |(mut lines, guard)| async {
         let line = lines.next_line().await.ok().flatten()?;
         Some((Ok(Event::default().event("message").data(line)), (lines, guard)))
     });
     let events = stream::once(async { Ok(endpoint) }).chain(answers).take_until(ended.cancelled_owned());
-    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
 async fn run(
@@ -160,28 +163,31 @@ struct Address {
     session: String,
 }
 
+const NOT_OPEN: &str = "this session is not open: begin with GET /sse";
+
 async fn message(
     State(SseSessions(shared)): State<SseSessions>,
     Extension(caller): Extension<Caller>,
     Query(Address { session }): Query<Address>,
-    body: Body,
+    request: Request,
 ) -> Response {
-    let refused = |status: StatusCode, why: &str| (status, format!("{why}\n")).into_response();
-    let open = shared.table().get(&session).cloned();
-    let Some(open) = open else {
-        return refused(StatusCode::NOT_FOUND, "this session is not open: begin with GET /sse");
+    let Some(ticket) = shared.sessions.open(&session, &caller) else {
+        return TurnedAway::from_session(caller).with(refused(StatusCode::NOT_FOUND, NOT_OPEN));
     };
-    if !open.caller.is_the_same(&caller) {
-        return refused(StatusCode::FORBIDDEN, "this session belongs to another caller: begin with GET /sse");
+    let (parts, body) = request.into_parts();
+    let body = match collected(body, shared.body_limit).await {
+        Ok(body) => body,
+        Err(refusal) => return *refusal,
+    };
+    // The stream is at the replica that opened it, and ends with it.
+    if !shared.sessions.is_here(&ticket) && parts.extensions.get::<Received>().is_none() {
+        return match shared.sessions.pass_on(&ticket.owner, &caller, &parts, &body, false).await {
+            Forwarded::Answered(answer) => answer,
+            Forwarded::Gone | Forwarded::Lost(_) => refused(StatusCode::NOT_FOUND, NOT_OPEN),
+        };
     }
-    let body = match Limited::new(body, shared.body_limit).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let why = format!("the message is longer than {} bytes", shared.body_limit);
-            return refused(StatusCode::PAYLOAD_TOO_LARGE, &why);
-        }
-        Err(error) => return refused(StatusCode::BAD_REQUEST, &format!("the body cannot be read: {error}")),
-    };
+    let open = shared.table().get(&ticket.session).cloned();
+    let Some(open) = open else { return refused(StatusCode::NOT_FOUND, NOT_OPEN) };
     let Ok(text) = std::str::from_utf8(&body) else {
         return refused(StatusCode::BAD_REQUEST, "the body is not UTF-8");
     };

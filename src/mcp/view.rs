@@ -1,21 +1,25 @@
 //! What of the catalogue one caller sees. Pure.
 
 use std::{
-    collections::hash_map::DefaultHasher,
+    collections::{BTreeMap, hash_map::DefaultHasher},
     hash::{Hash, Hasher},
     sync::Arc,
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 
 use super::access::Sight;
 use crate::{
     caller::Caller,
     gateway::{
-        Catalogue, Entry, Kind,
-        wire::{Raw, text::string},
+        Catalogue, Entry, Kind, Route,
+        wire::{
+            Raw,
+            text::{raw, string},
+        },
     },
+    tools::{CALL, SEARCH},
 };
 
 /// Entries of one answer to a list request.
@@ -29,6 +33,23 @@ pub(super) struct View {
     catalogue: Arc<Catalogue>,
     sight: Sight,
     caller: Caller,
+}
+
+/// How long a list of tools may be. A brief one has our own tools, and those by which the others are found and called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Length {
+    Whole,
+    /// Whole up to so many tools, otherwise brief.
+    UpTo(usize),
+    Brief,
+}
+
+/// When the entries of servers that do not answer now were listed, by server.
+const STALE: &str = "pilothouse.dev/stale";
+
+/// Whether it is one of the tools by which those are found that a brief list leaves out.
+fn is_of_search(entry: &Entry) -> bool {
+    entry.kind == Kind::Tool && entry.route == Route::Own && matches!(entry.name.as_str(), SEARCH | CALL)
 }
 
 /// Changes when the entries of that kind change for this caller.
@@ -49,8 +70,32 @@ impl View {
     }
 
     /// By the cluster's access rules and by what the entry's own server says.
-    fn shows(&self, entry: &Entry) -> bool {
-        entry.admits(&self.caller) && self.sight.shows(entry)
+    pub(super) fn shows(&self, entry: &Entry) -> bool {
+        // What is found and called by way of the search is looked at itself.
+        is_of_search(entry) || entry.admits(&self.caller) && self.sight.shows(entry)
+    }
+
+    fn is_brief(&self, kind: Kind, length: Length) -> bool {
+        kind == Kind::Tool
+            && match length {
+                Length::Whole => false,
+                Length::Brief => {
+                    self.catalogue.find(Kind::Tool, SEARCH).is_some_and(|entry| is_of_search(entry))
+                }
+                Length::UpTo(most) => self.is_brief(kind, Length::Brief) && self.tools().nth(most).is_some(),
+            }
+    }
+
+    /// All tools but those of the search.
+    pub(super) fn tools(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.entries(Kind::Tool).filter(|entry| !is_of_search(entry))
+    }
+
+    /// What stands in a list.
+    fn listed(&self, kind: Kind, length: Length) -> impl Iterator<Item = &Arc<Entry>> {
+        let is_brief = self.is_brief(kind, length);
+        self.entries(kind)
+            .filter(move |entry| if is_brief { entry.route == Route::Own } else { !is_of_search(entry) })
     }
 
     fn entries(&self, kind: Kind) -> impl Iterator<Item = &Arc<Entry>> {
@@ -63,7 +108,7 @@ impl View {
 
     /// Up to three names of that kind that look like `name`.
     pub(super) fn nearest(&self, kind: Kind, name: &str) -> Vec<&str> {
-        let names: Vec<&str> = self.entries(kind).map(|entry| entry.name.as_str()).collect();
+        let names: Vec<&str> = self.listed(kind, Length::Whole).map(|entry| entry.name.as_str()).collect();
         similar::get_close_matches(name, &names, 3, 0.6)
     }
 
@@ -71,13 +116,19 @@ impl View {
     ///
     /// # Errors
     /// When the cursor is not one that an earlier page gave.
-    pub(super) fn page(&self, kind: Kind, cursor: Option<&str>) -> Result<Raw, ForeignCursor> {
+    pub(super) fn page(
+        &self,
+        kind: Kind,
+        cursor: Option<&str>,
+        length: Length,
+    ) -> Result<Raw, ForeignCursor> {
         let after = match cursor {
             None | Some("") => None,
             Some(cursor) => Some(decoded(cursor)?),
         };
         let rest = |entry: &&Arc<Entry>| after.as_ref().is_none_or(|after| entry.name > *after);
-        let mut entries = self.entries(kind).filter(rest).peekable();
+        let mut entries = self.listed(kind, length).filter(rest).peekable();
+        let mut stale = BTreeMap::new();
         let mut text = format!(r#"{{"{}":["#, member(kind));
         let mut last = None;
         for entry in entries.by_ref().take(PAGE) {
@@ -85,21 +136,32 @@ impl View {
                 text.push(',');
             }
             text.push_str(entry.raw.get());
+            if let Route::Downstream { server, .. } = &entry.route
+                && let Some(listed) = self.catalogue.stale(server)
+            {
+                stale.insert(server, listed);
+            }
         }
         text.push(']');
         if let (Some(last), Some(_)) = (last, entries.peek()) {
             text.push_str(r#","nextCursor":"#);
             text.push_str(string(&BASE64_URL_SAFE_NO_PAD.encode(format!("{CURSOR}{last}"))).get());
         }
+        if !stale.is_empty() {
+            let stale: BTreeMap<String, _> =
+                stale.into_iter().map(|(server, listed)| (server.to_string(), listed)).collect();
+            text.push_str(r#","_meta":"#);
+            text.push_str(raw(&json!({ STALE: stale })).get());
+        }
         text.push('}');
         Ok(RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned()))
     }
 
-    pub(super) fn fingerprint(&self) -> Fingerprint {
+    pub(super) fn fingerprint(&self, length: Length) -> Fingerprint {
         let of = |kinds: &[Kind]| {
             let mut hasher = DefaultHasher::new();
             for kind in kinds {
-                for entry in self.entries(*kind) {
+                for entry in self.listed(*kind, length) {
                     (&entry.name, &entry.hash).hash(&mut hasher);
                 }
             }
@@ -118,6 +180,30 @@ pub(super) fn resource<'a>(catalogue: &'a Catalogue, uri: &str) -> Option<&'a Ar
     catalogue
         .find(Kind::Resource, uri)
         .or_else(|| catalogue.of_kind(Kind::ResourceTemplate).find(|template| makes(&template.name, uri)))
+}
+
+/// A resource that is in no list, as results may link to one: of the only server whose resources have its scheme.
+pub(super) fn unlisted(catalogue: &Catalogue, uri: &str) -> Option<Arc<Entry>> {
+    fn scheme(uri: &str) -> Option<String> {
+        Some(uri.split_once(':')?.0.to_ascii_lowercase())
+    }
+    let wanted = scheme(uri)?;
+    let resources = catalogue.of_kind(Kind::Resource).chain(catalogue.of_kind(Kind::ResourceTemplate));
+    let mut resources = resources.filter(|entry| scheme(&entry.name).as_ref() == Some(&wanted));
+    let first = resources.next()?;
+    let Route::Downstream { server, original: _ } = &first.route else { return None };
+    let is_its =
+        |entry: &Arc<Entry>| matches!(&entry.route, Route::Downstream { server: of, .. } if of == server);
+    resources.all(is_its).then(|| {
+        Arc::new(Entry {
+            kind: Kind::Resource,
+            name: uri.to_owned(),
+            raw: RawValue::NULL.to_owned(),
+            hash: String::new(),
+            route: Route::Downstream { server: server.clone(), original: uri.to_owned() },
+            exposure: first.exposure.clone(),
+        })
+    })
 }
 
 fn member(kind: Kind) -> &'static str {
@@ -182,10 +268,10 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{ForeignCursor, Sight, View, makes, original_uri};
+    use super::{ForeignCursor, Length, Sight, View, makes, original_uri, unlisted};
     use crate::{
         caller::{Audience, Caller, Proof},
-        gateway::{Catalogue, Entry, Exposure, Kind, Route, wire::text::raw},
+        gateway::{Catalogue, Entry, Exposure, Kind, Route, ServerName, wire::text::raw},
     };
 
     fn entry(kind: Kind, name: &str) -> Entry {
@@ -227,10 +313,10 @@ mod tests {
     fn a_list_is_the_raw_entries_joined() {
         let view = view(vec![entry(Kind::Tool, "b"), entry(Kind::Tool, "a"), entry(Kind::Prompt, "p")]);
         assert_eq!(
-            view.page(Kind::Tool, Some("")).unwrap().get(),
+            view.page(Kind::Tool, Some(""), Length::Whole).unwrap().get(),
             r#"{"tools":[{"name":"a"},{"name":"b"}]}"#
         );
-        assert_eq!(view.page(Kind::Resource, None).unwrap().get(), r#"{"resources":[]}"#);
+        assert_eq!(view.page(Kind::Resource, None, Length::UpTo(1)).unwrap().get(), r#"{"resources":[]}"#);
     }
 
     #[test]
@@ -240,7 +326,8 @@ mod tests {
         let (mut seen, mut cursor) = (Vec::new(), None::<String>);
         loop {
             let page: Value =
-                serde_json::from_str(view.page(Kind::Tool, cursor.as_deref()).unwrap().get()).unwrap();
+                serde_json::from_str(view.page(Kind::Tool, cursor.as_deref(), Length::Whole).unwrap().get())
+                    .unwrap();
             let tools = page["tools"].as_array().unwrap();
             seen.extend(tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()));
             match page["nextCursor"].as_str() {
@@ -252,10 +339,37 @@ mod tests {
     }
 
     #[test]
+    fn above_its_length_a_list_is_our_own_tools_and_the_search_and_tells_of_nothing_else() {
+        let of = |count: usize| {
+            let server = ServerName { namespace: "shop".to_owned(), name: "x".to_owned() };
+            let theirs = (0..count).map(|number| Entry {
+                route: Route::Downstream { server: server.clone(), original: "t".to_owned() },
+                ..entry(Kind::Tool, &format!("x_{number}"))
+            });
+            let own = ["call_tool", "search_tools", "top"].map(|name| entry(Kind::Tool, name));
+            view(own.into_iter().chain(theirs).collect())
+        };
+        let names = |view: &View, length| {
+            let page: Value =
+                serde_json::from_str(view.page(Kind::Tool, None, length).unwrap().get()).unwrap();
+            let tools = page["tools"].as_array().unwrap().clone();
+            tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&of(2), Length::UpTo(3)), ["top", "x_0", "x_1"]);
+        assert_eq!(names(&of(3), Length::UpTo(3)), ["call_tool", "search_tools", "top"]);
+        assert_eq!(names(&of(1), Length::Brief), ["call_tool", "search_tools", "top"]);
+        assert_eq!(names(&of(1), Length::Whole), ["top", "x_0"]);
+        let print = |count, length| of(count).fingerprint(length).tools;
+        assert_eq!(print(5, Length::UpTo(3)), print(6, Length::UpTo(3)));
+        assert_ne!(print(5, Length::UpTo(3)), print(2, Length::UpTo(3)));
+        assert_ne!(print(5, Length::Whole), print(6, Length::Whole));
+    }
+
+    #[test]
     fn a_foreign_cursor_is_refused() {
         let view = view(Vec::new());
-        assert_eq!(view.page(Kind::Tool, Some("garbage!")).unwrap_err(), ForeignCursor);
-        assert_eq!(view.page(Kind::Tool, Some("Z2FyYmFnZQ")).unwrap_err(), ForeignCursor);
+        assert_eq!(view.page(Kind::Tool, Some("garbage!"), Length::Whole).unwrap_err(), ForeignCursor);
+        assert_eq!(view.page(Kind::Tool, Some("Z2FyYmFnZQ"), Length::Whole).unwrap_err(), ForeignCursor);
     }
 
     #[test]
@@ -275,6 +389,25 @@ mod tests {
     }
 
     #[test]
+    fn a_linked_resource_is_of_the_only_server_with_its_scheme() {
+        let of = |name: &str, server: &str| {
+            let server = ServerName { namespace: "shop".to_owned(), name: server.to_owned() };
+            let route = Route::Downstream { server, original: name.to_owned() };
+            Arc::new(Entry { route, ..entry(Kind::Resource, name) })
+        };
+        let mut entries = vec![of("a://1", "one"), of("b://1", "one"), of("b://2", "two")];
+        entries.push(Arc::new(entry(Kind::Resource, "c://1")));
+        let catalogue = Catalogue::new(0, entries);
+        let found = unlisted(&catalogue, "A://2").unwrap();
+        assert!(
+            matches!(&found.route, Route::Downstream { server, original } if server.name == "one" && original == "A://2")
+        );
+        for nobody_s in ["b://3", "c://2", "d://1", "a"] {
+            assert!(unlisted(&catalogue, nobody_s).is_none(), "{nobody_s}");
+        }
+    }
+
+    #[test]
     fn a_uri_goes_back_to_the_downstreams_spelling() {
         let template = entry(Kind::ResourceTemplate, "p+file:///{path}");
         assert_eq!(original_uri(&template, "file:///{path}", "p+file:///x"), "file:///x");
@@ -282,8 +415,8 @@ mod tests {
 
     #[test]
     fn a_fingerprint_changes_only_where_something_changed() {
-        let before = view(vec![entry(Kind::Tool, "a")]).fingerprint();
-        let after = view(vec![entry(Kind::Tool, "a"), entry(Kind::Prompt, "p")]).fingerprint();
+        let before = view(vec![entry(Kind::Tool, "a")]).fingerprint(Length::Whole);
+        let after = view(vec![entry(Kind::Tool, "a"), entry(Kind::Prompt, "p")]).fingerprint(Length::Whole);
         assert_eq!(before.tools, after.tools);
         assert_ne!(before.prompts, after.prompts);
     }

@@ -103,7 +103,8 @@ impl EmergencyStore {
                     .find(|there| {
                         there.metadata.name == bare.metadata.name
                             && there.spec == bare.spec
-                            && there.status.is_none()
+                            // One that was said to be strange meanwhile was asked for by nobody yet.
+                            && there.status.as_ref().is_none_or(|status| status.requested_at.is_none())
                     })
                     .ok_or(EmergencyStoreError::Outdated(what))?
             }

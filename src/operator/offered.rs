@@ -14,6 +14,10 @@ pub(super) fn offered(observation: &Observation) -> String {
             observation.changed.len()
         ),
     };
+    let tools = match observation.quarantined.len() {
+        0 => tools,
+        count => format!("{tools} {count} are not shown, since their definitions are suspicious."),
+    };
     match observation.dropped.as_slice() {
         [] => tools,
         [first] => format!("{tools} 1 entry was left out: {first}"),

@@ -105,9 +105,19 @@ fn changed(before: &Observations, now: &Observations) -> Vec<(ServerName, Option
 
 /// Counters move with every call and are in no status.
 fn shows_the_same(before: &Observation, now: &Observation) -> bool {
-    let Observation { state, server, tools, dropped, changed, calls: _, errors: _, pool } = before;
-    (state, server, tools, dropped, changed, pool)
-        == (&now.state, &now.server, &now.tools, &now.dropped, &now.changed, &now.pool)
+    let Observation { state, server, tools, dropped, changed, quarantined, pins, calls: _, errors: _, pool } =
+        before;
+    (state, server, tools, dropped, changed, quarantined, pins, pool)
+        == (
+            &now.state,
+            &now.server,
+            &now.tools,
+            &now.dropped,
+            &now.changed,
+            &now.quarantined,
+            &now.pins,
+            &now.pool,
+        )
 }
 
 #[cfg(test)]
@@ -128,6 +138,8 @@ mod tests {
             tools: vec![],
             dropped: vec![],
             changed: vec![],
+            quarantined: vec![],
+            pins: Arc::default(),
             calls,
             errors: 0,
             pool: None,

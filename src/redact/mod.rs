@@ -12,7 +12,7 @@ mod raw;
 mod visible;
 
 pub use object::{value, values};
-pub use raw::raw;
+pub use raw::{Redacted, raw, scan};
 pub use visible::visible;
 
 use std::{borrow::Cow, sync::OnceLock};

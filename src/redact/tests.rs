@@ -166,6 +166,16 @@ fn raw_json_changes_only_where_a_secret_was() {
 }
 
 #[test]
+fn half_a_character_hides_no_secret() {
+    // As a program leaves it that cuts a string in the middle of an emoji.
+    let json =
+        r#"{"text":"DB_PASSWORD=hunter2 \ud83d","password":"x y\udc00 z","password_hint\ud800":"dog"}"#;
+    let out = raw(RawValue::from_string(json.to_owned()).unwrap());
+    assert!(!out.get().contains("hunter2") && !out.get().contains("x y"), "{out}");
+    assert!(out.get().contains("dog"), "{out}");
+}
+
+#[test]
 fn shown_text_has_neither_secrets_nor_hidden_characters() {
     let out = shown("pass\u{200b}word=hun\u{200b}ter2 \u{1b}[31mred");
     assert!(!out.contains("ter2") && out.ends_with(" red"), "{out:?}");

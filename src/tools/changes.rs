@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{
-    Changes, Modification, Revision, Tool, answered,
+    Changes, Revision, Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, text},
+    modification::{self, FORMS, Forms, together},
 };
 use crate::{answer::Answer, caller::Caller};
 
@@ -21,6 +22,10 @@ pub(super) struct ReviseChange(pub(super) Arc<dyn Changes>);
 struct Revise {
     id: String,
     edits: Option<Map<String, Value>>,
+    merge_patch: Option<Value>,
+    strategic_patch: Option<Value>,
+    json_patch: Option<Vec<Value>>,
+    replicas: Option<u32>,
     reason: Option<String>,
 }
 
@@ -29,13 +34,12 @@ impl Tool for ReviseChange {
         Definition {
             name: "revise_change",
             title: "Revise change",
-            description: "Use this to correct a change you proposed, or to take up one that was rejected: an open one keeps its pull request, which gets the new edits or reason; a closed one gets a new pull request. Nothing in the cluster is touched.",
-            properties: json!({
-                "id": text("as propose_change gave it"),
-                "edits": { "type": "object", "minProperties": 1,
-                    "description": "all edits, in the place of those before; as in propose_change. Absent: they stay" },
-                "reason": text("absent: it stays"),
-            }),
+            description: "Use this to correct a change you proposed, or to take up one that was rejected: an open one keeps its pull request, which gets the new change or reason; a closed one gets a new pull request. At most one of edits, merge_patch, strategic_patch, json_patch, replicas says all that is to change, in the place of what was asked before; without one that stays. Nothing in the cluster is touched.",
+            properties: together([
+                Map::from_iter([("id".to_owned(), text("as propose_change gave it"))]),
+                modification::schema(),
+                Map::from_iter([("reason".to_owned(), text("absent: it stays"))]),
+            ]),
             required: &["id"],
             effect: Effect::Proposes,
             output: None,
@@ -53,13 +57,15 @@ impl Tool for ReviseChange {
 
 fn revision(definition: &Value, raw: Option<&RawValue>) -> Result<(String, Revision), Answer> {
     let Parsed { arguments, request: _ } = arguments::parse::<Revise>(definition, raw)?;
-    let Revise { id, edits, reason } = arguments;
-    if edits.as_ref().is_none_or(Map::is_empty) && reason.is_none() {
-        let sentence = "revise_change changes nothing without `edits` or `reason`: give at least one of them";
-        return Err(Answer::error(sentence));
+    let Revise { id, edits, merge_patch, strategic_patch, json_patch, replicas, reason } = arguments;
+    let forms = Forms { edits, merge_patch, strategic_patch, json_patch, replicas };
+    let change = forms.one().map_err(Answer::error)?;
+    if change.is_none() && reason.is_none() {
+        return Err(Answer::error(format!(
+            "revise_change changes nothing without one of {} or a `reason`: give at least one of them",
+            FORMS.join(", ")
+        )));
     }
-    let edits = edits.filter(|edits| !edits.is_empty());
-    let change = edits.map(|edits| Modification::Edits(edits.into_iter().collect()));
     Ok((id, Revision { change, reason }))
 }
 
@@ -163,7 +169,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::Arc;
 
-    use futures::future::BoxFuture;
+    use futures::{future::BoxFuture, stream::BoxStream};
     use serde_json::{Value, json, value::to_raw_value};
 
     use super::{ReviseChange, revision};
@@ -185,6 +191,13 @@ mod tests {
         fn list<'a>(&'a self, _: &'a Caller) -> BoxFuture<'a, Answer> {
             Box::pin(async { Answer::text("") })
         }
+        fn updates<'a>(
+            &'a self,
+            _: &'a Caller,
+            _: &'a str,
+        ) -> BoxFuture<'a, Result<BoxStream<'static, ()>, String>> {
+            Box::pin(async { Err(String::new()) })
+        }
         fn revise<'a>(&'a self, _: &'a Caller, _: &'a str, _: Revision) -> BoxFuture<'a, Answer> {
             Box::pin(async { Answer::text("") })
         }
@@ -203,6 +216,23 @@ mod tests {
             ("00ff", Some(Modification::Edits(vec![("spec.a".to_owned(), Value::Null)])))
         );
         assert_eq!(of(json!({ "id": "00ff", "reason": "x" })).unwrap().1.change, None);
-        assert!(of(json!({ "id": "00ff" })).unwrap_err().text.contains("at least one"));
+        let patched = of(json!({ "id": "00ff", "json_patch": [{ "op": "remove", "path": "/spec/a" }] }));
+        let operations = vec![json!({ "op": "remove", "path": "/spec/a" })];
+        assert_eq!(patched.unwrap().1.change, Some(Modification::JsonPatch(operations)));
+        assert_eq!(
+            of(json!({ "id": "00ff", "replicas": 3 })).unwrap().1.change,
+            Some(Modification::Replicas(3))
+        );
+        for (call, says) in [
+            (json!({ "id": "00ff" }), "at least one"),
+            (json!({ "id": "00ff", "edits": {} }), "at least one field path"),
+            (
+                json!({ "id": "00ff", "replicas": 3, "merge_patch": { "a": 1 } }),
+                "not merge_patch and replicas",
+            ),
+        ] {
+            let said = of(call).unwrap_err().text;
+            assert!(said.contains(says), "{said}");
+        }
     }
 }

@@ -111,7 +111,7 @@ impl Tool for OpenEmergency {
         Definition {
             name: "open_emergency",
             title: "Open emergency",
-            description: "Use this when an incident cannot wait for a pull request: records an emergency in which people change the cluster by hand within a scope and a time. Nothing is covered until the second person confirms it with their own identity (second=ID). Says what GitOps will undo. Every change is captured and must go back to Git.",
+            description: "Use this when an incident cannot wait for a pull request: records an emergency in which people change the cluster by hand within a scope and a time. Nothing is covered until the second person confirms it with their own identity (second=ID). Says what GitOps will undo. What is written to the watched kinds is captured and must go back to Git.",
             properties: json!({
                 "second": text("id of an emergency that you confirm as its second person; then nothing else is given"),
                 "incident": text("id of the declared incident"),

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    FleetView, MemberRow, ServerRow, Tool, answered,
+    FleetView, MemberRow, ServerFigures, ServerRow, Tool, answered,
     arguments::{self, Parsed},
     definition::{Definition, Effect, cursor, max_tokens, text},
     desk::{Desk, What, failed},
@@ -161,7 +161,7 @@ impl ListMcpServers {
 fn rank(server: &ServerRow) -> Rank {
     match server.state.as_str() {
         "Ready" if server.dropped.is_empty() && absent(server).is_empty() => Rank::Healthy,
-        "Ready" | "Connecting" => Rank::Warning,
+        "Ready" | "Degraded" | "Connecting" => Rank::Warning,
         _ => Rank::Broken,
     }
 }
@@ -200,6 +200,7 @@ fn row(row: &ServerRow, has_pools: bool) -> Row {
         errors,
         endpoints,
         dropped,
+        figures: _,
         members: _,
     } = row;
     let why = match (reason.is_empty(), dropped.len()) {
@@ -300,6 +301,26 @@ impl GetMcpServer {
     }
 }
 
+/// How it does in numbers, on one line.
+fn doing(figures: &ServerFigures) -> String {
+    let ServerFigures { connections, sessions, listed_ago, half_within, most_within } = figures;
+    let age = match listed_ago.map(|ago| ago.as_secs()) {
+        None => "never".to_owned(),
+        Some(seconds @ 0..120) => format!("{seconds} s ago"),
+        Some(seconds @ 120..7200) => format!("{} min ago", seconds / 60),
+        Some(seconds) => format!("{} h ago", seconds / 3600),
+    };
+    let mut line = format!("lists read: {age}, open connections: {connections}, sessions: {sessions}");
+    if let Some(half) = half_within {
+        line.push_str(&format!(", half of the calls within {half} ms"));
+    }
+    if let Some(most) = most_within {
+        line.push_str(&format!(", 95 % within {most} ms"));
+    }
+    line.push('\n');
+    line
+}
+
 /// Entries named that a server offers and that cannot be shown.
 const DROPPED: usize = 5;
 
@@ -317,6 +338,7 @@ fn described(row: &ServerRow, budget: Budget) -> Answer {
         errors,
         endpoints,
         dropped,
+        figures,
         members,
     } = row;
     let tokens: u32 = tools.iter().map(|(_, tokens)| tokens).sum();
@@ -330,6 +352,9 @@ fn described(row: &ServerRow, budget: Budget) -> Answer {
     text.push_str(&format!(
         "transport: {transport}, endpoints: {endpoints}, prefix: {prefix}, calls: {calls}, errors on the way: {errors}\n"
     ));
+    if let Some(figures) = figures {
+        text.push_str(&doing(figures));
+    }
     if !members.is_empty() {
         text.push_str(&format!("an MCPPool of {}:\n", members.len()));
     }
@@ -340,7 +365,7 @@ fn described(row: &ServerRow, budget: Budget) -> Answer {
     dropped
         .iter()
         .take(DROPPED)
-        .for_each(|dropped| text.push_str(&format!("dropped: {}\n", cell_text(dropped))));
+        .for_each(|dropped| text.push_str(&format!("attention: {}\n", cell_text(dropped))));
     text.push_str(&format!("{} tools, about {tokens} tokens to list:\n", tools.len()));
     // The record names the tools again.
     let room = budget.bytes().saturating_sub(text.len()) / 2;

@@ -3,6 +3,7 @@
 //! What tools need of other rooms they name as traits here; `app` plugs the rooms in.
 
 mod arguments;
+mod change_resource;
 mod changes;
 mod check_access;
 mod cluster_checks;
@@ -27,6 +28,7 @@ mod list_resources;
 mod live;
 mod mcp_servers;
 mod metrics;
+mod modification;
 mod objects;
 mod on_cluster;
 mod on_leader;
@@ -39,12 +41,15 @@ pub(crate) mod quantity;
 mod query_metrics;
 mod resource_tree;
 mod rollout_history;
+mod search_tools;
 mod standard;
+mod steps;
 mod target;
 mod top;
 mod what_changed;
 mod window;
 
+pub use change_resource::ChangeResources;
 pub use cluster_checks::{ClusterChecks, DryRun, Live};
 pub use emergency::{Emergencies, EmergencyAsk, EmergencyOpening};
 pub use find_source::{Applied, AppliedFrom, Sought, SourceFinder, Trace, source_finder};
@@ -54,11 +59,13 @@ pub use objects::{Completion, Objects, Wanted};
 pub use on_leader::{Leader, LedCall};
 pub use outcome::{ClusterOutcomes, Outcome, Outcomes};
 pub use quantity::same_amount;
+pub use search_tools::{CALL, InnerCall, SEARCH, ToolSearch, parse_call, parse_search, search_definitions};
 pub use standard::{Parts, standard};
+pub use steps::{Step, Steps};
 
 use std::collections::BTreeMap;
 
-use futures::future::BoxFuture;
+use futures::{future::BoxFuture, stream::BoxStream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
@@ -92,6 +99,7 @@ fn answered<'a>(asked: impl Future<Output = Result<Answer, Answer>> + Send + 'a)
 pub struct Toolbox {
     tools: BTreeMap<String, Box<dyn Tool>>,
     objects: Option<Objects>,
+    changes: Option<ChangeResources>,
 }
 
 impl Toolbox {
@@ -103,6 +111,11 @@ impl Toolbox {
     /// The cluster's objects as resources; absent where no cluster is read.
     pub fn objects(&self) -> Option<&Objects> {
         self.objects.as_ref()
+    }
+
+    /// The change requests as resources; absent where none can be made.
+    pub fn changes(&self) -> Option<&ChangeResources> {
+        self.changes.as_ref()
     }
 
     pub fn definitions(&self) -> impl Iterator<Item = Value> {
@@ -126,7 +139,7 @@ pub struct ServerRow {
     pub namespace: String,
     pub name: String,
     pub prefix: String,
-    /// `Ready`, `Connecting`, `Unreachable`, `PrefixTaken`.
+    /// `Ready`, `Degraded`, `CircuitOpen`, `Connecting`, `Unreachable`, `PrefixTaken`.
     pub state: String,
     /// Why it is not ready, one sentence; empty when it is.
     pub reason: String,
@@ -138,10 +151,25 @@ pub struct ServerRow {
     pub calls: u64,
     pub errors: u64,
     pub endpoints: usize,
-    /// Tools, prompts or resources that were dropped alone, one sentence each.
+    /// Tools that are quarantined or changed, and entries that were dropped alone, one sentence each.
     pub dropped: Vec<String>,
+    /// How it does in numbers; nothing when it is not registered.
+    pub figures: Option<ServerFigures>,
     /// The MCPServers behind it when it is an MCPPool, sorted by name.
     pub members: Vec<MemberRow>,
+}
+
+/// How an MCP server does, by way of this process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerFigures {
+    pub connections: usize,
+    pub sessions: usize,
+    /// How long ago its lists were read.
+    pub listed_ago: Option<std::time::Duration>,
+    /// Half of its calls took no longer, in milliseconds.
+    pub half_within: Option<u32>,
+    /// 95 % of its calls took no longer, in milliseconds.
+    pub most_within: Option<u32>,
 }
 
 /// A member of a pool.
@@ -176,6 +204,16 @@ pub trait Changes: Send + Sync {
     fn propose<'a>(&'a self, caller: &'a Caller, proposal: Proposal) -> BoxFuture<'a, Answer>;
     fn get<'a>(&'a self, caller: &'a Caller, id: &'a str) -> BoxFuture<'a, Answer>;
     fn list<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, Answer>;
+
+    /// One item whenever the phase or the pull request of a change is another.
+    ///
+    /// # Errors
+    /// One sentence, when there is none of that id that this caller may see.
+    fn updates<'a>(
+        &'a self,
+        caller: &'a Caller,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<BoxStream<'static, ()>, String>>;
 
     /// Gives a change another intent; see [`Revision`].
     fn revise<'a>(&'a self, caller: &'a Caller, id: &'a str, revision: Revision) -> BoxFuture<'a, Answer>;

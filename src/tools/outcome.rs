@@ -57,7 +57,7 @@ impl ClusterOutcomes {
         let object: Value = serde_json::from_str(raw.get()).map_err(|error| error.to_string())?;
         let unhealthy = match unseen(&object) {
             Some(why) => Some(why),
-            None => unhealthy(&desk, &resource, &raw).await,
+            None => unhealthy(&desk, &resource, &raw).await?,
         };
         Ok(Outcome { object: Some(object), unhealthy })
     }
@@ -77,17 +77,21 @@ fn unseen(object: &Value) -> Option<String> {
 }
 
 /// By the judgement of the lists, and for workloads by that of their pods.
-async fn unhealthy(desk: &Desk, resource: &Resource, raw: &RawValue) -> Option<String> {
+///
+/// # Errors
+/// One sentence, when it cannot be told: that is no word of its being well.
+async fn unhealthy(desk: &Desk, resource: &Resource, raw: &RawValue) -> Result<Option<String>, String> {
     let facts = Facts::at(desk.reader.now());
-    let line = desk.view(resource).await.line(raw, &facts).ok()?;
+    let line = desk.view(resource).await.line(raw, &facts);
+    let line = line.map_err(|error| format!("its status is not as its kind promises: {error}"))?;
     if line.health.rank <= Rank::Warning {
-        return Some(line.health.why);
+        return Ok(Some(line.health.why));
     }
     if !matches!(resource.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") {
-        return None;
+        return Ok(None);
     }
-    let kinds = desk.reader.kinds().await.ok()?;
-    let pods = kinds.of_kind("", "Pod")?;
+    let kinds = desk.reader.kinds().await.map_err(|error| error.to_string())?;
+    let pods = kinds.of_kind("", "Pod").ok_or("the API server names no kind Pod at this moment")?;
     let request = ListRequest { namespace: Some(line.namespace.clone()), ..ListRequest::default() };
     let mut worst = None;
     let each = |pod: &RawValue| {
@@ -102,8 +106,8 @@ async fn unhealthy(desk: &Desk, resource: &Resource, raw: &RawValue) -> Option<S
         }
         worst = worst.take().or_else(|| Pods::unwell(pod, &facts));
     };
-    desk.reader.list(pods, &request, each).await.ok()?;
-    worst
+    desk.reader.list(pods, &request, each).await.map_err(|error| error.to_string())?;
+    Ok(worst)
 }
 
 #[cfg(test)]

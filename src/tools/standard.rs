@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    Changes, Emergencies, FleetView, GitopsCoverage, Metrics, Objects, Tool, Toolbox,
+    ChangeResources, Changes, Emergencies, FleetView, GitopsCoverage, Metrics, Objects, Tool, Toolbox,
     changes::{GetChange, ListChanges, ReviseChange, WithdrawChange},
     check_access::CheckAccess,
     cluster_overview::ClusterOverview,
@@ -132,6 +132,7 @@ pub fn standard(parts: Parts) -> Toolbox {
         Some(leader) => Box::new(OnLeader { tool, leader: leader.clone() }) as Box<dyn Tool>,
         None => tool,
     };
+    let resources = changes.clone().map(ChangeResources);
     if let Some(changes) = changes {
         add(led(Box::new(ProposeChange { office, changes: changes.clone() })));
         add(led(Box::new(ReviseChange(changes.clone()))));
@@ -147,6 +148,7 @@ pub fn standard(parts: Parts) -> Toolbox {
         add(led(Box::new(CloseEmergency(emergencies.clone()))));
         add(Box::new(GetEmergency(emergencies)));
     }
+    toolbox.changes = resources;
     toolbox
 }
 

@@ -1,5 +1,6 @@
 //! What people write past Git is captured: on a real API server, with kubectl as people use it.
 
+mod cost;
 mod killed;
 mod script;
 mod stage;

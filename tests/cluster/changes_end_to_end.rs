@@ -188,6 +188,38 @@ impl Stage {
         .await
     }
 
+    /// Each phase is an event of the request, once; and who leads counts them.
+    async fn is_told_and_counted(&self, id: &str) {
+        // Applied may be over before anybody looked.
+        let phases = ["Proposed", "Approved", "Merged", "Verified"];
+        let namespace = self.scratch.name();
+        let of = format!("involvedObject.kind=ChangeRequest,involvedObject.name={id}");
+        let reasons = "jsonpath={.items[*].reason}";
+        let told = until("the events are there", SOON, || async {
+            let told =
+                kubectl::run(&["-n", namespace, "get", "events", "--field-selector", &of, "-o", reasons]);
+            told.contains("Verified").then_some(told)
+        })
+        .await;
+        let mut told: Vec<&str> = told.split(' ').filter(|phase| *phase != "Applied").collect();
+        told.sort_unstable();
+        let mut expected = phases.to_vec();
+        expected.sort_unstable();
+        assert_eq!(told, expected);
+        for line in [
+            "pilothouse_change_requests{phase=\"Verified\"} 4\n",
+            "pilothouse_change_requests_reached_total{phase=\"Proposed\"} 4\n",
+            "pilothouse_change_requests_reached_total{phase=\"Merged\"} 4\n",
+            "pilothouse_change_requests_reached_total{phase=\"Failed\"} 0\n",
+            "pilothouse_change_request_seconds_count 4\n",
+        ] {
+            until(&format!("the leader counts {line}"), SOON, || async {
+                self.leader.metrics().await?.contains(line).then_some(())
+            })
+            .await;
+        }
+    }
+
     /// Through the follower, and merged by somebody else.
     async fn brought_about(&self, repository: &Repository<'_>, bob: &str, what: Value) -> (String, Value) {
         let (text, record) = self.ask(&self.follower, "propose_change", what).await;
@@ -217,27 +249,32 @@ async fn a_wrong_limit_becomes_a_verified_change() {
         format!("{}/{}.git", gitea.address, repository.path).replacen("://", &format!("://bob:{bob}@"), 1);
     let _loop = SyncLoop::start(url, namespace.clone());
 
-    let named = until("diagnose names it", SOON, || async {
-        let (text, _) = stage
+    let finding = until("diagnose names it", SOON, || async {
+        let (_, record) = stage
             .follower
             .tool(TOKEN, "diagnose", json!({ "namespace": namespace, "kind": "Deployment", "name": "web" }))
             .await?;
-        text.contains("OutOfMemory").then_some(text)
+        let found = record["findings"].as_array()?.iter().find(|found| found["cause"] == "OutOfMemory")?;
+        found["id"].as_str().map(str::to_owned)
     })
     .await;
-    assert!(named.contains("web"), "{named}");
 
-    let of = |name: &str| {
-        json!({ "kind": "Deployment", "namespace": namespace, "name": name, "edits": { MEMORY: "512Mi" },
-            "reason": "OOMKilled since the last release." })
+    // What diagnose found is proposed by its id; what is not, by its name.
+    let of = |what: Value| {
+        let asked = json!({ "namespace": namespace, "edits": { MEMORY: "512Mi" },
+            "reason": "OOMKilled since the last release." });
+        let all = [asked, what].map(|part| part.as_object().cloned().unwrap_or_default());
+        Value::Object(all.into_iter().flatten().collect())
     };
-    for (name, file) in [
-        ("web", "plain/web.yaml"),
-        ("api", "overlays/prod/memory.yaml"),
-        ("shop", "charts/shop/values-prod.yaml"),
+    for (what, file) in [
+        (json!({ "finding": finding }), "plain/web.yaml"),
+        (json!({ "kind": "Deployment", "name": "api" }), "overlays/prod/memory.yaml"),
+        (json!({ "kind": "Deployment", "name": "shop" }), "charts/shop/values-prod.yaml"),
     ] {
-        let (id, record) = stage.brought_about(&repository, &bob, of(name)).await;
+        let (id, record) = stage.brought_about(&repository, &bob, of(what)).await;
         assert_eq!(record["file"], file, "{record}");
+        let is_of_finding = record["reason"].as_str().is_some_and(|reason| reason.contains(&finding));
+        assert_eq!(is_of_finding, file == "plain/web.yaml", "{record}");
         let (text, record) = stage.until_phase(&id, &["Verified"]).await;
         assert_eq!(record["selfApproved"], false, "{text}");
         let phase = kubectl::run(&["-n", &namespace, "get", "phcr", &id, "-o", "jsonpath={.status.phase}"]);
@@ -247,8 +284,9 @@ async fn a_wrong_limit_becomes_a_verified_change() {
         "edits": { "spec.maxReplicas": 3 }, "reason": "One is not enough at noon." });
     let (id, record) = stage.brought_about(&repository, &bob, bound).await;
     assert_eq!(record["file"], "plain/hpa.yaml");
-    // Without metrics in the cluster an autoscaler is not well, whatever its bounds are.
-    stage.until_phase(&id, &["Applied", "Verified"]).await;
+    // Without metrics in the cluster an autoscaler is not well; it keeps its bounds all the same.
+    stage.until_phase(&id, &["Verified"]).await;
+    stage.is_told_and_counted(&id).await;
     let main = repository.text("main", "plain/hpa.yaml").await;
     assert_eq!(main, HPA.replace("maxReplicas: 1", "maxReplicas: 3"));
 }

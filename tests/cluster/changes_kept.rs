@@ -104,7 +104,16 @@ fn nobody_asks_in_anothers_name() {
         assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{refused}");
         std::thread::sleep(std::time::Duration::from_millis(200));
     }
-    assert_eq!(tried("ann"), "");
+    // Who may not see the object learns nothing of it.
+    assert!(tried("ann").contains("you may not get the object"), "{}", tried("ann"));
+    let sees = ["-n", name, "create", "role", "sees", "--verb=get", "--resource=deployments.apps"];
+    kubectl::run(&sees);
+    kubectl::run(&["-n", name, "create", "rolebinding", "sees", "--role=sees", "--user=ann"]);
+    let begun = std::time::Instant::now();
+    while !tried("ann").is_empty() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{}", tried("ann"));
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
     let elsewhere = request(name, "ann").to_string().replace(
         &format!("\"namespace\":\"{name}\",\"name\":\"web\""),
         "\"namespace\":\"kube-system\",\"name\":\"web\"",

@@ -1,5 +1,8 @@
 //! Emergencies on a real API server: people with kubectl, a sync loop, a program that is killed, a repository.
 
+mod at_forge;
+mod killed;
+mod people;
 mod stage;
 
 use std::time::Duration;

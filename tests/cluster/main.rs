@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod admission;
+mod bridge;
 mod capture;
 mod changes_checks;
 mod changes_end_to_end;
+mod changes_found_leader;
 mod changes_kept;
 mod changes_timeline;
 mod connections;

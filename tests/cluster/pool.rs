@@ -253,16 +253,18 @@ async fn a_call_wakes_the_first_member_when_all_sleep() {
     let scratch = solo("pool-sleep");
     let pools = Pools::start(scratch.name()).await;
     let sleepy = json!({ "scaleToZero": { "idleAfter": "10s", "wakeTimeout": "60s" } });
-    pools.server("find-a", "search", &[], sleepy.clone()).await;
+    pools.server("find-a", "search", &["only"], sleepy.clone()).await;
     pools.server("find-b", "search", &[], sleepy).await;
     pools.pool("finder", "search").await;
     pools.members_become("finder", &[("find-a", true), ("find-b", true)]).await;
+    // One that sleeps before its tools were ever listed is not woken for them.
+    pools.tools_become(&["finder_look", "finder_only"]).await;
     until("both sleep", STARTED, || async {
         let asleep = pools.replicas("find-a").await? == 0 && pools.replicas("find-b").await? == 0;
         (asleep && pools.pods.list(&ListParams::default()).await.ok()?.items.is_empty()).then_some(())
     })
     .await;
-    assert_eq!(pools.tools(), ["finder_look"], "they stay listed");
+    assert_eq!(pools.tools(), ["finder_look", "finder_only"], "they stay listed");
     pools.members_become("finder", &[("find-a", true), ("find-b", true)]).await;
     assert_eq!(pools.crowd("finder_look", 3).await, BTreeSet::from(["find-a look".to_owned()]));
     assert_eq!(pools.replicas("find-b").await, Some(0), "one is enough");

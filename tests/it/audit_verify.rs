@@ -7,7 +7,7 @@ use std::{
 };
 
 use pilothouse::{
-    audit::{Audit, Line, Object},
+    audit::{Audit, Call, Line, Object, Outcome, Refusal},
     caller::Caller,
 };
 use serde_json::{Value, json};
@@ -188,37 +188,71 @@ async fn a_call_has_a_line_before_and_one_after_and_both_go_to_stderr() {
     assert!(proven(&[file.to_str().unwrap()]).contains("2 lines"));
 }
 
-/// OCSF's schema is not to be had here: its required attributes are asserted beside the code. CloudEvents' own SDK is.
+const MORE: usize = 4;
+
+/// A line of every other shape: a result, a change with facts, a refusal at a door, one about ourselves.
+async fn more_kinds(data: &Path) {
+    let audit = Audit::open(data).unwrap();
+    let ann = Caller { user: "ann".to_owned(), groups: vec!["dev".to_owned()], ..Caller::process() };
+    let call = Line::now(&ann, "tools/call", "get_logs", "allowed").of_call(&Call::next());
+    let left = Outcome { tokens: 12, redactions: 1 };
+    audit.outcome(call.result("answered", Some(left)).verbs(["get"])).unwrap();
+    let change = Line::now(&ann, "change/push", "Deployment shop/web", "allowed").verbs(["push"]);
+    audit.durable(change.with("branch", "pilothouse/1").with("commit", "c0ffee")).await.unwrap();
+    audit.queue(Line::own("emergency/escalated", "incident-7", "review is late")).unwrap();
+    let why = "a bearer token is required".to_owned();
+    let (peer, door) = (Some("203.0.113.7".parse().unwrap()), "/mcp".to_owned());
+    audit.refused(Refusal { door, reason: "no-token", why, caller: None, peer });
+    audit.close().await.unwrap();
+}
+
+/// OCSF's published schema and CloudEvents' own SDK take every line.
 #[tokio::test]
 async fn a_record_is_exported_in_the_words_of_others() {
     let data = tempfile::tempdir().unwrap();
     let (file, _) = record(data.path(), 6).await;
+    more_kinds(data.path()).await;
     let path = file.to_str().unwrap();
     let lines = |output: &Output| -> Vec<Value> {
         assert!(output.status.success(), "{output:?}");
         let text = String::from_utf8(output.stdout.clone()).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
-    let activities = lines(&run(&["export", "--format", "ocsf", path]));
-    assert_eq!(activities.len(), 6);
-    assert!(
-        activities.iter().all(|one| one["class_uid"] == 6003 && one["actor"]["user"]["name"] == "process")
-    );
+    let exported = run(&["export", "--format", "ocsf", path]);
+    let activities = lines(&exported);
+    assert_eq!(activities.len(), 6 + MORE);
+    let python = |arguments: &[&str]| {
+        let output = Command::new(python_parts().join("bin/python")).args(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.success(), said + &String::from_utf8_lossy(&output.stderr))
+    };
+    let held_to_schema = |events: &[u8]| {
+        let file = data.path().join("ocsf");
+        fs::write(&file, events).unwrap();
+        python(&[client("ocsf.py").to_str().unwrap(), file.to_str().unwrap()])
+    };
+    let (agrees, said) = held_to_schema(&exported.stdout);
+    assert!(agrees, "{said}");
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said, json!({ "events": 6 + MORE, "kinds": ["6003 of 1.3.0"] }));
+    let text = String::from_utf8(exported.stdout).unwrap();
+    let (agrees, said) = held_to_schema(text.replacen("svc_name", "service", 1).as_bytes());
+    assert!(!agrees && said.contains("line 1: $.src_endpoint"), "it would not agree on anything: {said}");
     assert_eq!(activities[5]["resources"], json!([{"name": "web", "namespace": "shop", "type": "Pod"}]));
 
     let exported = run(&["export", "--format", "cloudevents", path]);
-    assert_eq!(lines(&exported).len(), 6);
+    assert_eq!(lines(&exported).len(), 6 + MORE);
     let events = data.path().join("events");
     fs::write(&events, &exported.stdout).unwrap();
     let read = "import sys; from cloudevents.core.formats.json import JSONFormat\n\
                 for line in open(sys.argv[1]):\n\
                 \u{20}   event = JSONFormat().read(None, line)\n\
                 \u{20}   print(event.get_id(), event.get_type(), event.get_subject(), event.get_data()['action'])";
-    let output =
-        Command::new(python_parts().join("bin/python")).args(["-c", read]).arg(&events).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(said.lines().last(), Some("6 dev.pilothouse.audit.tools.call tool-6 tools/call"));
+    let (reads, said) = python(&["-c", read, events.to_str().unwrap()]);
+    assert!(reads, "{said}");
+    let said: Vec<_> = said.lines().collect();
+    assert_eq!(said[5], "6 dev.pilothouse.audit.tools.call tool-6 tools/call");
+    assert_eq!(said.len(), 6 + MORE);
 
     fs::write(&file, "{\"seq\":1}\n").unwrap();
     let refused = run(&["export", "--format", "ocsf", path]);

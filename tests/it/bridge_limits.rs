@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 
-use crate::bridge_process::{Bridge, Events, INITIALIZE, alive, odd_server, pilothouse, state, until};
+use crate::bridge_process::{
+    Bridge, Events, INITIALIZE, alive, odd_server, pilothouse, state, until, wait_for_line,
+};
 
 #[tokio::test]
 async fn a_modern_client_is_told_to_initialize() {
@@ -52,14 +54,59 @@ async fn one_session_too_many_is_refused_until_a_place_is_free() {
 
 #[tokio::test]
 async fn an_idle_session_ends_and_one_with_an_open_stream_does_not() {
-    let bridge = Bridge::start(&["--idle-seconds", "1"], &odd_server());
+    let bridge = Bridge::start(&["--idle-seconds", "4"], &odd_server());
     let ((idle, _), (read, _)) = (bridge.session().await, bridge.session().await);
     let pid = bridge.result(&idle, "odd/pid").await.as_u64().unwrap();
     let _stream = Events::of(bridge.get(&read).send().await.unwrap());
     until("the idle process has ended", async || !alive(pid)).await;
     // The other one is older by now than the limit.
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    tokio::time::sleep(Duration::from_millis(4100)).await;
     assert!(bridge.result(&read, "odd/pid").await.is_u64());
+}
+
+#[tokio::test]
+async fn an_old_process_ends_once_nothing_is_asked_of_it() {
+    let bridge = Bridge::start(&["--life-seconds", "6"], &odd_server());
+    let ((busy, _), (read, _)) = (bridge.session().await, bridge.session().await);
+    let pid = async |session: &str| bridge.result(session, "odd/pid").await.as_u64().unwrap();
+    let (old, idle) = (pid(&busy).await, pid(&read).await);
+    let held = bridge.post(Some(&busy), r#"{"jsonrpc":"2.0","id":"h","method":"odd/hold"}"#);
+    let held = tokio::spawn(held.send());
+    until("the server holds it", async || bridge.result(&busy, "odd/cancelled").await.is_string()).await;
+    // An open stream is no request.
+    let mut events = Events::of(bridge.get(&read).send().await.unwrap());
+    until("the idle one has ended", async || !alive(idle)).await;
+    while events.next().await.is_some() {}
+    assert!(alive(old) && !held.is_finished());
+    bridge.result(&busy, "odd/release").await;
+    assert!(held.await.unwrap().unwrap().text().await.unwrap().contains("held"));
+    until("the old one has ended", async || !alive(old)).await;
+    wait_for_line(&bridge.log, "its process was 6 s old");
+}
+
+#[tokio::test]
+async fn a_process_that_takes_too_much_memory_ends_alone_and_says_why() {
+    let bridge = Bridge::start(&["--memory-mib", "100"], &odd_server());
+    let ((greedy, _), (modest, _)) = (bridge.session().await, bridge.session().await);
+    let pid = bridge.result(&modest, "odd/pid").await;
+    let allocate = r#"{"jsonrpc":"2.0","id":1,"method":"odd/allocate","params":{"mib":300}}"#;
+    // It is looked at every second, so this may be answered or not.
+    let _ = bridge.post(Some(&greedy), allocate).send().await.unwrap().text().await;
+    let never = r#"{"jsonrpc":"2.0","id":2,"method":"odd/never"}"#;
+    let failed = bridge.post(Some(&greedy), never).send().await.unwrap();
+    if failed.status() == StatusCode::OK {
+        let failed = failed.text().await.unwrap();
+        assert!(failed.contains("more than the 100 MiB that it may have: initialize"), "{failed}");
+    }
+    wait_for_line(&bridge.log, "more than the 100 MiB");
+    assert_eq!(bridge.result(&modest, "odd/pid").await, pid);
+}
+
+#[tokio::test]
+async fn what_the_server_writes_to_stderr_is_in_the_log() {
+    let bridge = Bridge::start(&[], &odd_server());
+    bridge.session().await;
+    assert_eq!(wait_for_line(&bridge.log, "a word for the log"), "odd: a word for the log");
 }
 
 #[tokio::test]

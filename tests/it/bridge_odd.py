@@ -14,6 +14,9 @@ def answer(id_text, result):
 
 
 print("starting up, this is not JSON", flush=True)
+# In one piece: others write to the same log.
+os.write(2, b"odd: a word for the log\n")
+held = []
 for line in sys.stdin:
     message = json.loads(line)
     method, ident = message.get("method"), json.dumps(message.get("id"))
@@ -54,7 +57,50 @@ for line in sys.stdin:
         answer(ident, json.dumps({"stays": stays.pid, "lost": int(lost.stdout)}))
     elif method == "odd/big":
         answer(ident, '"%s"' % ("x" * (17 << 20)))
+    elif method == "odd/big-first":
+        say('{"jsonrpc":"2.0","id":%s,"result":"%s"}' % (ident, "x" * (17 << 20)))
+    elif method == "odd/hold":
+        held.append((ident, params.get("_meta", {}).get("progressToken")))
+    elif method == "odd/release":
+        # In the other order, each with a word before it.
+        for one, token in reversed(held):
+            if token is not None:
+                say('{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":1.0,"progressToken":%s}}'
+                    % json.dumps(token))
+            answer(one, '"held"')
+        held.clear()
+        answer(ident, "{}")
+    elif method == "odd/cancelled":
+        answer(ident, json.dumps(held[0][0] if held else None))
+    elif method == "notifications/cancelled":
+        held = [one for one in held if one[0] != json.dumps(params["requestId"])]
+    elif method == "odd/ask":
+        say('{"jsonrpc":"2.0","id":"q","method":"roots/list"}')
+        answer(ident, json.dumps(json.loads(sys.stdin.readline())))
+    elif method == "odd/ping":
+        say('{"jsonrpc":"2.0","id":"p","method":"ping"}')
+        answer(ident, json.dumps(json.loads(sys.stdin.readline())))
+    elif method == "odd/hostile":
+        sys.stdout.buffer.write(b'{"jsonrpc":"2.0","id":%s,"result":"\xff\xfe"}\n' % ident.encode())
+        say('{"jsonrpc":"2.0","id":%s,"result":' % ident)
+        say('{"jsonrpc":"2.0","id":%s,"id":2,"result":{}}' % ident)
+        say('[{"jsonrpc":"2.0","id":%s,"result":{}}]' % ident)
+        say('{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"?"}}')
+        say('{"jsonrpc":"2.0","id":"nobody asked","result":{}}')
+        say('{"jsonrpc":"2.0","id":%s}' % ident)
+        say('{"jsonrpc":"2.0","method":["no","name"],"id":%s}' % ident)
+        say("[" * 100000)
+        say("\0\1\2")
+        answer(ident, '"alive"')
+        answer(ident, '"twice"')
+    elif method == "odd/flood":
+        for n in range(1000):
+            say('{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"%s"}}' % ("x" * 65536))
+        answer(ident, '"done"')
+    elif method == "odd/allocate":
+        kept = b"x" * (params["mib"] << 20)
+        answer(ident, str(len(kept)))
     elif method == "odd/environment":
         answer(ident, json.dumps(sorted(os.environ)))
-    elif message.get("id") is not None and method != "odd/never":
+    elif message.get("id") is not None and method not in ("odd/never", "odd/hold"):
         say('{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no such method"}}' % ident)

@@ -115,6 +115,24 @@ impl Bridge {
         self.process.id()
     }
 
+    /// The process that serves: the only child of the first one, once it is started.
+    pub(crate) async fn server(&self) -> u64 {
+        let mut found = None;
+        until("the serving process is there", async || {
+            found = descendants(self.id().into()).first().copied();
+            found.is_some()
+        })
+        .await;
+        found.unwrap()
+    }
+
+    /// Bytes that the serving process holds of its own.
+    pub(crate) async fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.server().await)).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
+    }
+
     pub(crate) fn terminate(&self) {
         let id = nix::unistd::Pid::from_raw(self.process.id().try_into().unwrap());
         nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
@@ -186,6 +204,26 @@ pub(crate) fn alive(id: u64) -> bool {
 pub(crate) fn state(id: u64) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     stat[stat.rfind(')')? + 1..].trim_start().chars().next()
+}
+
+fn parent(id: u64) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    stat[stat.rfind(')')? + 1..].split_whitespace().nth(1)?.parse().ok()
+}
+
+/// All children of a process and their children, the oldest first.
+pub(crate) fn descendants(id: u64) -> Vec<u64> {
+    let numbers = std::fs::read_dir("/proc").unwrap();
+    let numbers = numbers.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u64>().ok());
+    let mut parents: Vec<(u64, u64)> = numbers.filter_map(|of| Some((of, parent(of)?))).collect();
+    parents.sort_unstable();
+    let mut found = vec![id];
+    let mut next = 0;
+    while let Some(above) = found.get(next).copied() {
+        found.extend(parents.iter().filter(|(_, parent)| *parent == above).map(|(of, _)| *of));
+        next += 1;
+    }
+    found.split_off(1)
 }
 
 /// The data of the events of a stream, one by one.

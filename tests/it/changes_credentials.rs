@@ -6,6 +6,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use axum::{Router, http::HeaderMap};
+use http::StatusCode;
 use pilothouse::{
     audit::Audit,
     caller::Caller,
@@ -13,9 +15,14 @@ use pilothouse::{
     tools::{Changes, Modification, Proposal},
 };
 use serde_json::json;
+use tokio::net::TcpListener;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::changes_git_server::GitServer;
+use crate::{
+    changes_git_server::GitServer,
+    forge_sim_github::{self, GitHub},
+    forge_sim_gitlab::{self, GitLab},
+};
 
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
@@ -52,6 +59,19 @@ fn texts(folder: &Path) -> String {
     all
 }
 
+const MANIFEST: &str = "kind: ConfigMap\nmetadata: {name: a}\ndata: {x: y}\n";
+
+fn ask(new: &str) -> Proposal {
+    Proposal {
+        kind: "ConfigMap".into(),
+        namespace: None,
+        name: "a".into(),
+        change: Modification::Edits(vec![("data.x".into(), json!(new))]),
+        reason: "try".into(),
+        repository: None,
+    }
+}
+
 #[tokio::test]
 async fn the_token_is_in_no_argv_answer_file_or_log() {
     let log = Captured::default();
@@ -59,8 +79,7 @@ async fn the_token_is_in_no_argv_answer_file_or_log() {
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
 
-    let server =
-        GitServer::start(&[("a.yaml", "kind: ConfigMap\nmetadata: {name: a}\ndata: {x: y}\n")]).await;
+    let server = GitServer::start(&[("a.yaml", MANIFEST)]).await;
     let data = tempfile::tempdir().unwrap();
     let token_file = server.folder.path().join("token");
     fs::write(&token_file, &server.token).unwrap();
@@ -72,15 +91,6 @@ async fn the_token_is_in_no_argv_answer_file_or_log() {
     let config: ChangesConfig = serde_saphyr::from_str(&yaml).unwrap();
     let audit = Audit::open(data.path()).unwrap();
     let changes = ChangeRequests::new(config, data.path(), audit.clone()).unwrap();
-    let ask = |new: &str| Proposal {
-        kind: "ConfigMap".into(),
-        namespace: None,
-        name: "a".into(),
-        change: Modification::Edits(vec![("data.x".into(), json!(new))]),
-        reason: "try".into(),
-        repository: None,
-    };
-
     let answer = changes.propose(&Caller::process(), ask("z")).await;
     assert!(!answer.is_error, "{}", answer.text);
     server.refuse_pushes(true);
@@ -101,4 +111,73 @@ async fn the_token_is_in_no_argv_answer_file_or_log() {
     ] {
         assert!(!text.contains(&server.token) && !text.contains(&basic), "the token is in {place}");
     }
+}
+
+/// A forge that says in each answer what it was given.
+async fn telltale(status: StatusCode) -> String {
+    let say = move |headers: HeaderMap| async move {
+        let given = ["authorization", "private-token"].map(|name| headers.get(name).cloned());
+        let given: Vec<_> = given.iter().flatten().filter_map(|value| value.to_str().ok()).collect();
+        (status, json!({ "message": format!("not with {}", given.join(" ")), "error": given }).to_string())
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(say)).await });
+    address
+}
+
+#[tokio::test]
+async fn the_token_for_an_api_is_in_no_log_answer_or_file() {
+    const PLAIN: &str = "3f9c1d7b5e2a8046_no_known_form";
+    let log = Captured::default();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let github = GitHub::start(&[("a.yaml", MANIFEST)]).await;
+    let gitlab = GitLab::start(&[("a.yaml", MANIFEST)]).await;
+    let mut at = vec![
+        ("github", format!("{}/team/deploy.git", github.address), forge_sim_github::TOKEN, true),
+        ("gitlab", format!("{}/a/b/deploy.git", gitlab.address), forge_sim_gitlab::TOKEN, true),
+    ];
+    for software in ["github", "gitlab", "gitea"] {
+        for status in [StatusCode::UNAUTHORIZED, StatusCode::UNPROCESSABLE_ENTITY] {
+            at.push((software, format!("{}/team/deploy.git", telltale(status).await), PLAIN, false));
+        }
+    }
+    for (software, url, token, works) in at {
+        let (data, secret) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let token_file = secret.path().join("token");
+        fs::write(&token_file, token).unwrap();
+        let yaml = format!(
+            "repositories: [{{name: deploy, url: '{url}', tokenFile: '{}', forge: {{type: {software}}}}}]",
+            token_file.display()
+        );
+        let config: ChangesConfig = serde_saphyr::from_str(&yaml).unwrap();
+        let audit = Audit::open(data.path()).unwrap();
+        let changes = ChangeRequests::new(config, data.path(), audit.clone()).unwrap();
+        let answer = changes.propose(&Caller::process(), ask("z")).await;
+        assert!(!works || !answer.is_error, "{software}: {}", answer.text);
+        assert!(works || !answer.text.starts_with("Proposed"), "{software}: {}", answer.text);
+        audit.close().await.unwrap();
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert!(!log.is_empty(), "the log was captured");
+        for (place, text) in [
+            ("the log", log),
+            ("the data folder", texts(data.path())),
+            ("the answer", format!("{answer:?}")),
+            ("the repository", if works { all_of(software, &github, &gitlab) } else { String::new() }),
+        ] {
+            assert!(!text.contains(token), "the token of {software} is in {place}: {url}");
+        }
+    }
+}
+
+/// Commits, pull requests and comments.
+fn all_of(software: &str, github: &GitHub, gitlab: &GitLab) -> String {
+    let (bare, pulls) = match software {
+        "github" => (&github.shared.bare, github.pulls()),
+        _ => (&gitlab.shared.bare, gitlab.pulls()),
+    };
+    assert_eq!(pulls.len(), 1, "it was opened");
+    format!("{}{pulls:?}", bare.git(&["log", "--all", "-p"]))
 }

@@ -151,8 +151,16 @@ fn requests(server: &GitServer, data: &Path, case: &Case) -> ChangeRequests {
 struct Told(Trace);
 
 impl SourceFinder for Told {
-    fn trace<'a>(&'a self, _: &'a Caller, _: &'a Sought) -> BoxFuture<'a, Result<Trace, String>> {
-        Box::pin(async { Ok(self.0.clone()) })
+    fn trace<'a>(&'a self, _: &'a Caller, sought: &'a Sought) -> BoxFuture<'a, Result<Trace, String>> {
+        let is_owner = |owner: &Value| {
+            let kind = sought.kind.split('.').next().unwrap_or_default();
+            owner["kind"] == kind && owner["metadata"]["name"] == sought.name.as_str()
+        };
+        let trace = match self.0.owner.clone().filter(is_owner) {
+            Some(owner) => Trace { object: owner, owner: None, ..self.0.clone() },
+            None => self.0.clone(),
+        };
+        Box::pin(std::future::ready(Ok(trace)))
     }
 }
 

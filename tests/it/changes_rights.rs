@@ -92,6 +92,7 @@ async fn ones_own_are_seen_and_others_by_whoever_leads_there() {
         let one = changes.get(&caller(user), &id).await;
         assert_eq!(list.contains(&id), sees, "{user}: {list}");
         assert_eq!(!one.is_error, sees, "{user}: {}", one.text);
+        assert_eq!(changes.updates(&caller(user), &id).await.is_ok(), sees, "{user} subscribes");
     }
     let other = "0123456789abcdef";
     let (hidden, missing) =

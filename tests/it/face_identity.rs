@@ -346,10 +346,10 @@ async fn a_session_outlives_a_renewed_token_and_is_nobody_elses() {
 
     let eve = token("eve", 3);
     let answer = guarded.in_session(list(), &session, &eve).await;
-    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
-    assert_eq!(guarded.get("/mcp", Some(&session), &eve).await.status(), StatusCode::FORBIDDEN);
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    assert_eq!(guarded.get("/mcp", Some(&session), &eve).await.status(), StatusCode::NOT_FOUND);
     let end = reqwest::Client::new().delete(&guarded.served.url).header("mcp-session-id", &session);
-    assert_eq!(end.bearer_auth(&eve).send().await.unwrap().status(), StatusCode::FORBIDDEN);
+    assert_eq!(end.bearer_auth(&eve).send().await.unwrap().status(), StatusCode::NOT_FOUND);
     let unknown = guarded.get("/mcp", Some("no-such-session"), &eve).await;
     assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
     let still = guarded.in_session(list(), &session, &token("ann", 4)).await;

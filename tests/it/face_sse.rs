@@ -63,6 +63,54 @@ async fn what_is_no_message_is_refused_at_once() {
 }
 
 #[tokio::test]
+async fn messages_pass_the_same_door_as_the_stream() {
+    let served = served().await;
+    let (mut events, address) = open(&served).await;
+    let send = |name: &'static str, value: &'static str| {
+        let request = reqwest::Client::new().post(&address).header(name, value);
+        request.body(initialize(1, "2025-06-18")).send()
+    };
+    for (name, value) in
+        [("host", "evil.example.com"), ("origin", "http://evil.example.com"), ("origin", "null")]
+    {
+        assert_eq!(send(name, value).await.unwrap().status(), StatusCode::FORBIDDEN, "{name}: {value}");
+    }
+    let origin = reqwest::Client::new().get(format!("{}/sse", served.origin)).header("origin", "null");
+    assert_eq!(origin.send().await.unwrap().status(), StatusCode::FORBIDDEN);
+    assert_eq!(send("origin", "http://localhost:5173").await.unwrap().status(), StatusCode::ACCEPTED);
+    let answer = soon("the answer", events.next()).await.unwrap();
+    assert!(answer.contains(r#""protocolVersion":"2025-06-18""#), "{answer}");
+    // The other spelling that clients of the time use.
+    let other = address.replace("sessionId=", "session_id=");
+    assert_eq!(post(&other, r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#).await, StatusCode::ACCEPTED);
+    assert!(soon("the answer", events.next()).await.unwrap().contains(r#""id":2"#));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_refused_and_the_session_goes_on() {
+    let settings = HttpSettings { body_limit: 10_000, ..HttpSettings::default() };
+    let served = Served::open(Stage::with_props().0, settings).await;
+    let (mut events, address) = open(&served).await;
+    let send = |body: Vec<u8>| reqwest::Client::new().post(&address).body(body).send();
+    for (body, status) in [
+        (vec![b' '; 10_001], StatusCode::PAYLOAD_TOO_LARGE),
+        (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}".to_vec(), StatusCode::BAD_REQUEST),
+        (Vec::new(), StatusCode::BAD_REQUEST),
+        (b"[]".to_vec(), StatusCode::BAD_REQUEST),
+        (b"{\"id\":1,\"id\":2,\"method\":\"ping\"}".to_vec(), StatusCode::BAD_REQUEST),
+    ] {
+        let shown = String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned();
+        assert_eq!(send(body).await.unwrap().status(), status, "{shown}");
+    }
+    for query in ["", "?sessionId=", "?sessionId=..%2F..", "?other=1"] {
+        let at = format!("{}/messages{query}", served.origin);
+        assert!(post(&at, "{}").await.is_client_error(), "{query}");
+    }
+    assert_eq!(post(&address, &initialize(1, "2025-06-18")).await, StatusCode::ACCEPTED);
+    assert!(soon("the answer", events.next()).await.unwrap().contains(r#""id":1"#));
+}
+
+#[tokio::test]
 async fn a_session_ends_with_its_stream() {
     let served = served().await;
     let (events, address) = open(&served).await;

@@ -23,15 +23,15 @@ use crate::bridge_process::{Bridge, until};
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/servers");
 
 /// A folder, watched into a gateway.
-struct Fleet {
-    folder: tempfile::TempDir,
+pub(crate) struct Fleet {
+    pub(crate) folder: tempfile::TempDir,
     gateway: Arc<Gateway>,
     roster: Arc<Roster>,
     stop: CancellationToken,
 }
 
 impl Fleet {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let gateway = Arc::new(Gateway::new(Vec::new()));
         let roster = Roster::new(Arc::clone(&gateway));
@@ -51,7 +51,7 @@ impl Fleet {
     }
 
     /// The text that a tool answers; `None` when it cannot be called.
-    async fn call(&self, tool: &str, arguments: Value) -> Option<String> {
+    pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Option<String> {
         let catalogue = self.gateway.catalogue();
         let Route::Downstream { server, original } = catalogue.find(Kind::Tool, tool)?.route.clone() else {
             panic!("{tool} is not proxied")
@@ -65,14 +65,14 @@ impl Fleet {
         Some(answer["content"][0]["text"].as_str().unwrap().to_owned())
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         self.stop.cancel();
         self.gateway.shutdown(Duration::from_secs(5)).await;
     }
 }
 
 /// The processes that run in a folder.
-fn processes_in(folder: &Path) -> Vec<u64> {
+pub(crate) fn processes_in(folder: &Path) -> Vec<u64> {
     let folder = folder.canonicalize().unwrap();
     let processes =
         fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());

@@ -185,6 +185,16 @@ impl Bare {
         self.tried(&["update-ref", &name, to, expected.unwrap_or(NOBODY)], b"").is_some()
     }
 
+    /// A new file on top of a branch, as a person would commit it there; that commit.
+    pub(crate) fn commit_to(&self, branch: &str, path: &str, text: &str) -> String {
+        let head = self.head(branch).unwrap();
+        let blob = self.make_blob(text.as_bytes());
+        let tree = self.make_tree(&head, &[("100644".to_owned(), blob, path.to_owned())]);
+        let id = self.make_commit(&tree, &[&head], "By a person");
+        assert!(self.move_branch(branch, &id, Some(&head)));
+        id
+    }
+
     pub(crate) fn remove(&self, branch: &str) -> bool {
         self.head(branch).is_some()
             && self.tried(&["update-ref", "-d", &format!("refs/heads/{branch}")], b"").is_some()

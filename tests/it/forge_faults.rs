@@ -1,5 +1,5 @@
-//! Fifty changes at once at a forge that fails at random, before or after it did what it was asked: none is lost, and
-//! none is there twice.
+//! Fifty changes at once, each by two replicas, at a forge that fails at random, before or after it did what it was
+//! asked: none is lost, and none is there twice.
 
 use std::{
     collections::BTreeMap,
@@ -18,13 +18,17 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
-use futures::{future::join_all, stream};
+use futures::{
+    future::{join, join_all},
+    stream,
+};
 use pilothouse::changes::forge::{Committed, Forge, NewPullRequest, Snapshot};
 use reqwest::Client;
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::{
+    forge_between::pass,
     forge_gitea_server::Gitea,
     forge_sim_github::GitHub,
     forge_stage::{commit, request},
@@ -98,15 +102,7 @@ impl Spoiler {
     }
 
     async fn pass(&self, method: Method, uri: &Uri, headers: HeaderMap, body: Bytes) -> Response {
-        let mut headers = headers;
-        headers.remove("host");
-        let request = self.http.request(method, format!("{}{uri}", self.forge)).headers(headers).body(body);
-        let answer = request.send().await.unwrap();
-        let (status, mut headers) = (answer.status(), answer.headers().clone());
-        for name in ["transfer-encoding", "content-length", "connection"] {
-            headers.remove(name);
-        }
-        (status, headers, answer.bytes().await.unwrap()).into_response()
+        pass(&self.http, &self.forge, method, uri, headers, body).await
     }
 }
 
@@ -178,17 +174,33 @@ async fn propose(forge: &dyn Forge, snapshot: &Snapshot, number: usize) -> u64 {
     panic!("{branch} was given up: {said}");
 }
 
-async fn all(forge: &dyn Forge) -> Vec<u64> {
+async fn base(forge: &dyn Forge) -> Snapshot {
     let mut said = String::new();
     for _ in 0..ASKED {
         match forge.snapshot().await {
-            Ok(snapshot) => {
-                return join_all((0..CHANGES).map(|number| propose(forge, &snapshot, number))).await;
-            }
+            Ok(snapshot) => return snapshot,
             Err(error) => said = error.to_string(),
         }
     }
     panic!("no snapshot: {said}");
+}
+
+/// By two replicas, which know nothing of each other, and each change by both at once, as when one is not aware yet
+/// that it leads no more.
+async fn all(replicas: [&dyn Forge; 2]) -> Vec<u64> {
+    let snapshot = base(replicas[0]).await;
+    let proposed = (0..CHANGES).map(|number| {
+        let [one, other] = replicas.map(|replica| propose(replica, &snapshot, number));
+        async move { join(one, other).await }
+    });
+    let numbers = join_all(proposed).await;
+    numbers
+        .into_iter()
+        .map(|(one, other)| {
+            assert_eq!(one, other, "both mean the same");
+            one
+        })
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -198,19 +210,27 @@ async fn fifty_at_once_at_a_real_forge() {
     let repository = gitea.repository("deploy", &[("web.yaml", "number: none\n")], &["pilot"]).await;
     let base = repository.api(Method::GET, "branches/main", json!({})).await["commit"]["id"].clone();
     let (address, spoiler) = Spoiler::start(&gitea.address, PATIENCE + Duration::from_secs(1)).await;
-    let (forge, _folder) = repository.hasty(&address, &ours, PATIENCE.as_secs());
+    let [(one, _folder), (other, _other)] =
+        [(); 2].map(|()| repository.hasty(&address, &ours, PATIENCE.as_secs()));
 
-    let numbers = all(forge.as_ref()).await;
+    let numbers = all([one.as_ref(), other.as_ref()]).await;
 
-    // As the forge itself says it.
+    // As the forge itself says it. Gitea looks for another one and makes one in two steps: what both replicas made in
+    // the same moment is there twice, and all but the first are closed.
     let mut found: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    let mut twice = 0;
     for page in 1.. {
         let path = format!("pulls?state=all&limit=50&page={page}");
         let pulls = repository.api(Method::GET, &path, json!({})).await;
         let pulls = pulls.as_array().unwrap();
-        for pull in pulls.iter().filter(|pull| pull["state"] == "open") {
+        for pull in pulls {
             let branch = pull["head"]["ref"].as_str().unwrap().to_owned();
-            found.entry(branch).or_default().push(pull["number"].as_u64().unwrap());
+            let found = found.entry(branch).or_default();
+            if pull["state"] == "open" {
+                found.push(pull["number"].as_u64().unwrap());
+            } else {
+                twice += 1;
+            }
         }
         if pulls.is_empty() {
             break;
@@ -219,6 +239,7 @@ async fn fifty_at_once_at_a_real_forge() {
     let expected: BTreeMap<_, _> =
         numbers.into_iter().enumerate().map(|(number, pull)| (branch(number), vec![pull])).collect();
     assert_eq!(found, expected, "each once");
+    assert!(twice < CHANGES / 2, "{twice} were made twice");
     for number in 0..CHANGES {
         let head = repository.api(Method::GET, &format!("branches/{}", branch(number)), json!({})).await;
         let id = head["commit"]["id"].as_str().unwrap();
@@ -233,9 +254,9 @@ async fn fifty_at_once_at_a_real_forge() {
 async fn fifty_at_once_at_a_simulated_github() {
     let github = GitHub::start(&[("web.yaml", "number: none\n")]).await;
     let (address, spoiler) = Spoiler::start(&github.address, PATIENCE + Duration::from_secs(1)).await;
-    let (forge, _folder) = github.forge(&address, PATIENCE.as_secs());
+    let [(one, _folder), (other, _other)] = [(); 2].map(|()| github.forge(&address, PATIENCE.as_secs()));
 
-    let numbers = all(forge.as_ref()).await;
+    let numbers = all([one.as_ref(), other.as_ref()]).await;
 
     let found: BTreeMap<_, _> = github.pulls().into_iter().map(|pull| (pull.branch, pull.number)).collect();
     assert_eq!((found.len(), github.pulls().len()), (CHANGES, CHANGES));

@@ -159,7 +159,7 @@ async fn a_person_closes_it_and_we_do() {
     let second = forge.open(&request(BRANCH)).await.unwrap();
     assert_ne!(second.number, first.number);
     assert_eq!(forge.find(BRANCH).await.unwrap().unwrap().number, second.number, "the newest");
-    forge.close(second.number, BRANCH).await.unwrap();
+    assert_eq!(forge.close(second.number, BRANCH, &second.head).await, Ok(true));
     assert_eq!(forge.head(BRANCH).await, Ok(None));
     let by_us = forge.find(BRANCH).await.unwrap().unwrap();
     assert_eq!((by_us.number, by_us.branch.as_str()), (second.number, BRANCH));

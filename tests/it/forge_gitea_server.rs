@@ -15,11 +15,11 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use pilothouse::changes::forge::Forge;
-use reqwest::{Client, Method};
+use reqwest::{Certificate, Client, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{forge_connect::connect, parts};
+use crate::{authority::Authority, forge_connect::connect, parts};
 
 /// Gitea refuses to be root.
 const NOBODY: u32 = 65534;
@@ -45,11 +45,28 @@ impl Drop for Gitea {
 
 impl Gitea {
     pub(crate) async fn start() -> Self {
+        Self::over(None).await
+    }
+
+    /// Serves https by itself, with a certificate of this authority.
+    pub(crate) async fn behind_tls(authority: &Authority) -> Self {
+        Self::over(Some(authority)).await
+    }
+
+    async fn over(authority: Option<&Authority>) -> Self {
         let folder = tempfile::Builder::new().prefix("pilothouse-gitea").tempdir_in("/tmp").unwrap();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let address = format!("http://127.0.0.1:{port}");
+        let scheme = if authority.is_some() { "https" } else { "http" };
+        let address = format!("{scheme}://127.0.0.1:{port}");
         let ini = folder.path().join("app.ini");
-        fs::write(&ini, settings(folder.path(), port)).unwrap();
+        fs::write(&ini, settings(folder.path(), scheme, port)).unwrap();
+        if let Some(authority) = authority {
+            let (certificate, key) = authority.server("127.0.0.1");
+            for (name, text) in [("cert.pem", certificate), ("key.pem", key)] {
+                fs::write(folder.path().join(name), text).unwrap();
+                give(&folder.path().join(name));
+            }
+        }
         give(folder.path());
         give(&ini);
         run(&ini, folder.path(), &["migrate"]);
@@ -61,7 +78,8 @@ impl Gitea {
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let mut server = command(&ini, folder.path());
         let child = server.arg("web").stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        let http = Client::builder().no_proxy().build().unwrap();
+        let trusted = authority.map(|authority| Certificate::from_pem(authority.pem.as_bytes()).unwrap());
+        let http = Client::builder().no_proxy().tls_certs_merge(trusted).build().unwrap();
         let mut gitea = Self { address, admin: admin.trim().to_owned(), http, child, folder };
         gitea.ready().await;
         gitea
@@ -198,11 +216,12 @@ impl Repository<'_> {
     }
 }
 
-fn settings(folder: &Path, port: u16) -> String {
+fn settings(folder: &Path, scheme: &str, port: u16) -> String {
     let user = if is_root() { "nobody".to_owned() } else { std::env::var("USER").unwrap_or_default() };
     format!(
         "RUN_USER = {user}\nRUN_MODE = prod\nWORK_PATH = {folder}\n\
-         [server]\nHTTP_ADDR = 127.0.0.1\nHTTP_PORT = {port}\nROOT_URL = http://127.0.0.1:{port}/\nDISABLE_SSH = true\nOFFLINE_MODE = true\nSTATIC_ROOT_PATH = {static_}\n\
+         [server]\nPROTOCOL = {scheme}\nCERT_FILE = {folder}/cert.pem\nKEY_FILE = {folder}/key.pem\n\
+         HTTP_ADDR = 127.0.0.1\nHTTP_PORT = {port}\nROOT_URL = {scheme}://127.0.0.1:{port}/\nDISABLE_SSH = true\nOFFLINE_MODE = true\nSTATIC_ROOT_PATH = {static_}\n\
          [database]\nDB_TYPE = sqlite3\nPATH = {folder}/gitea.db\nSQLITE_JOURNAL_MODE = WAL\n\
          [security]\nINSTALL_LOCK = true\nSECRET_KEY = test\n\
          [indexer]\nISSUE_INDEXER_TYPE = db\n\

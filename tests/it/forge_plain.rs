@@ -87,9 +87,12 @@ async fn a_branch_stands_for_a_pull_request() {
     };
     assert_eq!(commit, third);
     assert_eq!(forge.open_branches("pilothouse/").await, Ok(Vec::new()));
-    forge.close(0, BRANCH).await.unwrap();
+    assert_eq!(forge.parent(BRANCH, &third).await, Ok(Some(now.commit.clone())));
+    assert_eq!(forge.close(0, BRANCH, &first).await, Ok(false), "it is not where it was");
+    assert_eq!(forge.head(BRANCH).await, Ok(Some(third.clone())));
+    assert_eq!(forge.close(0, BRANCH, &third).await, Ok(true));
     assert_eq!(forge.head(BRANCH).await, Ok(None));
-    forge.close(0, BRANCH).await.unwrap();
+    assert_eq!(forge.close(0, BRANCH, &third).await, Ok(true));
     assert!(forge.get(0).await.is_err());
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");

@@ -22,7 +22,7 @@ use crate::{
     forge_contract::{Exchange, example},
 };
 
-const TOKEN: &str = "ghs_simulated";
+pub(crate) const TOKEN: &str = "ghs_simulated";
 const US: &str = "pilothouse[bot]";
 const REPO: &str = "/repos/{owner}/{repo}";
 

@@ -27,11 +27,11 @@ use crate::{
     parts,
 };
 
-const TOKEN: &str = "glpat-simulated";
+pub(crate) const TOKEN: &str = "glpat-simulated";
 const US: &str = "pilothouse";
 
 pub(crate) struct GitLab {
-    address: String,
+    pub(crate) address: String,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -54,7 +54,12 @@ impl GitLab {
     }
 
     pub(crate) fn forge(&self) -> (Arc<dyn Forge>, TempDir) {
-        connect(&format!("{}/a/b/deploy.git", self.address), TOKEN, "gitlab", 30)
+        self.forge_at(&self.address)
+    }
+
+    /// What pilothouse is given, reached at `address`.
+    pub(crate) fn forge_at(&self, address: &str) -> (Arc<dyn Forge>, TempDir) {
+        connect(&format!("{address}/a/b/deploy.git"), TOKEN, "gitlab", 30)
     }
 
     pub(crate) fn pulls(&self) -> Vec<Pull> {
@@ -356,6 +361,16 @@ impl Shared {
                 let by: Vec<_> = by.map(|(name, _, _)| json!({"user": {"username": name}})).collect();
                 let body = json!({"iid": pull.number, "approved_by": by});
                 self.said("G.MergeRequestLevelMergeRequestApprovalSchema", 200, body)
+            }
+            ("GET", ["versions"]) => {
+                let head = self.bare.head(&pull.branch).unwrap_or_else(|| pull.head.clone());
+                let base = self.bare.head("main").unwrap_or_default();
+                let body = json!([{
+                    "id": 1, "head_commit_sha": head, "base_commit_sha": base, "start_commit_sha": base,
+                    "created_at": "2026-11-22T01:02:02.000Z", "merge_request_id": 1, "state": "collected",
+                    "real_size": "1",
+                }]);
+                self.said("G.MergeRequestDiffVersionsSchema[]", 200, body)
             }
             ("GET", ["reviewers"]) => {
                 let all = pull.reviews.iter().map(|(name, approves, _)| {

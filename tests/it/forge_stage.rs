@@ -58,9 +58,14 @@ pub(crate) async fn is_closed(forge: &dyn Forge, bare: &Bare, person: impl Fn(u6
     assert_eq!(forge.get(first.number).await.unwrap().state, closed);
     let second = forge.open(&request(BRANCH)).await.unwrap();
     assert_ne!(second.number, first.number);
-    forge.close(second.number, BRANCH).await.unwrap();
+    // Somebody else has committed to it since: theirs stays.
+    let theirs = bare.commit_to(BRANCH, "web.yaml", "replicas: 7\n");
+    assert_eq!(forge.parent(BRANCH, &theirs).await, Ok(Some(second.head.clone())));
+    assert_eq!(forge.close(second.number, BRANCH, &second.head).await, Ok(false));
+    assert_eq!(bare.head(BRANCH), Some(theirs.clone()));
+    assert_eq!(forge.close(second.number, BRANCH, &theirs).await, Ok(true));
     assert_eq!(bare.head(BRANCH), None);
-    forge.close(second.number, BRANCH).await.unwrap();
+    assert_eq!(forge.close(second.number, BRANCH, &theirs).await, Ok(true));
 }
 
 /// What a person does who merges it.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use pilothouse::gateway::{Downstream, Endpoint, Gateway, State, Target, Transport, wire::Era};
+use pilothouse::gateway::{Downstream, Endpoint, Gateway, Kind, State, Target, Transport, wire::Era};
 
 use crate::{
     gateway_odd::{Odd, Reply},
@@ -72,14 +72,20 @@ async fn a_new_pod_takes_over_without_a_new_list_of_tools_in_between() {
     gateway.apply(downstream(vec![endpoint(&a, "a")]));
     ready(&gateway, "one").await;
     let mut catalogues = gateway.catalogues();
-    catalogues.mark_unchanged();
+    let watched = tokio::spawn(async move {
+        while catalogues.changed().await.is_ok() {
+            let catalogue = catalogues.borrow_and_update();
+            assert!(catalogue.find(Kind::Tool, "one_hello").is_some(), "a list without its tool");
+        }
+    });
     gateway.apply(downstream(vec![endpoint(&b, "b")]));
     call_tool(&gateway, "one", "hello").await.unwrap();
     wait_for("the new pod is used", || (b.count("initialize") == 1).then_some(())).await;
     drop(a);
     call_tool(&gateway, "one", "hello").await.unwrap();
     assert_eq!(tools(&gateway), ["one_hello"]);
-    assert!(!catalogues.has_changed().unwrap());
+    assert!(!watched.is_finished(), "{:?}", watched.await);
+    watched.abort();
 }
 
 #[tokio::test]

@@ -19,10 +19,16 @@ use axum::{
 };
 use futures::{Stream, StreamExt};
 use pilothouse::gateway::wire::{Era, text::Head};
-use tokio::{runtime::Runtime, sync::broadcast};
+use tokio::{
+    runtime::Runtime,
+    sync::{broadcast, watch},
+};
 
 /// What the script is asked: a method and its params as text (`null` when absent).
 pub(crate) type Script = dyn Fn(&str, &str) -> Reply + Send + Sync;
+
+/// Before the stream of a session opens: calls must not have come by then.
+const STREAM_AFTER: Duration = Duration::from_millis(30);
 
 /// What it answers.
 #[derive(Clone, Debug)]
@@ -36,6 +42,11 @@ pub(crate) enum Reply {
     Stream(Vec<String>, String),
     /// A stream that is closed before the result, which comes to who asks for the rest.
     Resumed(String),
+    /// A question to the client, by method and params, on the stream of the call; the result has its answer in the
+    /// place of `ANSWER`. In the legacy era only.
+    Ask(String, String, String),
+    /// The same on the stream of the session, where it is lost unless that is open. The stream opens late.
+    AskBeside(String, String, String),
     /// The body of a 200 answer of type JSON.
     Body(String),
     /// So many bytes of JSON.
@@ -59,6 +70,10 @@ struct Shared {
     sessions: Mutex<HashSet<String>>,
     seen: Mutex<Vec<(String, String)>>,
     changes: broadcast::Sender<()>,
+    /// Messages for whoever has the stream of a session open: of that one, or of any.
+    notes: broadcast::Sender<(Option<String>, String)>,
+    /// What clients answered to questions.
+    answers: watch::Sender<Vec<String>>,
     /// What waits for a client that comes back.
     rest: Mutex<Option<String>>,
 }
@@ -79,6 +94,8 @@ impl Odd {
             sessions: Mutex::default(),
             seen: Mutex::default(),
             changes: broadcast::channel(16).0,
+            notes: broadcast::channel(16).0,
+            answers: watch::Sender::default(),
             rest: Mutex::default(),
         });
         let listener = std::net::TcpListener::bind(address).unwrap();
@@ -86,9 +103,8 @@ impl Odd {
         let address = listener.local_addr().unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let router = Router::new()
-            .route("/mcp", post(answer).get(stream).delete(async || StatusCode::OK))
-            .with_state(shared.clone());
+        let router =
+            Router::new().route("/mcp", post(answer).get(stream).delete(end)).with_state(shared.clone());
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             let listener = axum::serve::ListenerExt::tap_io(listener, |io| io.set_nodelay(true).unwrap());
@@ -105,6 +121,17 @@ impl Odd {
     pub(crate) fn change(&self) {
         // Nobody listens yet or any more: whoever comes reads the lists anyway.
         let _ = self.shared.changes.send(());
+    }
+
+    /// Says this to every session.
+    pub(crate) fn note(&self, notification: &str) {
+        let _ = self.shared.notes.send((None, notification.to_owned()));
+    }
+
+    /// The params of all messages with this method.
+    pub(crate) fn seen(&self, method: &str) -> Vec<String> {
+        let seen = self.shared.seen.lock().unwrap();
+        seen.iter().filter(|(seen, _)| seen == method).map(|(_, params)| params.clone()).collect()
     }
 
     /// How many messages with this method have come.
@@ -151,13 +178,18 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Str
     let params = head.params.map_or("null", |params| params.get()).to_owned();
     shared.seen.lock().unwrap().push((method.clone(), params.clone()));
     let Some(id) = head.id.map(|id| id.get().to_owned()) else { return plain(StatusCode::ACCEPTED, "") };
+    if head.method.is_none() {
+        let answer = head.result.or(head.error).map_or("null", |answer| answer.get()).to_owned();
+        shared.answers.send_modify(|answers| answers.push(answer));
+        return plain(StatusCode::ACCEPTED, "");
+    }
     let result = |result: &str| json(format!(r#"{{"id":{id},"result":{result},"jsonrpc":"2.0"}}"#));
     match (shared.era, method.as_str()) {
         (Era::Legacy, "initialize") => {
             let session = format!("s{}", shared.seen.lock().unwrap().len());
             shared.sessions.lock().unwrap().insert(session.clone());
             let mut response = result(
-                r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true},"prompts":{},"resources":{}},"serverInfo":{"name":"odd","version":"1"}}"#,
+                r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true},"prompts":{},"resources":{"subscribe":true},"logging":{}},"serverInfo":{"name":"odd","version":"1"}}"#,
             );
             response.headers_mut().insert("mcp-session-id", session.parse().unwrap());
             return response;
@@ -207,6 +239,26 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Str
             *shared.rest.lock().unwrap() = Some(answer);
             events(futures::stream::iter(["id: 5\nretry: 10\ndata:\n\n".to_owned()]))
         }
+        Reply::Ask(method, params, text) => {
+            let mut answers = shared.answers.subscribe();
+            let before = answers.borrow_and_update().len();
+            let question = format!(r#"{{"jsonrpc":"2.0","id":"ask","method":"{method}","params":{params}}}"#);
+            let answered = async move {
+                let answers = answers.wait_for(|answers| answers.len() > before).await.unwrap();
+                let text = text.replace("ANSWER", answers.last().unwrap());
+                event(&format!(r#"{{"id":{id},"result":{text},"jsonrpc":"2.0"}}"#))
+            };
+            events(futures::stream::iter([event(&question)]).chain(futures::stream::once(answered)))
+        }
+        Reply::AskBeside(method, params, text) => {
+            let session = headers["mcp-session-id"].to_str().unwrap().to_owned();
+            let mut answers = shared.answers.subscribe();
+            let before = answers.borrow_and_update().len();
+            let question = format!(r#"{{"jsonrpc":"2.0","id":"ask","method":"{method}","params":{params}}}"#);
+            let _ = shared.notes.send((Some(session), question));
+            let answers = answers.wait_for(|answers| answers.len() > before).await.unwrap();
+            result(&text.replace("ANSWER", answers.last().unwrap()))
+        }
         Reply::Body(text) => json(text),
         Reply::Big(bytes) => {
             let head = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"x":""#);
@@ -234,12 +286,30 @@ async fn stream(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respon
     if shared.era == Era::Modern {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "");
     }
+    tokio::time::sleep(STREAM_AFTER).await;
     let changed = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
-    events(changes(&shared).map(|()| event(changed)))
+    let session = headers.get("mcp-session-id").map(|session| session.to_str().unwrap().to_owned());
+    let notes = futures::stream::unfold(shared.notes.subscribe(), move |mut notes| {
+        let session = session.clone();
+        async move {
+            loop {
+                let (of, note) = notes.recv().await.ok()?;
+                if of.is_none() || of == session {
+                    return Some((event(&note), notes));
+                }
+            }
+        }
+    });
+    events(futures::stream::select(changes(&shared).map(|()| event(changed)), notes))
 }
 
 fn changes(shared: &Shared) -> impl Stream<Item = ()> + Send + 'static {
     futures::stream::unfold(shared.changes.subscribe(), |mut changes| async {
         changes.recv().await.ok().map(|()| ((), changes))
     })
+}
+
+async fn end(State(shared): State<Arc<Shared>>) -> StatusCode {
+    shared.seen.lock().unwrap().push(("(end)".to_owned(), String::new()));
+    StatusCode::OK
 }

@@ -155,13 +155,13 @@ async fn a_tool_that_is_defined_anew_is_said_or_hidden_until_it_is_approved() {
     );
     assert_eq!((tools(&gateway).len(), seen.state), (2, State::Ready), "it goes on");
 
-    one.terms.pinning = Pinning::Enforce { approved: [].into() };
+    one.terms.pinning = Pinning::Enforce;
     gateway.apply(one.clone());
     wait_for("it is hidden", || (tools(&gateway) == ["one_more"]).then_some(())).await;
     let said = observed(&gateway, "one").unwrap().changed.remove(0);
     let mark = said.rsplit(' ').next().unwrap().to_owned();
     assert!(mark.starts_with("hello="), "{said}");
-    one.terms.pinning = Pinning::Enforce { approved: [mark].into() };
+    one.terms.approved = [mark].into();
     gateway.apply(one);
     wait_for("it is back", || (tools(&gateway).len() == 2).then_some(())).await;
 }

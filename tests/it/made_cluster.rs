@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 use pilothouse::{
     answer::Answer,
     caller::Caller,
-    tools::{SourceFinder, Toolbox},
+    tools::{ClusterOutcomes, SourceFinder, Toolbox},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -65,6 +65,16 @@ impl MadeCluster {
             made.write(&format!("resources/{id}.jsonl"), &lines);
         }
         made
+    }
+
+    /// As if whoever recorded it might not list the kind.
+    pub(crate) fn without(self, id: &str) -> Self {
+        fs::remove_file(self.dir.path().join(format!("resources/{id}.jsonl"))).unwrap();
+        self
+    }
+
+    pub(crate) fn outcomes(&self) -> ClusterOutcomes {
+        recorded_shop::outcomes_on(self.dir.path())
     }
 
     fn write(&self, file: &str, text: &str) {

@@ -9,7 +9,7 @@ use pilothouse::{
     answer::{Answer, Sealer},
     caller::Caller,
     cluster::{Contexts, Reader, recorded},
-    tools::{FleetView, Parts, ServerRow, SourceFinder, Toolbox, source_finder, standard},
+    tools::{ClusterOutcomes, FleetView, Parts, ServerRow, SourceFinder, Toolbox, source_finder, standard},
 };
 use serde_json::{Value, value::to_raw_value};
 
@@ -35,6 +35,12 @@ pub(crate) fn tools_on(dir: &Path) -> Toolbox {
 pub(crate) fn finder_on(dir: &Path) -> Arc<dyn SourceFinder> {
     let Parts { contexts, budget, sealer, .. } = parts(recorded::open(dir).unwrap().reader);
     source_finder(contexts, budget, sealer)
+}
+
+/// What says how the objects of the recording in this folder are.
+pub(crate) fn outcomes_on(dir: &Path) -> ClusterOutcomes {
+    let Parts { contexts, sealer, .. } = parts(recorded::open(dir).unwrap().reader);
+    ClusterOutcomes::new(contexts, sealer)
 }
 
 pub(crate) async fn call(tools: &Toolbox, caller: &Caller, tool: &str, arguments: Value) -> Answer {
@@ -64,6 +70,7 @@ impl FleetView for Fleet {
             errors: 1,
             endpoints: 1,
             dropped: Vec::new(),
+            figures: None,
             members: Vec::new(),
         };
         vec![

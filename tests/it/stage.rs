@@ -8,6 +8,13 @@ use std::{
     time::Duration,
 };
 
+use axum::{
+    Router,
+    extract::Request,
+    http::StatusCode,
+    middleware::{self, Next},
+    response::IntoResponse,
+};
 use futures::future::BoxFuture;
 use pilothouse::{
     audit::Audit,
@@ -85,10 +92,27 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn open(stage: Stage, settings: HttpSettings) -> Self {
+        let router = mcp::http::router(stage.face.clone(), settings);
+        Self::routed(stage, router).await
+    }
+
+    /// Knows no revision after 2025-11-25.
+    pub(crate) async fn legacy(stage: Stage, settings: HttpSettings) -> Self {
+        let refuse = async |request: Request, next: Next| match request.headers().get("mcp-protocol-version")
+        {
+            Some(version) if version.as_bytes() > b"2025-11-25".as_slice() => {
+                StatusCode::BAD_REQUEST.into_response()
+            }
+            _ => next.run(request).await,
+        };
+        let router = mcp::http::router(stage.face.clone(), settings).layer(middleware::from_fn(refuse));
+        Self::routed(stage, router).await
+    }
+
+    async fn routed(stage: Stage, router: Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
-        let router = mcp::http::router(stage.face.clone(), settings);
         tokio::spawn(mcp::listener::serve(listener, router, stop.clone()));
         Self { url: format!("{origin}/mcp"), origin, stage, stop }
     }
@@ -189,7 +213,7 @@ pub(crate) struct Props {
 const TOOLS: [&str; 4] = ["odd", "length", "wait", "ask"];
 
 impl Props {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let catalogue = watch::Sender::new(Arc::new(Catalogue::new(0, entries(&[]))));
         Self { catalogue, waiting: watch::Sender::new(0), calls: AtomicUsize::new(0) }
     }

@@ -30,6 +30,11 @@ const AT_ONCE: Duration = Duration::from_secs(3);
 const LONG: Duration = Duration::from_secs(30);
 
 async fn connection(scheme: &str, address: SocketAddr, cluster: &str) -> Connection {
+    connection_as(scheme, address, cluster, "").await
+}
+
+/// `as_` says whom the kubeconfig impersonates.
+async fn connection_as(scheme: &str, address: SocketAddr, cluster: &str, as_: &str) -> Connection {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config");
     let config = format!(
@@ -38,7 +43,7 @@ kind: Config
 current-context: here
 contexts: [{{ name: here, context: {{ cluster: c, user: u }} }}]
 clusters: [{{ name: c, cluster: {{ server: \"{scheme}://{address}\", {cluster} }} }}]
-users: [{{ name: u, user: {{ token: hunter22hunter22 }} }}]
+users: [{{ name: u, user: {{ token: hunter22hunter22{as_} }} }}]
 "
     );
     std::fs::write(&path, config).unwrap();
@@ -92,6 +97,31 @@ async fn callers_share_one_connection() {
         assert_eq!(headers["accept-encoding"], "gzip");
         assert!(headers["user-agent"].to_str().unwrap().starts_with("pilothouse-reader/"));
     }
+}
+
+/// Of all `Impersonate-Group` headers Kubernetes makes one list: a caller must not get the kubeconfig's.
+#[tokio::test]
+async fn whom_the_kubeconfig_impersonates_is_named_for_itself_and_never_beside_a_caller() {
+    let server = ApiServer::start(Speaks::Plain).await;
+    let as_ = ", as: boss, as-groups: [system:masters], as-user-extra: {scopes: [all]}";
+    let reader = connection_as("http", server.address, "", as_).await.reader;
+    let ann = Caller { groups: vec!["team-a".to_owned()], ..caller(1) };
+    reader.for_caller(&ann).unwrap().version().await.unwrap();
+    reader.version().await.unwrap();
+    let said = |asked: &Asked| -> Vec<String> {
+        let named = asked.headers.iter().filter(|(name, _)| name.as_str().starts_with("impersonate-"));
+        let mut said: Vec<_> =
+            named.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        said.sort();
+        said
+    };
+    let asked = server.asked();
+    let via = "impersonate-extra-pilothouse.dev%2fvia: reader";
+    assert_eq!(said(&asked[0]), [via, "impersonate-group: team-a", "impersonate-user: ann-1"]);
+    assert_eq!(
+        said(&asked[1]),
+        ["impersonate-extra-scopes: all", "impersonate-group: system:masters", "impersonate-user: boss"]
+    );
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
+use futures::{future::BoxFuture, stream::BoxStream};
 use pilothouse::{
     answer::{Answer, Budget},
     caller::Caller,
@@ -279,6 +279,13 @@ impl Changes for Nowhere {
     }
     fn list<'a>(&'a self, _: &'a Caller) -> BoxFuture<'a, Answer> {
         Box::pin(async { Answer::text("none") })
+    }
+    fn updates<'a>(
+        &'a self,
+        _: &'a Caller,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<BoxStream<'static, ()>, String>> {
+        Box::pin(async { Err("there is none".to_owned()) })
     }
     fn revise<'a>(&'a self, _: &'a Caller, id: &'a str, _: Revision) -> BoxFuture<'a, Answer> {
         Box::pin(async move { Answer::text(id) })

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::EmergencyTarget;
+use super::{EmergencyTarget, omit};
 
 /// How far it has come.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
@@ -82,8 +82,9 @@ pub struct EmergencyChangeStatus {
     #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "atomic"))]
     pub breaches: Vec<Breach>,
 
-    /// Reconciled: Git holds what was changed, or it is undone. DeadlinesKept: False once one was broken.
-    /// GitOpsResumed: False while a pause is on.
+    /// Accepted: False where it was not opened with open_emergency, so nothing is covered by it. Reconciled: Git holds
+    /// what was changed, or it is undone. DeadlinesKept: False once one was broken. GitOpsResumed: False while a pause
+    /// is on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -171,6 +172,9 @@ pub struct Deadlines {
     /// Until when it may be confirmed and, once active, until when changes belong to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
+    /// When it closes by itself, unless something is written or applied in it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_at: Option<Time>,
     /// Until when the reconciliation must be proposed to Git.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconcile_by: Option<Time>,
@@ -200,6 +204,9 @@ pub struct Captured {
     /// The versions that the writes made, the newest last, at most 50: by them a write is known again.
     #[schemars(length(max = 50), inner(length(max = 64)), extend("x-kubernetes-list-type" = "atomic"))]
     pub versions: Vec<String>,
+    /// Number of writes before those.
+    #[serde(default, skip_serializing_if = "omit::default")]
+    pub older: i32,
     /// The fields that were changed, at most 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "atomic"))]
@@ -348,11 +355,15 @@ pub struct Breach {
     /// What was not done, in one sentence.
     #[schemars(length(max = 1024))]
     pub message: String,
+    /// It was told by an event and counted.
+    #[serde(default, skip_serializing_if = "omit::default")]
+    pub escalated: bool,
 }
 
 /// The conditions an EmergencyChange has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EmergencyCondition {
+    Accepted,
     Reconciled,
     DeadlinesKept,
     GitOpsResumed,
@@ -361,6 +372,7 @@ pub enum EmergencyCondition {
 impl fmt::Display for EmergencyCondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Accepted => "Accepted",
             Self::Reconciled => "Reconciled",
             Self::DeadlinesKept => "DeadlinesKept",
             Self::GitOpsResumed => "GitOpsResumed",

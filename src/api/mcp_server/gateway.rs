@@ -47,7 +47,8 @@ pub struct GatewaySpec {
     #[x_kube(validation = rules::between("spec.gateway.maxConcurrentCalls", 1, 10_000))]
     pub max_concurrent_calls: Option<i32>,
 
-    /// The server keeps nothing between calls: each may go to any of its pods. Default: false.
+    /// The server keeps nothing between calls: each may go to any of its pods, and one process in each answers all
+    /// clients of a stdio server. Default: false.
     #[serde(default, skip_serializing_if = "omit::default")]
     pub stateless: bool,
 

@@ -1,6 +1,6 @@
 //! What the operator found, written only by the lease holder and only when it changed.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
@@ -49,6 +49,12 @@ pub struct MCPServerStatus {
     #[serde(default)]
     pub tool_count: i32,
 
+    /// The hash of each tool as it was when the server was registered, or as it was approved since, by the server's
+    /// own name; at most 1,000.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 1000))]
+    pub pins: BTreeMap<String, String>,
+
     /// The DataSources it is connected to, sorted, at most 200.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200), extend("x-kubernetes-list-type" = "atomic"))]
@@ -56,7 +62,8 @@ pub struct MCPServerStatus {
 
     /// Accepted: the spec can be acted on. Available: enough pods are ready. Verified: an MCP handshake
     /// succeeded. Registered: its tools are offered to clients. Where used: SecretsSynced, SecretsNotReadable,
-    /// ServiceMonitorReady, DataSourcesConnected, RolloutHeld, LiteLLMRegistered, Obstructed.
+    /// ServiceMonitorReady, DataSourcesConnected, RolloutHeld, LiteLLMRegistered, Obstructed, ToolsChanged,
+    /// ToolsQuarantined.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -174,6 +181,10 @@ pub enum ConditionType {
     LiteLLMRegistered,
     /// True: what it needs does not exist, or somebody else moves what is its own; the message says what.
     Obstructed,
+    /// True: tools are not defined as they were when the server was registered; the message is the difference.
+    ToolsChanged,
+    /// True: tools are not shown, since their definitions try to steer whoever reads them; the message says how.
+    ToolsQuarantined,
 }
 
 impl ConditionType {
@@ -190,6 +201,8 @@ impl ConditionType {
             Self::RolloutHeld => "RolloutHeld",
             Self::LiteLLMRegistered => "LiteLLMRegistered",
             Self::Obstructed => "Obstructed",
+            Self::ToolsChanged => "ToolsChanged",
+            Self::ToolsQuarantined => "ToolsQuarantined",
         }
     }
 }

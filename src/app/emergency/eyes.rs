@@ -1,12 +1,14 @@
 //! What emergencies see of the cluster.
 
+use std::collections::BTreeSet;
+
 use futures::future::BoxFuture;
 use serde_json::{Value, value::RawValue};
 
 use crate::{
     api::emergency_change::EmergencyTarget,
     caller::{Caller, Question},
-    changes::emergency::{APPLIERS, Eyes},
+    changes::emergency::{APPLIERS, Eyes, KindNames, KnownKind},
     cluster::{ListRequest, ReadError, Reader, access::Age},
 };
 
@@ -65,6 +67,17 @@ impl Eyes for ClusterEyes {
         target: &'a EmergencyTarget,
     ) -> BoxFuture<'a, Result<Option<Value>, String>> {
         Box::pin(self.look(caller, target))
+    }
+
+    fn kinds(&self, asked: BTreeSet<String>) -> BoxFuture<'_, Result<KindNames, String>> {
+        Box::pin(async move {
+            let kinds = self.reader.kinds().await.map_err(|error| error.to_string())?;
+            let answer = |asked: &String| {
+                let found = kinds.resolve(asked).map_err(|error| error.to_string())?;
+                Ok(KnownKind { group: found.group.clone(), kind: found.kind.clone() })
+            };
+            Ok(asked.iter().map(|asked| (asked.clone(), answer(asked))).collect())
+        })
     }
 
     fn may_see_records<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, Result<bool, String>> {

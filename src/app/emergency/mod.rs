@@ -6,9 +6,8 @@ mod hands;
 mod meters;
 mod records;
 
-use std::{path::Path, pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc};
 
-use anyhow::Context;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kube::Client;
@@ -20,7 +19,7 @@ use crate::{
     audit::Audit,
     changes::{
         ChangeRequests,
-        emergency::{EmergencyConfig, EmergencyParts, EmergencyRoom, Folder, Hands, Records},
+        emergency::{EmergencyConfig, EmergencyParts, EmergencyRoom, Hands},
     },
     cluster::Reader,
     operator::{AsCaller, Leadership},
@@ -34,8 +33,8 @@ pub(super) struct Surroundings {
     pub(super) reader: Reader,
     /// Where the cluster is a live one.
     pub(super) acting: Option<Client>,
-    /// Where this process reconciles: records are kept in the cluster then, and in the data folder otherwise.
-    pub(super) operated: Option<Arc<Operated>>,
+    /// Keeps the records in the cluster.
+    pub(super) operated: Arc<Operated>,
     pub(super) changes: ChangeRequests,
     pub(super) own_namespace: String,
 }
@@ -48,25 +47,20 @@ pub(super) struct Emergencies {
 
 impl Emergencies {
     /// # Errors
-    /// When the configuration does not hold together, or the data folder cannot be used.
+    /// When the configuration does not hold together.
     pub(super) fn open(
         config: EmergencyConfig,
-        data: &Path,
         audit: Audit,
         surroundings: Surroundings,
     ) -> anyhow::Result<Self> {
         let Surroundings { reader, acting, operated, changes, own_namespace } = surroundings;
         let meters = Meters::default();
-        let namespace = operated.is_some().then(|| own_namespace.clone());
-        let records: Arc<dyn Records> = match operated {
-            Some(operated) => operated,
-            None => Arc::new(Folder::open(data).context("the folder of emergencies cannot be made")?),
-        };
+        let namespace = Some(own_namespace.clone());
         let hands = acting.map(|client| {
             Arc::new(CallerHands { reader: reader.clone(), acting: AsCaller::new(client) }) as Arc<dyn Hands>
         });
         let parts = EmergencyParts {
-            records,
+            records: operated,
             eyes: Arc::new(ClusterEyes { reader, own_namespace }),
             hands,
             reconciling: Arc::new(changes),
@@ -86,13 +80,10 @@ impl Emergencies {
         &self.meters
     }
 
-    /// Keeps their deadlines until `stop`: always, or while this process leads.
-    pub(super) async fn run(self, leadership: Option<watch::Receiver<Leadership>>, stop: CancellationToken) {
+    /// Keeps their deadlines until `stop`, while this process leads.
+    pub(super) async fn run(self, leadership: watch::Receiver<Leadership>, stop: CancellationToken) {
         let room = self.room;
-        match leadership {
-            None => room.run(stop).await,
-            Some(leadership) => while_leading(leadership, &stop, |over| Box::pin(room.run(over))).await,
-        }
+        while_leading(leadership, &stop, |over| Box::pin(room.run(over))).await;
     }
 }
 

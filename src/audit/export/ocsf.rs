@@ -1,5 +1,7 @@
 //! A line as OCSF API Activity: category 6 (application activity), class 6003.
 
+use std::net::IpAddr;
+
 use serde_json::{Map, Value, json};
 
 use super::{Recorded, Touched};
@@ -64,8 +66,7 @@ pub(super) fn activity(recorded: &Recorded, origin: &str) -> Value {
             "request": { "uid": call.clone().unwrap_or_else(|| seq.to_string()) },
         },
         "resources": resources(target, objects),
-        // The record knows who, not from where.
-        "src_endpoint": { "name": "unknown", "svc_name": "mcp-client" },
+        "src_endpoint": endpoint(facts.get("peer").and_then(Value::as_str)),
         "metadata": {
             "version": SCHEMA,
             "uid": format!("{origin}#{seq}"),
@@ -77,6 +78,15 @@ pub(super) fn activity(recorded: &Recorded, origin: &str) -> Value {
         },
         "unmapped": unmapped,
     })
+}
+
+/// The record knows who, and from where only of those whom a door turned away.
+fn endpoint(peer: Option<&str>) -> Value {
+    let mut endpoint = json!({ "name": "unknown", "svc_name": "mcp-client" });
+    if let Some(peer) = peer.filter(|peer| peer.parse::<IpAddr>().is_ok()) {
+        endpoint["ip"] = json!(peer);
+    }
+    endpoint
 }
 
 /// The target stands for the objects where no object is named.

@@ -36,8 +36,9 @@ const KINDS: [&str; 12] = [
 ];
 const BINDINGS: &str = "rolebindings.rbac.authorization.k8s.io";
 
-const GITOPS_MANAGERS: [&str; 5] =
-    ["argocd-controller", "argocd-application-controller", "kustomize-controller", "helm-controller", "helm"];
+/// Not `helm`: so writes whoever runs it by hand. Flux writes as `helm-controller`.
+const GITOPS_MANAGERS: [&str; 4] =
+    ["argocd-controller", "argocd-application-controller", "kustomize-controller", "helm-controller"];
 
 /// The capturing part of `emergency` in the configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

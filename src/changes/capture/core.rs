@@ -19,7 +19,7 @@ use super::{
     recorded,
     rules::Actor,
     scope::Scope,
-    sharing::Heard,
+    sharing::{Heard, Hearsay},
     store::{Entry, Store, StoreError},
     stream::{Judged, Queue},
     tracker::{Shelf, Tracker, Watched},
@@ -152,10 +152,7 @@ impl Core {
     pub(super) fn brought(&mut self, brought: &Brought, now: Timestamp) {
         match brought {
             Brought::Question(body) => match Asked::parse(body, &self.scope, now) {
-                Ok(Some(asked)) => {
-                    self.heard.add(asked.clone());
-                    self.asked(asked, now);
-                }
+                Ok(Some(asked)) => self.hear(Hearsay::Asked(asked), now),
                 Ok(None) => {}
                 Err(_) => self.metrics.malformed("webhook", 1),
             },
@@ -163,8 +160,7 @@ impl Core {
                 Ok(posted) => {
                     self.metrics.malformed("audit_events", posted.malformed);
                     for recorded in posted.recorded {
-                        let known = self.joiner.apply(Sighting::Recorded(recorded), now);
-                        self.tell(known, now);
+                        self.hear(Hearsay::Recorded(recorded), now);
                     }
                 }
                 Err(error) => {
@@ -175,9 +171,19 @@ impl Core {
         }
     }
 
-    /// A question that this replica or another was asked.
-    pub(super) fn asked(&mut self, asked: Asked, now: Timestamp) {
-        let known = self.joiner.apply(Sighting::Asked(asked), now);
+    /// What this replica was brought: which one leads may change, and another may lead already.
+    fn hear(&mut self, hearsay: Hearsay, now: Timestamp) {
+        self.heard.add(hearsay.clone());
+        self.overheard(hearsay, now);
+    }
+
+    /// What this replica or another was brought.
+    pub(super) fn overheard(&mut self, hearsay: Hearsay, now: Timestamp) {
+        let sighting = match hearsay {
+            Hearsay::Asked(asked) => Sighting::Asked(asked),
+            Hearsay::Recorded(recorded) => Sighting::Recorded(recorded),
+        };
+        let known = self.joiner.apply(sighting, now);
         self.tell(known, now);
     }
 
@@ -185,7 +191,7 @@ impl Core {
     pub(super) fn judged(&mut self, judged: &Judged) {
         let Judged { write, way } = judged;
         self.joiner.settle(&write.object, &write.id());
-        self.count(write, Some(*way));
+        self.count(write, *way);
         let object = judged.object().clone();
         self.store(&[object]);
     }

@@ -65,7 +65,7 @@ impl Process {
     }
 
     fn judge(&mut self, seen: &Seen, way: Way) {
-        self.core.judged(&Judged { write: seen.write().clone(), way });
+        self.core.judged(&Judged { write: seen.write().clone(), way: Some(way) });
     }
 }
 
@@ -186,15 +186,37 @@ fn a_question_and_an_event_name_the_user() {
     process.core.brought(&Brought::Question(Bytes::from(review.to_string())), at("03"));
     process.sees(&edited("6", "a:2"), at("03"));
     let told = process.told();
-    assert_eq!(told[0].write().user.as_deref(), Some("ann"));
+    assert_eq!(told[0].write().users, ["ann"]);
     process.core.brought(&Brought::Question(Bytes::from_static(b"{")), at("04"));
     process.core.brought(&Brought::Events(Bytes::from_static(b"{")), at("04"));
+    process.core.brought(&Brought::Events(events_of_ann()), at("05"));
+    let told = process.told();
+    assert!(matches!(told.as_slice(), [Seen::Amended(write)] if write.witnesses.len() == 3), "{told:?}");
+}
+
+/// As the API server posts them.
+fn events_of_ann() -> Bytes {
     let event = json!({"apiVersion": "audit.k8s.io/v1", "auditID": "x", "stage": "ResponseComplete", "verb": "patch",
         "requestURI": "/x?fieldManager=kubectl-edit", "user": {"username": "ann"},
         "objectRef": {"resource": "deployments", "apiGroup": "apps", "namespace": "shop", "name": "web"}, "responseStatus": {"code": 200},
         "requestReceivedTimestamp": "2026-11-22T10:00:03.1Z", "stageTimestamp": "2026-11-22T10:00:03.2Z"});
     let list = json!({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": [event]});
-    process.core.brought(&Brought::Events(Bytes::from(list.to_string())), at("05"));
-    let told = process.told();
-    assert!(matches!(told.as_slice(), [Seen::Amended(write)] if write.witnesses.len() == 3), "{told:?}");
+    Bytes::from(list.to_string())
+}
+
+#[test]
+fn audit_events_that_another_replica_was_sent_reach_the_one_that_leads() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [mut leader, mut follower] = [&folders[0], &folders[1]].map(|folder| Process::start(folder.path()));
+    for process in [&mut leader, &mut follower] {
+        process.lists(&[deployment("5", 1, "a:1")], at("00"));
+        process.sees(&edited("6", "a:2"), at("03"));
+    }
+    assert!(leader.told()[0].write().users.is_empty());
+    follower.core.brought(&Brought::Events(events_of_ann()), at("04"));
+    for hearsay in follower.core.heard.all() {
+        leader.core.overheard(hearsay, at("05"));
+    }
+    let told = leader.told();
+    assert!(matches!(told.as_slice(), [Seen::Amended(write)] if write.users == ["ann"]), "{told:?}");
 }

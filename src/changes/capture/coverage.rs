@@ -153,12 +153,13 @@ fn oldest(now: Timestamp) -> i64 {
 
 /// `Deployment shop/web by ann (kubectl-edit), 2026-11-22T10:02:00Z`.
 fn said(write: &Write) -> String {
-    let Write { at, object, user, manager, verb: _, uid: _, version: _, fields: _, witnesses: _ } = write;
-    let who = match (user, manager) {
-        (Some(user), Some(manager)) => format!(" by {user} ({manager})"),
-        (Some(who), None) => format!(" by {who}"),
-        (None, Some(manager)) => format!(" with {manager}"),
-        (None, None) => String::new(),
+    let Write { at, object, users, manager, verb: _, uid: _, version: _, fields: _, witnesses: _ } = write;
+    let users = users.join(", ");
+    let who = match (users.is_empty(), manager) {
+        (false, Some(manager)) => format!(" by {users} ({manager})"),
+        (false, None) => format!(" by {users}"),
+        (true, Some(manager)) => format!(" with {manager}"),
+        (true, None) => String::new(),
     };
     format!("{object}{who}, {at:.0}")
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     asked::{Asked, Wanted},
+    recorded::{Deed, Recorded},
     scope::{Scope, WatchedKind},
     snapshot::Snapshot,
     tracker::Shelf,
@@ -95,6 +96,21 @@ pub(super) fn asked(review: &str, user: &str, before: &str, wanted: &str) -> Ask
     }
 }
 
+/// The API server's own record of one write, by somebody who called himself that.
+pub(super) fn recorded(id: &str, user: &str, manager: &str) -> Recorded {
+    Recorded {
+        id: id.to_owned(),
+        object: object(),
+        uid: None,
+        deed: Deed::Patch,
+        user: user.to_owned(),
+        manager: manager.to_owned(),
+        version: None,
+        received: at("05"),
+        done: at("05"),
+    }
+}
+
 pub(super) fn write(version: &str, at: Timestamp) -> Write {
     Write {
         at,
@@ -102,7 +118,7 @@ pub(super) fn write(version: &str, at: Timestamp) -> Write {
         uid: "u-web".to_owned(),
         version: version.to_owned(),
         verb: Verb::Update,
-        user: Some("ann".to_owned()),
+        users: vec!["ann".to_owned()],
         manager: Some("kubectl-edit".to_owned()),
         fields: Vec::new(),
         witnesses: vec![Witness::Watch],

@@ -80,7 +80,7 @@ pub struct Surroundings {
     pub own_namespace: Option<String>,
     /// The API server asks this process or a replica of it.
     pub is_asked: bool,
-    /// The other replicas, and the key that all share. Without it what others were asked is not known here.
+    /// The other replicas, and the key that all share. Without it what others were brought is not known here.
     pub replicas: Option<(Arc<dyn Replicas>, [u8; 32])>,
 }
 
@@ -193,7 +193,7 @@ impl Capture {
                 fetching.spawn(fetcher.run(leads.clone(), fetched.clone()));
             }
             Some(Err(error)) => {
-                tracing::warn!(%error, "what other replicas were asked is not known here");
+                tracing::warn!(%error, "what other replicas were brought is not known here");
             }
             None => {}
         }
@@ -207,7 +207,7 @@ impl Capture {
                 () = stop.cancelled() => break,
                 Some(judged) = judged.recv() => core.judged(&judged),
                 Some(brought) = questions.recv() => core.brought(&brought, Timestamp::now()),
-                Some(asked) = others.recv() => core.asked(asked, Timestamp::now()),
+                Some(hearsay) = others.recv() => core.overheard(hearsay, Timestamp::now()),
                 Some(brought) = posts.recv() => core.brought(&brought, Timestamp::now()),
                 _ = tick.tick() => {
                     let now = Timestamp::now();

@@ -2,7 +2,7 @@
 //! as a log shipper sends the lines of its log.
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use url::form_urlencoded;
 
@@ -10,8 +10,9 @@ use super::{scope::Scope, write::ObjectRef};
 
 const VERSION: &str = "audit.k8s.io/v1";
 
-/// One successful write of something in scope.
-#[derive(Clone, Debug, PartialEq)]
+/// One successful write of something in scope. It holds no value, and may go from replica to replica.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Recorded {
     /// The API server's own id of the request.
     pub(super) id: String,
@@ -28,7 +29,7 @@ pub(super) struct Recorded {
     pub(super) done: Timestamp,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Deed {
     Create,
     Update,

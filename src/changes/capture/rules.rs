@@ -120,7 +120,7 @@ mod tests {
             ("", "argocd-controller", Actor::Git),
             ("", "kustomize-controller", Actor::Git),
             ("", "helm-controller", Actor::Git),
-            ("", "helm", Actor::Git),
+            ("", "helm", Actor::Person),
             ("", "kube-controller-manager", Actor::System),
             ("", "kube-controller-manager argocd-controller", Actor::Git),
             ("", "argocd-controller kubectl-edit", Actor::Person),

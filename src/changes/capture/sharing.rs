@@ -1,6 +1,7 @@
-//! What replicas tell each other, by the key of all of them. Which one the API server asks is not up to us: the one that
-//! leads fetches the questions that the others were asked; they hold no value of an object, only digests. And the others
-//! fetch from it how much came through Git, which only the one that leads knows.
+//! What replicas tell each other, by the key of all of them. Which one the API server asks, and which one is sent its
+//! record, is not up to us: the one that leads fetches the questions and the audit events that the others were brought;
+//! they hold no value of an object, only digests. And the others fetch from it how much came through Git, which only
+//! the one that leads knows.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -23,12 +24,12 @@ use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::mpsc;
 
-use super::{asked::Asked, coverage::Coverage};
+use super::{asked::Asked, coverage::Coverage, recorded::Recorded};
 
 /// Beside the other doors of the health port.
 const SIGHTINGS: &str = "/sightings";
 const COVERAGE: &str = "/coverage";
-/// Questions that are kept for others: some minutes of a busy cluster.
+/// Sightings that are kept for others: some minutes of a busy cluster.
 const MOST: usize = 5_000;
 const EVERY: Duration = Duration::from_millis(500);
 /// Those who do not lead hear of the coverage every so many times.
@@ -44,7 +45,15 @@ pub trait Replicas: Send + Sync {
     fn others(&self) -> BoxFuture<'_, Vec<SocketAddr>>;
 }
 
-/// The questions that this replica was asked, the latest last.
+/// What one replica alone was brought.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Hearsay {
+    Asked(Asked),
+    Recorded(Recorded),
+}
+
+/// What this replica was brought, the latest last.
 #[derive(Clone, Debug)]
 pub(super) struct Heard(Arc<Mutex<Kept>>);
 
@@ -52,9 +61,9 @@ pub(super) struct Heard(Arc<Mutex<Kept>>);
 struct Kept {
     /// Of this process: numbers of another one mean nothing here.
     process: String,
-    /// Number of the first of `asked`.
+    /// Number of the first of `told`.
     first: u64,
-    asked: VecDeque<Asked>,
+    told: VecDeque<Hearsay>,
 }
 
 /// What one replica tells another.
@@ -63,7 +72,7 @@ struct Page {
     process: String,
     /// To ask on with.
     next: u64,
-    asked: Vec<Asked>,
+    told: Vec<Hearsay>,
 }
 
 #[derive(Deserialize)]
@@ -77,16 +86,16 @@ struct After {
 impl Default for Heard {
     fn default() -> Self {
         let process = uuid::Uuid::new_v4().simple().to_string();
-        Self(Arc::new(Mutex::new(Kept { process, first: 0, asked: VecDeque::new() })))
+        Self(Arc::new(Mutex::new(Kept { process, first: 0, told: VecDeque::new() })))
     }
 }
 
 impl Heard {
-    pub(super) fn add(&self, asked: Asked) {
+    pub(super) fn add(&self, hearsay: Hearsay) {
         let mut kept = self.kept();
-        kept.asked.push_back(asked);
-        if kept.asked.len() > MOST {
-            kept.asked.pop_front();
+        kept.told.push_back(hearsay);
+        if kept.told.len() > MOST {
+            kept.told.pop_front();
             kept.first += 1;
         }
     }
@@ -97,9 +106,14 @@ impl Heard {
         let skipped = usize::try_from(after.saturating_sub(kept.first)).unwrap_or(usize::MAX);
         Page {
             process: kept.process.clone(),
-            next: kept.first + kept.asked.len() as u64,
-            asked: kept.asked.iter().skip(skipped).cloned().collect(),
+            next: kept.first + kept.told.len() as u64,
+            told: kept.told.iter().skip(skipped).cloned().collect(),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn all(&self) -> Vec<Hearsay> {
+        self.kept().told.iter().cloned().collect()
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -159,7 +173,7 @@ fn signing(key: &[u8; 32]) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, key)
 }
 
-/// Fetches what the other replicas were asked.
+/// Fetches what the other replicas were brought.
 pub(super) struct Fetcher {
     replicas: Arc<dyn Replicas>,
     http: reqwest::Client,
@@ -185,7 +199,7 @@ impl Fetcher {
     }
 
     /// Until nobody listens. `leads`: whether somebody here wants to know.
-    pub(super) async fn run(mut self, leads: impl Fn() -> bool + Send, into: mpsc::Sender<Asked>) {
+    pub(super) async fn run(mut self, leads: impl Fn() -> bool + Send, into: mpsc::Sender<Hearsay>) {
         let mut turn: u32 = 0;
         loop {
             tokio::time::sleep(EVERY).await;
@@ -194,8 +208,8 @@ impl Fetcher {
             }
             turn = turn.wrapping_add(1);
             if leads() {
-                for asked in self.fetch().await {
-                    if into.send(asked).await.is_err() {
+                for hearsay in self.fetch().await {
+                    if into.send(hearsay).await.is_err() {
                         return;
                     }
                 }
@@ -215,7 +229,7 @@ impl Fetcher {
         }
     }
 
-    async fn fetch(&mut self) -> Vec<Asked> {
+    async fn fetch(&mut self) -> Vec<Hearsay> {
         let others = self.replicas.others().await;
         self.known.retain(|address, _| others.contains(address));
         let pages = others.iter().map(|address| async {
@@ -226,12 +240,12 @@ impl Fetcher {
         let mut all = Vec::new();
         for (address, page) in pages {
             match page {
-                Ok(Page { process, next, asked }) => {
+                Ok(Page { process, next, told }) => {
                     self.known.insert(address, (process, next));
-                    all.extend(asked);
+                    all.extend(told);
                 }
                 Err(reason) => {
-                    tracing::debug!(%address, reason, "a replica does not say what it was asked");
+                    tracing::debug!(%address, reason, "a replica does not say what it was brought");
                 }
             }
         }
@@ -272,9 +286,9 @@ mod tests {
 
     use futures::future::BoxFuture;
 
-    use super::{Coverage, Door, Fetcher, Heard, Replicas};
+    use super::{Coverage, Door, Fetcher, Heard, Hearsay, Replicas};
     use crate::changes::capture::{
-        joiner_fixture::{asked, at, write},
+        joiner_fixture::{asked, at, recorded, write},
         write::Way,
     };
 
@@ -299,14 +313,17 @@ mod tests {
         let fetcher = |key: u8, coverage: &Arc<Mutex<Coverage>>| {
             Fetcher::new(Arc::new(One(address)), &[key; 32], coverage.clone()).unwrap()
         };
-        heard.add(asked("r1", "ann", "5", "6"));
+        heard.add(Hearsay::Asked(asked("r1", "ann", "5", "6")));
         let told = Arc::<Mutex<Coverage>>::default();
         let mut other = fetcher(1, &told);
         assert_eq!(other.fetch().await.len(), 1);
         assert!(other.fetch().await.is_empty());
-        heard.add(asked("r2", "bob", "6", "7"));
-        let asked = other.fetch().await;
-        assert_eq!(asked.iter().map(|asked| asked.user.as_str()).collect::<Vec<_>>(), ["bob"]);
+        let more = [
+            Hearsay::Asked(asked("r2", "bob", "6", "7")),
+            Hearsay::Recorded(recorded("e1", "eve", "kubectl")),
+        ];
+        more.iter().cloned().for_each(|one| heard.add(one));
+        assert_eq!(other.fetch().await, more);
 
         counted.lock().unwrap().judge(&write("6", at("05")), Some(Way::Git));
         other.fetch_coverage().await;

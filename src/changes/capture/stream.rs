@@ -57,7 +57,8 @@ impl Queue {
 #[derive(Debug)]
 pub(super) struct Judged {
     pub(super) write: Write,
-    pub(super) way: Way,
+    /// None: it changed nothing that anybody has to answer for.
+    pub(super) way: Option<Way>,
 }
 
 impl Judged {
@@ -85,8 +86,8 @@ impl Writes {
     }
 
     /// To be called when a [`Seen::Write`] is stored where it outlives the process: until then it is told again after a
-    /// restart. What it was counts for the coverage by Git; the last word counts.
-    pub fn judged(&self, write: &Write, way: Way) {
+    /// restart. What it was counts for the coverage by Git, unless it was nothing; the last word counts.
+    pub fn judged(&self, write: &Write, way: Option<Way>) {
         // Without anybody who counts there is nothing to count.
         let _ = self.judged.send(Judged { write: write.clone(), way });
     }

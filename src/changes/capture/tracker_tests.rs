@@ -86,7 +86,7 @@ fn every_way_to_write_is_told_by_its_manager() {
             Actor::Person,
         ),
         ("oc", "Update", "", "/spec/replicas", &json!(0), "spec.replicas", Actor::Person),
-        ("helm", "Update", "", "/spec/template/spec/containers/0/image", &image, IMAGE, Actor::Git),
+        ("helm", "Update", "", "/spec/template/spec/containers/0/image", &image, IMAGE, Actor::Person),
         (
             "argocd-controller",
             "Apply",

@@ -69,9 +69,9 @@ pub struct Write {
     pub uid: String,
     pub version: String,
     pub verb: Verb,
-    /// Known from webhook and audit events. Several, with commas, when the watch saw several writes as one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
+    /// Known from webhook and audit events; empty: nobody said. Several when the watch saw several writes as one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<String>,
     /// The field manager, from the watch: `kubectl-edit`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manager: Option<String>,

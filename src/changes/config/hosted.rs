@@ -17,7 +17,7 @@ pub struct ForgeConfig {
     /// Where its API is; found from the repository's address when absent.
     #[serde(default)]
     pub api: Option<String>,
-    /// Certificates (PEM) that are trusted beside those of the system.
+    /// Certificates (PEM) that are trusted beside those of the system; by git alone, in their place.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
     /// Of one request. Seconds.
@@ -55,7 +55,7 @@ impl ForgeType {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::changes) enum Way {
-    Git,
+    Git { ca_file: Option<PathBuf> },
     Api(Hosted),
 }
 
@@ -95,7 +95,7 @@ pub(super) fn check(config: Option<ForgeConfig>, beside: &Beside<'_>) -> Result<
         None => match address.as_ref().map(|address| address.host.as_str()) {
             Some("github.com") if beside.has_token => of_type(ForgeType::Github),
             Some("gitlab.com") if beside.has_token => of_type(ForgeType::Gitlab),
-            _ => return Ok(Way::Git),
+            _ => return Ok(Way::Git { ca_file: None }),
         },
     };
     let ForgeConfig { software: kind, api, ca_file, timeout_seconds } = config;
@@ -104,11 +104,15 @@ pub(super) fn check(config: Option<ForgeConfig>, beside: &Beside<'_>) -> Result<
         ForgeType::Gitlab => Software::GitLab,
         ForgeType::Gitea => Software::Gitea,
         ForgeType::Forgejo => Software::Forgejo,
-        ForgeType::Git if api.is_some() || ca_file.is_some() => {
-            let problem = "git alone has no API: remove api and caFile, or say which forge it is in type";
+        ForgeType::Git if api.is_some() => {
+            let problem = "git alone has no API: remove api, or say which forge it is in type";
             return Err(("forge", problem.to_owned()));
         }
-        ForgeType::Git => return Ok(Way::Git),
+        ForgeType::Git if ca_file.is_some() && !beside.url.starts_with("https://") => {
+            let problem = "certificates count only for https: remove caFile, or give an https address as url";
+            return Err(("forge.caFile", problem.to_owned()));
+        }
+        ForgeType::Git => return Ok(Way::Git { ca_file }),
     };
     if !(1..=300).contains(&timeout_seconds) {
         return Err(("forge.timeoutSeconds", format!("{timeout_seconds} is not within 1 and 300")));
@@ -271,7 +275,7 @@ mod tests {
         };
         let way = check(config, &Beside { url, has_token: true, insecure_http: false });
         match way.map_err(|(field, problem)| format!("{field}: {problem}"))? {
-            Way::Git => Ok("git".to_owned()),
+            Way::Git { .. } => Ok("git".to_owned()),
             Way::Api(hosted) => Ok(format!("{:?} {} {}", hosted.software, hosted.api, hosted.project)),
         }
     }
@@ -308,6 +312,7 @@ mod tests {
             ("{type: gitea, api: 'https://u:hunter2@x/'}", "https://x/a/b", "without user, password"),
             ("{type: gitea, api: 'http://x.example/api/v1'}", "https://x/a/b", "plain http"),
             ("{type: git, api: 'https://x/'}", "https://x/a/b", "git alone has no API"),
+            ("{type: git, caFile: /ca.pem}", "ssh://git@x/a/b", "only for https"),
             ("{type: gitea, timeoutSeconds: 0}", "https://x/a/b", "within 1 and 300"),
             ("{type: svn}", "https://x/a/b", "svn"),
         ] {
@@ -319,6 +324,6 @@ mod tests {
         let config = serde_saphyr::from_str("{type: gitea}").unwrap();
         assert_eq!(check(Some(config), &tokenless).unwrap_err().0, "tokenFile");
         let github = Beside { url: "git@github.com:a/b", has_token: false, insecure_http: false };
-        assert_eq!(check(None, &github), Ok(Way::Git), "pushes over ssh go on as before");
+        assert_eq!(check(None, &github), Ok(Way::Git { ca_file: None }), "pushes over ssh go on as before");
     }
 }

@@ -12,6 +12,7 @@
 //!       forge:                    # default: told from github.com and gitlab.com, else git alone
 //!         type: gitea             # github, gitlab, gitea, forgejo, git
 //!         api: https://git.example.com/api/v1
+//!         caFile: /etc/ca.pem   # default: the certificates of the system
 //!       openLimit: 10             # default: open pull requests of ours at one time
 //!       labels: [pilothouse]      # default: none
 //!   people: {octo: ann@example.com}   # user of the forge: user of the cluster
@@ -328,7 +329,7 @@ fn check_one(config: RepositoryConfig) -> Result<Repository, Problem> {
     let forge =
         hosted::check(forge, &hosted::Beside { url: &url, has_token: token_file.is_some(), insecure_http })?;
     // To a forge's API the token goes over https, whatever the repository's own address is.
-    if token_file.is_some() && matches!((&transport, &forge), (Transport::Other, Way::Git)) {
+    if token_file.is_some() && matches!((&transport, &forge), (Transport::Other, Way::Git { .. })) {
         return Err(("tokenFile", "a token is only sent over https or http".to_owned()));
     }
     if !(1..=1000).contains(&open_limit) {

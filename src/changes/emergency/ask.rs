@@ -1,6 +1,6 @@
 //! What the tools ask of emergencies, answered.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -8,37 +8,27 @@ use kube::api::ObjectMeta;
 use serde_json::Value;
 
 use super::{
-    captured::kept,
     config::Execution,
     criteria,
     digest::short,
     gitops,
+    named::{self, KindNames},
     parts::RecordError,
-    patch::patch,
     room::{EmergencyRoom, Room},
-    scope::{kind_and_group, shown},
+    scope::shown,
     session::{Session, outcome},
     shown as shows,
+    sight::sight,
     step::{Event, requested},
 };
 use crate::{
     answer::Answer,
-    api::emergency_change::{
-        EmergencyChangeSpec, EmergencyPhase, EmergencyScope, EmergencyTarget, ExpectedChange, GitOpsStand,
-        Outcome,
-    },
+    api::emergency_change::{EmergencyChangeSpec, EmergencyPhase, EmergencyScope, GitOpsStand, Outcome},
     audit::Line,
     caller::Caller,
-    changes::{
-        capture::{FieldChange, ObjectRef, Verb, Write},
-        path::FieldPath,
-    },
     redact,
     tools::{Emergencies, EmergencyAsk, EmergencyOpening},
 };
-
-/// The field manager of what `operator/as_caller.rs` writes.
-const MANAGER: &str = "pilothouse-emergency";
 
 impl Emergencies for EmergencyRoom {
     fn ask<'a>(&'a self, caller: &'a Caller, ask: EmergencyAsk) -> BoxFuture<'a, Answer> {
@@ -90,9 +80,13 @@ impl Room {
     }
 
     async fn open(&self, caller: &Caller, opening: EmergencyOpening) -> Result<Answer, String> {
-        let spec = criteria::check(opening, caller, &self.terms)?;
+        self.terms.admits(caller)?;
+        let names = self.names(named::asked(&opening)).await?;
+        let spec = criteria::check(named::named(opening, &names)?, caller, &self.terms)?;
+        let sight = sight(&spec.scope, &self.terms.watched, &names);
+        sight.refuse_blind()?;
         if let Some(open) = self.same(&spec).await? {
-            return Ok(shows::opened(&open, None, self.now()));
+            return Ok(shows::warned(shows::one(&open, self.now()), &sight));
         }
         let (stands, blind) = match self.foresee(caller, &spec.scope).await {
             Ok(stands) => (stands, None),
@@ -111,14 +105,24 @@ impl Room {
             .with("severity", spec.severity.as_str())
             .with("secondPerson", spec.second_person.as_str())
             .with("budget", spec.budget.to_string())
-            .with("scope", serde_json::to_string(&spec.scope).unwrap_or_default());
+            .with("scope", serde_json::to_string(&spec.scope).unwrap_or_default())
+            .with("notCaptured", sight.warning().unwrap_or_default());
         match self.create(made, line).await {
-            Ok(session) => Ok(shows::opened(&session, blind.as_deref(), self.now())),
+            Ok(session) => {
+                let opened = shows::opened(&session, blind.as_deref(), self.now());
+                Ok(shows::warned(opened, &sight))
+            }
             Err(RecordError::Outdated) => {
                 Err("the same emergency is being opened right now: ask again".to_owned())
             }
             Err(RecordError::Failed(why)) => Err(why),
         }
+    }
+
+    /// What the cluster calls these kinds, and those that are captured.
+    async fn names(&self, asked: BTreeSet<String>) -> Result<KindNames, String> {
+        let watched = self.terms.watched.kinds.iter().cloned();
+        self.parts.eyes.kinds(asked.into_iter().chain(watched).collect()).await
     }
 
     /// The one that the same person has opened for the same, and that is not over.
@@ -183,7 +187,13 @@ impl Room {
             })
             .await?;
         self.woken.notify_one();
-        Ok(shows::one(&active, self.now()))
+        let answer = shows::one(&active, self.now());
+        let scope = &active.spec.scope;
+        Ok(match self.names(named::asked_in(scope)).await {
+            Ok(names) => shows::warned(answer, &sight(scope, &self.terms.watched, &names)),
+            // The first person was told.
+            Err(_) => answer,
+        })
     }
 
     async fn get(&self, caller: &Caller, id: Option<&str>) -> Result<Answer, String> {
@@ -205,88 +215,6 @@ impl Room {
                     )
                 }),
             None => Ok(shows::list(&sessions, now)),
-        }
-    }
-
-    async fn apply(&self, caller: &Caller, id: &str, number: usize) -> Result<Answer, String> {
-        let hands = self.parts.hands.as_ref().filter(|_| self.terms.execution == Execution::AsCaller);
-        let hands = hands.ok_or(
-            "this installation does not apply emergency changes (emergency.execution is off): make the change with your own tools, it is captured",
-        )?;
-        self.terms.admits(caller)?;
-        let session = self.session(id).await?;
-        let change = self.applicable(&session, caller, number)?;
-        let target = &change.target;
-        let what = shown(target);
-        let live = self.parts.eyes.object(Some(caller), target).await?;
-        let live = live.ok_or_else(|| format!("{what} is not there, or you may not get it"))?;
-        let edits = parsed(change)?;
-        let operations = patch(&live, &edits)?;
-        if operations.len() < 2 {
-            return Ok(Answer::text(format!("Nothing to do: {what} is already so.\n")));
-        }
-        hands
-            .patch(caller, target, &operations, true)
-            .await
-            .map_err(|why| format!("nothing was changed: {why}"))?;
-        let paths: Vec<String> = edits.iter().map(|(path, _)| path.to_string()).collect();
-        let line = Line::now(caller, "emergency/apply", &what, "allowed")
-            .with("emergency", id)
-            .with("number", number.to_string())
-            .with("fields", paths.join(", "))
-            .with("version", live["metadata"]["resourceVersion"].as_str().unwrap_or_default());
-        self.parts.audit.durable(line).await.map_err(|error| error.to_string())?;
-        // The rehearsal took time: it must still be covered when it is made.
-        self.applicable(&self.session(id).await?, caller, number)?;
-        let made = hands
-            .patch(caller, target, &operations, false)
-            .await
-            .map_err(|why| format!("it was rehearsed and then not confirmed: {why}"))?;
-        let write = as_write(caller, target, &edits, (&live, &made), self.now());
-        if let Some(write) = write
-            && let Err(error) = self.record(&write).await
-        {
-            tracing::warn!(emergency = id, %error, "an applied change is left to the watch to be captured");
-        }
-        let session = self.session(id).await?;
-        Ok(shows::applied(&session, &what, &paths, self.now()))
-    }
-
-    /// The expected change with this number, if this caller may have it applied now.
-    fn applicable<'a>(
-        &self,
-        session: &'a Session,
-        caller: &Caller,
-        number: usize,
-    ) -> Result<&'a ExpectedChange, String> {
-        let EmergencyChangeSpec { requested_by, second_person, expected, .. } = &session.spec;
-        if *requested_by != caller.user && *second_person != caller.user {
-            return Err(format!("only {requested_by} and {second_person} apply changes of this emergency"));
-        }
-        let now = self.now();
-        let phase = session.phase(now);
-        if phase != EmergencyPhase::Active {
-            return Err(format!(
-                "the emergency is {}, not Active: nothing is applied; {}",
-                phase.as_str(),
-                session.status.message.as_deref().unwrap_or_default()
-            ));
-        }
-        let change = number.checked_sub(1).and_then(|at| expected.get(at)).ok_or_else(|| {
-            format!(
-                "there is no expected change {number}: {} expected when it was opened; others are made by people with their own tools",
-                match expected.len() {
-                    0 => "none was".to_owned(),
-                    count => format!("1 to {count} were"),
-                }
-            )
-        })?;
-        // The configuration may have changed since.
-        match self.terms.deny.forbids_target(&change.target) {
-            Some(what) => {
-                Err(format!("{what} is on the deny list (emergency.deny): no emergency may touch it"))
-            }
-            None => Ok(change),
         }
     }
 
@@ -377,90 +305,4 @@ fn name(spec: &EmergencyChangeSpec, now: Timestamp) -> String {
     let scope = serde_json::to_string(&spec.scope).unwrap_or_default();
     let digest = short(&[&spec.incident, &spec.requested_by, &scope, &now.as_nanosecond().to_string()]);
     format!("{}-{}", if slug.is_empty() { "emergency" } else { slug }, &digest[..8])
-}
-
-fn parsed(change: &ExpectedChange) -> Result<Vec<(FieldPath, Value)>, String> {
-    change
-        .edits
-        .iter()
-        .map(|edit| {
-            let path = edit.path.parse::<FieldPath>().map_err(|error| error.to_string())?;
-            let value = serde_json::from_str(&edit.value).map_err(|error| error.to_string())?;
-            Ok((path, value))
-        })
-        .collect()
-}
-
-/// What we made ourselves is known at once; the watch sees the same version later.
-fn as_write(
-    caller: &Caller,
-    target: &EmergencyTarget,
-    edits: &[(FieldPath, Value)],
-    (before, made): (&Value, &Value),
-    now: Timestamp,
-) -> Option<Write> {
-    let text = |path: &str| made.pointer(path).and_then(Value::as_str).map(str::to_owned);
-    let without_secrets = |of: &Value| {
-        let mut of = of.clone();
-        redact::value(&mut of);
-        of
-    };
-    let (before, after) = (without_secrets(before), without_secrets(made));
-    let (kind, group) = kind_and_group(&target.kind);
-    let made_group = text("/apiVersion").and_then(|version| Some(version.split_once('/')?.0.to_owned()));
-    let fields = edits.iter().map(|(path, _)| {
-        let value = |of: &Value| path.locate(of).ok().and_then(|place| place.get(of).cloned());
-        FieldChange { path: path.to_string(), before: value(&before), after: value(&after) }
-    });
-    // What stayed as it was needs no way back.
-    let fields: Vec<FieldChange> =
-        fields.filter(|field| field.before.as_ref().map(kept) != field.after.as_ref().map(kept)).collect();
-    (!fields.is_empty()).then_some(())?;
-    Some(Write {
-        at: now,
-        object: ObjectRef {
-            group: made_group.unwrap_or_else(|| group.unwrap_or_default().to_owned()),
-            kind: text("/kind").unwrap_or(kind),
-            namespace: target.namespace.clone(),
-            name: target.name.clone(),
-        },
-        uid: text("/metadata/uid")?,
-        version: text("/metadata/resourceVersion")?,
-        verb: Verb::Update,
-        user: Some(caller.user.clone()),
-        // As the watch names it.
-        manager: Some(MANAGER.to_owned()),
-        fields,
-        witnesses: Vec::new(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use serde_json::json;
-
-    use super::as_write;
-    use crate::{
-        api::emergency_change::EmergencyTarget,
-        changes::emergency::{captured::tests::at, config::tests::person},
-    };
-
-    #[test]
-    fn what_we_made_is_a_write_of_the_caller() {
-        let object = |replicas: i64, version: &str| {
-            json!({ "apiVersion": "apps/v1", "kind": "Deployment", "spec": { "replicas": replicas },
-                "metadata": { "uid": "u", "resourceVersion": version } })
-        };
-        let target =
-            EmergencyTarget { kind: "deploy".into(), namespace: Some("shop".into()), name: "web".into() };
-        let edits = [("spec.replicas".parse().unwrap(), json!(3))];
-        let made = |before, after| {
-            as_write(&person("ann", &[]), &target, &edits, (&object(before, "1"), &object(after, "2")), at(5))
-        };
-        let write = made(2, 3).unwrap();
-        assert_eq!((write.user.as_deref(), write.version.as_str()), (Some("ann"), "2"));
-        assert_eq!((write.object.group.as_str(), write.object.kind.as_str()), ("apps", "Deployment"));
-        assert_eq!(made(3, 3), None);
-    }
 }

@@ -1,43 +1,56 @@
-//! What an emergency left behind goes back to Git as a change request.
+//! What an emergency left behind goes back to Git: a change request for each object, a pull request for each
+//! repository.
+
+use std::collections::BTreeSet;
 
 use futures::future::BoxFuture;
 
 use super::{
-    parts::{ChangeStanding, Proposed, Reconciling},
+    parts::{ChangeStanding, Leaving, Left, Origin, Proposed, Reconciling},
     room::ourselves,
 };
 use crate::{
-    api::change_request::ChangePhase,
+    api::{change_request::ChangePhase, emergency_change::EmergencyTarget},
     changes::{
         ChangeRequests,
-        request::{Cause, Problem},
+        manifest::manifest,
+        request::together::{About, Brought, Part, What},
     },
-    tools::Proposal,
 };
 
 impl Reconciling for ChangeRequests {
     fn propose<'a>(
         &'a self,
-        emergency: &'a str,
-        proposal: Proposal,
-    ) -> BoxFuture<'a, Result<Proposed, String>> {
+        origin: Origin<'a>,
+        left: Vec<Left>,
+    ) -> BoxFuture<'a, Vec<(String, Result<Proposed, String>)>> {
         Box::pin(async move {
-            let evidence = vec![format!("EmergencyChange {emergency}")];
-            let cause = Cause { evidence, emergency: Some(emergency.to_owned()), revises: None };
-            // Nobody's own request: the emergency's limits are not those of a repository.
-            match self.0.try_propose(&ourselves(), proposal, cause).await {
-                Ok((_, answer)) if is_there(answer.structured.as_ref()) => Ok(Proposed::InGit),
-                Ok((change, _)) => Ok(Proposed::Opened { change, note: String::new() }),
-                // It was proposed before, and a person has said no.
-                Err(Problem::Closed(why)) => Ok(Proposed::NeedsPerson(why)),
-                Err(problem @ Problem::Unmapped { .. }) => Ok(Proposed::NeedsPerson(problem.to_string())),
-                Err(problem) => Err(problem.to_string()),
+            let Origin { emergency, incident, about, people } = origin;
+            let about = About { emergency, incident, said: about, people };
+            let (mut parts, mut results) = (Vec::new(), Vec::new());
+            for left in left {
+                let uid = left.uid.clone();
+                match part(left) {
+                    Ok(part) => parts.push(part),
+                    Err(why) => results.push((uid, Ok(Proposed::NeedsPerson(why)))),
+                }
             }
+            // Nobody's own request: the emergency's limits are not those of a repository.
+            for (uid, brought) in self.0.together(&ourselves(), about, parts).await {
+                results.push((uid, brought.map(proposed)));
+            }
+            results
         })
     }
 
-    fn standing<'a>(&'a self, change: &'a str) -> BoxFuture<'a, Result<ChangeStanding, String>> {
+    fn standing<'a>(
+        &'a self,
+        change: &'a str,
+        people: &'a BTreeSet<String>,
+    ) -> BoxFuture<'a, Result<ChangeStanding, String>> {
         Box::pin(async move {
+            // Before it is looked at: whose approval counts must be known by then.
+            self.0.note_people(change, people).await.map_err(|problem| problem.to_string())?;
             Ok(match self.phase(change).await? {
                 Some(ChangePhase::Merged | ChangePhase::Applied | ChangePhase::Verified) => {
                     ChangeStanding::Merged
@@ -55,10 +68,27 @@ impl Reconciling for ChangeRequests {
     }
 }
 
-fn declined(why: &str) -> ChangeStanding {
-    ChangeStanding::Declined(why.to_owned())
+/// # Errors
+/// When no pull request may carry it; a part of a sentence.
+fn part(left: Left) -> Result<Part, String> {
+    let Left { uid, object, reason, what } = left;
+    let EmergencyTarget { kind, namespace, name } = object;
+    let what = match what {
+        Leaving::Fields(edits) => What::Fields(edits),
+        Leaving::Made(live) => What::Added(manifest(&live).map_err(|error| error.to_string())?),
+        Leaving::Deleted => What::Removed,
+    };
+    Ok(Part { key: uid, kind, namespace, name, reason, what })
 }
 
-fn is_there(structured: Option<&serde_json::Value>) -> bool {
-    structured.is_some_and(|structured| structured["state"] == "NothingToDo")
+fn proposed(brought: Brought) -> Proposed {
+    match brought {
+        Brought::Proposed { change, at } => Proposed::Opened { change, at },
+        Brought::InGit => Proposed::InGit,
+        Brought::NeedsPerson(why) => Proposed::NeedsPerson(why),
+    }
+}
+
+fn declined(why: &str) -> ChangeStanding {
+    ChangeStanding::Declined(why.to_owned())
 }

@@ -26,13 +26,23 @@ pub(super) fn second(at: Timestamp) -> Time {
     Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
 }
 
-/// Who wrote, as far as it is known.
-pub(super) fn who(write: &Write) -> String {
-    match (&write.user, &write.manager) {
-        (Some(user), _) => user.clone(),
-        (None, Some(manager)) => format!("manager {manager}"),
-        (None, None) => "unknown".to_owned(),
+/// How a writer whose user name is not known is named.
+pub(super) fn unnamed(manager: &str) -> String {
+    format!("manager {manager}")
+}
+
+/// Everybody who wrote, as far as it is known; never empty.
+pub(super) fn writers(write: &Write) -> Vec<String> {
+    match (write.users.as_slice(), &write.manager) {
+        ([], Some(manager)) => vec![unnamed(manager)],
+        ([], None) => vec!["unknown".to_owned()],
+        (users, _) => users.to_vec(),
     }
+}
+
+/// As [`writers`], for people.
+pub(super) fn who(write: &Write) -> String {
+    writers(write).join(", ")
 }
 
 /// Whether Git has anything to do with a field: the cluster writes the others.
@@ -70,10 +80,17 @@ pub(super) fn kept(value: &Value) -> String {
 
 /// Whether this very write is there already, from another witness or an earlier run.
 pub(super) fn knows(status: &EmergencyChangeStatus, write: &Write) -> bool {
-    status
-        .captured
-        .iter()
-        .any(|captured| captured.uid == write.uid && captured.versions.contains(&write.version))
+    status.captured.iter().any(|captured| captured.uid == write.uid && holds(captured, write))
+}
+
+/// Of many writes only the latest are remembered one by one: one before those counts as known. The API server's
+/// versions grow; where they are no numbers, only those that are remembered are known.
+fn holds(captured: &Captured, write: &Write) -> bool {
+    let number = |version: &str| version.parse::<u64>().ok();
+    let oldest = || captured.versions.iter().filter_map(|version| number(version)).min();
+    captured.versions.contains(&write.version)
+        || (captured.older > 0
+            && number(&write.version).zip(oldest()).is_some_and(|(version, oldest)| version < oldest))
 }
 
 /// Adds a write, or what another witness adds to one that is there. Returns whether it is a new one.
@@ -98,6 +115,7 @@ pub(super) fn add(status: &mut EmergencyChangeStatus, write: &Write) -> bool {
                 last_at: second(write.at),
                 by: Vec::new(),
                 versions: Vec::new(),
+                older: 0,
                 fields: Vec::new(),
                 reverted: None,
                 reconciliation: None,
@@ -119,28 +137,34 @@ pub(super) fn excuse(status: &mut EmergencyChangeStatus, write: &Write) {
     }
     status.writes = status.writes.saturating_sub(1);
     for captured in status.captured.iter_mut().filter(|captured| captured.uid == write.uid) {
+        let before = captured.versions.len();
         captured.versions.retain(|version| *version != write.version);
+        if captured.versions.len() == before {
+            captured.older = captured.older.saturating_sub(1);
+        }
     }
-    status.captured.retain(|captured| !captured.versions.is_empty());
+    status.captured.retain(|captured| !captured.versions.is_empty() || captured.older > 0);
 }
 
 /// Returns how many fields found no place.
 fn extend(captured: &mut Captured, write: &Write, is_new: bool) -> i32 {
-    let (by, unnamed) = (who(write), write.manager.as_ref().map(|manager| format!("manager {manager}")));
-    if write.user.is_some()
-        && let Some(unnamed) = unnamed
-    {
+    let is_named = !write.users.is_empty();
+    if is_named && let Some(manager) = &write.manager {
         // The watch tells first; the webhook or the audit event then says who that was.
-        captured.by.retain(|known| *known != unnamed);
+        captured.by.retain(|known| *known != unnamed(manager));
     }
-    if !captured.by.contains(&by) && captured.by.len() < MOST_WRITERS && (is_new || write.user.is_some()) {
-        captured.by.push(by);
+    for by in writers(write) {
+        if !captured.by.contains(&by) && captured.by.len() < MOST_WRITERS && (is_new || is_named) {
+            captured.by.push(by);
+        }
     }
     let is_newest = is_new && second(write.at).0 >= captured.last_at.0;
+    let is_first = is_new && second(write.at).0 < captured.first_at.0;
     if is_new {
         captured.versions.push(write.version.clone());
         if captured.versions.len() > MOST_VERSIONS {
             captured.versions.remove(0);
+            captured.older = captured.older.saturating_add(1);
         }
         captured.first_at = second(write.at.min(captured.first_at.0));
         captured.last_at = second(write.at.max(captured.last_at.0));
@@ -158,7 +182,7 @@ fn extend(captured: &mut Captured, write: &Write, is_new: bool) -> i32 {
         let is_full = captured.fields.len() >= MOST_FIELDS;
         match captured.fields.iter_mut().find(|field| field.path == *path) {
             Some(known) if is_newest => known.after = after,
-            Some(known) if is_new => known.before = before,
+            Some(known) if is_first => known.before = before,
             Some(_) => {}
             None if is_full => left_out += 1,
             None => captured.fields.push(CapturedField { path: path.clone(), before, after }),
@@ -221,7 +245,7 @@ pub(super) mod tests {
             uid: "u-1".into(),
             version: version.into(),
             verb: Verb::Update,
-            user: Some("ann".into()),
+            users: vec!["ann".into()],
             manager: Some("kubectl-edit".into()),
             fields: vec![FieldChange {
                 path: "spec.replicas".into(),
@@ -253,6 +277,7 @@ pub(super) mod tests {
         let mut status = EmergencyChangeStatus::default();
         add(&mut status, &write(5, "12", 3, 5));
         add(&mut status, &write(1, "10", 2, 3));
+        add(&mut status, &write(3, "11", 3, 4));
         let field = &status.captured[0].fields[0];
         assert_eq!((field.before.as_deref(), field.after.as_deref()), (Some("2"), Some("5")));
     }
@@ -260,13 +285,20 @@ pub(super) mod tests {
     #[test]
     fn another_witness_of_the_same_write_only_says_who() {
         let mut status = EmergencyChangeStatus::default();
-        let seen = Write { user: None, ..write(1, "10", 2, 3) };
+        let seen = Write { users: Vec::new(), ..write(1, "10", 2, 3) };
         assert!(add(&mut status, &seen));
         assert_eq!(status.captured[0].by, ["manager kubectl-edit"]);
         assert!(!add(&mut status, &write(1, "10", 2, 3)));
         assert_eq!(status.captured[0].by, ["ann"]);
         assert!(!add(&mut status, &seen));
         assert_eq!((status.captured[0].by.as_slice(), status.writes), (["ann".to_owned()].as_slice(), 1));
+    }
+
+    #[test]
+    fn of_several_who_were_seen_as_one_each_has_a_name() {
+        let mut status = EmergencyChangeStatus::default();
+        add(&mut status, &Write { users: vec!["ann".into(), "bob".into()], ..write(1, "10", 2, 3) });
+        assert_eq!(status.captured[0].by, ["ann", "bob"]);
     }
 
     #[test]
@@ -293,6 +325,26 @@ pub(super) mod tests {
         );
         excuse(&mut status, &write(2, "11", 3, 4));
         assert!(status.captured.is_empty());
+    }
+
+    #[test]
+    fn of_many_writes_the_older_ones_are_still_known_and_still_there() {
+        let mut status = EmergencyChangeStatus::default();
+        let one = |number: i64| write(number, &(100 + number).to_string(), number, number + 1);
+        for number in 0..60 {
+            assert!(add(&mut status, &one(number)));
+        }
+        // After a restart all of them may be told again.
+        for number in 0..60 {
+            assert!(!add(&mut status, &one(number)), "{number}");
+        }
+        let captured = &status.captured[0];
+        assert_eq!((status.writes, captured.versions.len(), captured.older), (60, 50, 10));
+        assert_eq!(captured.fields[0].before.as_deref(), Some("0"));
+        for number in 10..60 {
+            excuse(&mut status, &one(number));
+        }
+        assert_eq!((status.writes, status.captured.len()), (10, 1), "ten writes are somebody's");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //!   reconcileWithin: 1h
 //!   reviewWithin: 24h
 //!   confirmWithin: 15m
+//!   idle: 30m                   # without a write or a call for so long, one closes by itself
 //!   coalesce: 15m
 //!   settle: 30s
 //!   reasonLength: 20
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::scope::KindPattern;
+use super::{deny::Deny, kinds::KindPattern};
 use crate::{
     api::Span,
     caller::Caller,
@@ -44,6 +45,8 @@ pub struct EmergencyConfig {
     pub review_within: Span,
     /// From being asked for until the second person has confirmed it.
     pub confirm_within: Span,
+    /// An active emergency in which nothing was written and nothing applied for so long closes by itself.
+    pub idle: Span,
     /// Unsanctioned writes of one person within this time make one record.
     pub coalesce: Span,
     /// How long writes of before the end may still be told of by slower sources.
@@ -60,11 +63,11 @@ pub struct EmergencyConfig {
 }
 
 impl EmergencyConfig {
-    /// With what is to be known of capturing apart.
+    /// With what is to be known of capturing apart. Both know what is captured.
     #[must_use]
     pub fn apart(mut self) -> (Self, CaptureConfig) {
         let capture = CaptureConfig {
-            scope: std::mem::take(&mut self.scope),
+            scope: self.scope.clone(),
             gitops: std::mem::take(&mut self.gitops),
             system: std::mem::take(&mut self.system),
             audit_events: self.audit_events.take(),
@@ -121,6 +124,7 @@ impl Default for EmergencyConfig {
             reconcile_within: Span::minutes(60),
             review_within: Span::minutes(24 * 60),
             confirm_within: Span::minutes(15),
+            idle: Span::minutes(30),
             coalesce: Span::minutes(15),
             settle: Span::seconds(30),
             reason_length: 20,
@@ -151,18 +155,14 @@ pub(super) struct Terms {
     pub(super) reconcile_within: Duration,
     pub(super) review_within: Duration,
     pub(super) confirm_within: Duration,
+    pub(super) idle: Duration,
     pub(super) coalesce: Duration,
     pub(super) settle: Duration,
     pub(super) reason_length: usize,
     pub(super) deny: Deny,
+    /// What is captured: an emergency elsewhere would record nothing.
+    pub(super) watched: ScopeConfig,
     people: PeopleConfig,
-}
-
-/// What no emergency may touch, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Deny {
-    pub(super) namespaces: Vec<String>,
-    pub(super) kinds: Vec<KindPattern>,
 }
 
 /// Never in an emergency, whatever the configuration says: the record must not change what it is made of.
@@ -182,13 +182,14 @@ impl Terms {
             reconcile_within,
             review_within,
             confirm_within,
+            idle,
             coalesce,
             settle,
             reason_length,
             deny: DenyConfig { mut namespaces, kinds },
             people,
+            scope: watched,
             // Of capturing.
-            scope: _,
             gitops: _,
             system: _,
             audit_events: _,
@@ -222,10 +223,12 @@ impl Terms {
             reconcile_within: reconcile_within.duration(),
             review_within: review_within.duration(),
             confirm_within: confirm_within.duration(),
+            idle: idle.duration(),
             coalesce: coalesce.duration(),
             settle: settle.duration(),
             reason_length,
             deny: Deny { namespaces, kinds: kinds.collect() },
+            watched,
             people,
         })
     }

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::{
     config::Terms,
-    scope::{covers, kind_and_group, shown},
+    kinds::kind_and_group,
+    scope::{covers, shown},
 };
 use crate::{
     api::{

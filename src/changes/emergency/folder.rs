@@ -1,4 +1,4 @@
-//! Records without a cluster's store: one YAML file each in `<data>/emergencies/`, as `kubectl` would show it.
+//! Records for tests, without a cluster's store: one YAML file each in `<data>/emergencies/`, as `kubectl` would show it.
 
 use std::{
     fs::{self, File},
@@ -13,7 +13,7 @@ use super::parts::{RecordError, Records};
 use crate::api::EmergencyChange;
 
 /// Only one process may use a folder: the version of a record is checked under a lock of this process.
-pub struct Folder {
+pub(super) struct Folder {
     path: PathBuf,
     turn: Mutex<()>,
 }
@@ -21,7 +21,7 @@ pub struct Folder {
 impl Folder {
     /// # Errors
     /// When the folder cannot be made.
-    pub fn open(data: &Path) -> io::Result<Self> {
+    pub(super) fn open(data: &Path) -> io::Result<Self> {
         let path = data.join("emergencies");
         fs::create_dir_all(&path)?;
         Ok(Self { path, turn: Mutex::default() })

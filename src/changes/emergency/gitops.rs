@@ -97,7 +97,7 @@ fn touches(applier: &Value, scope: &EmergencyScope) -> bool {
     let in_namespace = |namespace: &str| namespaces.iter().any(|name| name == namespace);
     let is_object = |kind: &str, namespace: &str, name: &str| {
         objects.iter().any(|EmergencyTarget { kind: wanted, namespace: of, name: called }| {
-            let (wanted, _) = super::scope::kind_and_group(wanted);
+            let (wanted, _) = super::kinds::kind_and_group(wanted);
             wanted.eq_ignore_ascii_case(kind)
                 && of.as_deref().unwrap_or_default() == namespace
                 && called == name
@@ -133,11 +133,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::stands;
-    use crate::api::emergency_change::{EmergencyScope, GitOpsStand};
-
-    fn scope(yaml: &str) -> EmergencyScope {
-        serde_saphyr::from_str(yaml).unwrap()
-    }
+    use crate::{api::emergency_change::GitOpsStand, changes::emergency::scope::tests::scope};
 
     fn application(sync_policy: &Value, annotations: &Value) -> Value {
         json!({ "kind": "Application", "metadata": { "namespace": "argocd", "name": "shop", "annotations": annotations },

@@ -1,12 +1,14 @@
 //! What emergencies need of other rooms, as traits; `app` plugs the rooms in.
 
+use std::collections::BTreeSet;
+
 use futures::future::BoxFuture;
 use serde_json::Value;
 
+use super::named::KindNames;
 use crate::{
     api::emergency_change::{EmergencyChange, EmergencyTarget},
     caller::Caller,
-    tools::Proposal,
 };
 
 /// Where the records are kept. Each has the version it was read in; a write of an older one is refused.
@@ -61,6 +63,13 @@ pub trait Eyes: Send + Sync {
         target: &'a EmergencyTarget,
     ) -> BoxFuture<'a, Result<Option<Value>, String>>;
 
+    /// Which kinds of the cluster are meant by these names: kinds, plurals or short names, with or without their
+    /// groups.
+    ///
+    /// # Errors
+    /// One sentence, when the cluster's kinds cannot be read.
+    fn kinds(&self, asked: BTreeSet<String>) -> BoxFuture<'_, Result<KindNames, String>>;
+
     /// Whether this caller may see the records of others.
     ///
     /// # Errors
@@ -72,6 +81,14 @@ pub trait Eyes: Send + Sync {
     /// # Errors
     /// One sentence, when what is there cannot be read.
     fn appliers<'a>(&'a self, caller: Option<&'a Caller>) -> BoxFuture<'a, Result<Vec<Value>, String>>;
+}
+
+/// A kind that the cluster has.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KnownKind {
+    /// Empty for the core group.
+    pub group: String,
+    pub kind: String,
 }
 
 /// Acts in the cluster as the caller, with nobody's rights but the caller's.
@@ -91,21 +108,57 @@ pub trait Hands: Send + Sync {
 
 /// Brings what was changed back to Git.
 pub trait Reconciling: Send + Sync {
-    /// Proposes what an emergency left behind, labelled `emergency-reconcile` and linked to it.
+    /// Proposes what an emergency left behind in these objects: one pull request for each repository, labelled
+    /// `emergency-reconcile` and linked to it. Asked again with others, the open one is brought up to date; so those
+    /// that are proposed already must be among them. Answers by uid.
     ///
-    /// # Errors
-    /// One sentence; the same may work later.
+    /// An error is one sentence; the same may work later.
     fn propose<'a>(
         &'a self,
-        emergency: &'a str,
-        proposal: Proposal,
-    ) -> BoxFuture<'a, Result<Proposed, String>>;
+        origin: Origin<'a>,
+        left: Vec<Left>,
+    ) -> BoxFuture<'a, Vec<(String, Result<Proposed, String>)>>;
 
-    /// What became of it.
+    /// What became of it. Who wrote is often known later than what: `people` as in [`Origin`].
     ///
     /// # Errors
     /// One sentence, when it cannot be found out now.
-    fn standing<'a>(&'a self, change: &'a str) -> BoxFuture<'a, Result<ChangeStanding, String>>;
+    fn standing<'a>(
+        &'a self,
+        change: &'a str,
+        people: &'a BTreeSet<String>,
+    ) -> BoxFuture<'a, Result<ChangeStanding, String>>;
+}
+
+/// Which emergency left something behind.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    pub emergency: &'a str,
+    /// None of a record that nobody opened.
+    pub incident: Option<&'a str>,
+    /// Who did what and why, for the reviewer.
+    pub about: &'a str,
+    /// Everybody who asked for it or wrote in it: their approval is none.
+    pub people: &'a BTreeSet<String>,
+}
+
+/// What an emergency left behind in one object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Left {
+    pub uid: String,
+    pub object: EmergencyTarget,
+    /// Who did it and when, for the reviewer.
+    pub reason: String,
+    pub what: Leaving,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Leaving {
+    /// Fields as the cluster holds them now; `null` removes.
+    Fields(Vec<(String, Value)>),
+    /// It was made, and is as this says.
+    Made(Value),
+    Deleted,
 }
 
 /// What came of a proposal.
@@ -114,8 +167,8 @@ pub enum Proposed {
     Opened {
         /// Id of the change request.
         change: String,
-        /// What a reader should know; may be empty.
-        note: String,
+        /// Where a person reviews it: an address, or a branch; may be empty.
+        at: String,
     },
     /// Git says the same already.
     InGit,

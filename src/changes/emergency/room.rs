@@ -15,7 +15,7 @@ use super::{
     step::{Action, Event, step, unsanctioned},
 };
 use crate::{
-    api::EmergencyChange,
+    api::{EmergencyChange, emergency_change::EmergencyPhase},
     audit::{Audit, Line},
     caller::Caller,
     changes::capture::Write,
@@ -89,11 +89,13 @@ impl EmergencyRoom {
         loop {
             let next = self.0.round().await;
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
                 () = tokio::time::sleep(next) => {}
                 () = self.0.woken.notified() => {}
             }
         }
+        // Whoever leads now counts them.
+        self.0.parts.counting.phases(&EmergencyPhase::ALL.map(|phase| (phase.as_str(), 0)));
     }
 }
 
@@ -244,7 +246,7 @@ impl Room {
         self.amend_in_turn(session.name(), &ourselves(), excused).await.map(drop)
     }
 
-    async fn act(&self, about: &EmergencyChange, actions: Vec<Action>) {
+    pub(super) async fn act(&self, about: &EmergencyChange, actions: Vec<Action>) {
         let name = about.metadata.name.as_deref().unwrap_or_default();
         for action in actions {
             match action {
@@ -283,14 +285,17 @@ fn line(session: &Session, event: &Event, caller: &Caller) -> Option<Line> {
             .with("by", revert.by.as_str())
             .with("version", revert.version.as_str()),
         Event::Foreseen { .. } if session.status.active_from.is_none() => line("emergency/active", "active"),
-        Event::Foreseen { .. } | Event::Looked { reverted: None, .. } => return None,
+        Event::Strange => line("emergency/strange", "refused"),
+        // What is asked for has a line of its own.
+        Event::Foreseen { .. } | Event::Looked { reverted: None, .. } | Event::Used => return None,
         Event::Time => line("emergency/time", "passed"),
+        Event::Escalated(deadline) => line("emergency/escalate", deadline.as_str()),
     })
 }
 
 /// One write in full: the record itself holds writes of one object together.
 fn written(name: &str, write: &Write) -> Line {
-    let Write { at, object, uid, version, verb, user: _, manager, fields, witnesses } = write;
+    let Write { at, object, uid, version, verb, users: _, manager, fields, witnesses } = write;
     let fields = fields.iter().filter(|field| is_of_git(&field.path)).map(|field| {
         let value =
             |value: &Option<serde_json::Value>| value.as_ref().map_or_else(|| "absent".to_owned(), kept);

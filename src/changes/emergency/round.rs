@@ -1,4 +1,4 @@
-//! What time and the cluster demand: deadlines, looking at what was written, at GitOps, and bringing it back to Git.
+//! What time and the cluster demand: deadlines, looking at GitOps and at what was written.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,17 +7,11 @@ use serde_json::Value;
 
 use super::{
     gitops,
-    parts::{ChangeStanding, Proposed},
     room::{Room, ourselves},
-    scope::shown,
-    session::{Session, outcome, seconds},
-    step::Event,
-    verdict::{Verdict, verdict},
+    session::{Session, after},
+    step::{Event, escalations},
 };
-use crate::{
-    api::emergency_change::{Captured, EmergencyPhase, EmergencyScope, GitOpsStand, Outcome},
-    tools::{Modification, Proposal},
-};
+use crate::api::emergency_change::{EmergencyPhase, EmergencyScope, GitOpsStand};
 
 /// How often the cluster is looked at while an emergency is not over.
 const LOOK: Duration = Duration::from_secs(10);
@@ -25,6 +19,8 @@ const LOOK: Duration = Duration::from_secs(10);
 const REST: Duration = Duration::from_secs(30);
 /// A reconciliation that failed is tried again after this, or sooner where deadlines are short.
 const RETRY: Duration = Duration::from_secs(30);
+/// So long a record may be without a status that is being made.
+const GRACE: Duration = Duration::from_secs(15);
 /// Nothing is looked at more often.
 const LEAST: Duration = Duration::from_millis(200);
 
@@ -39,10 +35,17 @@ impl Room {
             }
         };
         let (mut next, mut phases) = (REST, BTreeMap::new());
+        for session in sessions.iter().filter(|session| !session.is_ours()) {
+            if let Some(wait) = self.refuse(session).await {
+                next = next.min(wait);
+            }
+        }
         for session in sessions.into_iter().filter(Session::is_ours) {
             let now = self.now();
-            let session =
-                if session.phase(now).is_final() { session } else { self.look_after(session).await };
+            let session = match session.phase(now).is_final() {
+                true => self.escalate(session).await,
+                false => self.look_after(session).await,
+            };
             let now = self.now();
             let phase = session.phase(now);
             *phases.entry(phase).or_insert(0) += 1;
@@ -61,21 +64,44 @@ impl Room {
         next.max(LEAST)
     }
 
-    fn retry(&self) -> Duration {
+    /// One that was made past open_emergency gets a word on how to open one. A moment later only: of ours, the record
+    /// is there before its status. Answers how long that is.
+    async fn refuse(&self, session: &Session) -> Option<Duration> {
+        if session.status.lapsed.is_some() {
+            return None;
+        }
+        let made = session.meta.creation_timestamp.as_ref().map_or(Timestamp::MIN, |made| made.0);
+        let left = Duration::try_from(after(made, GRACE).duration_since(self.now())).unwrap_or_default();
+        if !left.is_zero() {
+            return Some(left);
+        }
+        self.happens(session.clone(), Event::Strange).await;
+        None
+    }
+
+    pub(super) fn retry(&self) -> Duration {
         RETRY.min(self.terms.reconcile_within / 20).max(LEAST)
     }
 
     /// Every step that fails is said and tried again in the next round.
     async fn look_after(&self, session: Session) -> Session {
         let mut session = self.happens(session, Event::Time).await;
+        session = self.escalate(session).await;
         session = self.look_at_gitops(session).await;
-        for captured in session.status.captured.clone() {
-            session = self.look_at(session, &captured).await;
+        self.reconcile(session).await
+    }
+
+    /// Tells of deadlines that are broken, and then notes that: a process that ends in between tells once more.
+    async fn escalate(&self, session: Session) -> Session {
+        let mut session = session;
+        for (deadline, actions) in escalations(&session) {
+            self.act(&session.clone().into(), actions).await;
+            session = self.happens(session, Event::Escalated(deadline)).await;
         }
         session
     }
 
-    async fn happens(&self, session: Session, event: Event) -> Session {
+    pub(super) async fn happens(&self, session: Session, event: Event) -> Session {
         let name = session.name().to_owned();
         match self.amend(&name, &ourselves(), |_, _| Ok(Some(event.clone()))).await {
             Ok(changed) => changed,
@@ -112,108 +138,6 @@ impl Room {
         }
         Ok(gitops::stands(&appliers, &objects, &scope))
     }
-
-    async fn look_at(&self, session: Session, captured: &Captured) -> Session {
-        let is_open = match outcome(captured) {
-            Some(Outcome::Merged | Outcome::InGit | Outcome::Reverted) => return session,
-            Some(Outcome::Proposed) => return self.follow_change(session, captured).await,
-            Some(Outcome::Failed) => self.is_due(captured),
-            Some(Outcome::Declined | Outcome::NeedsPerson) => false,
-            None => true,
-        };
-        let live = match self.parts.eyes.object(None, &captured.object).await {
-            Ok(live) => live,
-            Err(error) if session.status.closed_at.is_some() && is_open => {
-                return self.failed(session, captured, error).await;
-            }
-            Err(_) => return session,
-        };
-        let uid = captured.uid.clone();
-        let reverted = match verdict(captured, live.as_ref(), self.now()) {
-            Verdict::Reverted(revert) => Some(revert),
-            _ if session.status.closed_at.is_none() || !is_open => None,
-            Verdict::NeedsPerson { why } => {
-                let made = Event::Reconciled {
-                    uid,
-                    outcome: Outcome::NeedsPerson,
-                    change_request: None,
-                    message: why,
-                };
-                return self.happens(session, made).await;
-            }
-            Verdict::Remaining { edits } => return self.propose(session, captured, edits).await,
-        };
-        if reverted.is_none() && captured.reverted.is_none() {
-            return session;
-        }
-        self.happens(session, Event::Looked { uid, reverted }).await
-    }
-
-    fn is_due(&self, captured: &Captured) -> bool {
-        captured.reconciliation.as_ref().is_none_or(|made| {
-            self.now().as_second() >= made.at.0.as_second().saturating_add(seconds(self.retry()))
-        })
-    }
-
-    async fn propose(&self, session: Session, captured: &Captured, edits: Vec<(String, Value)>) -> Session {
-        let proposal = Proposal {
-            kind: captured.object.kind.clone(),
-            namespace: captured.object.namespace.clone(),
-            name: captured.object.name.clone(),
-            change: Modification::Edits(edits),
-            reason: reason(&session, captured),
-            repository: None,
-        };
-        let uid = captured.uid.clone();
-        let event = match self.parts.reconciling.propose(session.name(), proposal).await {
-            Ok(Proposed::Opened { change, note }) => Event::Reconciled {
-                uid,
-                outcome: Outcome::Proposed,
-                change_request: Some(change),
-                message: clipped(&note),
-            },
-            Ok(Proposed::InGit) => Event::Reconciled {
-                uid,
-                outcome: Outcome::InGit,
-                change_request: None,
-                message: String::new(),
-            },
-            Ok(Proposed::NeedsPerson(why)) => Event::Reconciled {
-                uid,
-                outcome: Outcome::NeedsPerson,
-                change_request: None,
-                message: clipped(&why),
-            },
-            Err(error) => return self.failed(session, captured, error).await,
-        };
-        self.happens(session, event).await
-    }
-
-    async fn failed(&self, session: Session, captured: &Captured, error: String) -> Session {
-        let (uid, message) = (captured.uid.clone(), clipped(&error));
-        let event = Event::Reconciled { uid, outcome: Outcome::Failed, change_request: None, message };
-        self.happens(session, event).await
-    }
-
-    async fn follow_change(&self, session: Session, captured: &Captured) -> Session {
-        let made = captured.reconciliation.as_ref();
-        let Some(change) = made.and_then(|made| made.change_request.clone()) else { return session };
-        let (outcome, message) = match self.parts.reconciling.standing(&change).await {
-            Ok(ChangeStanding::Open) => return session,
-            Ok(ChangeStanding::Merged) => (Outcome::Merged, String::new()),
-            Ok(ChangeStanding::Declined(why)) => (Outcome::Declined, clipped(&why)),
-            Err(error) => {
-                tracing::debug!(change, %error, "what became of the change is not known now");
-                return session;
-            }
-        };
-        let uid = captured.uid.clone();
-        self.happens(session, Event::Reconciled { uid, outcome, change_request: Some(change), message }).await
-    }
-}
-
-fn clipped(text: &str) -> String {
-    crate::redact::shown(text).chars().take(1000).collect()
 }
 
 /// The scope, with the objects that were written: those of unsanctioned writes are in no scope.
@@ -238,24 +162,4 @@ fn tells_more(session: &Session, stands: &[GitOpsStand]) -> bool {
                 known.paused != paused || (stand.reverts && !known.reverts) || known.advice != stand.advice
             }
         })
-}
-
-/// The text of the pull request: who did what, when, and why it is here.
-fn reason(session: &Session, captured: &Captured) -> String {
-    let Session { meta: _, spec, status: _ } = session;
-    let name = session.name();
-    let at: Timestamp = captured.first_at.0;
-    let by = captured.by.join(", ");
-    let object = shown(&captured.object);
-    let why = if spec.unsanctioned {
-        format!("{by} changed {object} in the cluster at {at} without an emergency (record {name}).")
-    } else {
-        format!(
-            "{by} changed {object} in the cluster at {at} in emergency {name} of incident {} (severity {}), asked for by {} and confirmed by {}: {}",
-            spec.incident, spec.severity, spec.requested_by, spec.second_person, spec.reason
-        )
-    };
-    format!(
-        "emergency-reconcile: {why}\nThese are the values that the cluster holds now. Merge this to keep them; to undo the change, close this and restore the cluster from Git."
-    )
 }

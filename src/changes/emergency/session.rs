@@ -1,12 +1,15 @@
 //! One emergency, or the record of writes without one: what it is at a moment follows from what its status holds.
 //! Pure.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::ObjectMeta;
 
 use super::{
-    captured::{knows, second, who},
+    apply::MANAGER,
+    captured::{knows, second, unnamed, who},
     config::Terms,
     scope::covers,
 };
@@ -161,10 +164,21 @@ impl Session {
             && now.as_second() < first.first_at.0.as_second().saturating_add(seconds(terms.coalesce))
     }
 
-    /// Whose writes are in it, and who asked for it: they do not review it.
+    /// Who asked for it and whose writes are in it, as far as they are known. The second person is among them only who
+    /// wrote, too.
+    pub(super) fn participants(&self) -> BTreeSet<String> {
+        let written = self.status.captured.iter().flat_map(|captured| &captured.by);
+        let mut people: BTreeSet<String> = written.chain([&self.spec.requested_by]).cloned().collect();
+        // Which of the two had it applied is not known.
+        if people.contains(&unnamed(MANAGER)) && !self.spec.second_person.is_empty() {
+            people.insert(self.spec.second_person.clone());
+        }
+        people
+    }
+
+    /// Whoever did does not review it.
     pub(super) fn took_part(&self, user: &str) -> bool {
-        self.spec.requested_by == user
-            || self.status.captured.iter().any(|captured| captured.by.iter().any(|by| by == user))
+        self.participants().contains(user)
     }
 
     /// The next moment at which something happens by itself.
@@ -179,8 +193,9 @@ impl Session {
         let coalesced = coalesced.map(|first| after(first.first_at.0, terms.coalesce));
         let expired = deadlines.expires_at.as_ref().map(|by| by.0);
         let gathered = expired.map(|by| after(by, terms.settle));
+        let idle = deadlines.idle_at.as_ref().map(|by| by.0);
         let due = [deadlines.reconcile_by.as_ref(), deadlines.review_by.as_ref()];
-        [settled, begun, coalesced, expired, gathered]
+        [settled, begun, coalesced, expired, gathered, idle]
             .into_iter()
             .chain(due.map(|by| by.map(|by| by.0)))
             .flatten()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{scope::shown, session::Session, words};
+use super::{kinds::kind_and_group, scope::shown, session::Session, sight::Sight, words};
 use crate::{
     answer::{Answer, Table, counted},
     api::emergency_change::{
@@ -38,6 +38,12 @@ pub(super) fn opened(session: &Session, blind: Option<&str>, now: Timestamp) -> 
         ));
     }
     answer
+}
+
+/// With what would not be captured.
+pub(super) fn warned(answer: Answer, sight: &Sight) -> Answer {
+    let text = answer.text + sight.warning().as_deref().unwrap_or_default();
+    Answer { text, ..answer }
 }
 
 pub(super) fn applied(session: &Session, what: &str, paths: &[String], now: Timestamp) -> Answer {
@@ -122,6 +128,7 @@ fn scope(scope: &EmergencyScope) -> String {
     let EmergencyScope { namespaces, kinds, objects } = scope;
     let mut parts = Vec::new();
     if !namespaces.is_empty() {
+        let kinds: Vec<String> = kinds.iter().map(|kind| kind_and_group(kind).0).collect();
         let of = if kinds.is_empty() { "everything".to_owned() } else { kinds.join(", ") };
         parts.push(format!("{of} in {}", namespaces.join(", ")));
     }
@@ -138,6 +145,7 @@ fn of_captured(captured: &Captured) -> String {
         last_at,
         by,
         versions,
+        older,
         fields,
         reverted,
         reconciliation,
@@ -147,7 +155,7 @@ fn of_captured(captured: &Captured) -> String {
         CapturedVerb::Updated => "changed",
         CapturedVerb::Deleted => "deleted",
     };
-    let times = counted(versions.len(), "write");
+    let times = counted(versions.len() + usize::try_from(*older).unwrap_or_default(), "write");
     let mut text = format!("{} {did} by {} ({times}, last {})\n", shown(object), by.join(", "), last_at.0);
     for CapturedField { path, before, after } in fields.iter().take(FIELDS) {
         let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "absent".to_owned());

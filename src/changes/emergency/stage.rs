@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    collections::BTreeMap,
-    path::Path,
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicI64, Ordering},
@@ -18,7 +18,8 @@ use super::{
     captured::tests::at,
     config::tests::person,
     folder::Folder,
-    parts::{ChangeStanding, Counting, Eyes, Hands, Proposed, Reconciling},
+    named::KindNames,
+    parts::{ChangeStanding, Counting, Eyes, Hands, KnownKind, Leaving, Left, Origin, Proposed, Reconciling},
     room::{EmergencyParts, EmergencyRoom},
     session::Session,
 };
@@ -27,8 +28,20 @@ use crate::{
     api::emergency_change::{EmergencyPhase, EmergencyTarget},
     audit::Audit,
     caller::Caller,
-    tools::{Emergencies, EmergencyAsk, Proposal},
+    changes::kind::is_called,
+    tools::{Emergencies, EmergencyAsk},
 };
+
+/// Group, kind and short name.
+const KINDS: [(&str, &str, &str); 7] = [
+    ("apps", "Deployment", "deploy"),
+    ("", "ConfigMap", "cm"),
+    ("", "Pod", "po"),
+    ("", "Secret", ""),
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding", ""),
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", "vwc"),
+    ("pilothouse.dev", "EmergencyChange", "phec"),
+];
 
 /// The cluster, the forge and the meters, all in one.
 #[derive(Default)]
@@ -36,14 +49,29 @@ pub(super) struct World {
     /// By `namespace/name`.
     pub(super) objects: Mutex<BTreeMap<String, Value>>,
     pub(super) appliers: Mutex<Vec<Value>>,
-    pub(super) proposals: Mutex<Vec<Proposal>>,
+    /// What was said of each, and the objects.
+    pub(super) proposals: Mutex<Vec<(String, Vec<Left>)>>,
     /// What the forge says to the next proposals; it opens them when nothing is left.
     pub(super) refusals: Mutex<Vec<String>>,
     pub(super) standing: Mutex<Option<ChangeStanding>>,
+    /// Whose approval is none, as it was told last.
+    pub(super) people: Mutex<BTreeSet<String>>,
     pub(super) patches: Mutex<Vec<(String, bool)>>,
     /// Whom the API server lets patch.
     pub(super) may_patch: Mutex<Vec<String>>,
     pub(super) broken: Mutex<Vec<&'static str>>,
+    /// How many there are in each phase, as it was told last.
+    pub(super) phases: Mutex<BTreeMap<&'static str, usize>>,
+    /// What must be on disk before an effect.
+    audit: Mutex<Option<PathBuf>>,
+}
+
+/// The fields that a proposal carries.
+pub(super) fn edits(left: &Left) -> Vec<(String, Value)> {
+    match &left.what {
+        Leaving::Fields(edits) => edits.clone(),
+        Leaving::Made(_) | Leaving::Deleted => Vec::new(),
+    }
 }
 
 fn key(target: &EmergencyTarget) -> String {
@@ -58,6 +86,20 @@ impl Eyes for World {
     ) -> BoxFuture<'a, Result<Option<Value>, String>> {
         let found = self.objects.lock().unwrap().get(&key(target)).cloned();
         Box::pin(async move { Ok(found) })
+    }
+
+    /// These kinds, by their plurals; and a short name.
+    fn kinds(&self, asked: BTreeSet<String>) -> BoxFuture<'_, Result<KindNames, String>> {
+        let answer = |asked: &String| {
+            let (name, group) = asked.split_once('.').map_or((asked.as_str(), None), |(a, b)| (a, Some(b)));
+            let found = KINDS.iter().find(|(known, kind, short)| {
+                (is_called(kind, name) || *short == name) && group.is_none_or(|group| group == *known)
+            });
+            let found = found.ok_or_else(|| format!("the cluster has no kind `{asked}`"));
+            found.map(|(group, kind, _)| KnownKind { group: (*group).to_owned(), kind: (*kind).to_owned() })
+        };
+        let names = asked.iter().map(|asked| (asked.clone(), answer(asked))).collect();
+        Box::pin(async move { Ok(names) })
     }
 
     fn may_see_records<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, Result<bool, String>> {
@@ -84,6 +126,13 @@ impl Hands for World {
                 return Err(format!("{} may not patch it", caller.user));
             }
             self.patches.lock().unwrap().push((caller.user.clone(), rehearse));
+            if !rehearse {
+                let audit = self.audit.lock().unwrap().clone().unwrap();
+                let last = std::fs::read_to_string(audit).unwrap();
+                let last =
+                    last.lines().rfind(|line| line.contains("\"emergency/apply\"")).unwrap_or_default();
+                assert!(last.contains("\"allowed\""), "on disk before its effect: {last}");
+            }
             let mut objects = self.objects.lock().unwrap();
             let object = objects.get_mut(&key(target)).ok_or("it is not there")?;
             let mut made = object.clone();
@@ -102,16 +151,27 @@ impl Hands for World {
 impl Reconciling for World {
     fn propose<'a>(
         &'a self,
-        _emergency: &'a str,
-        proposal: Proposal,
-    ) -> BoxFuture<'a, Result<Proposed, String>> {
+        origin: Origin<'a>,
+        left: Vec<Left>,
+    ) -> BoxFuture<'a, Vec<(String, Result<Proposed, String>)>> {
         let refusal = self.refusals.lock().unwrap().pop();
-        self.proposals.lock().unwrap().push(proposal);
-        let change = format!("change-{}", self.proposals.lock().unwrap().len());
-        Box::pin(async move { refusal.map_or(Ok(Proposed::Opened { change, note: String::new() }), Err) })
+        let answers = left.iter().enumerate().map(|(at, one)| {
+            let change = format!("change-{}", at + 1);
+            let opened = Proposed::Opened { change, at: "https://forge.example/1".to_owned() };
+            (one.uid.clone(), refusal.clone().map_or(Ok(opened), Err))
+        });
+        let answers = answers.collect();
+        self.proposals.lock().unwrap().push((origin.about.to_owned(), left));
+        self.people.lock().unwrap().clone_from(origin.people);
+        Box::pin(async move { answers })
     }
 
-    fn standing<'a>(&'a self, _change: &'a str) -> BoxFuture<'a, Result<ChangeStanding, String>> {
+    fn standing<'a>(
+        &'a self,
+        _change: &'a str,
+        people: &'a BTreeSet<String>,
+    ) -> BoxFuture<'a, Result<ChangeStanding, String>> {
+        self.people.lock().unwrap().clone_from(people);
         let standing = self.standing.lock().unwrap().clone().unwrap_or(ChangeStanding::Open);
         Box::pin(async move { Ok(standing) })
     }
@@ -122,7 +182,9 @@ impl Counting for World {
         self.broken.lock().unwrap().push(deadline);
     }
 
-    fn phases(&self, _phases: &[(&'static str, usize)]) {}
+    fn phases(&self, phases: &[(&'static str, usize)]) {
+        *self.phases.lock().unwrap() = phases.iter().copied().collect();
+    }
 }
 
 pub(super) struct Stage {
@@ -157,8 +219,10 @@ fn room(
 
 impl Stage {
     pub(super) fn new(config: &str) -> Self {
-        let (data, world, time) = (tempfile::tempdir().unwrap(), Arc::new(World::default()), Arc::default());
+        let data = tempfile::tempdir().unwrap();
+        let (world, time): (Arc<World>, _) = (Arc::default(), Arc::default());
         let audit = Audit::open(data.path()).unwrap();
+        *world.audit.lock().unwrap() = Some(audit.path().to_owned());
         let room = room(config, data.path(), &world, &audit, &time);
         let web = json!({ "apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": { "name": "web", "namespace": "shop", "uid": "u-1", "resourceVersion": "100" },

@@ -31,6 +31,10 @@ pub(super) enum Event {
     Wrote(Write),
     /// A write in it turned out to be nobody's who counts.
     Excused(Write),
+    /// Somebody asks for one of its changes to be made.
+    Used,
+    /// It was made past open_emergency.
+    Strange,
     /// Somebody asked for its end.
     CloseAsked { by: String },
     /// The object with this uid was looked at: undone, or not.
@@ -41,6 +45,8 @@ pub(super) enum Event {
     Reviewed { by: String, note: String },
     /// Nothing but time.
     Time,
+    /// It was told that this deadline is broken.
+    Escalated(Deadline),
 }
 
 /// What is to be done once the new state is kept.
@@ -131,7 +137,12 @@ fn happen(session: &mut Session, now: Timestamp, event: Event, terms: &Terms) ->
             status.confirmed = said_by(by);
             Vec::new()
         }
-        Event::Foreseen { stands } => foreseen(session, now, stands),
+        Event::Foreseen { stands } => foreseen(session, now, stands, terms),
+        Event::Used => {
+            awake(status, now, terms);
+            Vec::new()
+        }
+        Event::Strange => strange(status, now),
         Event::Wrote(write) if counts(&write) => wrote(session, &write, terms),
         Event::Excused(write) => {
             excuse(status, &write);
@@ -161,12 +172,17 @@ fn happen(session: &mut Session, now: Timestamp, event: Event, terms: &Terms) ->
             status.reviewed = Some(Review { by, at: second(now), note });
             vec![tell("Reviewed", told)]
         }
+        Event::Escalated(deadline) => {
+            let of = status.breaches.iter_mut().filter(|breach| breach.deadline == deadline);
+            of.for_each(|breach| breach.escalated = true);
+            Vec::new()
+        }
         Event::Confirmed { .. } | Event::Wrote(_) | Event::Reviewed { .. } | Event::Time => Vec::new(),
     }
 }
 
 /// What reverts at the beginning is remembered: when it no longer does, that is a pause, however it was made.
-fn foreseen(session: &mut Session, now: Timestamp, stands: Vec<GitOpsStand>) -> Vec<Action> {
+fn foreseen(session: &mut Session, now: Timestamp, stands: Vec<GitOpsStand>, terms: &Terms) -> Vec<Action> {
     let Session { spec, status, .. } = session;
     let begins = status.confirmed.is_some() && status.active_from.is_none() && status.lapsed.is_none();
     let was_paused = status.gitops.iter().any(|stand| stand.paused);
@@ -190,6 +206,7 @@ fn foreseen(session: &mut Session, now: Timestamp, stands: Vec<GitOpsStand>) -> 
     if begins {
         status.active_from = Some(second(now));
         status.deadlines.expires_at = Some(time_after(now, spec.budget.duration()));
+        awake(status, now, terms);
         let until = time_after(now, spec.budget.duration()).0;
         actions.push(tell("Active", format!("Changes in its scope belong to it until {until}.")));
         for stand in status.gitops.iter().filter(|stand| stand.reverts && !stand.paused) {
@@ -206,11 +223,33 @@ fn foreseen(session: &mut Session, now: Timestamp, stands: Vec<GitOpsStand>) -> 
     actions
 }
 
+/// Something happened in it: it does not end by itself for a while. Never moved back.
+fn awake(status: &mut EmergencyChangeStatus, at: Timestamp, terms: &Terms) {
+    if status.active_from.is_none() || status.close_asked.is_some() || status.closed_at.is_some() {
+        return;
+    }
+    let until = time_after(at, terms.idle);
+    if status.deadlines.idle_at.as_ref().is_none_or(|known| known.0 < until.0) {
+        status.deadlines.idle_at = Some(until);
+    }
+}
+
+/// Whoever made it, their name is not proven and nobody confirmed it: it covers nothing, and says so.
+fn strange(status: &mut EmergencyChangeStatus, now: Timestamp) -> Vec<Action> {
+    if status.lapsed.is_some() {
+        return Vec::new();
+    }
+    let by = "pilothouse: it was not opened with open_emergency".to_owned();
+    status.lapsed = Some(Confirmation { by, at: second(now) });
+    vec![warn("NotAccepted", words::STRANGE.to_owned())]
+}
+
 fn wrote(session: &mut Session, write: &Write, terms: &Terms) -> Vec<Action> {
     let status = &mut session.status;
     if !add(status, write) {
         return Vec::new();
     }
+    awake(status, write.at, terms);
     let deadlines = &mut status.deadlines;
     // Counted from the first write that is known: a deadline that stands is never moved.
     if deadlines.reconcile_by.is_none() {
@@ -294,6 +333,12 @@ fn pass(session: &mut Session, now: Timestamp, terms: &Terms) -> Vec<Action> {
         }
         return actions;
     }
+    let idle_at = session.status.deadlines.idle_at.clone();
+    if session.phase(now) == EmergencyPhase::Active && passed(idle_at.as_ref(), now) {
+        let by = "time: nothing was written or applied in it for a while".to_owned();
+        session.status.close_asked = Some(Confirmation { by, at: second(now) });
+        actions.push(tell("Idle", "Nothing happened in it for a while, so it is closed.".to_owned()));
+    }
     if session.status.closed_at.is_none() && is_to_be_closed(session, now, terms) {
         session.status.closed_at = Some(second(now));
         let deadlines = &mut session.status.deadlines;
@@ -311,12 +356,20 @@ fn pass(session: &mut Session, now: Timestamp, terms: &Terms) -> Vec<Action> {
         };
         if !is_done && passed(by, now) && !session.has_broken(deadline) {
             let message = words::of_breach(session, deadline);
-            session.status.breaches.push(Breach { deadline, at: second(now), message: message.clone() });
-            actions.push(warn("DeadlineBroken", message));
-            actions.push(Action::Escalate(deadline));
+            let breach = Breach { deadline, at: second(now), message, escalated: false };
+            session.status.breaches.push(breach);
         }
     }
     actions
+}
+
+/// What is to be told of deadlines that are broken, and was not.
+pub(super) fn escalations(session: &Session) -> Vec<(Deadline, Vec<Action>)> {
+    let open = session.status.breaches.iter().filter(|breach| !breach.escalated);
+    let actions = |breach: &Breach| {
+        vec![warn("DeadlineBroken", breach.message.clone()), Action::Escalate(breach.deadline)]
+    };
+    open.map(|breach| (breach.deadline, actions(breach))).collect()
 }
 
 fn is_to_be_closed(session: &Session, now: Timestamp, terms: &Terms) -> bool {

@@ -8,7 +8,7 @@ use super::{
     captured::tests::{at, write},
     config::{Terms, tests::terms},
     session::Session,
-    step::{Action, Event, requested, step, unsanctioned},
+    step::{Action, Event, escalations, requested, step, unsanctioned},
 };
 use crate::{
     api::emergency_change::{
@@ -56,9 +56,13 @@ impl Story {
         let read = Session::from(serde_json::from_str::<EmergencyChange>(&stored).unwrap());
         assert_eq!(read, self.session);
         let (session, told) = step(read, at(second), event, &self.terms);
-        // The same again changes nothing more.
         self.session = session;
         self.told.extend(told);
+        // As a round does: told, and then noted.
+        for (deadline, actions) in escalations(&self.session) {
+            self.told.extend(actions);
+            self.goes(second, Event::Escalated(deadline));
+        }
     }
 
     fn time(&mut self, second: i64) {
@@ -174,6 +178,19 @@ fn without_a_close_it_is_reconciled_in_time_all_the_same() {
     assert_eq!(story.session.status.breaches.len(), 1);
     let kept = story.session.status.conditions.iter().find(|one| one.type_ == "DeadlinesKept").unwrap();
     assert_eq!(kept.status, "False");
+}
+
+#[test]
+fn a_broken_deadline_that_was_not_told_is_told_by_the_next_process() {
+    let mut story = Story::active();
+    story.goes(60, Event::Wrote(write(60, "1", 1, 2)));
+    // The process ends once that is kept, and before anybody was told.
+    let (broken, told) = step(story.session.clone(), at(3660), Event::Time, &story.terms);
+    assert!(!told.iter().any(|action| matches!(action, Action::Escalate(_))), "{told:?}");
+    let due = escalations(&broken);
+    assert!(matches!(due.as_slice(), [(Deadline::Reconcile, actions)] if actions.len() == 2), "{due:?}");
+    let (told, _) = step(broken, at(3661), Event::Escalated(Deadline::Reconcile), &story.terms);
+    assert!(escalations(&told).is_empty());
 }
 
 #[test]
@@ -299,7 +316,7 @@ fn writes_without_an_emergency_are_recorded_with_the_same_deadlines() {
     let mut other_object = write(200, "9", 1, 2);
     (other_object.uid, other_object.object.name) = ("u-2".into(), "api".into());
     assert!(story.session.takes(&other_object, at(200), &story.terms), "one person's edits are one record");
-    let somebody = Write { user: Some("eve".into()), ..other_object.clone() };
+    let somebody = Write { users: vec!["eve".into()], ..other_object.clone() };
     assert!(!story.session.takes(&somebody, at(200), &story.terms));
     story.goes(200, Event::Wrote(other_object));
     story.time(959);

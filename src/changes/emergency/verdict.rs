@@ -4,7 +4,10 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::captured::{is_of_git, kept, second};
+use super::{
+    captured::{is_of_git, kept, second},
+    parts::Leaving,
+};
 use crate::{
     api::emergency_change::{Captured, CapturedVerb, Revert},
     changes::path::FieldPath,
@@ -16,19 +19,22 @@ use crate::{
 pub(super) enum Verdict {
     /// The object is as it was before.
     Reverted(Revert),
-    /// These fields are not as they were; `null` removes.
-    Remaining { edits: Vec<(String, Value)> },
+    /// What Git should have.
+    Remaining(Leaving),
     /// A part of a sentence that says why, and what to do.
     NeedsPerson { why: String },
 }
 
 /// `live` is the object as it is now; none when it is not there.
 pub(super) fn verdict(captured: &Captured, live: Option<&Value>, now: Timestamp) -> Verdict {
-    let Some(live) = live else {
+    // Another object of the same name has a record of its own.
+    let is_another = |live: &Value| {
+        captured.verb == CapturedVerb::Created
+            && live["metadata"]["uid"].as_str().is_some_and(|uid| uid != captured.uid)
+    };
+    let Some(live) = live.filter(|live| !is_another(live)) else {
         return match captured.verb {
-            CapturedVerb::Deleted => {
-                person("it was deleted by hand: remove it from Git too, or apply it again")
-            }
+            CapturedVerb::Deleted => Verdict::Remaining(Leaving::Deleted),
             CapturedVerb::Created | CapturedVerb::Updated => Verdict::Reverted(Revert {
                 at: second(now),
                 by: "its deletion".to_owned(),
@@ -37,7 +43,7 @@ pub(super) fn verdict(captured: &Captured, live: Option<&Value>, now: Timestamp)
         };
     };
     match captured.verb {
-        CapturedVerb::Created => person("it was made by hand: add its manifest to Git, or delete it"),
+        CapturedVerb::Created => Verdict::Remaining(Leaving::Made(live.clone())),
         CapturedVerb::Deleted => Verdict::Reverted(revert(live, now)),
         CapturedVerb::Updated => of_fields(captured, live, now),
     }
@@ -73,7 +79,7 @@ fn of_fields(captured: &Captured, live: &Value, now: Timestamp) -> Verdict {
     if edits.is_empty() {
         Verdict::Reverted(revert(live, now))
     } else {
-        Verdict::Remaining { edits: outermost(edits) }
+        Verdict::Remaining(Leaving::Fields(outermost(edits)))
     }
 }
 
@@ -110,7 +116,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use serde_json::{Value, json};
 
-    use super::{Verdict, verdict};
+    use super::{Leaving, Verdict, verdict};
     use crate::{
         api::emergency_change::{Captured, CapturedVerb, EmergencyChangeStatus},
         changes::{
@@ -144,6 +150,10 @@ mod tests {
                 { "name": "web", "resources": { "limits": { "memory": memory } }, "env": [] } ] } } } })
     }
 
+    fn fields(edits: Vec<(String, Value)>) -> Verdict {
+        Verdict::Remaining(Leaving::Fields(edits))
+    }
+
     fn judged(captured: &Captured, live: Option<&Value>) -> Verdict {
         verdict(captured, live, at(100))
     }
@@ -152,7 +162,7 @@ mod tests {
     fn what_remains_is_what_the_cluster_holds_now() {
         let two = captured(&[("spec.replicas", json!(2), json!(5)), (MEMORY, json!("64Mi"), json!("128Mi"))]);
         let remaining = judged(&two, Some(&live(2, "256Mi")));
-        assert_eq!(remaining, Verdict::Remaining { edits: vec![(MEMORY.to_owned(), json!("256Mi"))] });
+        assert_eq!(remaining, fields(vec![(MEMORY.to_owned(), json!("256Mi"))]));
     }
 
     #[test]
@@ -169,10 +179,10 @@ mod tests {
     fn a_removed_field_is_removed_in_git_and_an_added_one_added() {
         let removed = captured(&[("spec.paused", json!(true), Value::Null)]);
         let edits = vec![("spec.paused".to_owned(), Value::Null)];
-        assert_eq!(judged(&removed, Some(&live(1, "x"))), Verdict::Remaining { edits });
+        assert_eq!(judged(&removed, Some(&live(1, "x"))), fields(edits));
         let added = captured(&[("spec.replicas", Value::Null, json!(3))]);
         let edits = vec![("spec.replicas".to_owned(), json!(3))];
-        assert_eq!(judged(&added, Some(&live(3, "x"))), Verdict::Remaining { edits });
+        assert_eq!(judged(&added, Some(&live(3, "x"))), fields(edits));
     }
 
     #[test]
@@ -181,27 +191,27 @@ mod tests {
         let both =
             captured(&[(MEMORY, json!("1Mi"), json!("2Mi")), (limits, json!({}), json!({"memory": "2Mi"}))]);
         let edits = vec![(limits.to_owned(), json!({ "memory": "2Mi" }))];
-        assert_eq!(judged(&both, Some(&live(1, "2Mi"))), Verdict::Remaining { edits });
+        assert_eq!(judged(&both, Some(&live(1, "2Mi"))), fields(edits));
     }
 
     #[test]
-    fn what_no_edit_can_say_needs_a_person() {
-        for (verb, live, says) in [
-            (Verb::Create, Some(live(1, "x")), "add its manifest"),
-            (Verb::Delete, None, "remove it from Git"),
+    fn what_was_made_or_deleted_goes_to_git_as_a_whole() {
+        for (verb, live, leaving) in [
+            (Verb::Create, Some(live(1, "x")), Leaving::Made(live(1, "x"))),
+            (Verb::Delete, None, Leaving::Deleted),
         ] {
             let mut status = EmergencyChangeStatus::default();
             add(&mut status, &Write { verb, ..write(1, "1", 1, 2) });
-            let Verdict::NeedsPerson { why } = judged(&status.captured[0], live.as_ref()) else {
-                panic!("{says}")
-            };
-            assert!(why.contains(says), "{why}");
+            assert_eq!(judged(&status.captured[0], live.as_ref()), Verdict::Remaining(leaving));
         }
         let mut back = captured(&[]);
         back.verb = CapturedVerb::Deleted;
         assert!(matches!(judged(&back, Some(&live(1, "x"))), Verdict::Reverted(_)), "it is there again");
         back.verb = CapturedVerb::Created;
         assert!(matches!(judged(&back, None), Verdict::Reverted(_)));
+        let mut another = live(1, "x");
+        another["metadata"]["uid"] = json!("u-9");
+        assert!(matches!(judged(&back, Some(&another)), Verdict::Reverted(_)), "that one has its own record");
     }
 
     #[test]

@@ -12,6 +12,9 @@ use crate::{
     redact,
 };
 
+/// Of one that was made with kubectl.
+pub(super) const STRANGE: &str = "An EmergencyChange that is made with kubectl covers nothing, since it proves neither who asks nor who confirms: delete it, and open one with open_emergency (incident, severity, reason, second_person, namespaces) over MCP with a token of your own; the second person then confirms it with open_emergency second=ID.";
+
 fn at(time: Option<&Time>) -> String {
     time.map_or_else(|| "an unknown time".to_owned(), |time| time.0.to_string())
 }
@@ -36,8 +39,9 @@ pub(super) fn of_phase(session: &Session, phase: EmergencyPhase) -> String {
             "confirmed; it becomes active as soon as GitOps was looked at".to_owned()
         }
         EmergencyPhase::Active => format!(
-            "active until {}; {} changed so far; end it with close_emergency id={name}",
+            "active until {}, or until {} if nothing more happens in it; {} changed so far; end it with close_emergency id={name}",
             at(deadlines.expires_at.as_ref()),
+            at(deadlines.idle_at.as_ref()),
             counted(status.captured.len(), "object")
         ),
         EmergencyPhase::Capturing if spec.unsanctioned => format!(
@@ -69,6 +73,7 @@ pub(super) fn of_phase(session: &Session, phase: EmergencyPhase) -> String {
             let last = status.breaches.last().map_or_else(String::new, |breach| breach.message.clone());
             format!("{last} {review}")
         }
+        EmergencyPhase::Lapsed if !session.is_ours() => STRANGE.trim_end_matches('.').to_owned(),
         EmergencyPhase::Lapsed => {
             let by = status.lapsed.as_ref().map_or("nobody", |lapsed| lapsed.by.as_str());
             format!("it never became active (ended by {by}); open another one if it is still needed")
@@ -104,7 +109,8 @@ pub(super) fn of_reconciliation(object: &EmergencyTarget, made: &Reconciliation)
     let why = if message.is_empty() { String::new() } else { format!(": {message}") };
     let object = shown(object);
     match outcome {
-        Outcome::Proposed => format!("{object} is proposed as change {id}"),
+        Outcome::Proposed if message.is_empty() => format!("{object} is proposed as change {id}"),
+        Outcome::Proposed => format!("{object} is proposed as change {id} ({message})"),
         Outcome::Merged => format!("{object} is in Git by change {id}"),
         Outcome::InGit => format!("{object} stands in Git as it is in the cluster"),
         Outcome::Reverted => format!("{object} is {message}"),
@@ -144,6 +150,9 @@ pub(super) fn conditions(session: &Session, now: Timestamp) -> Vec<Condition> {
             type_,
         });
     };
+    if !session.is_ours() {
+        add(EmergencyCondition::Accepted, false, "NotOpenedWithTool", STRANGE.to_owned());
+    }
     if !status.captured.is_empty() {
         let (holds, reason, message) = if session.is_reconciled() {
             (true, "Reconciled", "Git and the cluster agree on what was changed.".to_owned())

@@ -126,7 +126,17 @@ impl Api for GitLab {
             }
         }
         let call = self.posting(&["repository", "commits"], body);
-        Attempt::of(&self.rest, &call, |answer| Ok(answer.json::<Id>()?.id)).await
+        let moved = || Attempt::No(format!("somebody else committed to {} meanwhile", new.branch));
+        // Nothing that can be sent says where the branch must be. So it is looked at right before, since the files took
+        // their time, and afterwards what is below.
+        if new.expected.is_some() && self.head(&new.branch).await? != new.expected {
+            return Ok(moved());
+        }
+        let done = Attempt::of(&self.rest, &call, |answer| answer.json::<Commit>()).await?;
+        Ok(match done {
+            Attempt::Done(commit) if commit.parent_ids.first() != Some(&new.parent) => moved(),
+            done => done.map(|commit| commit.id),
+        })
     }
 
     async fn open_from(&self, branch: &str) -> Result<Vec<u64>, ForgeError> {
@@ -173,7 +183,12 @@ impl Api for GitLab {
         let approvals: Approvals = self.rest.expect(&approvals).await?.json()?;
         let reviewers: Vec<Reviewer> =
             self.rest.pages(&self.get_of(&[of[0], of[1], "reviewers"]), "per_page").await?;
-        Ok(request.shown(approvals, reviewers))
+        // What was approved must be told by when: an approval stays when somebody pushes.
+        let versions: Vec<Version> = match approvals.approved_by.is_empty() {
+            true => Vec::new(),
+            false => self.rest.pages(&self.get_of(&[of[0], of[1], "versions"]), "per_page").await?,
+        };
+        Ok(request.shown(approvals, &versions, reviewers))
     }
 
     async fn say(&self, number: u64, text: &str) -> Result<Attempt<()>, ForgeError> {
@@ -222,7 +237,6 @@ struct Branch {
 
 #[derive(Deserialize)]
 struct Commit {
-    #[allow(dead_code, reason = "tells this answer from others")]
     id: String,
     parent_ids: Vec<String>,
     message: String,
@@ -292,6 +306,22 @@ struct Approval {
     approved_at: Option<Timestamp>,
 }
 
+/// What the request held from then on; the newest first.
+#[derive(Deserialize)]
+struct Version {
+    head_commit_sha: String,
+    created_at: Timestamp,
+}
+
+impl Approval {
+    /// The commit that was newest when it was given. Where the forge does not say when that was, the oldest.
+    fn commit(&self, versions: &[Version]) -> Option<String> {
+        let seen =
+            versions.iter().find(|version| self.approved_at.is_some_and(|at| version.created_at <= at));
+        seen.or(versions.last()).map(|version| version.head_commit_sha.clone())
+    }
+}
+
 #[derive(Deserialize)]
 struct Reviewer {
     user: User,
@@ -299,7 +329,7 @@ struct Reviewer {
 }
 
 impl Request {
-    fn shown(self, approvals: Approvals, reviewers: Vec<Reviewer>) -> PullRequest {
+    fn shown(self, approvals: Approvals, versions: &[Version], reviewers: Vec<Reviewer>) -> PullRequest {
         let state = match self.state.as_str() {
             "merged" => PullRequestState::Merged {
                 // A merge that made no commit of its own brought the branch's.
@@ -315,15 +345,21 @@ impl Request {
             // `locked` is open, while it is merged.
             _ => PullRequestState::Open,
         };
-        let review = |user: User, verdict, at| Review { user: user.username, verdict, commit: None, at };
-        let objections = reviewers
-            .into_iter()
-            .filter(|reviewer| reviewer.state == "requested_changes")
-            .map(|reviewer| review(reviewer.user, Verdict::ChangesRequested, None));
-        let approvals = approvals
-            .approved_by
-            .into_iter()
-            .map(|approval| review(approval.user, Verdict::Approved, approval.approved_at));
+        let objections =
+            reviewers.into_iter().filter(|reviewer| reviewer.state == "requested_changes").map(|reviewer| {
+                Review {
+                    user: reviewer.user.username,
+                    verdict: Verdict::ChangesRequested,
+                    commit: None,
+                    at: None,
+                }
+            });
+        let approvals = approvals.approved_by.into_iter().map(|approval| Review {
+            commit: approval.commit(versions),
+            user: approval.user.username,
+            verdict: Verdict::Approved,
+            at: approval.approved_at,
+        });
         // Who objects has taken the approval back.
         let given = approvals.chain(objections).map(|review| Given { review, dismissed: false });
         PullRequest {
@@ -343,7 +379,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use serde_json::{Value, json};
 
-    use super::{Approvals, Listed, Request};
+    use super::{Approval, Approvals, Listed, Request, Version};
     use crate::changes::forge::{PullRequestState, Verdict};
 
     fn request(changed: Value) -> Request {
@@ -357,7 +393,7 @@ mod tests {
     }
 
     fn shown(changed: Value) -> PullRequestState {
-        request(changed).shown(Approvals { approved_by: Vec::new() }, Vec::new()).state
+        request(changed).shown(Approvals { approved_by: Vec::new() }, &[], Vec::new()).state
     }
 
     #[test]
@@ -402,8 +438,30 @@ mod tests {
             {"user": {"username": "ann"}, "state": "requested_changes"}, {"user": {"username": "eve"}, "state": "unreviewed"}
         ]);
         let approvals = serde_json::from_value(approvals).unwrap();
-        let reviews = request(json!({})).shown(approvals, serde_json::from_value(reviewers).unwrap()).reviews;
+        let reviewers = serde_json::from_value(reviewers).unwrap();
+        let reviews = request(json!({})).shown(approvals, &[], reviewers).reviews;
         let reviews: Vec<_> = reviews.iter().map(|review| (review.user.as_str(), review.verdict)).collect();
         assert_eq!(reviews, [("bob", Verdict::Approved), ("ann", Verdict::ChangesRequested)]);
+    }
+
+    #[test]
+    fn an_approval_is_of_what_was_pushed_before_it() {
+        let versions = |all: &[(&str, &str)]| -> Vec<Version> {
+            let all = all.iter().map(|(sha, at)| json!({"head_commit_sha": sha, "created_at": at}));
+            serde_json::from_value(all.collect()).unwrap()
+        };
+        let revised = versions(&[("new", "2026-11-22T02:00:00Z"), ("old", "2026-11-22T01:00:00Z")]);
+        let once = versions(&[("new", "2026-11-22T02:00:00Z")]);
+        for (at, versions, seen) in [
+            (Some("2026-11-22T01:30:00Z"), &revised, "old"),
+            (Some("2026-11-22T02:00:00Z"), &revised, "new"),
+            // Older versions of GitLab do not say when.
+            (None, &revised, "old"),
+            (None, &once, "new"),
+        ] {
+            let approval: Approval =
+                serde_json::from_value(json!({"user": {"username": "bob"}, "approved_at": at})).unwrap();
+            assert_eq!(approval.commit(versions).as_deref(), Some(seen), "{at:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! answer may be lost, be it before or after the forge did what it was asked; and a snapshot is read once a commit.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -193,7 +194,7 @@ impl<A: Api> Kept<A> {
     }
 
     async fn try_open(&self, new: &NewPullRequest) -> Result<PullRequest, ForgeError> {
-        let (mut refusals, mut why, mut unsure) = (0, String::new(), false);
+        let (mut refusals, mut why) = (0, String::new());
         for pause in PAUSES {
             tokio::time::sleep(pause).await;
             if let Some(number) = self.only(&new.branch).await? {
@@ -204,12 +205,11 @@ impl<A: Api> Kept<A> {
             }
             match self.api.post(new).await? {
                 Attempt::Done(number) => {
-                    // An earlier try may have been slow and not lost.
-                    let number =
-                        if unsure { self.only(&new.branch).await?.unwrap_or(number) } else { number };
+                    // An earlier try may have been slow and not lost; another replica may have asked in the same moment.
+                    let number = self.only(&new.branch).await?.unwrap_or(number);
                     return self.labelled(number, &new.labels).await;
                 }
-                Attempt::Unsure(said) => (unsure, why) = (true, said),
+                Attempt::Unsure(said) => why = said,
                 Attempt::No(said) => (refusals, why) = (refusals + 1, said),
                 // A forge may need a moment to see a new branch; one that is not there it never sees.
                 Attempt::NotYet(said) => match self.api.head(&new.branch).await? {
@@ -349,11 +349,35 @@ impl<A: Api> Forge for Kept<A> {
         Box::pin(self.try_comment(number, text))
     }
 
-    fn close<'a>(&'a self, number: u64, branch: &'a str) -> BoxFuture<'a, Result<(), ForgeError>> {
+    fn close<'a>(
+        &'a self,
+        number: u64,
+        branch: &'a str,
+        head: &'a str,
+    ) -> BoxFuture<'a, Result<bool, ForgeError>> {
         Box::pin(async move {
-            self.api.shut(number).await?;
-            self.api.remove(branch).await
+            if number > 0 {
+                self.api.shut(number).await?;
+            }
+            // No forge removes a branch only from where it must be: it is looked at right before.
+            match self.api.head(branch).await? {
+                None => Ok(true),
+                Some(now) if now == head => self.api.remove(branch).await.map(|()| true),
+                Some(_) => Ok(false),
+            }
         })
+    }
+
+    fn files<'a>(
+        &'a self,
+        _: &'a str,
+        head: &'a str,
+    ) -> BoxFuture<'a, Result<Option<BTreeMap<String, String>>, ForgeError>> {
+        Box::pin(async move { Ok(Some(self.api.read(head.to_owned()).await?.files)) })
+    }
+
+    fn parent<'a>(&'a self, _: &'a str, head: &'a str) -> BoxFuture<'a, Result<Option<String>, ForgeError>> {
+        Box::pin(async move { Ok(self.api.made(head).await?.parents.into_iter().next()) })
     }
 
     fn contains<'a>(&'a self, of: &'a str, commit: &'a str) -> BoxFuture<'a, Result<bool, ForgeError>> {

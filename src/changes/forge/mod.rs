@@ -33,7 +33,7 @@ use rest::Rest;
 /// When the certificates of `caFile` cannot be used.
 pub fn connect(repository: &Repository, work: &Path) -> Result<Arc<dyn Forge>, ForgeError> {
     let at = match &repository.forge {
-        Way::Git => return Ok(Arc::new(plain::Plain::new(repository.clone(), work.to_owned()))),
+        Way::Git { .. } => return Ok(Arc::new(plain::Plain::new(repository.clone(), work.to_owned()))),
         Way::Api(hosted) => hosted,
     };
     let rest = Rest::new(repository, at)?;
@@ -104,6 +104,13 @@ pub struct PullRequest {
     pub author: String,
     /// The reviews that count now: the newest of each reviewer, unless it was dismissed.
     pub reviews: Vec<Review>,
+}
+
+impl PullRequest {
+    /// Whether our own account closed it, and no person.
+    pub(in crate::changes) fn is_withdrawn(&self) -> bool {
+        matches!(&self.state, PullRequestState::Closed { by: Some(by) } if by.eq_ignore_ascii_case(&self.author))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,8 +197,29 @@ pub trait Forge: Send + Sync {
 
     fn comment<'a>(&'a self, number: u64, text: &'a str) -> BoxFuture<'a, Result<(), ForgeError>>;
 
-    /// Closes an open one without merging it, and removes its branch.
-    fn close<'a>(&'a self, number: u64, branch: &'a str) -> BoxFuture<'a, Result<(), ForgeError>>;
+    /// Closes an open one without merging it, and removes its branch as long as that stands at `head`. Answers whether
+    /// the branch is gone.
+    fn close<'a>(
+        &'a self,
+        number: u64,
+        branch: &'a str,
+        head: &'a str,
+    ) -> BoxFuture<'a, Result<bool, ForgeError>>;
+
+    /// The files of a branch that stands at `head`, as [`Self::snapshot`] has those of the base; none when it stands
+    /// elsewhere.
+    fn files<'a>(
+        &'a self,
+        branch: &'a str,
+        head: &'a str,
+    ) -> BoxFuture<'a, Result<Option<BTreeMap<String, String>>, ForgeError>>;
+
+    /// The first parent of a branch's newest commit, `head`; none when it has no parent, or is not the newest.
+    fn parent<'a>(
+        &'a self,
+        branch: &'a str,
+        head: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>, ForgeError>>;
 
     /// Whether `commit` is `of` itself or one of its ancestors.
     fn contains<'a>(&'a self, of: &'a str, commit: &'a str) -> BoxFuture<'a, Result<bool, ForgeError>>;

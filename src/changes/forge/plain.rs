@@ -3,7 +3,7 @@
 //! A pushed branch stands for a pull request with the number 0. Whether it was merged is told by the `Change-Id` in the
 //! messages of the base branch, which is the last part of the branch's name.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use futures::future::BoxFuture;
 
@@ -116,7 +116,10 @@ impl From<GitError> for ForgeError {
             | GitError::Folder { .. }
             | GitError::Raced { .. } => Self::Unavailable(said),
             GitError::Missing { .. } | GitError::NoBranch { .. } => Self::Missing(said),
-            GitError::TooMany { .. } | GitError::Other { .. } => Self::Unsupported(said),
+            GitError::TooMany { .. }
+            | GitError::Untrusted { .. }
+            | GitError::Elsewhere { .. }
+            | GitError::Other { .. } => Self::Unsupported(said),
         }
     }
 }
@@ -179,8 +182,38 @@ impl Forge for Plain {
         Box::pin(async { Ok(()) })
     }
 
-    fn close<'a>(&'a self, _: u64, branch: &'a str) -> BoxFuture<'a, Result<(), ForgeError>> {
-        Box::pin(async move { Ok(self.remote().await?.remove(branch).await?) })
+    fn close<'a>(
+        &'a self,
+        _: u64,
+        branch: &'a str,
+        head: &'a str,
+    ) -> BoxFuture<'a, Result<bool, ForgeError>> {
+        Box::pin(async move { Ok(self.remote().await?.remove(branch, head).await?) })
+    }
+
+    fn files<'a>(
+        &'a self,
+        branch: &'a str,
+        head: &'a str,
+    ) -> BoxFuture<'a, Result<Option<BTreeMap<String, String>>, ForgeError>> {
+        Box::pin(async move {
+            let repository = Repository { branch: branch.to_owned(), ..self.repository.clone() };
+            let Snapshot { commit, files } = Self::new(repository, self.work.clone()).read().await?;
+            Ok(Some(files).filter(|_| commit == head))
+        })
+    }
+
+    fn parent<'a>(
+        &'a self,
+        branch: &'a str,
+        head: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>, ForgeError>> {
+        Box::pin(async move {
+            let remote = self.remote().await?;
+            let newest = remote.newest(branch).await?;
+            let is_it = remote.head(branch).await?.is_some_and(|now| now == head);
+            Ok(newest.0.filter(|_| is_it))
+        })
     }
 
     fn contains<'a>(&'a self, of: &'a str, commit: &'a str) -> BoxFuture<'a, Result<bool, ForgeError>> {

@@ -7,7 +7,7 @@ use tokio::{io::AsyncWriteExt, process::Command};
 
 use super::{Folder, GitError, LOCAL, failure::say};
 use crate::changes::{
-    config::{Credentials, Repository},
+    config::{Credentials, Repository, Way},
     process_group::ProcessGroup,
 };
 
@@ -162,6 +162,9 @@ impl<'r> Git<'r> {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
+        if let Way::Git { ca_file: Some(path) } = &self.repository.forge {
+            command.env("GIT_SSL_CAINFO", path);
+        }
         for (number, (key, value)) in self.settings.iter().enumerate() {
             command
                 .env(format!("GIT_CONFIG_KEY_{number}"), key)

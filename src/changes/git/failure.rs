@@ -17,6 +17,14 @@ pub(in crate::changes) enum GitError {
     )]
     Unreachable { repository: String, url: String, said: String },
     #[error(
+        "the certificate of repository {repository} at {url} is not trusted here ({said}): name the certificates of its authority in forge.caFile, with type git"
+    )]
+    Untrusted { repository: String, url: String, said: String },
+    #[error(
+        "repository {repository} at {url} sends us to another address, where the token must not go ({said}): check url in the configuration"
+    )]
+    Elsewhere { repository: String, url: String, said: String },
+    #[error(
         "repository {repository} at {url} refused us ({said}): check that the token in tokenFile is valid and may {command}"
     )]
     Denied { repository: String, url: String, command: String, said: String },
@@ -59,6 +67,12 @@ pub(super) fn say(repository: &Repository, command: &str, printed: &str) -> GitE
     }
     if command == "push" && has(&["[remote rejected]", "hook declined", "protected branch"]) {
         return GitError::Rejected { repository: name, said };
+    }
+    if has(&["certificate"]) {
+        return GitError::Untrusted { repository: name, url, said };
+    }
+    if has(&["error: 30", "redirection"]) {
+        return GitError::Elsewhere { repository: name, url, said };
     }
     if has(&[
         "authentication failed",
@@ -126,13 +140,15 @@ mod tests {
             prefix: String::new(),
             namespace: None,
             credentials: None,
-            forge: Way::Git,
+            forge: Way::Git { ca_file: None },
             open_limit: 10,
             labels: Vec::new(),
             charts: Vec::new(),
         };
         match say(&repository, command, printed) {
             GitError::Unreachable { .. } => "unreachable",
+            GitError::Untrusted { .. } => "untrusted",
+            GitError::Elsewhere { .. } => "elsewhere",
             GitError::Denied { .. } => "denied",
             GitError::Missing { .. } => "missing",
             GitError::NoBranch { .. } => "no branch",
@@ -151,6 +167,21 @@ mod tests {
                 "fetch",
                 "fatal: unable to access 'http://x/': Failed to connect to x port 80: Connection refused",
                 "unreachable",
+            ),
+            (
+                "fetch",
+                "fatal: unable to access 'https://x/': SSL certificate problem: unable to get local issuer certificate",
+                "untrusted",
+            ),
+            (
+                "fetch",
+                "fatal: unable to access 'https://x/': server certificate verification failed. CAfile: none CRLfile: none",
+                "untrusted",
+            ),
+            (
+                "fetch",
+                "fatal: unable to access 'http://x/': The requested URL returned error: 302",
+                "elsewhere",
             ),
             ("fetch", "fatal: could not read Username for 'http://x': terminal prompts disabled", "denied"),
             ("fetch", "fatal: Authentication failed for 'http://x/'", "denied"),

@@ -70,14 +70,25 @@ impl<'r> Remote<'r> {
         self.git.push(commit, branch, expected).await
     }
 
-    /// One that is not there is no error.
-    pub(in crate::changes) async fn remove(&self, branch: &str) -> Result<(), GitError> {
-        if self.head(branch).await?.is_none() {
-            return Ok(());
+    /// Removes a branch that stands at this commit. Answers whether it is gone: one that was not there is.
+    pub(in crate::changes) async fn remove(&self, branch: &str, commit: &str) -> Result<bool, GitError> {
+        match self.head(branch).await? {
+            None => return Ok(true),
+            Some(head) if head != commit => return Ok(false),
+            Some(_) => {}
         }
         let gone = format!(":refs/heads/{branch}");
-        let arguments = ["push", "--quiet", "--porcelain", "--no-verify", self.git.url(), &gone];
-        self.git.run(&arguments, REMOTE).await.map(drop)
+        // The server holds it to that, should somebody push in between.
+        let lease = format!("--force-with-lease=refs/heads/{branch}:{commit}");
+        let arguments = ["push", "--quiet", "--porcelain", "--no-verify", &lease, self.git.url(), &gone];
+        match self.git.run(&arguments, REMOTE).await {
+            Ok(_) => Ok(true),
+            Err(error) => match self.head(branch).await? {
+                None => Ok(true),
+                Some(head) if head != commit => Ok(false),
+                Some(_) => Err(error),
+            },
+        }
     }
 
     /// Whether `commit` is `of` or one of its ancestors. None when `of` is in no branch.

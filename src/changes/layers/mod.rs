@@ -9,19 +9,19 @@ mod helm;
 mod judge;
 mod kustomize;
 mod plain;
-#[allow(dead_code, reason = "opened as a pull request next")]
 mod proposal;
 mod seat;
 mod settle;
 mod splice;
+mod whole;
 mod written;
 
 use std::fmt;
 
 use serde_json::Value;
 
-#[allow(unused_imports, reason = "opened as a pull request next")]
 pub(in crate::changes) use proposal::proposal_file;
+pub(in crate::changes) use whole::{add, remove, sources};
 
 use super::{
     fit,
@@ -165,9 +165,29 @@ impl Unmapped {
         Self { step, why: why.into(), way_on: WayOn::AskOtherwise }
     }
 
-    fn person(step: &'static str, why: impl Into<String>) -> Self {
+    pub(in crate::changes) fn person(step: &'static str, why: impl Into<String>) -> Self {
         Self { step, why: why.into(), way_on: WayOn::Person }
     }
+}
+
+impl Unmapped {
+    /// The object is nowhere in the repository.
+    pub(in crate::changes) fn is_absent(&self) -> bool {
+        self.step == seat::NOT_THERE
+    }
+}
+
+/// The object as Git says it, for patches where no cluster is read. It may hold secrets.
+///
+/// # Errors
+/// When it is not there, there more than once, or what makes it cannot be rendered.
+pub(in crate::changes) async fn manifest(
+    files: &Files,
+    place: &Place,
+    target: &Target,
+    renderers: &Renderers,
+) -> Result<Value, Unmapped> {
+    Ok(seat::find(files, place, target, renderers).await?.object().clone())
 }
 
 /// Finds the layer that decides and changes it there.

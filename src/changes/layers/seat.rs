@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    Planned, Unmapped,
+    Layer, Planned, Unmapped,
     helm::Release,
     kustomize::{Overlay, may_make, pick},
     plain,
@@ -48,6 +48,16 @@ impl Seat {
         match self {
             Self::Plain(manifest) => &manifest.value,
             Self::Built(built) => &built.object,
+        }
+    }
+
+    /// Where it is.
+    pub(super) fn layer(&self) -> Layer {
+        match self {
+            Self::Plain(plain::Manifest { file, document, .. }) => {
+                Layer::Plain { file: file.clone(), document: *document }
+            }
+            Self::Built(built) => built.stage.layer(),
         }
     }
 

@@ -53,7 +53,7 @@ fn seen(
                 |value| format!("there is {}", shortened(&value.to_string())),
             );
             format!(
-                "operation {at} cannot be made on the live object: {} at {}, {there}",
+                "operation {at} cannot be made on the object as it is: {} at {}, {there}",
                 error.kind,
                 operation.path()
             )

@@ -15,14 +15,17 @@ use super::{
         source::Place,
     },
     Home, Room,
-    branch::{Push, push},
+    branch::{Push, settled},
     branch_of,
+    carried::Carried,
     conditions::{said, set, time},
     draft::{self, Checking, Draft, Drafted, Sight},
+    keeping::Write,
     life::trouble,
     problem::Problem,
+    progress::Stage,
     shelf::ShelfError,
-    status,
+    spec, status,
     story::Texts,
 };
 use crate::{
@@ -61,36 +64,6 @@ pub(super) enum How {
     Finish,
 }
 
-/// What became of it.
-#[derive(Debug)]
-pub(super) enum Carried {
-    Proposed {
-        request: Box<ChangeRequest>,
-        notes: Vec<String>,
-    },
-    /// It was open, and is brought up to date.
-    Updated {
-        request: Box<ChangeRequest>,
-        notes: Vec<String>,
-    },
-    /// It was open, and nothing had to be done.
-    Already {
-        request: Box<ChangeRequest>,
-        note: Option<String>,
-    },
-    /// Everything that was asked stands in the base already.
-    Nothing {
-        file: String,
-        commit: String,
-        earlier: Option<Box<ChangeRequest>>,
-    },
-    /// It is written down and goes on by itself once the forge answers.
-    Kept {
-        request: Box<ChangeRequest>,
-        why: String,
-    },
-}
-
 impl Room {
     /// The caller holds the turn of this id.
     pub(super) async fn carry(&self, mut load: Load<'_>) -> Result<Carried, Problem> {
@@ -109,6 +82,7 @@ impl Room {
     async fn attempt(&self, load: &mut Load<'_>) -> Result<Option<Carried>, Problem> {
         let (home, intent) = (load.home, load.intent);
         let forge = home.forge.as_ref();
+        Stage::Read.begins();
         let snapshot = match forge.snapshot().await {
             Ok(snapshot) => snapshot,
             Err(error) => return self.stopped(load, error).await.map(Some),
@@ -134,7 +108,12 @@ impl Room {
         };
         let mut now = load.stored.as_ref().map(status).unwrap_or_default();
         let was_open = matches!(now.phase, Some(ChangePhase::Proposed | ChangePhase::Approved));
-        let mut push = push(head.as_deref(), &now, &draft.content);
+        let branch = (name.as_str(), head.as_deref());
+        let wanted = (&snapshot, &draft.files);
+        let mut push = match settled(forge, branch, wanted, (&now, &draft.content)).await {
+            Ok(push) => push,
+            Err(error) => return self.stopped(load, error).await.map(Some),
+        };
         let mut opened = None;
         if !was_open && forge.has_pull_requests() {
             let found = match forge.find(&name).await {
@@ -142,7 +121,9 @@ impl Room {
                 Err(error) => return self.stopped(load, error).await.map(Some),
             };
             match found.as_ref().map(|found| &found.state) {
-                Some(PullRequestState::Closed { by }) if load.stored.is_none() => {
+                Some(PullRequestState::Closed { by })
+                    if load.stored.is_none() && found.as_ref().is_some_and(|found| !found.is_withdrawn()) =>
+                {
                     return Err(Problem::Closed(closed(&load.id, found.as_ref(), by.as_deref())));
                 }
                 Some(PullRequestState::Merged { .. }) if head.is_some() => {
@@ -175,10 +156,15 @@ impl Room {
         if load.how == How::Revise {
             now.revision = now.revision.saturating_add(1);
         }
+        // Who only asks for an open one once more changes nothing of it.
+        if load.how == How::Revise || (load.how == How::Ask && !was_open) {
+            self.note_askers(&mut now, load.stored.as_ref(), &load.spec, load.caller).await?;
+        }
         if !was_open {
             now.phase = Some(ChangePhase::Drafted);
             now.message.clear();
         }
+        Stage::Record.begins();
         let mut request = match self.write_down(load, now, was_open).await {
             Ok(request) => request,
             Err(Problem::Shelf(ShelfError::Outdated(_))) => return Ok(None),
@@ -199,9 +185,9 @@ impl Room {
                     message: String::new(),
                 };
                 did = true;
+                Stage::Commit.begins();
                 self.about_to(load, "change/push", &now).await?;
-                // The newest checkpoint covers the line that was just written.
-                let message = self.texts(load, &draft).commit;
+                let message = self.texts(load, &draft).commit();
                 let commit = NewCommit { message, ..commit };
                 match forge.commit(&commit).await {
                     Ok(Committed::Done { commit }) => {
@@ -215,7 +201,7 @@ impl Room {
                     }
                 }
             }
-            Push::Foreign => return Ok(None),
+            Push::Foreign | Push::Unknown { .. } => return Ok(None),
         }
         now.content.clone_from(&draft.content);
         did |= forge.has_pull_requests() && opened.is_none();
@@ -232,9 +218,9 @@ impl Room {
         }
         let base_branch = &home.repository.branch;
         proposed(&mut now, was_open, base_branch, forge.has_pull_requests());
-        request.status = Some(now);
+        let before = request.status.replace(now);
         // It is there whatever comes of this: the answer must say so, and asking again finds it.
-        match self.shelf.update(&request).await {
+        match self.keep(before.as_ref(), &request, Write::Status).await {
             Ok(stored) => request = stored,
             Err(error) => tracing::error!(%error, change = %load.id, "the change was proposed but not kept"),
         }
@@ -270,19 +256,19 @@ impl Room {
         }
         let Some(stored) = &load.stored else {
             let mut request = ChangeRequest::new(&load.id, load.spec.clone());
-            let namespace = load.spec.target.namespace.clone();
-            request.metadata.namespace = namespace.or_else(|| Some(self.own_namespace.clone()));
+            request.metadata.namespace = Some(self.place_of(&load.spec.target).to_owned());
             request.status = Some(now);
-            return Ok(self.shelf.create(&request).await?);
+            return Ok(self.keep(None, &request, Write::New).await?);
         };
+        let before = stored.status.as_ref();
         let mut request = ChangeRequest { status: Some(now), ..stored.clone() };
         if request.spec == load.spec {
-            return Ok(self.shelf.update(&request).await?);
+            return Ok(self.keep(before, &request, Write::Status).await?);
         }
         // Who asked first stays the requester.
         let requested_by = std::mem::take(&mut request.spec.requested_by);
         request.spec = ChangeRequestSpec { requested_by, ..load.spec.clone() };
-        Ok(self.shelf.revise(&request).await?)
+        Ok(self.keep(before, &request, Write::Spec).await?)
     }
 
     async fn open(
@@ -297,7 +283,8 @@ impl Room {
         if !forge.has_pull_requests() {
             return Ok(());
         }
-        let Texts { title, body, commit: _ } = self.texts(load, draft);
+        Stage::Open.begins();
+        let (title, body) = self.texts(load, draft).pull_request();
         let known = now.pull_request.as_ref().and_then(|known| u64::try_from(known.number).ok());
         let is_open = matches!(now.phase, Some(ChangePhase::Proposed | ChangePhase::Approved));
         match (known.filter(|_| is_open), opened) {
@@ -320,10 +307,14 @@ impl Room {
         Ok(())
     }
 
-    fn texts(&self, load: &Load<'_>, draft: &Draft) -> Texts {
-        let spec = load.stored.as_ref().map_or(&load.spec, |stored| &stored.spec);
+    /// With the newest checkpoint of the audit record, which covers the line that was written last.
+    fn texts<'t>(&self, load: &'t Load<'_>, draft: &'t Draft) -> Texts<'t> {
+        let kept = match &load.stored {
+            Some(stored) => (&stored.spec, stored.metadata.namespace.as_deref()),
+            None => (&load.spec, None),
+        };
         let checkpoint = self.audit.checkpoint().map(|checkpoint| checkpoint.to_string());
-        Texts::of(&load.id, load.intent, draft, spec, checkpoint.as_deref())
+        Texts::of(&load.id, load.intent, draft, kept, checkpoint)
     }
 
     /// Keeps what a forge that does not do its part leaves behind.
@@ -338,7 +329,7 @@ impl Room {
         let repository = &load.home.repository;
         if load.stored.is_none() && load.spec.edits.is_empty() {
             // Nothing of the repository was seen: what of the values is a secret there is not known.
-            load.spec.edits = super::propose::unseen(load.intent);
+            load.spec.edits = spec::unseen(load.intent);
         }
         let whole = load.spec.edits.iter().all(|edit| {
             !edit.new.as_ref().is_some_and(shown::holds_placeholder) && !edit.path.contains("<redacted:")
@@ -385,8 +376,13 @@ impl Room {
     }
 
     fn noted(&self, load: &Load<'_>, action: &str, decision: &str, now: &ChangeRequestStatus) {
-        if let Err(error) = self.audit.queue(line(load, action, decision, now)) {
-            tracing::error!(%error, change = %load.id, action, "this is not in the audit record");
+        self.queue(line(load, action, decision, now));
+    }
+
+    /// What came of something whose beginning is on disk.
+    pub(super) fn queue(&self, line: Line) {
+        if let Err(error) = self.audit.queue(line) {
+            tracing::error!(%error, "what came of a change is not in the audit record");
         }
     }
 }
@@ -406,7 +402,13 @@ fn line(load: &Load<'_>, action: &str, decision: &str, now: &ChangeRequestStatus
     }
 }
 
-fn describe(now: &mut ChangeRequestStatus, draft: &Draft, repository: &Repository, base: &str, branch: &str) {
+pub(super) fn describe(
+    now: &mut ChangeRequestStatus,
+    draft: &Draft,
+    repository: &Repository,
+    base: &str,
+    branch: &str,
+) {
     let Draft {
         files: _,
         places,
@@ -435,7 +437,7 @@ fn describe(now: &mut ChangeRequestStatus, draft: &Draft, repository: &Repositor
     now.needs_human_mapping = *needs_human_mapping;
 }
 
-fn proposed(now: &mut ChangeRequestStatus, was_open: bool, base: &str, has_pull_requests: bool) {
+pub(super) fn proposed(now: &mut ChangeRequestStatus, was_open: bool, base: &str, has_pull_requests: bool) {
     let at = Timestamp::now();
     if !was_open {
         now.times.proposed = Some(time(at));
@@ -462,7 +464,7 @@ fn proposed(now: &mut ChangeRequestStatus, was_open: bool, base: &str, has_pull_
     now.message = said(&format!("{message} Next: a person reviews it and merges it into {base}."));
 }
 
-fn reference(pull_request: &PullRequest) -> PullRequestRef {
+pub(super) fn reference(pull_request: &PullRequest) -> PullRequestRef {
     PullRequestRef {
         number: i64::try_from(pull_request.number).unwrap_or(i64::MAX),
         url: pull_request.url.clone(),

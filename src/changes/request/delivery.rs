@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use super::health::{self, Health};
 use crate::{
-    api::change_request::{ChangeTarget, FieldEdit},
-    changes::path::FieldPath,
+    api::change_request::{ChangeTarget, FieldEdit, Whole},
+    changes::{path::FieldPath, shown},
     tools::{Outcome, same_amount},
 };
 
@@ -18,28 +19,40 @@ pub(super) struct Delivered {
     pub(super) health: Health,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Health {
-    Good,
-    Not { why: String },
-}
-
 /// How far an applier is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Applier {
     /// `Application argocd/shop`.
     pub(super) by: String,
-    /// As it calls what it has applied.
+    /// As it calls the state of the repository that it is at.
     pub(super) revision: String,
+    /// False while it has only compared the cluster with that state.
+    pub(super) has_applied: bool,
 }
 
-/// Of an Application, a Kustomization or a HelmRelease: what it says that it has applied.
+/// Of an Application, a Kustomization or a HelmRelease: what it says of the states it knows. Argo CD names the newest
+/// one as soon as it has compared it, so only a word that the cluster is like it, or that a sync to it succeeded, is
+/// one of having applied it.
 pub(super) fn appliers(by: &str, applier: &Value) -> Vec<Applier> {
     let status = &applier["status"];
-    let many = status["sync"]["revisions"].as_array().into_iter().flatten();
-    let one = [&status["sync"]["revision"], &status["lastAppliedRevision"]];
-    let revisions = many.chain(one).filter_map(Value::as_str).filter(|revision| !revision.is_empty());
-    revisions.map(|revision| Applier { by: by.to_owned(), revision: revision.to_owned() }).collect()
+    let (sync, operation) = (&status["sync"], &status["operationState"]);
+    let synced = revisions(&operation["syncResult"]).filter(|_| operation["phase"] == "Succeeded");
+    let compared = revisions(sync).map(|revision| (revision, sync["status"] == "Synced"));
+    let flux = status["lastAppliedRevision"].as_str().filter(|revision| !revision.is_empty());
+    let applied = synced.chain(flux).map(|revision| (revision, true));
+    let known = compared.chain(applied);
+    known
+        .map(|(revision, has_applied)| Applier {
+            by: by.to_owned(),
+            revision: revision.to_owned(),
+            has_applied,
+        })
+        .collect()
+}
+
+fn revisions(of: &Value) -> impl Iterator<Item = &str> {
+    let many = of["revisions"].as_array().into_iter().flatten();
+    many.chain([&of["revision"]]).filter_map(Value::as_str).filter(|revision| !revision.is_empty())
 }
 
 /// `synced` says which applier has the merged commit, if one has; `appliers` how far they are.
@@ -51,16 +64,28 @@ pub(super) fn judge(
     synced: Option<&str>,
 ) -> Delivered {
     let Outcome { object, unhealthy } = outcome;
-    let health = match unhealthy {
-        None => Health::Good,
-        Some(why) => Health::Not { why: why.clone() },
-    };
     let Some(object) = object else {
         let missing = format!("{target} is not in the cluster.");
         return Delivered { by: None, health: Health::Not { why: missing.clone() }, missing };
     };
-    let differing: Vec<String> =
-        edits.iter().filter(|edit| !holds(object, edit)).map(|edit| edit.path.clone()).collect();
+    let health = health::of_bounds(object, edits).unwrap_or_else(|| match unhealthy {
+        None => Health::Good,
+        Some(why) => Health::Not { why: why.clone() },
+    });
+    let differing: Vec<&FieldEdit> = edits.iter().filter(|edit| !holds(object, edit)).collect();
+    // Applied, and undone or held back: the change is not what the object runs with.
+    let against: Vec<&str> =
+        differing.iter().filter(|edit| is_comparable(edit)).map(|edit| edit.path.as_str()).collect();
+    let health = match (synced, against.is_empty()) {
+        (Some(_), false) => Health::Not {
+            why: format!(
+                "{} has another value than Git says, so something else sets it or holds it back",
+                against.join(", ")
+            ),
+        },
+        _ => health,
+    };
+    let differing: Vec<&str> = differing.iter().map(|edit| edit.path.as_str()).collect();
     let by = match (synced, differing.as_slice()) {
         (Some(applier), _) => Some(format!("{applier} has applied the merged commit.")),
         (None, []) => Some(format!("{target} has the new value in every changed field.")),
@@ -68,7 +93,9 @@ pub(super) fn judge(
     };
     let behind = appliers
         .iter()
-        .map(|Applier { by, revision }| format!("{by} is at {revision}"))
+        .map(|Applier { by, revision, has_applied }| {
+            format!("{by} {} {revision}", if *has_applied { "is at" } else { "has not applied" })
+        })
         .collect::<Vec<_>>()
         .join(", ");
     let behind = if behind.is_empty() { String::new() } else { format!(" ({behind})") };
@@ -76,11 +103,42 @@ pub(super) fn judge(
     Delivered { by, missing, health }
 }
 
+/// As [`judge`], of an object that came into Git or went out of it as a whole.
+pub(super) fn judge_whole(
+    target: &ChangeTarget,
+    whole: Whole,
+    outcome: &Outcome,
+    synced: Option<&str>,
+) -> Delivered {
+    let Outcome { object, unhealthy } = outcome;
+    let synced = synced.map(|applier| format!("{applier} has applied the merged commit."));
+    let missing = match whole {
+        Whole::Added => format!("{target} is not in the cluster."),
+        Whole::Removed => format!("{target} is still in the cluster."),
+    };
+    if object.is_some() != (whole == Whole::Added) {
+        return Delivered { by: synced, health: Health::Not { why: missing.clone() }, missing };
+    }
+    let so =
+        format!("{target} is {}in the cluster, as Git says.", if object.is_some() { "" } else { "not " });
+    let health = match unhealthy {
+        Some(why) if object.is_some() => Health::Not { why: why.clone() },
+        _ => Health::Good,
+    };
+    Delivered { by: synced.or(Some(so)), missing, health }
+}
+
 /// The commit in what an applier calls its revision: `3f2a…`, `main@sha1:3f2a…`, `main/3f2a…`.
 pub(super) fn commit_of(revision: &str) -> Option<&str> {
     let commit = revision.rsplit([':', '/', '@']).next()?;
     let is_commit = commit.len() >= 40 && commit.chars().all(|c| c.is_ascii_hexdigit());
     is_commit.then_some(commit)
+}
+
+/// Whether the live object tells of it: the API server fills removed fields in again, and of secrets only stand-ins are
+/// kept.
+fn is_comparable(FieldEdit { path, new }: &FieldEdit) -> bool {
+    !path.contains("<redacted:") && new.as_ref().is_some_and(|new| !shown::holds_placeholder(new))
 }
 
 fn holds(object: &Value, edit: &FieldEdit) -> bool {
@@ -125,9 +183,9 @@ fn scalar(value: &Value) -> Option<String> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Applier, Health, appliers, commit_of, judge};
+    use super::{Applier, Health, appliers, commit_of, judge, judge_whole};
     use crate::{
-        api::change_request::{ChangeTarget, FieldEdit},
+        api::change_request::{ChangeTarget, FieldEdit, Whole},
         tools::Outcome,
     };
 
@@ -175,7 +233,8 @@ mod tests {
     #[test]
     fn what_is_missing_names_the_field_and_how_far_the_applier_is() {
         let (now, edits) = (outcome(&json!("512Mi")), [edit(MEMORY, Some(json!("1Gi")))]);
-        let applied = [Applier { by: "Application argocd/shop".into(), revision: "3f2a".into() }];
+        let by = "Application argocd/shop".to_owned();
+        let applied = [Applier { by, revision: "3f2a".into(), has_applied: true }];
         let delivered = judge(&target(), &edits, &now, &applied, None);
         assert!(delivered.by.is_none());
         assert!(
@@ -193,14 +252,52 @@ mod tests {
 
     #[test]
     fn appliers_say_what_they_have_applied() {
-        let argo = json!({ "status": { "sync": { "revisions": ["a", "b"] } } });
+        let argo = json!({ "status": { "sync": { "status": "Synced", "revisions": ["a", "b"] } } });
         let flux = json!({ "status": { "lastAppliedRevision": "main@sha1:c" } });
-        let all: Vec<_> = [argo, flux, json!({})]
-            .iter()
-            .flat_map(|one| appliers("x", one))
-            .map(|one| one.revision)
-            .collect();
-        assert_eq!(all, ["a", "b", "main@sha1:c"]);
+        assert_eq!(applied(&argo), ["a", "b"]);
+        assert_eq!(applied(&flux), ["main@sha1:c"]);
+        assert_eq!(applied(&json!({})), [""; 0]);
+    }
+
+    fn applied(applier: &Value) -> Vec<String> {
+        let all = appliers("x", applier).into_iter();
+        all.filter(|one| one.has_applied).map(|one| one.revision).collect()
+    }
+
+    #[test]
+    fn what_argo_cd_has_only_compared_is_not_applied() {
+        // Right after the merge, before the sync that it starts by itself.
+        let compared = json!({ "status": { "sync": { "status": "OutOfSync", "revision": "new" },
+            "operationState": { "phase": "Succeeded", "syncResult": { "revision": "old" } } } });
+        assert_eq!(applied(&compared), ["old"]);
+        let running = json!({ "status": { "sync": { "status": "OutOfSync", "revision": "new" },
+            "operationState": { "phase": "Running", "syncResult": { "revision": "new" } } } });
+        assert_eq!(applied(&running), [""; 0]);
+        let synced = json!({ "status": { "sync": { "status": "OutOfSync", "revision": "newer" },
+            "operationState": { "phase": "Succeeded", "syncResult": { "revisions": ["new", "charts"] } } } });
+        assert_eq!(applied(&synced), ["new", "charts"]);
+        let behind = judge(
+            &target(),
+            &[edit(MEMORY, Some(json!("1Gi")))],
+            &outcome(&json!("512Mi")),
+            &appliers("Application argocd/shop", &compared),
+            None,
+        );
+        assert!(behind.by.is_none() && behind.missing.contains("has not applied new"), "{behind:?}");
+    }
+
+    #[test]
+    fn an_object_that_differs_is_not_healthy_with_the_change() {
+        let now = outcome(&json!("512Mi"));
+        let with = |edits: &[FieldEdit]| judge(&target(), edits, &now, &[], Some("Application argocd/shop"));
+        let against = with(&[edit(MEMORY, Some(json!("1Gi")))]);
+        assert!(against.by.is_some());
+        assert!(matches!(&against.health, Health::Not { why } if why.contains(MEMORY)), "{against:?}");
+        // The API server fills in what was removed, and a stand-in says nothing of the value.
+        let limits = "spec.template.spec.containers[name=web].resources.limits.cpu";
+        for silent in [edit(limits, None), edit(MEMORY, Some(json!("<redacted:ab12cd>")))] {
+            assert_eq!(with(&[silent]).health, Health::Good);
+        }
     }
 
     #[test]
@@ -211,5 +308,19 @@ mod tests {
         }
         assert_eq!(commit_of("1.2.3"), None);
         assert_eq!(commit_of("v1.0@sha256:"), None);
+    }
+
+    #[test]
+    fn an_object_that_came_or_went_as_a_whole() {
+        let (there, gone) = (outcome(&json!("1Gi")), Outcome::default());
+        for (whole, outcome, is) in [
+            (Whole::Added, &there, true),
+            (Whole::Added, &gone, false),
+            (Whole::Removed, &gone, true),
+            (Whole::Removed, &there, false),
+        ] {
+            let delivered = judge_whole(&target(), whole, outcome, None);
+            assert_eq!((delivered.by.is_some(), delivered.health == Health::Good), (is, is), "{whole:?}");
+        }
     }
 }

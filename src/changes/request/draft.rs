@@ -17,7 +17,9 @@ use super::{
         text::{self, Links, Story},
     },
     problem::Problem,
-    story::Told,
+    progress::Stage,
+    spec,
+    told::Told,
 };
 use crate::{
     api::change_request::{ChangeCheck, ChangedField, ChangedFile, CheckOutcome, FieldEdit},
@@ -89,6 +91,7 @@ pub(super) async fn make(
 ) -> Result<Drafted, Problem> {
     let Sight { place, live, renderers, has_pull_requests } = sight;
     let repository = &place.repository;
+    Stage::Render.begins();
     let planned = match layers::plan(files, place, intent, live, renderers).await {
         Ok(planned) => planned,
         Err(unmapped) if has_pull_requests && is_for_a_person(place, &unmapped) => {
@@ -98,10 +101,25 @@ pub(super) async fn make(
             return Err(Problem::Unmapped { repository: repository.name.clone(), unmapped });
         }
     };
-    if planned.changed.is_empty() {
+    of_plan(id, files, intent, (planned, live), checking).await
+}
+
+/// What a plan makes of the files, once it was checked; `live` is the object in the cluster.
+///
+/// # Errors
+/// When a check failed.
+pub(super) async fn of_plan(
+    id: &str,
+    files: &Files,
+    intent: &Intent,
+    (planned, live): (Planned, Option<&Value>),
+    checking: Checking<'_>,
+) -> Result<Drafted, Problem> {
+    if planned.files.is_empty() {
         return Ok(Drafted::Nothing { file: planned.layer.file().to_owned() });
     }
     let Checking { cluster, policies, caller } = checking;
+    Stage::Check.begins();
     let checks = checks::run(cluster, policies, caller, &planned.before, &planned.after).await;
     if let Some(why) = checks::stopped(&checks) {
         return Err(Problem::Asked(why));
@@ -118,6 +136,7 @@ pub(super) async fn make(
         after,
         checks: [proven(&verified)].into_iter().chain(checks).collect(),
         evidence: evidence.clone(),
+        pods: live.and_then(pods),
     };
     let paths: Vec<String> = files.keys().cloned().collect();
     let layer = layer.to_string();
@@ -132,7 +151,7 @@ pub(super) async fn make(
         before: &told.before,
         after: &told.after,
         checks: &told.checks,
-        pods: None,
+        pods: told.pods,
         checkpoint: None,
         links: Links::default(),
     };
@@ -155,16 +174,26 @@ pub(super) async fn make(
     Ok(Drafted::Ready(Box::new(draft.sealed())))
 }
 
+/// How many pods a workload is to have, by its live object: an autoscaler may have set another number than Git.
+fn pods(live: &Value) -> Option<u32> {
+    let count = match live["kind"].as_str()? {
+        "DaemonSet" => live["status"]["desiredNumberScheduled"].as_u64()?,
+        "Deployment" | "StatefulSet" => live["spec"]["replicas"].as_u64().unwrap_or(1),
+        _ => return None,
+    };
+    u32::try_from(count).ok()
+}
+
 /// Whether it is certain that the object is maintained here: a proposal elsewhere would help nobody.
 fn is_for_a_person(place: &Place, unmapped: &Unmapped) -> bool {
     unmapped.way_on == WayOn::Person && (unmapped.step != "find" || !place.evidence.is_empty())
 }
 
 /// A file that says what is wanted, where no change of the manifests is certain.
-fn for_a_person(id: &str, intent: &Intent, unmapped: &Unmapped) -> Draft {
+pub(super) fn for_a_person(id: &str, intent: &Intent, unmapped: &Unmapped) -> Draft {
     let (path, text) = layers::proposal_file(id, intent, unmapped);
     let veil = Veil::default();
-    let edits = super::propose::unseen(intent);
+    let edits = spec::unseen(intent);
     let fields = edits.iter().map(|edit| ChangedField {
         path: edit.path.clone(),
         before: None,
@@ -238,6 +267,14 @@ fn kept_check(check: Check) -> ChangeCheck {
 }
 
 impl Draft {
+    /// With more at the end of the file that is for a person.
+    pub(super) fn with_more(mut self, text: &str) -> Self {
+        for file in self.files.values_mut() {
+            file.push_str(text);
+        }
+        self.sealed()
+    }
+
     fn sealed(self) -> Self {
         let said = serde_json::json!(self.files).to_string();
         Self { content: hex::encode(digest(&SHA256, said.as_bytes())), ..self }

@@ -5,10 +5,16 @@
 use std::{
     fs::{self, File, TryLockError},
     io::{self, Write},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use futures::future::BoxFuture;
+use futures::{
+    StreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
 
 use super::{
     legacy,
@@ -49,6 +55,15 @@ impl From<FolderError> for ShelfError {
 
 /// Holds a file a request, which is locked while a process works on that request.
 const TURNS: &str = ".turns";
+
+/// How often a file is looked at that somebody subscribed to: other processes write to the folder too.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Another for each version of a file, since each is a file of its own; nothing where there is none.
+fn stamp(file: &Path) -> Option<(u64, i64, i64)> {
+    let meta = fs::metadata(file).ok()?;
+    Some((meta.ino(), meta.mtime(), meta.mtime_nsec()))
+}
 
 /// What a write expects to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,6 +221,22 @@ impl Shelf for Folder {
 
     fn list(&self) -> BoxFuture<'_, Result<Shelved, ShelfError>> {
         self.apart(|folder| Ok(folder.all()?))
+    }
+
+    fn news(&self, request: &ChangeRequest) -> BoxStream<'static, ()> {
+        let folder = self.clone();
+        let id = super::id(request).to_owned();
+        let stamped = stream::unfold((folder, id, None), |(folder, id, before)| async move {
+            loop {
+                let file = folder.file(&id);
+                let stamp = folder.apart(move |_| Ok(stamp(&file))).await.ok().flatten();
+                if stamp != before {
+                    return Some(((), (folder, id, stamp)));
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        });
+        stamped.boxed()
     }
 
     fn create<'a>(&'a self, request: &'a ChangeRequest) -> BoxFuture<'a, Result<ChangeRequest, ShelfError>> {

@@ -9,15 +9,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Room,
-    carry::{Carried, How, Load},
+    carried::Carried,
+    carry::{How, Load},
     conditions::{said, set, time},
     id,
+    keeping::Write,
     life::{Duty, duty},
     pace::{Agenda, Came},
     problem::Problem,
-    propose,
     shelf::ShelfError,
-    status,
+    spec, status,
 };
 use crate::{
     api::{
@@ -39,7 +40,8 @@ impl Room {
             if self.lead.leads() {
                 self.round(&mut agenda).await;
             } else {
-                // Another replica looks after them; what this one knew is old when it leads again.
+                // Another replica looks after them and counts them; what this one knew is old when it leads again.
+                self.counting.standing(&ChangePhase::ALL.map(|phase| (phase, 0)));
                 agenda.keep(|_| false);
             }
             tokio::select! {
@@ -57,6 +59,7 @@ impl Room {
                 return;
             }
         };
+        self.count(&requests);
         let followed: Vec<_> =
             requests.into_iter().filter(|request| duty(&status(request)) != Duty::None).collect();
         agenda.keep(|known| followed.iter().any(|request| id(request) == known));
@@ -110,13 +113,14 @@ impl Room {
     }
 
     async fn try_finish(&self, request: &ChangeRequest) -> Result<Carried, Problem> {
-        let (intent, wanted) = propose::intent_of(&request.spec)?;
+        let (intent, wanted) = spec::intent_of(&request.spec)?;
         let known = status(request);
         let name = Some(known.repository.as_str()).filter(|name| !name.is_empty()).or(wanted.as_deref());
         let caller = Caller { user: request.spec.requested_by.clone(), ..Caller::process() };
         let ground = self.ground(&caller, &intent.target, name).await?;
         if request.status.is_none() {
-            propose::is_as_we_make_it(request, &intent, &ground.place.repository)?;
+            let place = self.place_of(&request.spec.target);
+            spec::is_as_we_make_it(request, &intent, &ground.place.repository, place)?;
         }
         let load = Load {
             home: self.home_of(&ground.place.repository)?,
@@ -139,7 +143,9 @@ impl Room {
         now.times.ended = Some(time(at));
         set(&mut now, ChangeCondition::Proposed, false, "NotPossible", why, at);
         now.message = said(&format!("It was not proposed: {why}."));
-        if let Err(error) = self.shelf.update(&ChangeRequest { status: Some(now), ..request }).await {
+        let before = request.status.clone();
+        let failed = ChangeRequest { status: Some(now), ..request };
+        if let Err(error) = self.keep(before.as_ref(), &failed, Write::Status).await {
             tracing::warn!(%error, "why a change could not be proposed is not kept");
         }
     }

@@ -83,6 +83,7 @@ pub(super) fn read(bytes: &[u8]) -> serde_json::Result<ChangeRequest> {
             .iter()
             .map(|edit| FieldEdit { path: edit.path.clone(), new: there(&edit.new) })
             .collect(),
+        whole: None,
         reason,
         evidence: Vec::new(),
         requested_by,

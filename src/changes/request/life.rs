@@ -9,9 +9,11 @@
 use jiff::Timestamp;
 
 use super::{
-    approval::{Approval, People},
+    approval::{Approval, People, is_other},
+    askers::askers,
     conditions::{reason, said, set, time},
-    delivery::{Delivered, Health},
+    delivery::Delivered,
+    health::Health,
 };
 use crate::{
     api::{
@@ -163,22 +165,25 @@ impl Life<'_> {
         if !is_reviewed {
             return;
         }
-        let approval = Approval::of(pull_request, &self.spec.requested_by, self.people);
+        let all = askers(self.spec, &self.status);
+        let askers: Vec<&str> = all.iter().map(String::as_str).collect();
+        let approval = Approval::of(pull_request, &askers, self.people);
         match &pull_request.state {
             PullRequestState::Merged { commit, at, by } => {
-                self.approved_until_merged(&approval, by.as_deref());
+                let merger = by.as_deref().map(|by| (by, is_other(pull_request, by, &askers, self.people)));
+                self.approved_until_merged(&approval, merger, &askers);
                 self.merged(commit, at.unwrap_or(self.now), by.as_deref());
             }
+            PullRequestState::Closed { by: Some(by) } if pull_request.is_withdrawn() => self.taken_back(by),
             PullRequestState::Closed { by } => self.closed(by.as_deref()),
-            PullRequestState::Open => self.open(&approval),
+            PullRequestState::Open => self.open(&approval, &askers),
         }
     }
 
-    fn open(&mut self, approval: &Approval) {
+    fn open(&mut self, approval: &Approval, askers: &[&str]) {
         let Approval { by, by_others, objections, outdated } = approval;
         self.status.approved_by.clone_from(by);
         self.status.self_approved = approval.is_own();
-        let requester = self.spec.requested_by.clone();
         let (holds, word, message) = if approval.holds() {
             (true, "ApprovedByOther", format!("{} approved it.", by_others.join(", ")))
         } else if !objections.is_empty() {
@@ -189,7 +194,8 @@ impl Life<'_> {
                 false,
                 "SelfApproval",
                 format!(
-                    "Only {by} approved it, who is the requester {requester} or our own account: somebody else must."
+                    "Only {by} approved it, who asked for it ({}) or is our own account: somebody else must.",
+                    askers.join(", ")
                 ),
             )
         } else if !outdated.is_empty() {
@@ -221,11 +227,10 @@ impl Life<'_> {
         }
     }
 
-    /// Without a review, whoever merged it is the one who looked at it.
-    fn approved_until_merged(&mut self, approval: &Approval, by: Option<&str>) {
-        let requester = &self.spec.requested_by;
-        let (approvers, is_other) = match (approval.by.as_slice(), by) {
-            ([], Some(by)) => (vec![by.to_owned()], !self.people.is(by, requester)),
+    /// Without a review, whoever merged it is the one who looked at it: their name, and whether they had no hand in it.
+    fn approved_until_merged(&mut self, approval: &Approval, merger: Option<(&str, bool)>, askers: &[&str]) {
+        let (approvers, is_other) = match (approval.by.as_slice(), merger) {
+            ([], Some((by, is_other))) => (vec![by.to_owned()], is_other),
             (approvers, _) => (approvers.to_vec(), !approval.by_others.is_empty()),
         };
         let names = approvers.join(", ");
@@ -236,7 +241,10 @@ impl Life<'_> {
             (false, true) => ("ApprovedByOther", format!("{names} approved it.")),
             (false, false) => (
                 "SelfApproval",
-                format!("Only {names} approved it, who is the requester {requester} or our own account."),
+                format!(
+                    "Only {names} approved it, who asked for it ({}) or is our own account.",
+                    askers.join(", ")
+                ),
             ),
         };
         self.status.self_approved = !approvers.is_empty() && !is_other;
@@ -252,7 +260,8 @@ impl Life<'_> {
         let by = by.map_or_else(String::new, |by| format!(" by {by}"));
         let message = format!("Merged into {base}{by} as {}.", short(commit));
         self.set(ChangeCondition::Merged, true, "Merged", &message);
-        let own = if self.status.self_approved { " Nobody but the requester approved it." } else { "" };
+        let own =
+            if self.status.self_approved { " Nobody but those who asked for it approved it." } else { "" };
         self.say(&format!("{message}{own} Next: what applies {base} brings it to the cluster."));
     }
 
@@ -268,6 +277,18 @@ impl Life<'_> {
         self.say(&format!(
             "{message} It is not opened again; revise_change with another reason or other edits makes a new one."
         ));
+    }
+
+    /// Our own account closed it, and the process ended before it could say so.
+    fn taken_back(&mut self, by: &str) {
+        if duty(&self.status) != Duty::Forge {
+            return;
+        }
+        self.reach(ChangePhase::Withdrawn);
+        self.status.times.ended = Some(time(self.now));
+        let message = format!("It was withdrawn: {by}, which opened the pull request, closed it.");
+        self.set(ChangeCondition::Merged, false, "Withdrawn", &message);
+        self.say(&format!("{message} It may be proposed again."));
     }
 
     fn gone(&mut self) {
@@ -343,7 +364,7 @@ impl Life<'_> {
                 if reason(&self.status, ChangeCondition::Verified) != Some("NotHealthy") {
                     self.set(ChangeCondition::Verified, false, "NotHealthy", &message);
                     self.say(&format!(
-                        "The cluster has the change. {message}. Next: if it stays so, diagnose says why, and a new propose_change can take it back."
+                        "It was applied. {message}. Next: if it stays so, diagnose says why, and a new propose_change can take it back."
                     ));
                 }
             }

@@ -13,7 +13,8 @@ use crate::{
         request::{
             approval::{People, tests::pull_request},
             conditions::reason,
-            delivery::{Delivered, Health},
+            delivery::Delivered,
+            health::Health,
         },
     },
 };
@@ -27,6 +28,7 @@ fn spec() -> ChangeRequestSpec {
             name: "web".into(),
         },
         edits: Vec::new(),
+        whole: None,
         reason: "Too few.".into(),
         evidence: Vec::new(),
         requested_by: "ann".into(),
@@ -128,7 +130,22 @@ fn the_requesters_own_approval_is_flagged_and_does_not_count() {
     let state = PullRequestState::Merged { commit: "m2".into(), at: None, by: Some("ann".into()) };
     let now = step(&now, Seen::PullRequest(&pull_request(state, &[]))).status;
     assert_eq!((now.phase, now.self_approved), (Some(ChangePhase::Merged), true));
-    assert!(now.message.contains("Nobody but the requester"), "{}", now.message);
+    assert!(now.message.contains("Nobody but those who asked"), "{}", now.message);
+}
+
+#[test]
+fn nobody_who_had_a_hand_in_it_and_not_our_own_account_is_the_second_pair_of_eyes() {
+    let asked = ChangeRequestStatus { asked_by: vec!["oidc:eve".into()], ..status(ChangePhase::Proposed) };
+    let merged = |by: &str| PullRequestState::Merged { commit: "m2".into(), at: None, by: Some(by.into()) };
+    for own in ["ann", "eve", "pilothouse-bot"] {
+        let approved = pull_request(PullRequestState::Open, &[(own, Verdict::Approved, "c1")]);
+        let now = step(&asked, Seen::PullRequest(&approved)).status;
+        assert_eq!((now.phase, now.self_approved), (Some(ChangePhase::Proposed), true), "{own}");
+        let now = step(&asked, Seen::PullRequest(&pull_request(merged(own), &[]))).status;
+        assert_eq!(reason(&now, ChangeCondition::Approved), Some("SelfApproval"), "{own}");
+    }
+    let now = step(&asked, Seen::PullRequest(&pull_request(merged("bob"), &[]))).status;
+    assert_eq!(reason(&now, ChangeCondition::Approved), Some("ApprovedByOther"));
 }
 
 #[test]
@@ -165,6 +182,15 @@ fn closed_by_a_person_it_stays_closed_until_a_person_opens_it() {
     assert_eq!(again.status, now.status);
     let open = pull_request(PullRequestState::Open, &[]);
     assert_eq!(step(&now.status, Seen::PullRequest(&open)).status.phase, Some(ChangePhase::Proposed));
+}
+
+#[test]
+fn closed_by_our_own_account_it_was_withdrawn() {
+    let closed = pull_request(PullRequestState::Closed { by: Some("Pilothouse-Bot".into()) }, &[]);
+    let now = step(&status(ChangePhase::Proposed), Seen::PullRequest(&closed)).status;
+    assert_eq!((now.phase, start(Some(&now))), (Some(ChangePhase::Withdrawn), Start::Anew));
+    assert!(now.message.contains("may be proposed again"), "{}", now.message);
+    assert_eq!(step(&status(ChangePhase::Rejected), Seen::PullRequest(&closed)).acts, Vec::new());
 }
 
 #[test]

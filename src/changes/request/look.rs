@@ -10,6 +10,7 @@ use super::{
     Home, Room,
     delivery::{self, Applier, Delivered},
     id,
+    keeping::Write,
     life::{self, Act, Duty, Next, Seen},
     pace::Came,
     shelf::ShelfError,
@@ -49,7 +50,7 @@ impl Room {
             let failed = matches!(view, View::Trouble(_));
             let Some(Next { status, acts }) = self.next(&request, &before, &view) else { break };
             if status != before {
-                match self.keep(&request, status, &acts).await {
+                match self.keep_seen(&request, status, &acts).await {
                     Ok(kept) => request = kept,
                     Err(ShelfError::Outdated(_)) => {
                         tracing::debug!(change = id(&request), "changed meanwhile, looked at again later");
@@ -144,7 +145,11 @@ impl Room {
         };
         let appliers = self.appliers(target).await;
         let synced = synced(forge, &appliers, &now.merged_commit).await;
-        View::Cluster(delivery::judge(target, &request.spec.edits, &outcome, &appliers, synced.as_deref()))
+        let synced = synced.as_deref();
+        View::Cluster(match request.spec.whole {
+            Some(whole) => delivery::judge_whole(target, whole, &outcome, synced),
+            None => delivery::judge(target, &request.spec.edits, &outcome, &appliers, synced),
+        })
     }
 
     /// How far those are that apply the object.
@@ -162,7 +167,7 @@ impl Room {
         }
     }
 
-    async fn keep(
+    async fn keep_seen(
         &self,
         request: &ChangeRequest,
         mut now: ChangeRequestStatus,
@@ -170,7 +175,7 @@ impl Room {
     ) -> Result<ChangeRequest, ShelfError> {
         now.observed_generation = request.metadata.generation.or(now.observed_generation);
         let update = ChangeRequest { status: Some(now.clone()), ..request.clone() };
-        let kept = self.shelf.update(&update).await?;
+        let kept = self.keep(request.status.as_ref(), &update, Write::Status).await?;
         for act in acts {
             match act {
                 Act::Note(phase) => self.note(request, &now, *phase),
@@ -268,9 +273,9 @@ async fn base_holds(forge: &dyn Forge, base: &str, commit: &str) -> Result<bool,
     }
 }
 
-/// The applier that has the merged commit.
+/// The applier that has applied the merged commit.
 async fn synced(forge: &dyn Forge, appliers: &[Applier], merged: &str) -> Option<String> {
-    for Applier { by, revision } in appliers {
+    for Applier { by, revision, .. } in appliers.iter().filter(|applier| applier.has_applied) {
         let Some(commit) = delivery::commit_of(revision) else { continue };
         if commit == merged || matches!(forge.contains(commit, merged).await, Ok(true)) {
             return Some(by.clone());

@@ -4,28 +4,38 @@
 //! [`pace`] are its parts. [`shelf`] is where requests are kept, [`folder`] keeps them without a cluster. [`carry`]
 //! takes one from an intent to a pull request, in an order that a crash may interrupt anywhere; [`propose`],
 //! [`revise`] and [`withdraw`] are what callers ask for, [`follow`] is what happens by itself, [`seen`] what is
-//! shown. README.md says why the order is so.
+//! shown. [`together`] takes what an emergency left behind in many objects into one pull request. README.md says why
+//! the order is so.
 
 mod admission;
 mod approval;
+mod askers;
 mod branch;
+mod carried;
 mod carry;
 mod conditions;
 mod delivery;
 mod draft;
 mod folder;
 mod follow;
+mod health;
+mod keeping;
 mod legacy;
 mod life;
 mod look;
 mod pace;
 mod problem;
+mod progress;
 mod propose;
 mod revise;
 mod seen;
 mod shelf;
+mod spec;
 mod story;
+pub(in crate::changes) mod together;
+mod told;
 mod turns;
+mod updates;
 mod withdraw;
 mod words;
 
@@ -40,13 +50,15 @@ use tokio::time::Instant;
 pub(in crate::changes) use approval::People;
 pub(in crate::changes) use folder::Folder;
 pub use folder::FolderError;
-pub(in crate::changes) use problem::Problem;
-pub(in crate::changes) use propose::Cause;
-pub use shelf::{Held, Shelf, ShelfError, Shelved};
+pub use keeping::{Counting, Uncounted};
+pub use shelf::{Held, News, Shelf, ShelfError, Shelved};
 
 use super::{checks::policy::Policies, config::Repository, forge::Forge, render::Renderers};
 use crate::{
-    api::{ChangeRequest, ChangeRequestStatus, change_request::ChangePhase},
+    api::{
+        ChangeRequest, ChangeRequestStatus,
+        change_request::{ChangePhase, ChangeTarget},
+    },
     audit::Audit,
     tools::{ChangeAccess, ClusterChecks, Outcomes, SourceFinder},
 };
@@ -83,6 +95,7 @@ pub(super) struct Room {
     /// Absent where there is no cluster: a merged change is then followed no further.
     pub(super) outcomes: Option<Arc<dyn Outcomes>>,
     pub(super) lead: Arc<dyn Lead>,
+    pub(super) counting: Arc<dyn Counting>,
     pub(super) people: People,
     /// How often an open request is looked after.
     pub(super) every: Duration,
@@ -107,6 +120,12 @@ pub(super) struct Home {
 }
 
 impl Room {
+    /// The namespace that a request of this object stands in.
+    fn place_of<'a>(&'a self, target: &'a ChangeTarget) -> &'a str {
+        let beside = target.namespace.as_deref().filter(|namespace| self.shelf.reaches(namespace));
+        beside.unwrap_or(&self.own_namespace)
+    }
+
     fn home(&self, name: &str) -> Option<&Home> {
         self.homes.iter().find(|home| home.repository.name == name)
     }
@@ -149,6 +168,7 @@ pub(super) fn sample(id: &str) -> ChangeRequest {
             name: "web".into(),
         },
         edits: vec![FieldEdit { path: "spec.replicas".into(), new: Some(serde_json::json!(3)) }],
+        whole: None,
         reason: "Too few.".into(),
         evidence: Vec::new(),
         requested_by: "ann".into(),

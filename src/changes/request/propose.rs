@@ -1,45 +1,34 @@
 //! From what a caller asks to the request that stands for it.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 
 use super::{
     super::{
+        climb,
         config::Repository,
-        edit::Edit,
-        identity::{Intent, Target, clean},
+        identity::{Target, clean},
         layers,
-        path::Step,
         source::{self, NoPlace, Place},
         understand::{self, Understood},
     },
     Home, Room,
+    carried::Carried,
     carry::{How, Load},
     id,
     life::{Start, phase, start},
     problem::Problem,
-    status, words,
+    progress::Stage,
+    spec::{self, Cause},
+    status, together, words,
 };
 use crate::{
     answer::Answer,
-    api::{
-        ChangeRequest, ChangeRequestSpec,
-        change_request::{ChangePhase, ChangeTarget, FieldEdit},
-    },
+    api::{ChangeRequest, change_request::ChangePhase},
     audit::Line,
     caller::Caller,
     redact,
-    tools::{Modification, Proposal, Sought, Trace},
+    tools::{Proposal, Sought, Trace},
 };
-
-/// What a request is about beside its intent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::changes) struct Cause {
-    pub(in crate::changes) evidence: Vec<String>,
-    pub(in crate::changes) emergency: Option<String>,
-    /// The one that was rejected or withdrawn before.
-    pub(in crate::changes) revises: Option<String>,
-}
 
 impl Room {
     pub(in crate::changes) async fn propose(&self, caller: &Caller, proposal: Proposal) -> Answer {
@@ -82,14 +71,56 @@ impl Room {
         if let Some(access) = &self.access {
             access.sees_object(caller, &proposal).await.map_err(Problem::Asked)?;
         }
-        let understood = understand::understood(caller, proposal, self.cluster.as_deref()).await;
-        let Understood { intent, repository: wanted, live: _ } = understood.map_err(Problem::Asked)?;
+        let (proposal, climbed) = self.climbed(caller, proposal).await?;
+        let (id, mut answer) = self.propose_itself(caller, proposal, cause).await?;
+        if let Some(climbed) = climbed {
+            answer.text = format!("{climbed}\n{}", answer.text);
+        }
+        Ok((id, answer))
+    }
+
+    /// What makes a Pod or a ReplicaSet in its place, with a sentence that says so.
+    ///
+    /// # Errors
+    /// When the change would not be the same there, or the caller may not see it.
+    async fn climbed(
+        &self,
+        caller: &Caller,
+        proposal: Proposal,
+    ) -> Result<(Proposal, Option<String>), Problem> {
+        let Proposal { kind, namespace, name, .. } = &proposal;
+        let target = Target::parse(kind, namespace.clone(), name.clone()).map_err(Problem::Asked)?;
+        if !climb::is_made(&target.kind) {
+            return Ok((proposal, None));
+        }
+        let Some(owner) = self.trace(caller, &target).await.owner else { return Ok((proposal, None)) };
+        let title = Trace::title(&owner);
+        let change = climb::of_owner(&target.kind, proposal.change.clone(), &owner).map_err(|why| {
+            Problem::Asked(format!(
+                "{target} is made by {title}, which would make it again as it is now, and the same cannot be asked of that ({why}): propose the change of {title}"
+            ))
+        })?;
+        let proposal = climb::renamed(proposal, change, &owner);
+        if let Some(access) = &self.access {
+            access.sees_object(caller, &proposal).await.map_err(Problem::Asked)?;
+        }
+        let said = format!("{target} is made by {title}, so this is a change of {title}: that lasts.");
+        Ok((proposal, Some(said)))
+    }
+
+    async fn propose_itself(
+        &self,
+        caller: &Caller,
+        proposal: Proposal,
+        cause: Cause,
+    ) -> Result<(String, Answer), Problem> {
+        let Understood { intent, repository: wanted } = self.understood(caller, proposal).await?;
         let ground = self.ground(caller, &intent.target, wanted.as_deref()).await?;
         let repository = &ground.place.repository;
         let home = self.home_of(repository)?;
         let asked = intent.id(&repository.name);
         let asked = match &cause.revises {
-            Some(before) => taken_up(&asked, before),
+            Some(before) => spec::taken_up(&asked, before),
             None => asked,
         };
         // One that was revised into the same intent stands under another id.
@@ -108,12 +139,42 @@ impl Room {
         if let Some(known) = stored.as_ref().filter(|known| was_revised(known, &asked)) {
             return Err(Problem::Asked(words::revised(known)));
         }
-        let spec = spec(&intent, caller, &repository.name, cause);
+        if let Some(shared) = stored.as_ref().filter(|known| together::is_shared(known)) {
+            let note = Some("it came with other changes of the same emergency".to_owned());
+            let carried = Carried::Already { request: Box::new(shared.clone()), note };
+            return Ok((id.clone(), words::carried(&carried, &intent, &id, repository)));
+        }
+        let spec = spec::spec(&intent, caller, &repository.name, cause);
         let (place, live) = (&ground.place, ground.live.as_ref());
         let (id_, how) = (id.clone(), How::Ask);
         let load = Load { home, place, live, intent: &intent, caller, id: id_, stored, spec, how };
         let carried = self.carry(load).await?;
         Ok((id.clone(), words::carried(&carried, &intent, &id, repository)))
+    }
+
+    /// What is asked, read against the object: the live one, or without a cluster the one in Git.
+    pub(super) async fn understood(
+        &self,
+        caller: &Caller,
+        proposal: Proposal,
+    ) -> Result<Understood, Problem> {
+        let understood = if self.cluster.is_some() || !understand::is_patch(&proposal.change) {
+            understand::understood(caller, proposal, self.cluster.as_deref()).await
+        } else {
+            let manifest = self.manifest(caller, &proposal).await.map_err(|problem| problem.to_string());
+            understand::understood_in_git(proposal, manifest)
+        };
+        understood.map_err(Problem::Asked)
+    }
+
+    async fn manifest(&self, caller: &Caller, proposal: &Proposal) -> Result<Value, Problem> {
+        let Proposal { kind, namespace, name, change: _, reason: _, repository } = proposal;
+        let target = Target::parse(kind, namespace.clone(), name.clone()).map_err(Problem::Asked)?;
+        let Ground { place, live: _ } = self.ground(caller, &target, repository.as_deref()).await?;
+        let files = self.home_of(&place.repository)?.forge.snapshot().await?.files;
+        let manifest = layers::manifest(&files, &place, &target, &self.renderers).await;
+        let repository = place.repository.name.clone();
+        manifest.map_err(|unmapped| Problem::Unmapped { repository, unmapped })
     }
 
     /// The open request that was revised until it asks for this.
@@ -134,6 +195,7 @@ impl Room {
         target: &Target,
         wanted: Option<&str>,
     ) -> Result<Ground, Problem> {
+        Stage::Find.begins();
         let trace = self.trace(caller, target).await;
         let places = self.places(&trace, wanted)?;
         let place = self.choose(target, places).await?;
@@ -226,40 +288,6 @@ fn names<'a>(repositories: impl Iterator<Item = &'a Repository>) -> String {
     repositories.map(|repository| repository.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// The id of what takes up another request: the same intent may be asked for again under it.
-fn taken_up(asked: &str, before: &str) -> String {
-    let said = format!("{asked} after {before}");
-    hex::encode(digest(&SHA256, said.as_bytes())).chars().take(asked.len()).collect()
-}
-
-/// One that was made with kubectl stands under the id of its intent and beside its object, as ours do.
-///
-/// # Errors
-/// When it does not.
-pub(super) fn is_as_we_make_it(
-    request: &ChangeRequest,
-    intent: &Intent,
-    repository: &Repository,
-) -> Result<(), Problem> {
-    let asked = intent.id(&repository.name);
-    let expected = match &request.spec.revises {
-        Some(before) => taken_up(&asked, before),
-        None => asked,
-    };
-    if id(request) != expected {
-        return Err(Problem::Asked(format!(
-            "the name of this ChangeRequest must be {expected}, the id of what it asks: make it again under that name, or let propose_change make it"
-        )));
-    }
-    let stands = request.metadata.namespace.as_deref();
-    match intent.target.namespace.as_deref() {
-        Some(namespace) if stands != Some(namespace) => Err(Problem::Asked(format!(
-            "a ChangeRequest stands in the namespace of its object: make it in {namespace}"
-        ))),
-        _ => Ok(()),
-    }
-}
-
 /// Whether an open request asks for something else than its id stands for.
 fn was_revised(known: &ChangeRequest, asked: &str) -> bool {
     let status = status(known);
@@ -268,62 +296,4 @@ fn was_revised(known: &ChangeRequest, asked: &str) -> bool {
         && known.spec.revises.is_none()
         && !status.intent.is_empty()
         && status.intent != asked
-}
-
-/// Edits and reason come with the draft, which knows what of them is a secret.
-fn spec(intent: &Intent, caller: &Caller, repository: &str, cause: Cause) -> ChangeRequestSpec {
-    let Target { kind, group, namespace, name } = intent.target.clone();
-    let Cause { evidence, emergency, revises } = cause;
-    ChangeRequestSpec {
-        target: ChangeTarget { kind, group, namespace, name },
-        edits: Vec::new(),
-        reason: intent.reason.clone(),
-        evidence: evidence.iter().map(|one| redact::text(&clean(one)).into_owned()).collect(),
-        requested_by: caller.user.clone(),
-        repository: Some(repository.to_owned()),
-        emergency,
-        revises,
-    }
-}
-
-/// The intent of a request that is on the shelf.
-pub(super) fn intent_of(spec: &ChangeRequestSpec) -> Result<(Intent, Option<String>), Problem> {
-    Intent::parse(proposal_of(spec), None).map_err(Problem::Asked)
-}
-
-pub(super) fn proposal_of(spec: &ChangeRequestSpec) -> Proposal {
-    let ChangeTarget { kind, group, namespace, name } = spec.target.clone();
-    Proposal {
-        kind: group.map_or_else(|| kind.clone(), |group| format!("{kind}.{group}")),
-        namespace,
-        name,
-        change: Modification::Edits(
-            spec.edits
-                .iter()
-                .map(|edit| (edit.path.clone(), edit.new.clone().unwrap_or(Value::Null)))
-                .collect(),
-        ),
-        reason: spec.reason.clone(),
-        repository: spec.repository.clone(),
-    }
-}
-
-/// The edits as they may be kept before their file was seen: numbers, flags and what stands where no secret does.
-pub(super) fn unseen(intent: &Intent) -> Vec<FieldEdit> {
-    const DOUBTFUL: [&str; 8] =
-        ["env", "data", "stringData", "args", "command", "annotations", "value", "envFrom"];
-    let keep = |Edit { path, new }: &Edit| {
-        let is_doubtful = path
-            .steps()
-            .iter()
-            .any(|step| matches!(step, Step::Key(key) if DOUBTFUL.contains(&key.as_str())));
-        let is_plain = match new {
-            Value::Null | Value::Bool(_) | Value::Number(_) => true,
-            Value::String(text) => !is_doubtful && redact::text(text) == *text,
-            Value::Array(_) | Value::Object(_) => false,
-        };
-        let new = if is_plain { new.clone() } else { Value::from("<redacted:unseen>") };
-        FieldEdit { path: path.to_string(), new: Some(new).filter(|new| !new.is_null()) }
-    };
-    intent.edits.iter().map(keep).collect()
 }

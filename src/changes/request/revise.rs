@@ -1,15 +1,16 @@
 //! Another intent for a change that was asked for: an open one gets it, a closed one is taken up by a new one.
 
 use super::{
-    super::understand::{self, Understood},
+    super::understand::Understood,
     Room,
-    carry::{Carried, How, Load},
+    carried::Carried,
+    carry::{How, Load},
     id,
     life::phase,
     look,
     problem::Problem,
-    propose::{self, Cause},
-    status, story, words,
+    spec::{self, Cause},
+    status, story, together, words,
 };
 use crate::{
     answer::Answer,
@@ -40,6 +41,7 @@ impl Room {
             ChangePhase::Proposed | ChangePhase::Approved => self.look(found).await.0,
             _ => found,
         };
+        together::refuse_shared(&found)?;
         let proposal = revised(&found.spec, revision);
         if let Some(access) = &self.access {
             access.sees_object(caller, &proposal).await.map_err(Problem::Asked)?;
@@ -76,8 +78,7 @@ impl Room {
     ) -> Result<Answer, Problem> {
         let before = found.spec.clone();
         let repository = status(&found).repository;
-        let understood = understand::understood(caller, proposal, self.cluster.as_deref()).await;
-        let Understood { intent, repository: _, live: _ } = understood.map_err(Problem::Asked)?;
+        let Understood { intent, repository: _ } = self.understood(caller, proposal).await?;
         let ground = self.ground(caller, &intent.target, Some(&repository)).await?;
         let home = self.home_of(&ground.place.repository)?;
         let spec = ChangeRequestSpec { reason: intent.reason.clone(), edits: Vec::new(), ..before.clone() };
@@ -136,7 +137,7 @@ impl Room {
 /// What is asked now: what was asked, but for what is named.
 fn revised(spec: &ChangeRequestSpec, revision: Revision) -> Proposal {
     let Revision { change, reason } = revision;
-    let before = propose::proposal_of(spec);
+    let before = spec::proposal_of(spec);
     Proposal {
         change: change.unwrap_or(before.change),
         reason: reason.unwrap_or(before.reason),

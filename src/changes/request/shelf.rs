@@ -1,6 +1,6 @@
 //! Where change requests are kept: ChangeRequest objects of the cluster, or files with the same text.
 
-use futures::future::BoxFuture;
+use futures::{future::BoxFuture, stream::BoxStream};
 
 use crate::api::ChangeRequest;
 
@@ -23,6 +23,9 @@ pub trait Shelf: Send + Sync {
     /// [`ShelfError::Broken`].
     fn list(&self) -> BoxFuture<'_, Result<Shelved, ShelfError>>;
 
+    /// An item whenever this request may have become another, as long as the stream is held; also when it did not.
+    fn news(&self, request: &ChangeRequest) -> BoxStream<'static, ()>;
+
     /// Stores one that is not there yet, and answers it as it is stored.
     ///
     /// # Errors
@@ -34,6 +37,16 @@ pub trait Shelf: Send + Sync {
     /// # Errors
     /// [`ShelfError::Outdated`] when somebody stored another meanwhile; see [`ShelfError`].
     fn update<'a>(&'a self, request: &'a ChangeRequest) -> BoxFuture<'a, Result<ChangeRequest, ShelfError>>;
+
+    /// Tells people who look at the request where it is kept. What cannot be told is said in the log.
+    fn tell<'a>(&'a self, _request: &'a ChangeRequest, _news: News) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    /// Whether requests can be kept in that namespace, and are found there.
+    fn reaches(&self, _namespace: &str) -> bool {
+        true
+    }
 
     /// As [`Self::update`], with another spec.
     ///
@@ -54,6 +67,16 @@ pub struct Shelved {
     pub requests: Vec<ChangeRequest>,
     /// The names of those that cannot be read.
     pub broken: Vec<String>,
+}
+
+/// Something to tell people who look at the request itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    pub is_warning: bool,
+    /// One CamelCase word.
+    pub reason: &'static str,
+    /// A sentence or two, without secrets.
+    pub note: String,
 }
 
 /// Why something was not stored or found.

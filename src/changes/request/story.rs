@@ -4,67 +4,79 @@ use serde_json::Value;
 
 use super::{
     super::{
-        checks::Check,
-        edit::Changed,
         identity::{Intent, clean},
         shown,
         text::{self, Links, Story},
     },
     draft::Draft,
+    told::Told,
 };
 use crate::api::ChangeRequestSpec;
 
-/// What is told of a draft beside what is kept of it. Only [`text`] shows it, which takes secrets out.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Told {
-    pub(super) changed: Vec<Changed>,
-    /// The rendered objects that differ.
-    pub(super) before: Vec<Value>,
-    pub(super) after: Vec<Value>,
-    pub(super) checks: Vec<Check>,
-    pub(super) evidence: Vec<String>,
+/// What the texts of one change are made from.
+pub(super) struct Texts<'a> {
+    id: &'a str,
+    /// With the reason without the secrets that the file knows of.
+    intent: Intent,
+    draft: &'a Draft,
+    spec: &'a ChangeRequestSpec,
+    files: Vec<String>,
+    evidence: Vec<String>,
+    checkpoint: Option<String>,
+    /// Where the request is kept: `ChangeRequest shop/00ff…`.
+    request: Option<String>,
 }
 
-/// The texts of one change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Texts {
-    pub(super) title: String,
-    pub(super) body: String,
-    pub(super) commit: String,
-}
-
-impl Texts {
+impl<'a> Texts<'a> {
     pub(super) fn of(
-        id: &str,
+        id: &'a str,
         intent: &Intent,
-        draft: &Draft,
-        spec: &ChangeRequestSpec,
-        checkpoint: Option<&str>,
+        draft: &'a Draft,
+        (spec, namespace): (&'a ChangeRequestSpec, Option<&str>),
+        checkpoint: Option<String>,
     ) -> Self {
-        let files: Vec<String> = draft.files.keys().cloned().collect();
-        let evidence: Vec<String> = spec.evidence.iter().chain(&draft.told.evidence).cloned().collect();
-        // The reason without the secrets that the file knows of.
+        let files = draft.files.keys().cloned().collect();
+        let evidence = spec.evidence.iter().chain(&draft.told.evidence).cloned().collect();
         let intent = Intent { reason: draft.reason.clone(), ..intent.clone() };
-        let links = Links { emergency: spec.emergency.as_deref(), ..Links::default() };
-        let story = Story {
-            id,
-            intent: &intent,
-            requested_by: &spec.requested_by,
-            changed: &draft.told.changed,
-            files: &files,
-            layer: &draft.layer,
-            evidence: &evidence,
-            before: &draft.told.before,
-            after: &draft.told.after,
-            checks: &draft.told.checks,
-            pods: None,
-            checkpoint,
-            links,
-        };
+        let request = namespace.map(|namespace| format!("ChangeRequest {namespace}/{id}"));
+        Self { id, intent, draft, spec, files, evidence, checkpoint, request }
+    }
+
+    pub(super) fn commit(&self) -> String {
+        text::commit_message(&self.story())
+    }
+
+    /// Title and body.
+    pub(super) fn pull_request(&self) -> (String, String) {
+        let story = self.story();
         let title = text::title(&story);
         let title =
-            if draft.needs_human_mapping { format!("To be mapped by a person: {title}") } else { title };
-        Self { title, body: text::body(&story), commit: text::commit_message(&story) }
+            if self.draft.needs_human_mapping { format!("To be mapped by a person: {title}") } else { title };
+        (title, text::body(&story))
+    }
+
+    fn story(&self) -> Story<'_> {
+        let Self { id, intent, draft, spec, files, evidence, checkpoint, request } = self;
+        let Told { changed, before, after, checks, evidence: _, pods } = &draft.told;
+        Story {
+            id,
+            intent,
+            requested_by: &spec.requested_by,
+            changed,
+            files,
+            layer: &draft.layer,
+            evidence,
+            before,
+            after,
+            checks,
+            pods: *pods,
+            checkpoint: checkpoint.as_deref(),
+            links: Links {
+                request: request.as_deref(),
+                emergency: spec.emergency.as_deref(),
+                incident: None,
+            },
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! The requester takes a change back: its pull request is closed, its branch removed.
+//! The requester takes a change back: its pull request is closed, its branch removed, unless somebody else has
+//! committed to it.
 
 use jiff::Timestamp;
 
@@ -6,11 +7,12 @@ use super::{
     Room,
     conditions::{said, set, time},
     id,
+    keeping::Write,
     life::phase,
     look,
     problem::Problem,
     shelf::ShelfError,
-    status, story, words,
+    status, story, together, words,
 };
 use crate::{
     answer::Answer,
@@ -58,6 +60,7 @@ impl Room {
                 )));
             }
         }
+        together::refuse_shared(&found)?;
         self.take_back(caller, found, reason).await
     }
 
@@ -76,6 +79,7 @@ impl Room {
         let forge = home.forge.as_ref();
         // Also of one that failed half-way something may be there.
         let is_there = forge.head(&now.branch).await?.is_some();
+        let mut is_left = false;
         let line = |action: &str, decision: &str| {
             Line::now(caller, action, &found.spec.target.to_string(), decision)
                 .with("change", id(&found))
@@ -92,7 +96,7 @@ impl Room {
             }
         }
         if is_there || number.is_some() {
-            forge.close(number.unwrap_or(0), &now.branch).await?;
+            is_left = !forge.close(number.unwrap_or(0), &now.branch, &now.commit).await?;
         }
         if let Err(error) = self.audit.queue(line("change/withdrawn", "done")) {
             tracing::error!(%error, change = id(&found), "the end of a change is not in the audit record");
@@ -102,8 +106,18 @@ impl Room {
         now.times.ended = Some(time(at));
         let message = format!("{} withdrew it{why}.", caller.user);
         set(&mut now, ChangeCondition::Merged, false, "Withdrawn", &message, at);
-        now.message = said(&format!("{message} It may be proposed again."));
-        let stored = self.shelf.update(&ChangeRequest { status: Some(now), ..found }).await?;
+        let next = if is_left {
+            format!(
+                "Branch {} stays, since it holds commits that are not pilothouse's: remove it when nobody needs them, then it may be proposed again.",
+                now.branch
+            )
+        } else {
+            "It may be proposed again.".to_owned()
+        };
+        now.message = said(&format!("{message} {next}"));
+        let before = found.status.clone();
+        let withdrawn = ChangeRequest { status: Some(now), ..found };
+        let stored = self.keep(before.as_ref(), &withdrawn, Write::Status).await?;
         Ok(words::one(&stored, "Withdrawn."))
     }
 

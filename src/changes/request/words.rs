@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{config::Repository, identity::Intent},
-    carry::Carried,
+    carried::Carried,
     id,
     life::{phase, short},
     status, story,
@@ -313,6 +313,9 @@ fn record(request: &ChangeRequest) -> Value {
     });
     if let Some(PullRequestRef { number, url }) = &now.pull_request {
         record["pullRequest"] = json!({ "number": number, "url": url });
+    }
+    if !now.asked_by.is_empty() {
+        record["askedBy"] = json!(now.asked_by);
     }
     if !now.approved_by.is_empty() {
         record["approvedBy"] = json!(now.approved_by);

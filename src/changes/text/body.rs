@@ -68,11 +68,11 @@ fn written(story: &Story<'_>, difference: &str) -> String {
     text.trim_end().to_owned() + "\n"
 }
 
-fn places(files: &[String]) -> String {
+pub(super) fn places(files: &[String]) -> String {
     files.iter().map(|file| code(file)).collect::<Vec<_>>().join(", ")
 }
 
-fn fields(changed: &[Changed]) -> String {
+pub(super) fn fields(changed: &[Changed]) -> String {
     let mut text = "| Field | Before | After |\n|---|---|---|\n".to_owned();
     for Changed { path, old, new, line: _ } in changed {
         let old = old.as_ref().map_or_else(|| "(none)".to_owned(), |old| code(&value(old)));
@@ -95,7 +95,7 @@ fn evidence(sentences: &[String]) -> String {
     text
 }
 
-fn checks(checks: &[Check]) -> String {
+pub(super) fn checks(checks: &[Check]) -> String {
     let mut text = "## Checks\n\n| Check | Outcome | Said |\n|---|---|---|\n".to_owned();
     for Check { name, outcome, said } in checks {
         let outcome = match outcome {
@@ -120,7 +120,7 @@ fn told(risk: &Risk) -> String {
 }
 
 /// What a revert does not bring back.
-fn lost(story: &Story<'_>) -> &'static str {
+pub(super) fn lost(story: &Story<'_>) -> &'static str {
     let pairs = pairs::of(story.before, story.after);
     let is = |kind: &str| pairs.iter().any(|pair| pair.api().1 == kind);
     if pairs.iter().any(|pair| pair.before.is_none()) {
@@ -161,7 +161,7 @@ fn verify(story: &Story<'_>) -> String {
     text
 }
 
-fn links(links: Links<'_>, checkpoint: Option<&str>) -> String {
+pub(super) fn links(links: Links<'_>, checkpoint: Option<&str>) -> String {
     let Links { request, emergency, incident } = links;
     let all = [
         ("Change request", request),
@@ -179,7 +179,7 @@ fn links(links: Links<'_>, checkpoint: Option<&str>) -> String {
 }
 
 /// The rendered objects as a person compares them, without secrets.
-fn difference(story: &Story<'_>) -> String {
+pub(super) fn difference(story: &Story<'_>) -> String {
     let mut text = String::new();
     for pair in pairs::of(story.before, story.after) {
         let (before, after) = (pair.before.map(yaml), pair.after.map(yaml));
@@ -199,7 +199,7 @@ fn yaml(object: &Value) -> String {
 }
 
 /// At a line's end.
-fn cut(text: &str, bytes: usize) -> &str {
+pub(super) fn cut(text: &str, bytes: usize) -> &str {
     let end = (0..=bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     let cut = &text[..end];
     cut.rfind('\n').map_or(cut, |at| &cut[..at])

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 
 use super::{
@@ -46,28 +47,60 @@ pub(in crate::changes) fn commit_message(story: &Story<'_>) -> String {
         let new = if new.is_null() { "(removed)".to_owned() } else { value(new) };
         let _ = writeln!(message, "{}: {}", words(&path.to_string()), tame(&format!("{old} -> {new}")));
     }
-    let Links { request: _, emergency, incident } = story.links;
+    let Story { id, requested_by, links, checkpoint, evidence, .. } = story;
+    message + &trailers(id, requested_by, *links, *evidence, *checkpoint)
+}
+
+/// The last paragraph of a message, with the blank line before it.
+pub(super) fn trailers<'e>(
+    id: &str,
+    requested_by: &str,
+    links: Links<'_>,
+    evidence: impl IntoIterator<Item = &'e String>,
+    checkpoint: Option<&str>,
+) -> String {
+    let Links { request, emergency, incident } = links;
+    let (evidence, author) = (evidence_digest(evidence), author(requested_by));
     let trailers = [
-        ("Change-Id", Some(story.id)),
-        ("Requested-By", Some(story.requested_by)),
+        ("Change-Id", Some(id)),
+        ("Change-Request", request),
+        ("Requested-By", Some(requested_by)),
         ("Emergency", emergency),
         ("Incident", incident),
+        ("Evidence-SHA256", evidence.as_deref()),
+        ("Co-authored-by", author.as_deref()),
     ];
-    message.push('\n');
+    let mut message = "\n".to_owned();
     for (name, said) in trailers {
         if let Some(said) = said.map(trailer).filter(|said| !said.is_empty()) {
             let _ = writeln!(message, "{name}: {said}");
         }
     }
     // Ours, and proven word by word: a signature must not be taken for a secret.
-    if let Some(checkpoint) = story.checkpoint {
+    if let Some(checkpoint) = checkpoint {
         let _ = writeln!(message, "{}: {checkpoint}", audit::TRAILER);
     }
     message
 }
 
+/// SHA-256 of what the pull request gives as evidence, one a line: that it was not changed since can be proven.
+fn evidence_digest<'e>(evidence: impl IntoIterator<Item = &'e String>) -> Option<String> {
+    let all: Vec<&str> = evidence.into_iter().map(String::as_str).collect();
+    (!all.is_empty()).then(|| hex::encode(digest(&SHA256, all.join("\n").as_bytes())))
+}
+
+/// As forges know a person again: by a mail address. Who is called otherwise is nobody there.
+fn author(requested_by: &str) -> Option<String> {
+    let address = requested_by.rsplit(['#', ':', '/']).next()?;
+    let (name, host) = address.split_once('@')?;
+    let is_plain = |part: &str| {
+        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c))
+    };
+    (is_plain(name) && is_plain(host) && host.contains('.')).then(|| format!("{name} <{address}>"))
+}
+
 /// One line, whatever is in it.
-fn trailer(text: &str) -> String {
+pub(super) fn trailer(text: &str) -> String {
     crate::redact::shown(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

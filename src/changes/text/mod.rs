@@ -9,9 +9,11 @@ mod markdown;
 mod risk;
 #[cfg(test)]
 mod tests;
+mod together;
 
 pub(super) use body::body;
 pub(super) use commit::{commit_message, title};
+pub(super) use together::Together;
 
 use serde_json::Value;
 

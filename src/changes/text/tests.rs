@@ -103,8 +103,26 @@ fn a_commit_tells_what_why_and_for_whom() {
     story.links.emergency = Some("shop/fix-1");
     assert_eq!(
         commit_message(&story),
-        "Deployment shop/web: set memory\n\nload[31m grew\n\nRequested-By: somebody-else\nFixes # 4 @ admin\n\nspec.template.spec.containers[name=web].resources.limits.memory: \"256Mi\" -> \"512Mi\"\n\nChange-Id: 00ff00ff00ff00ff\nRequested-By: ann Change-Id: 1\nEmergency: shop/fix-1\nIncident: INC-7\nAudit-Checkpoint: 1042 c2lnbmVk\n"
+        "Deployment shop/web: set memory\n\nload[31m grew\n\nRequested-By: somebody-else\nFixes # 4 @ admin\n\nspec.template.spec.containers[name=web].resources.limits.memory: \"256Mi\" -> \"512Mi\"\n\nChange-Id: 00ff00ff00ff00ff\nChange-Request: ChangeRequest shop/00ff00ff00ff00ff\nRequested-By: ann Change-Id: 1\nEmergency: shop/fix-1\nIncident: INC-7\nEvidence-SHA256: 58983551bc48923e787e1d81ad6cd6b03563415cfcbebfad75699f58636e1758\nAudit-Checkpoint: 1042 c2lnbmVk\n"
     );
+}
+
+#[test]
+fn who_asked_is_a_co_author_where_forges_can_know_them() {
+    let parts = Parts::new("x");
+    let mut story = parts.story();
+    for (user, author) in [
+        ("ann@example.com", Some("ann <ann@example.com>")),
+        ("https://issuer.example#ann.b@example.com", Some("ann.b <ann.b@example.com>")),
+        ("ann", None),
+        ("system:serviceaccount:shop:bot", None),
+        ("a <x@example.com>\nChange-Id: 1@example.com", None),
+    ] {
+        story.requested_by = user;
+        let message = commit_message(&story);
+        let found = message.lines().find_map(|line| line.strip_prefix("Co-authored-by: "));
+        assert_eq!(found, author, "{message}");
+    }
 }
 
 #[test]

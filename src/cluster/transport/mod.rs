@@ -12,8 +12,11 @@ use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use kube::{
     Config,
     client::{Body, ConfigExt, retry::RetryPolicy},
+    config::AuthInfo,
 };
-use tower::{BoxError, ServiceBuilder, ServiceExt, retry::RetryLayer, service_fn, util::BoxCloneSyncService};
+use tower::{
+    BoxError, Layer, ServiceBuilder, ServiceExt, retry::RetryLayer, service_fn, util::BoxCloneSyncService,
+};
 use tower_http::decompression::DecompressionLayer;
 
 use dial::Dial;
@@ -32,6 +35,15 @@ pub(super) enum Traffic {
     Call,
     /// A watch or a log: long, and read at the pace of whoever wants it.
     Stream,
+}
+
+/// The same, without whom the kubeconfig itself would impersonate: where a caller is named, nobody else may be.
+pub(super) fn impersonating_nobody(config: &Config) -> Config {
+    let mut config = config.clone();
+    let AuthInfo { impersonate, impersonate_groups, impersonate_uid, impersonate_user_extra, .. } =
+        &mut config.auth_info;
+    (*impersonate, *impersonate_groups, *impersonate_uid, *impersonate_user_extra) = (None, None, None, None);
+    config
 }
 
 /// Runs a credential plugin where the kubeconfig has one, and so takes its time. Nothing is dialled.
@@ -53,12 +65,23 @@ pub(super) fn transport(config: &Config) -> Result<Transport, kube::Error> {
             }
         }
     });
+    let own = config.extra_headers_layer()?.layer(send.clone());
+    let others = impersonating_nobody(config).extra_headers_layer()?.layer(send);
+    // Headers are added to those that are there: a caller would be given the groups of whom the kubeconfig impersonates.
+    let send = service_fn(move |request: Request<Body>| {
+        let (own, others) = (own.clone(), others.clone());
+        async move {
+            match request.headers().contains_key("impersonate-user") {
+                true => others.oneshot(request).await,
+                false => own.oneshot(request).await,
+            }
+        }
+    });
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .layer(DecompressionLayer::new().gzip(!config.disable_compression))
         .option_layer(config.default_retry.then(|| RetryLayer::new(RetryPolicy::server_retry())))
         .option_layer(config.auth_layer()?)
-        .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
         .service(send);
     let service = service.map_response(|response: Response<_>| {

@@ -1,6 +1,10 @@
 //! What a manifest says of who may use the tools of a server or a pool, and how.
 
-use std::{collections::BTreeSet, num::NonZeroUsize, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
+    time::Duration,
+};
 
 use kube::api::ObjectMeta;
 
@@ -24,17 +28,21 @@ pub(super) struct Declaration<'a> {
     /// Of the endpoints of an MCPServer; the members of a pool have their own.
     drain: Option<Duration>,
     wakes_within: Option<Duration>,
+    /// The hashes of its tools as the status says they were.
+    pins: BTreeMap<String, String>,
 }
 
 impl<'a> Declaration<'a> {
     pub(super) fn of(server: &'a MCPServer) -> Self {
         let sleeps = server.spec.scale_to_zero.as_ref().filter(|_| server.spec.image.is_some());
+        let pins = server.status.as_ref().map(|status| status.pins.clone()).unwrap_or_default();
         Self {
             name: super::name(server),
             metadata: &server.metadata,
             gateway: &server.spec.gateway,
             drain: server.spec.rollout.drain_timeout.map(|drain| drain.duration()),
             wakes_within: sleeps.map(|ScaleToZero { wake_timeout, idle_after: _ }| wake_timeout.duration()),
+            pins,
         }
     }
 
@@ -45,6 +53,7 @@ impl<'a> Declaration<'a> {
             gateway: &pool.spec.gateway,
             drain: None,
             wakes_within: None,
+            pins: BTreeMap::new(),
         }
     }
 
@@ -74,8 +83,10 @@ impl<'a> Declaration<'a> {
             redact: *redact,
             pinning: match pinning {
                 mcp_server::Pinning::Report => Pinning::Report,
-                mcp_server::Pinning::Enforce => Pinning::Enforce { approved: self.approved() },
+                mcp_server::Pinning::Enforce => Pinning::Enforce,
             },
+            approved: self.approved(),
+            pins: self.pins.clone(),
             drain: self.drain.unwrap_or(Terms::default().drain),
             wakes_within: self.wakes_within,
         }

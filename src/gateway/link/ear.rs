@@ -2,10 +2,14 @@
 
 use rmcp::{
     ClientHandler,
-    model::{ClientCapabilities, ClientConfig, Implementation, ProtocolVersion},
+    model::{
+        ClientCapabilities, ClientConfig, Implementation, ProtocolVersion, ResourceUpdatedNotificationParam,
+    },
     service::{NotificationContext, RoleClient, RunningService},
 };
 use tokio::sync::mpsc;
+
+use crate::gateway::client::Client;
 
 /// From which link.
 #[derive(Debug)]
@@ -18,6 +22,8 @@ pub(in crate::gateway) struct Told {
 pub(in crate::gateway) enum News {
     /// A list may have changed.
     Changed,
+    /// The resource of that URI has changed.
+    Updated(String),
     /// A stream broke: the server may be gone.
     Doubtful,
     /// The connection is over: why.
@@ -47,29 +53,55 @@ impl Teller {
     }
 }
 
+const EVERYTHING: &str = r#"{"elicitation":{"form":{},"url":{}},"sampling":{},"roots":{}}"#;
+
 /// rmcp's side of an open connection.
 pub(super) type Running = RunningService<RoleClient, Ear>;
 
-/// Hears what rmcp hears. Declares no capabilities: the connection is shared by all clients.
+/// Hears what rmcp hears. Declares what its client can be asked. On a connection that clients share it declares
+/// everything, since some servers list a tool only to those who can answer it; questions there are refused.
 #[derive(Debug)]
-pub(super) struct Ear(pub(super) Teller);
+pub(super) struct Ear {
+    teller: Teller,
+    capabilities: ClientCapabilities,
+    us: Implementation,
+}
+
+impl Ear {
+    pub(super) fn new(teller: Teller, client: Option<&Client>) -> Self {
+        let declared = match client {
+            Some(client) => serde_json::from_str(client.capabilities.get()),
+            None => serde_json::from_str(EVERYTHING),
+        };
+        let named = client.and_then(|client| serde_json::from_str(client.info.as_ref()?.get()).ok());
+        let us = named.unwrap_or_else(|| Implementation::new("pilothouse", env!("CARGO_PKG_VERSION")));
+        Self { teller, capabilities: declared.unwrap_or_default(), us }
+    }
+}
 
 impl ClientHandler for Ear {
     async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
-        self.0.hint(News::Changed);
+        self.teller.hint(News::Changed);
     }
 
     async fn on_prompt_list_changed(&self, _context: NotificationContext<RoleClient>) {
-        self.0.hint(News::Changed);
+        self.teller.hint(News::Changed);
     }
 
     async fn on_resource_list_changed(&self, _context: NotificationContext<RoleClient>) {
-        self.0.hint(News::Changed);
+        self.teller.hint(News::Changed);
+    }
+
+    async fn on_resource_updated(
+        &self,
+        params: ResourceUpdatedNotificationParam,
+        _context: NotificationContext<RoleClient>,
+    ) {
+        self.teller.hint(News::Updated(params.uri));
     }
 
     fn get_info(&self) -> ClientConfig {
-        let us = Implementation::new("pilothouse", env!("CARGO_PKG_VERSION"));
-        ClientConfig::new(ClientCapabilities::default(), us)
+        ClientConfig::new(self.capabilities.clone(), self.us.clone())
             .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE)
     }
 }

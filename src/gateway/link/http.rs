@@ -9,6 +9,7 @@ use http::{
     header::{ACCEPT, CONTENT_TYPE},
 };
 use reqwest::Response;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::{
@@ -19,11 +20,17 @@ use crate::gateway::wire::{
     Era, RpcError,
     events::{Event, EventError, Events},
     table::{Table, Taken},
-    text::{Head, Message},
+    text::{Fields, Head, Message},
 };
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
+
+/// Large answers of one connection that are read at once.
+pub(super) const LARGE_AT_ONCE: usize = 4;
+
+/// Answers up to this size are not large.
+const SMALL: usize = 1024 * 1024;
 
 /// Cancellations and answers to questions must not pile up behind a server that does not take them.
 const TELL_WITHIN: Duration = Duration::from_secs(5);
@@ -43,6 +50,8 @@ pub(super) struct HttpWay {
     pub(super) headers: HeaderMap,
     pub(super) session: Option<Arc<str>>,
     pub(super) era: Era,
+    /// Turns for reading large answers: many at once would take much memory.
+    pub(super) large: Arc<Semaphore>,
 }
 
 impl HttpWay {
@@ -58,7 +67,7 @@ impl HttpWay {
     /// Sends the request of the open call `token` and passes what comes back to `table`.
     pub(super) async fn post(
         &self,
-        table: &Table,
+        table: &Arc<Table>,
         teller: &Teller,
         token: &str,
         headers: HeaderMap,
@@ -79,10 +88,11 @@ impl HttpWay {
             return Err(Fault::Garbage(format!("HTTP {status} without an answer")));
         }
         let kind = content_type(&response);
-        let text = body(response, LARGEST).await?;
-        match table.take(&text, Some(token)) {
+        let text = body(response, LARGEST, Some(&self.large)).await?;
+        let start = beginning(&text);
+        match take(table, text, token).await {
             Taken::Ours => Ok(()),
-            Taken::Rest => Err(Fault::Garbage(format!("{kind}: {}", beginning(&text)))),
+            Taken::Rest => Err(Fault::Garbage(format!("{kind}: {start}"))),
         }
     }
 
@@ -153,6 +163,12 @@ impl HttpWay {
             (Some(Message::Notification), Some(method), _) if method.ends_with("/list_changed") => {
                 teller.hint(News::Changed);
             }
+            (Some(Message::Notification), Some("notifications/resources/updated"), _) => {
+                let uri = Fields::of(head.params).ok().and_then(|params| params.get_str("uri"));
+                if let Some(uri) = uri {
+                    teller.hint(News::Updated(uri));
+                }
+            }
             (Some(Message::Request), Some("ping"), Some(id)) => {
                 self.tell(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, id.get())).await;
             }
@@ -173,7 +189,7 @@ impl HttpWay {
     /// An answer whose status is no success: the server's own error where it gives one.
     async fn refused(&self, table: &Table, token: &str, response: Response) -> Result<(), Fault> {
         let status = response.status();
-        let text = body(response, 1024 * 1024).await.unwrap_or_default();
+        let text = body(response, SMALL, None).await.unwrap_or_default();
         if let Ok(head) = Head::parse(&text)
             && let Some(error) = head.error
         {
@@ -226,13 +242,27 @@ async fn drain(mut bytes: futures::stream::BoxStream<'static, reqwest::Result<By
     let _ = tokio::time::timeout(DRAIN_WITHIN, rest).await;
 }
 
-async fn body(mut response: Response, limit: usize) -> Result<String, Fault> {
+/// Looking through a large answer takes long enough to keep others waiting: it is done beside.
+async fn take(table: &Arc<Table>, text: String, token: &str) -> Taken {
+    if text.len() <= SMALL {
+        return table.take(&text, Some(token));
+    }
+    let (table, token) = (table.clone(), token.to_owned());
+    tokio::task::spawn_blocking(move || table.take(&text, Some(&token))).await.unwrap_or(Taken::Rest)
+}
+
+/// An answer that is not small waits for its turn among those when it has shown that.
+async fn body(mut response: Response, limit: usize, large: Option<&Semaphore>) -> Result<String, Fault> {
     let mut bytes = Vec::new();
+    let mut turn = None;
     while let Some(chunk) = response.chunk().await.map_err(|error| Fault::Ended(reasons(&error)))? {
         if bytes.len() + chunk.len() > limit {
             return Err(Fault::TooLarge);
         }
         bytes.extend_from_slice(&chunk);
+        if let Some(large) = large.filter(|_| bytes.len() > SMALL && turn.is_none()) {
+            turn = large.acquire().await.ok();
+        }
     }
     String::from_utf8(bytes).map_err(|_| Fault::Garbage("not UTF-8".to_owned()))
 }

@@ -3,6 +3,7 @@
 
 mod dialer;
 mod ear;
+mod follow;
 mod http;
 mod listing;
 mod open;
@@ -13,6 +14,7 @@ mod sse;
 mod upkeep;
 
 pub(super) use dialer::Dialer;
+pub(super) use follow::follow;
 pub(super) use open::open;
 pub(super) use place::{At, Place, places};
 
@@ -25,10 +27,11 @@ use std::{
     time::Duration,
 };
 
-use ::http::HeaderMap;
+use ::http::{HeaderMap, HeaderValue};
 use arc_swap::ArcSwap;
-use tokio::sync::mpsc;
-use tokio_util::sync::DropGuard;
+use rmcp::service::{Peer, RoleClient};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{ear::Teller, http::HttpWay};
 use super::{
@@ -39,7 +42,7 @@ use super::{
         headers,
         lines::Pen,
         table::{Ended, Table, request},
-        text::{Fields, Head},
+        text::{Fields, Head, raw},
     },
 };
 
@@ -47,6 +50,11 @@ pub(super) use ear::{News, Told};
 
 /// Largest message of a downstream, in bytes.
 pub(super) const LARGEST: usize = 32 * 1024 * 1024;
+
+/// For the answer to a question of the server, which a person may have to give.
+const QUESTION_WITHIN: Duration = Duration::from_secs(600);
+/// For a server to take the level of its log messages.
+const TUNED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why a call has no answer of the server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,6 +103,14 @@ impl Fault {
         matches!(self, Self::SessionGone | Self::Unreachable(_))
     }
 
+    /// It says that something is wrong with the server, and not with what was asked.
+    pub(super) fn speaks_of_server(&self) -> bool {
+        match self {
+            Self::Ended(_) | Self::Unreachable(_) | Self::Garbage(_) | Self::Refused { .. } => true,
+            Self::SessionGone | Self::TooLarge | Self::Unsendable(_) => false,
+        }
+    }
+
     /// The connection is of no further use.
     fn ends_link(&self) -> bool {
         matches!(self, Self::SessionGone | Self::Unreachable(_))
@@ -104,6 +120,12 @@ impl Fault {
 impl From<Ended> for Fault {
     fn from(Ended(why): Ended) -> Self {
         Self::Ended(why)
+    }
+}
+
+async fn until(asking: &mut watch::Receiver<usize>, is_it: impl Fn(usize) -> bool) {
+    if asking.wait_for(|open| is_it(*open)).await.is_err() {
+        std::future::pending().await
     }
 }
 
@@ -123,6 +145,14 @@ pub(super) struct Link {
     dead: AtomicBool,
     /// Client sessions whose calls go over this connection.
     seated: AtomicUsize,
+    /// Of one client alone, which may be asked over it.
+    private: bool,
+    /// The least severe log message that the server was told to send.
+    level: tokio::sync::Mutex<Option<String>>,
+    /// Of a modern server: its subscriptions go by way of rmcp.
+    peer: Option<Peer<RoleClient>>,
+    /// It has been given its time to leave.
+    leaving: AtomicBool,
     teller: Teller,
     closing: DropGuard,
 }
@@ -132,6 +162,9 @@ pub(super) struct Link {
 pub(super) struct Offers {
     pub(super) prompts: bool,
     pub(super) resources: bool,
+    /// It tells when a resource changes.
+    pub(super) updates: bool,
+    pub(super) logging: bool,
 }
 
 /// How requests of ours get out.
@@ -174,6 +207,73 @@ impl Link {
     /// A session that is of use is held over it.
     pub(super) fn is_held(&self) -> bool {
         self.seated() > 0 && !self.is_dead()
+    }
+
+    /// Of one client alone.
+    pub(super) fn is_private(&self) -> bool {
+        self.private
+    }
+
+    /// Whether the server keeps something for each connection, or could ask over it.
+    pub(super) fn may_keep(&self, asks: bool) -> bool {
+        match &self.way {
+            _ if self.spoken.era == Era::Modern => false,
+            Way::Http(way) => way.session.is_some(),
+            Way::Lines(_) => asks,
+            Way::Sse(_) => true,
+        }
+    }
+
+    /// Whether it is told for the first time that its place leaves.
+    pub(super) fn begins_to_leave(&self) -> bool {
+        !self.leaving.swap(true, Ordering::Relaxed)
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// Cancelled when the connection is over.
+    pub(super) fn closed(&self) -> CancellationToken {
+        self.closing.token().clone()
+    }
+
+    /// Has the server send log messages of this level and above.
+    pub(super) async fn tune(&self, level: &str) {
+        let mut known = self.level.lock().await;
+        if !self.offers.logging || known.as_deref() == Some(level) {
+            return;
+        }
+        *known = Some(level.to_owned());
+        let params = raw(&serde_json::json!({ "level": level }));
+        let (up, _nobody) = mpsc::channel(1);
+        let asked = Asked { method: "logging/setLevel", params: Some(&params), era: Era::Legacy };
+        if !matches!(tokio::time::timeout(TUNED_WITHIN, self.call(asked, &up)).await, Ok(Ok(Ok(_)))) {
+            tracing::debug!(server = %self.place.server, level, "it does not take a level of log messages");
+        }
+    }
+
+    /// What comes of it within `limit`, not counting the time in which a question of the server is with a client.
+    pub(super) async fn within<T>(&self, limit: Duration, what: impl Future<Output = T>) -> Option<T> {
+        let mut what = std::pin::pin!(what);
+        let mut asking = self.table.asking();
+        let mut left = limit;
+        loop {
+            let since = tokio::time::Instant::now();
+            tokio::select! {
+                biased;
+                done = &mut what => return Some(done),
+                () = until(&mut asking, |open| self.private && open > 0) => {}
+                () = tokio::time::sleep(left) => return None,
+            }
+            left = left.saturating_sub(since.elapsed());
+            tokio::select! {
+                biased;
+                done = &mut what => return Some(done),
+                () = until(&mut asking, |open| open == 0) => {}
+                () = tokio::time::sleep(QUESTION_WITHIN) => return None,
+            }
+        }
     }
 
     /// It has ended, or a call has shown that it is of no use.
@@ -247,13 +347,17 @@ impl Link {
         }
     }
 
-    /// What a modern server wants repeated in headers.
+    /// What a modern server wants repeated in headers, and the trace.
     fn standard_headers(&self, text: &str, params: Option<&Raw>) -> HeaderMap {
-        let (Era::Modern, Ok(head)) = (self.spoken.era, Head::parse(text)) else { return HeaderMap::new() };
+        let traced = traced(params);
+        let (Era::Modern, Ok(head)) = (self.spoken.era, Head::parse(text)) else { return traced };
         let schemas = self.schemas.load();
         let name = || Fields::of(params.map(AsRef::as_ref)).ok()?.get_str("name");
         let schema = if schemas.is_empty() { None } else { name().and_then(|name| schemas.get(&name)) };
-        headers::of_request(&head, schema.map(|schema| schema.get())).into_iter().collect()
+        headers::of_request(&head, schema.map(|schema| schema.get()))
+            .into_iter()
+            .chain(traced.into_iter().filter_map(|(name, value)| Some((name?, value))))
+            .collect()
     }
 
     /// Whether the server still answers. Any answer counts, an error too.
@@ -270,8 +374,23 @@ impl Link {
     /// Whether its end is noticed without asking.
     pub(super) fn tells_its_end(&self) -> bool {
         match &self.way {
-            Way::Http(_) => false,
-            Way::Lines(_) | Way::Sse(_) => true,
+            // A connection whose other side is gone without a word stays open for hours.
+            Way::Http(_) | Way::Sse(_) => false,
+            Way::Lines(_) => true,
         }
     }
+}
+
+/// The trace in the `_meta` of a request, for proxies on the way that look at headers alone.
+fn traced(params: Option<&Raw>) -> HeaderMap {
+    let fields = params.and_then(|params| Fields::parse(params.get()).ok());
+    let meta = fields.as_ref().and_then(|fields| Fields::parse(fields.get("_meta")?.get()).ok());
+    let mut headers = HeaderMap::new();
+    for name in ["traceparent", "tracestate"] {
+        let value = meta.as_ref().and_then(|meta| HeaderValue::try_from(meta.get_str(name)?).ok());
+        if let Some(value) = value {
+            headers.insert(name, value);
+        }
+    }
+    headers
 }

@@ -20,7 +20,7 @@ use rmcp::{
         streamable_http_client::{StreamableHttpClientTransportConfig, StreamableHttpError},
     },
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -28,7 +28,7 @@ use super::{
     LARGEST, Link, Offers, Way,
     dialer::Dialer,
     ear::{Ear, Running, Teller, Told},
-    http::{HttpWay, reasons},
+    http::{HttpWay, LARGE_AT_ONCE, reasons},
     place::{At, Place},
     process::{self, Process},
     session::Session,
@@ -36,6 +36,7 @@ use super::{
     upkeep::{keep, subscribe, write_letters},
 };
 use crate::gateway::{
+    client::Client,
     downstream::{Program, ServerName},
     observation::ServerInfo,
     wire::{
@@ -53,6 +54,8 @@ const DISCOVER_WITHIN: Duration = Duration::from_secs(1);
 const PROCESS_DISCOVER_WITHIN: Duration = Duration::from_secs(5);
 /// For the whole handshake.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(20);
+/// For a legacy server to open its GET stream, or to say that it has none. Some say nothing before their first event.
+const STREAM_WITHIN: Duration = Duration::from_secs(1);
 /// Most time until a broken GET stream is opened again.
 const STREAM_AGAIN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -70,9 +73,11 @@ struct Attempt<'a> {
     name: &'a ServerName,
     dialer: &'a Dialer,
     teller: Teller,
+    client: Option<&'a Client>,
 }
 
-/// Connects to `place`, the era that worked last time first.
+/// Connects to `place`, the era that worked last time first; for one client alone when it is given, which then is asked
+/// what the server asks.
 ///
 /// # Errors
 /// One sentence: why it does not answer as an MCP server.
@@ -82,10 +87,11 @@ pub(in crate::gateway) async fn open(
     known: Option<Era>,
     dialer: &Dialer,
     runner: mpsc::Sender<Told>,
+    client: Option<&Client>,
 ) -> Result<Link, String> {
     let id = dialer.number();
     let teller = Teller::new(id, runner);
-    let attempt = Attempt { name, dialer, teller: teller.clone() };
+    let attempt = Attempt { name, dialer, teller: teller.clone(), client };
     let shaking = async {
         match &place.at {
             At::Http { id, url, headers, authorities, sse } => {
@@ -122,9 +128,18 @@ pub(in crate::gateway) async fn open(
         .as_ref()
         .map_or_else(Default::default, |server| (server.name.clone(), server.version.clone()));
     let capabilities = &greeted.capabilities;
-    let offers =
-        Offers { prompts: capabilities.prompts.is_some(), resources: capabilities.resources.is_some() };
+    let resources = capabilities.resources.as_ref();
+    let offers = Offers {
+        prompts: capabilities.prompts.is_some(),
+        resources: resources.is_some(),
+        updates: resources.is_some_and(|resources| resources.subscribe == Some(true)),
+        logging: capabilities.logging.is_some(),
+    };
+    if client.is_some() {
+        table.serve_one_client();
+    }
 
+    let of_modern = (era == Era::Modern).then(|| peer.clone());
     let closing = CancellationToken::new();
     dialer.keepers.spawn(write_letters(way.clone(), letters));
     if era == Era::Modern {
@@ -144,6 +159,10 @@ pub(in crate::gateway) async fn open(
         schemas: ArcSwap::default(),
         dead: AtomicBool::new(false),
         seated: AtomicUsize::new(0),
+        private: client.is_some(),
+        level: tokio::sync::Mutex::default(),
+        leaving: AtomicBool::new(false),
+        peer: of_modern,
         teller,
         closing: closing.drop_guard(),
     })
@@ -206,7 +225,13 @@ impl Attempt<'_> {
             Era::Legacy => self.shake(transport, ClientLifecycleMode::Initialize).await?,
         };
         let headers = headers.iter().cloned().collect();
-        let way = Way::Http(HttpWay { http, url: url.clone(), headers, session: session.id(), era });
+        let id = session.id();
+        // Without a session rmcp asks for no stream.
+        if era == Era::Legacy && id.is_some() {
+            let _ = tokio::time::timeout(STREAM_WITHIN, session.settled()).await;
+        }
+        let (session, large) = (id, Arc::new(Semaphore::new(LARGE_AT_ONCE)));
+        let way = Way::Http(HttpWay { http, url: url.clone(), headers, session, era, large });
         Ok(Shaken { running, way, table, letters, process: None })
     }
 
@@ -277,7 +302,10 @@ impl Attempt<'_> {
         T: IntoTransport<RoleClient, E, A>,
         E: std::error::Error + Send + Sync + 'static,
     {
-        Ear(self.teller.clone()).serve_with_lifecycle(transport, mode).await.map_err(|error| said(&error))
+        Ear::new(self.teller.clone(), self.client)
+            .serve_with_lifecycle(transport, mode)
+            .await
+            .map_err(|error| said(&error))
     }
 }
 

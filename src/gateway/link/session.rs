@@ -18,6 +18,7 @@ use rmcp::{
     },
 };
 use sse_stream::Sse;
+use tokio::sync::watch;
 
 use super::{
     LARGEST,
@@ -34,6 +35,8 @@ pub(super) struct Session {
     teller: Teller,
     /// The stream was open once: when it opens again, something may have been missed.
     streamed: Arc<AtomicBool>,
+    /// The server has answered whether it opens a stream.
+    settled: Arc<watch::Sender<bool>>,
 }
 
 type Headers = HashMap<HeaderName, HeaderValue>;
@@ -41,7 +44,15 @@ type Failure = StreamableHttpError<reqwest::Error>;
 
 impl Session {
     pub(super) fn new(http: reqwest::Client, table: Arc<Table>, teller: Teller) -> Self {
-        Self { http, id: Arc::default(), table, teller, streamed: Arc::default() }
+        let (id, streamed, settled) = (Arc::default(), Arc::default(), Arc::default());
+        Self { http, id, table, teller, streamed, settled }
+    }
+
+    /// Until the stream is open, or the server has refused it. What a server says on a stream that is not there is lost,
+    /// questions too: no call may come before.
+    pub(super) async fn settled(&self) {
+        // We hold the sending end.
+        let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
     }
 
     /// The session id that the server gave, if it gave one.
@@ -169,6 +180,7 @@ impl StreamableHttpClient for Session {
                 max_sse_event_size,
             )
             .await;
+        self.settled.send_replace(true);
         match opened {
             Ok(stream) => {
                 if self.streamed.swap(true, Ordering::Relaxed) {

@@ -13,6 +13,7 @@ const META: &str = "io.modelcontextprotocol/";
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
+const LEVEL: &str = "io.modelcontextprotocol/logLevel";
 
 /// Errors of legacy servers that a modern client must never see.
 const RESOURCE_NOT_FOUND: i32 = -32002;
@@ -58,13 +59,12 @@ pub fn params(
     match (downstream.era, client) {
         (Era::Legacy, Era::Legacy) => {}
         (Era::Legacy, Era::Modern) => meta.retain(|key| !key.starts_with(META)),
-        (Era::Modern, client) => {
+        (Era::Modern, _) => {
             meta.set_str(VERSION, &downstream.version);
-            // A legacy client's capabilities belong to its session: questions cannot reach it this way yet.
-            if client == Era::Legacy || meta.get(CAPABILITIES).is_none() {
+            if meta.get(CAPABILITIES).is_none() {
                 meta.set(CAPABILITIES, raw(&json!({})));
             }
-            if client == Era::Legacy || meta.get(CLIENT).is_none() {
+            if meta.get(CLIENT).is_none() {
                 let us = json!({ "name": "pilothouse", "version": env!("CARGO_PKG_VERSION") });
                 meta.set(CLIENT, raw(&us));
             }
@@ -81,6 +81,23 @@ pub fn params(
     Ok(Prepared { params: (!absent).then(|| fields.to_raw()), client_token })
 }
 
+/// What a legacy client said when its session began, as a modern server wants it said in every request: what it can be
+/// asked, who it is, and the least severe log message that it wants.
+pub fn declared(params: Option<&Raw>, capabilities: &Raw, info: Option<&Raw>, level: &str) -> Option<Raw> {
+    // Whatever is wrong with the params is said where they are sent.
+    let mut fields = Fields::of(params.map(AsRef::as_ref)).ok()?;
+    let meta = fields.get("_meta").map(ToOwned::to_owned);
+    let mut meta = Fields::of(meta.as_deref()).ok()?;
+    meta.set(CAPABILITIES, capabilities.clone());
+    match info {
+        Some(info) => meta.set(CLIENT, info.clone()),
+        None => drop(meta.remove(CLIENT)),
+    }
+    meta.set_str(LEVEL, level);
+    fields.set("_meta", meta.to_raw());
+    Some(fields.to_raw())
+}
+
 fn is_empty_object(value: &Raw) -> bool {
     Fields::parse(value.get()).is_ok_and(|fields| fields.is_empty())
 }
@@ -88,7 +105,8 @@ fn is_empty_object(value: &Raw) -> bool {
 /// A result in the words of the client.
 ///
 /// # Errors
-/// When a modern server asks back or starts a task, which a legacy client cannot follow.
+/// When a modern server starts a task or the like, which a legacy client cannot follow. What it asks back is put to
+/// the client before (`gateway::rounds`).
 pub fn result(method: &str, result: Raw, downstream: Era, client: Era) -> Result<Raw, RpcError> {
     if downstream == client {
         return Ok(result);
@@ -99,12 +117,6 @@ pub fn result(method: &str, result: Raw, downstream: Era, client: Era) -> Result
         Era::Legacy => {
             match fields.get_str("resultType").as_deref() {
                 None | Some("complete") => {}
-                Some("input_required") => {
-                    return Err(RpcError::new(
-                        RpcError::INTERNAL,
-                        "this server asks back for input, and through pilothouse a client that speaks MCP 2025-11-25 or older cannot answer yet: use a client that speaks MCP 2026-07-28",
-                    ));
-                }
                 Some(other) => {
                     return Err(RpcError::new(
                         RpcError::INTERNAL,
@@ -162,7 +174,7 @@ mod tests {
 
     use serde_json::value::RawValue;
 
-    use super::{Spoken, error, params, result};
+    use super::{Spoken, declared, error, params, result};
     use crate::gateway::wire::{Era, Raw, RpcError};
 
     fn text(json: &str) -> Raw {
@@ -238,10 +250,20 @@ mod tests {
     }
 
     #[test]
-    fn a_question_to_a_legacy_client_is_an_error_that_says_so() {
-        let asks = text(r#"{"resultType":"input_required","inputRequests":{}}"#);
-        let refused = result("tools/call", asks, Era::Modern, Era::Legacy).unwrap_err();
-        assert!(refused.message().unwrap().contains("asks back"));
+    fn a_task_for_a_legacy_client_is_an_error_that_says_so() {
+        let task = text(r#"{"resultType":"task","taskId":"1"}"#);
+        let refused = result("tools/call", task, Era::Modern, Era::Legacy).unwrap_err();
+        assert!(refused.message().unwrap().contains("type `task`"));
+    }
+
+    #[test]
+    fn a_modern_server_hears_from_each_request_what_a_legacy_client_said_once() {
+        let before = text(r#"{"z":2.50,"_meta":{"x":1e3}}"#);
+        let (can, who) = (text(r#"{"elicitation":{}}"#), text(r#"{"name":"c","version":"1"}"#));
+        let said = declared(Some(&before), &can, Some(&who), "info").unwrap();
+        let after = prepared(said.get(), Era::Legacy, &modern());
+        let expected = r#"{"z":2.50,"_meta":{"x":1e3,"io.modelcontextprotocol/clientCapabilities":{"elicitation":{}},"io.modelcontextprotocol/clientInfo":{"name":"c","version":"1"},"io.modelcontextprotocol/logLevel":"info","io.modelcontextprotocol/protocolVersion":"2026-07-28"}}"#;
+        assert_eq!(after, expected);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-v
 pub const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 pub const NAME: HeaderName = HeaderName::from_static("mcp-name");
 const PARAM_PREFIX: &str = "mcp-param-";
+const ANNOTATION: &str = "x-mcp-header";
 /// The first revision with these headers, and the first modern one.
 pub const FIRST_MODERN: &str = "2026-07-28";
 
@@ -44,7 +45,7 @@ fn expected(head: &Head<'_>, schema: Option<&str>) -> Vec<Expected> {
         all.push(Expected { header: NAME, value: Some(Value::from(name)), encoded: true });
     }
     if method == "tools/call"
-        && let Some(schema) = schema.filter(|schema| schema.contains("x-mcp-header"))
+        && let Some(schema) = schema.filter(|schema| schema.contains(ANNOTATION))
         && let Ok(schema) = serde_json::from_str::<Value>(schema)
     {
         let arguments: Value = params
@@ -69,7 +70,7 @@ fn annotated(schema: &Value, arguments: &Value, all: &mut Vec<Expected>) {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
     for (name, schema) in properties {
         let argument = arguments.get(name).unwrap_or(&Value::Null);
-        if let Some(header) = schema.get("x-mcp-header").and_then(Value::as_str)
+        if let Some(header) = schema.get(ANNOTATION).and_then(Value::as_str)
             && let Ok(header) = HeaderName::from_bytes(format!("{PARAM_PREFIX}{header}").as_bytes())
         {
             let value = matches!(argument, Value::String(_) | Value::Number(_) | Value::Bool(_))
@@ -78,6 +79,43 @@ fn annotated(schema: &Value, arguments: &Value, all: &mut Vec<Expected>) {
         }
         annotated(schema, argument, all);
     }
+}
+
+/// Why a tool with this input schema must not be offered: an annotation that no request could follow.
+pub fn misfit(schema: &str) -> Option<String> {
+    if !schema.contains(ANNOTATION) {
+        return None;
+    }
+    let schema: Value = serde_json::from_str(schema).ok()?;
+    let mut seen = Vec::new();
+    misfits(&schema, &mut seen)
+}
+
+fn misfits(schema: &Value, seen: &mut Vec<String>) -> Option<String> {
+    let properties = schema.get("properties")?.as_object()?;
+    properties.iter().find_map(|(name, property)| {
+        let Some(header) = property.get(ANNOTATION) else { return misfits(property, seen) };
+        let header = header.as_str().unwrap_or_default();
+        if !is_token(header) {
+            return Some(format!("the {ANNOTATION} of `{name}` is no name of a header"));
+        }
+        let kind = property.get("type").and_then(Value::as_str).unwrap_or_default();
+        if !matches!(kind, "string" | "integer" | "boolean") {
+            return Some(format!("`{name}` has an {ANNOTATION} and is no string, integer or boolean"));
+        }
+        let lower = header.to_ascii_lowercase();
+        if seen.contains(&lower) {
+            return Some(format!("two arguments have the {ANNOTATION} `{header}`"));
+        }
+        seen.push(lower);
+        None
+    })
+}
+
+/// RFC 9110: what a header's name is made of.
+fn is_token(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 fn printed(value: &Value) -> String {
@@ -165,7 +203,7 @@ mod tests {
 
     use http::HeaderMap;
 
-    use super::{check, of_request};
+    use super::{check, misfit, of_request};
     use crate::gateway::wire::text::Head;
 
     const SCHEMA: &str = r#"{"type":"object","properties":{"n":{"type":"integer","x-mcp-header":"N"},
@@ -198,6 +236,25 @@ mod tests {
         assert!(said(CALL, &[RIGHT[0], ("mcp-name", "=?base64?%?=")]).unwrap_err().contains("base64"));
         let more = [RIGHT[0], RIGHT[1], RIGHT[2], ("mcp-param-s", "x")];
         assert!(said(CALL, &more).unwrap_err().contains("mcp-param-s is there"));
+    }
+
+    #[test]
+    fn annotations_that_nobody_could_follow_are_named() {
+        assert_eq!(misfit(SCHEMA), None);
+        let one = |property: &str| misfit(&format!(r#"{{"properties":{{"a":{property}}}}}"#));
+        for (wrong, says) in [
+            (r#"{"type":"string","x-mcp-header":""}"#, "no name"),
+            (r#"{"type":"string","x-mcp-header":"My Region"}"#, "no name"),
+            (r#"{"type":"string","x-mcp-header":"Région"}"#, "no name"),
+            (r#"{"type":"number","x-mcp-header":"N"}"#, "no string"),
+            (r#"{"type":"object","x-mcp-header":"N"}"#, "no string"),
+            (
+                r#"{"type":"string","x-mcp-header":"N"},"b":{"type":"string","x-mcp-header":"n"}"#,
+                "two arguments",
+            ),
+        ] {
+            assert!(one(wrong).is_some_and(|why| why.contains(says)), "{wrong}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     Raw, RpcError, Up,
@@ -21,6 +21,9 @@ use super::{
 
 /// How many notes may wait for a slow client before progress is dropped (answers never are).
 const NOTES: usize = 256;
+
+/// Questions that may wait for the first call.
+const EARLY: usize = 8;
 
 /// Messages that the connection has to send besides its calls: cancellations and answers to questions.
 pub type Outbox = mpsc::UnboundedSender<String>;
@@ -47,12 +50,18 @@ pub struct Table {
     outbox: Outbox,
     /// Whether a dropped call is cancelled by a message.
     cancels: AtomicBool,
+    /// All calls are of one client: what names no call may go to any of them.
+    of_one_client: AtomicBool,
+    /// How many questions of the server are with clients now.
+    asking: Arc<watch::Sender<usize>>,
 }
 
 #[derive(Debug, Default)]
 struct Calls {
     open: HashMap<String, Slot>,
     ended: Option<Ended>,
+    /// Questions that came before the first call: of one client's connection only, whose next call gets them.
+    early: Vec<Note>,
 }
 
 #[derive(Debug)]
@@ -76,12 +85,24 @@ impl Table {
             busy: AtomicUsize::new(0),
             outbox,
             cancels: AtomicBool::new(true),
+            of_one_client: AtomicBool::new(false),
+            asking: Arc::default(),
         }
     }
 
     /// A modern HTTP server sees its stream close, and needs no message for a call that was dropped.
     pub fn cancel_by_closing(&self) {
         self.cancels.store(false, Ordering::Relaxed);
+    }
+
+    /// All its calls are of the same client.
+    pub fn serve_one_client(&self) {
+        self.of_one_client.store(true, Ordering::Relaxed);
+    }
+
+    /// How many questions of the server are with clients, told when it changes.
+    pub fn asking(&self) -> watch::Receiver<usize> {
+        self.asking.subscribe()
     }
 
     fn calls(&self) -> MutexGuard<'_, Calls> {
@@ -106,6 +127,10 @@ impl Table {
         let mut calls = self.calls();
         if let Some(ended) = &calls.ended {
             return Err(ended.clone());
+        }
+        for question in std::mem::take(&mut calls.early) {
+            // There is room: fewer may be early than may wait.
+            let _ = notes_in.try_send(question);
         }
         calls.open.insert(token.clone(), Slot { client_token, notes: notes_in, done: done_in });
         drop(calls);
@@ -135,7 +160,8 @@ impl Table {
     }
 
     /// Looks at one incoming message. `stream_of` is the token of the call on whose own stream it came; on a
-    /// stream that all calls share, what names no call belongs to a call only when exactly one is open.
+    /// stream that all calls share, a log message belongs to a call only when exactly one is open, and a question
+    /// only when all calls are of one client.
     pub fn take(&self, text: &str, stream_of: Option<&str>) -> Taken {
         let Ok(head) = Head::parse(text) else { return Taken::Rest };
         let owned = |value: Option<&serde_json::value::RawValue>| value.map(ToOwned::to_owned);
@@ -230,10 +256,24 @@ impl Table {
 
     /// Hands the note to the call it belongs to, or back when there is none or it cannot take more.
     fn note(&self, stream_of: Option<&str>, note: Note) -> Result<(), Note> {
-        let calls = self.calls();
+        let mut calls = self.calls();
+        let of_one_client = self.of_one_client.load(Ordering::Relaxed);
+        let is_question = matches!(note, Note::Question { .. });
+        let is_early = stream_of.is_none() && calls.open.is_empty() && is_question;
+        if is_early && of_one_client && calls.early.len() < EARLY {
+            calls.early.push(note);
+            return Ok(());
+        }
         let slot = match stream_of {
             Some(token) => calls.open.get(token),
+            // Whoever calls at this moment need not be whom it means.
+            None if is_question && !of_one_client => None,
             None if calls.open.len() == 1 => calls.open.values().next(),
+            // The newest: tokens are numbers behind a letter.
+            None if of_one_client => {
+                let newest = calls.open.iter().max_by_key(|(token, _)| (token.len(), *token));
+                newest.map(|(_, slot)| slot)
+            }
             None => None,
         };
         match slot {
@@ -289,10 +329,10 @@ impl OpenCall {
         loop {
             tokio::select! {
                 biased;
-                Some(note) = self.notes.recv() => pass(up, note, &mut questions).await,
+                Some(note) = self.notes.recv() => pass(up, note, &self.table.asking, &mut questions).await,
                 outcome = &mut self.done => {
                     while let Ok(note) = self.notes.try_recv() {
-                        pass(up, note, &mut questions).await;
+                        pass(up, note, &self.table.asking, &mut questions).await;
                     }
                     return match outcome {
                         Ok(outcome) => outcome.map_err(F::from),
@@ -315,17 +355,36 @@ impl OpenCall {
     }
 }
 
+/// Counts a question until it is answered or forgotten.
+struct Asking(Arc<watch::Sender<usize>>);
+
+impl Asking {
+    fn begin(count: Arc<watch::Sender<usize>>) -> Self {
+        count.send_modify(|open| *open += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.send_modify(|open| *open -= 1);
+    }
+}
+
 async fn pass(
     up: &mpsc::Sender<Up>,
     note: Note,
+    asking: &Arc<watch::Sender<usize>>,
     questions: &mut FuturesUnordered<BoxFuture<'static, (Raw, Result<Raw, RpcError>)>>,
 ) {
     let up_note = match note {
         Note::Notification { method, params } => Up::Note { method, params },
         Note::Question { id, method, params } => {
             let (reply, answer) = oneshot::channel();
+            let asking = Asking::begin(asking.clone());
             questions.push(
                 async move {
+                    let _asking = asking;
                     let nobody = || {
                         Err(RpcError::new(
                             RpcError::METHOD_NOT_FOUND,

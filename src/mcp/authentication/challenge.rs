@@ -5,7 +5,7 @@ use std::fmt::Write;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
-use crate::redact;
+use crate::{caller::Caller, redact};
 
 /// After so many seconds it may be worth trying again, when what we ask cannot be reached.
 const RETRY_AFTER: &str = "5";
@@ -19,8 +19,8 @@ pub(super) enum Refusal {
     Malformed(&'static str),
     /// The token does not prove anything, or not to us.
     Invalid(String),
-    /// The token is good, but lacks these scopes.
-    Scope { lacking: Vec<String>, needed: Vec<String> },
+    /// The caller's token is good, but lacks these scopes.
+    Scope { caller: Box<Caller>, lacking: Vec<String>, needed: Vec<String> },
     /// Whoever could tell cannot be asked now.
     Unavailable(String),
 }
@@ -43,6 +43,25 @@ impl Refusal {
         }
     }
 
+    /// By which refusals are counted on record.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Missing => "no-token",
+            Self::Malformed(_) => "malformed-token",
+            Self::Invalid(_) => "invalid-token",
+            Self::Scope { .. } => "missing-scope",
+            Self::Unavailable(_) => "token-not-checked",
+        }
+    }
+
+    /// Who was refused, where that was proven.
+    pub(super) fn caller(&self) -> Option<&Caller> {
+        match self {
+            Self::Scope { caller, .. } => Some(caller),
+            Self::Missing | Self::Malformed(_) | Self::Invalid(_) | Self::Unavailable(_) => None,
+        }
+    }
+
     /// One sentence.
     pub(super) fn why(&self) -> String {
         match self {
@@ -62,7 +81,7 @@ impl Refusal {
             Self::Malformed(_) => (Some("invalid_request"), &advice.scopes),
             Self::Invalid(_) => (Some("invalid_token"), &advice.scopes),
             // All that are needed: who asks for the lacking ones alone would lose the others.
-            Self::Scope { needed, .. } => (Some("insufficient_scope"), needed),
+            Self::Scope { needed, caller: _, lacking: _ } => (Some("insufficient_scope"), needed),
             Self::Unavailable(_) => return None,
         };
         let mut text = r#"Bearer realm="pilothouse""#.to_owned();
@@ -106,6 +125,7 @@ fn may_be_quoted(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Advice, Refusal};
+    use crate::caller::Caller;
 
     fn advice() -> Advice {
         Advice {
@@ -142,7 +162,8 @@ mod tests {
     #[test]
     fn all_needed_scopes_are_named_at_once() {
         let needed = vec!["read".to_owned(), "write".to_owned()];
-        let refusal = Refusal::Scope { lacking: vec!["write".into()], needed };
+        let caller = Box::new(Caller::process());
+        let refusal = Refusal::Scope { caller, lacking: vec!["write".into()], needed };
         let challenge = refusal.challenge(&advice()).unwrap_or_default();
         assert!(challenge.contains(r#"error="insufficient_scope""#), "{challenge}");
         assert!(challenge.ends_with(r#"scope="read write""#), "{challenge}");

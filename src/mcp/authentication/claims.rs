@@ -36,13 +36,15 @@ impl ClaimRules {
             words(groups).iter().map(|group| format!("{groups_prefix}{group}")).collect();
         let groups: Vec<String> = groups.into_iter().collect();
         names::may_come(&user, &groups, Proof::Oidc).map_err(Refusal::Invalid)?;
+        let caller = Caller { user, groups, extra: BTreeMap::new(), proof: Proof::Oidc };
         let has = scopes(claims);
         let lacking: Vec<String> =
             required_scopes.iter().filter(|scope| !has.contains(*scope)).cloned().collect();
         if !lacking.is_empty() {
-            return Err(Refusal::Scope { lacking, needed: required_scopes.clone() });
+            let (caller, needed) = (Box::new(caller), required_scopes.clone());
+            return Err(Refusal::Scope { caller, lacking, needed });
         }
-        Ok(Caller { user, groups, extra: BTreeMap::new(), proof: Proof::Oidc })
+        Ok(caller)
     }
 }
 
@@ -99,7 +101,9 @@ mod tests {
     fn all_scopes_are_needed() {
         let refusal = caller(&rules(), &json!({"sub": "ann", "scope": "read reading"})).unwrap_err();
         let needed = vec!["read".to_owned(), "call".to_owned()];
-        assert_eq!(refusal, Refusal::Scope { lacking: vec!["call".to_owned()], needed });
+        assert_eq!(refusal.caller().unwrap().user, "corp:ann");
+        let caller = Box::new(refusal.caller().unwrap().clone());
+        assert_eq!(refusal, Refusal::Scope { caller, lacking: vec!["call".to_owned()], needed });
     }
 
     #[test]

@@ -38,6 +38,7 @@ use self::{
     config::SafeUrl,
     metadata::Metadata,
 };
+use super::turned_away::TurnedAway;
 use crate::caller::Caller;
 
 /// How callers prove who they are. Cheap to clone.
@@ -138,7 +139,9 @@ pub(super) async fn authenticate(State(auth): State<Auth>, mut request: Request,
         }
         Err(refusal) => {
             tracing::warn!(why = refusal.why(), "a request was refused");
-            refusal.response(&auth.advice(&request))
+            let turned_away =
+                TurnedAway { reason: refusal.word(), why: refusal.why(), caller: refusal.caller().cloned() };
+            turned_away.with(refusal.response(&auth.advice(&request)))
         }
     }
 }

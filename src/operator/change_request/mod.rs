@@ -1,9 +1,16 @@
 //! The ChangeRequests of the cluster: read by every replica, written by the one that leads. What is written is decided
 //! by `changes`, which hands it over as values; nothing else is written on its behalf.
 
-use kube::{Api, Client, api::ListParams, core::DeserializeGuard};
+use futures::{StreamExt, future::ready, stream::BoxStream};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::ListParams,
+    core::{ApiResource, DeserializeGuard, DynamicObject, PartialObjectMeta},
+    runtime::{WatchStreamExt, watcher},
+};
 
 use super::{
+    events::Happening,
     watches,
     writer::{WriteError, Writer},
 };
@@ -86,6 +93,30 @@ impl ChangeStore {
             list(client, Some(namespace), params, &mut stored).await?;
         }
         Ok(stored)
+    }
+
+    /// An item whenever this one may have become another, as long as the stream is held.
+    pub fn news(&self, request: &ChangeRequest) -> BoxStream<'static, ()> {
+        let namespace = request.namespace().unwrap_or_default();
+        let (client, kind) = (self.writer.client().clone(), ApiResource::erase::<ChangeRequest>(&()));
+        let api = Api::<PartialObjectMeta<DynamicObject>>::namespaced_with(client, &namespace, &kind);
+        let only = watcher::Config::default().fields(&format!("metadata.name={}", request.name_any()));
+        let events = watcher(api, only).default_backoff();
+        events.filter_map(|event| ready(event.ok().map(drop))).boxed()
+    }
+
+    /// Whether those of that namespace are listed, and so found again.
+    pub fn reaches(&self, namespace: &str) -> bool {
+        self.namespaces.is_empty() || self.namespaces.iter().any(|known| known == namespace)
+    }
+
+    /// An event about one; that it could not be written is said in the log.
+    pub async fn tell(&self, about: &ChangeRequest, is_warning: bool, reason: &str, note: String) {
+        let happening =
+            if is_warning { Happening::warning(reason, note) } else { Happening::normal(reason, note) };
+        if let Err(error) = self.writer.tell(&about.object_ref(&()), &happening).await {
+            tracing::warn!(%error, reason, "an event about a change request is not written");
+        }
     }
 
     /// Makes one that is not there yet, with its status.

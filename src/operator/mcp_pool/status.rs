@@ -260,6 +260,8 @@ mod tests {
             tools: vec![tool.clone()],
             dropped: vec![],
             changed: vec![],
+            quarantined: vec![],
+            pins: Arc::default(),
             calls: 0,
             errors: 0,
             pool: Some(name("search")),

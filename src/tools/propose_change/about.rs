@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
 
+use super::alert::{self, Named};
 use crate::{
     answer::Answer,
     redact,
     tools::{
         desk::Desk,
         diagnose::{self, Finding},
+        owners::Owners,
     },
 };
 
@@ -30,6 +31,13 @@ impl About {
     pub(super) fn object(kind: String, namespace: Option<String>, name: String) -> Self {
         Self { kind, namespace, name, evidence: String::new(), hint: String::new() }
     }
+
+    /// `Deployment shop/web`.
+    fn words(&self) -> String {
+        let Self { kind, namespace, name, .. } = self;
+        let place = namespace.as_ref().map_or_else(String::new, |namespace| format!("{namespace}/"));
+        format!("{kind} {place}{name}")
+    }
 }
 
 /// An alert as `list_alerts` shows it.
@@ -41,42 +49,65 @@ pub(super) struct AlertName {
     labels: BTreeMap<String, String>,
 }
 
-/// Labels that name an object, what is nearest to a workload first.
-const LABELS: [(&str, &str); 11] = [
-    ("deployment", "Deployment"),
-    ("statefulset", "StatefulSet"),
-    ("daemonset", "DaemonSet"),
-    ("cronjob", "CronJob"),
-    ("job_name", "Job"),
-    ("horizontalpodautoscaler", "HorizontalPodAutoscaler"),
-    ("persistentvolumeclaim", "PersistentVolumeClaim"),
-    ("poddisruptionbudget", "PodDisruptionBudget"),
-    ("ingress", "Ingress"),
-    ("pod", "Pod"),
-    ("service", "Service"),
-];
-const NAMESPACES: [&str; 3] = ["namespace", "exported_namespace", "kubernetes_namespace"];
-
+/// The object whose change would mend it: what its labels name, or what makes that.
+///
 /// # Errors
-/// An error answer, when no label names an object, or there is none of that name.
+/// An error answer that says what to name instead: no label names an object, none of those is there any more, or they
+/// come from different ones.
 pub(super) async fn of_alert(desk: &Desk, alert: &AlertName) -> Result<About, Answer> {
     let AlertName { name: alert_name, labels } = alert;
-    let Some((kind, name)) =
-        LABELS.iter().find_map(|(label, kind)| labels.get(*label).map(|name| (*kind, name.as_str())))
-    else {
-        let known: Vec<&str> = LABELS.iter().map(|(label, _)| *label).collect();
+    let shown = redact::shown(alert_name);
+    let named = alert::subjects(labels);
+    if named.is_empty() {
         return Err(Answer::error(format!(
-            "the labels of alert {} name no object: give them as list_alerts shows them, with one of {}, or name the object by kind and name",
-            redact::shown(alert_name),
-            known.join(", ")
+            "The labels of alert {shown} name no object: give them as list_alerts shows them, with one of {}, or name the object by kind, namespace and name.",
+            alert::known()
+        )));
+    }
+    let namespace = alert::namespace(labels);
+    let (mut found, mut lost): (Vec<About>, Vec<String>) = (Vec::new(), Vec::new());
+    for Named { kind, name } in named {
+        match maker_of(desk, &kind, namespace.as_deref(), &name).await {
+            Ok(about) if found.contains(&about) => {}
+            Ok(about) => found.push(about),
+            Err(why) => lost.push(why),
+        }
+    }
+    let several: Vec<String> = found.iter().map(About::words).collect();
+    let Some(about) = found.pop() else {
+        return Err(Answer::error(format!(
+            "What alert {shown} is about cannot be told: {}. Name the object that is to change by kind, namespace and name.",
+            lost.join("; ")
         )));
     };
-    let namespace = NAMESPACES.iter().find_map(|label| labels.get(*label)).cloned();
-    let resource = desk.kind(kind).await?;
-    let object = desk.parsed(&resource, namespace.as_deref(), name).await?;
+    if several.len() > 1 {
+        return Err(Answer::error(format!(
+            "Alert {shown} names several objects: {}. Give the one that is to change by kind, namespace and name, without the alert.",
+            several.join(", ")
+        )));
+    }
     let said: Vec<String> = labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
     let evidence = redact::shown(&format!("Alert: {alert_name} ({})", said.join(", ")));
-    Ok(About { evidence, ..maker(desk, &object).await })
+    Ok(About { evidence, ..about })
+}
+
+/// What makes the object again when it is gone: its topmost owner, or itself.
+///
+/// # Errors
+/// One clause, when it or one of its owners cannot be read.
+async fn maker_of(desk: &Desk, kind: &str, namespace: Option<&str>, name: &str) -> Result<About, String> {
+    let said = |answer: Answer| answer.text.trim_end_matches('.').to_owned();
+    let resource = desk.kind(kind).await.map_err(said)?;
+    let namespace = namespace.filter(|_| resource.namespaced);
+    let object = desk.parsed(&resource, namespace, name).await.map_err(said)?;
+    let Owners { found, lost } = desk.owners(&object).await;
+    if let Some(lost) = lost {
+        return Err(format!("what makes {kind} {name} cannot be read ({lost})"));
+    }
+    let top = found.last().unwrap_or(&object);
+    let meta = |key: &str| top["metadata"][key].as_str().map(str::to_owned);
+    let kind = top["kind"].as_str().unwrap_or_default();
+    Ok(About::object(kind.to_owned(), meta("namespace"), meta("name").unwrap_or_default()))
 }
 
 /// # Errors
@@ -96,13 +127,4 @@ pub(super) async fn of_finding(desk: &Desk, id: &str, namespace: Option<String>)
         evidence: told,
         hint: format!(": the finding says {}", redact::shown(&change.what)),
     })
-}
-
-/// What makes the object again when it is gone: its topmost owner, or itself.
-async fn maker(desk: &Desk, object: &Value) -> About {
-    let owners = desk.owners(object).await;
-    let top = owners.found.last().unwrap_or(object);
-    let meta = |key: &str| top["metadata"][key].as_str().map(str::to_owned);
-    let kind = top["kind"].as_str().unwrap_or_default();
-    About::object(kind.to_owned(), meta("namespace"), meta("name").unwrap_or_default())
 }

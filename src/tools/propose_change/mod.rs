@@ -1,6 +1,7 @@
 //! `propose_change`: what a call says becomes a [`Proposal`]; `changes` does the rest.
 
 mod about;
+mod alert;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use super::{
     arguments::{self, Parsed},
     definition::{Definition, Effect, text},
     desk::Office,
+    modification::{self, FORMS, Forms, together},
 };
 use crate::{answer::Answer, caller::Caller};
 
@@ -48,21 +50,20 @@ impl Tool for ProposeChange {
             name: "propose_change",
             title: "Propose change",
             description: "Use this to have an object changed: finds its manifest in the configured Git repository, edits it, checks the result and opens a pull request (or pushes a branch) for a person to review. Nothing in the cluster is touched. Name the object (kind and name, or an alert, or a finding of diagnose) and exactly one of edits, merge_patch, strategic_patch, json_patch, replicas. Asking the same again returns the same change.",
-            properties: json!({
-                "kind": text("kind as in the manifest: Deployment"),
-                "namespace": text("absent for kinds without namespaces"),
-                "name": text("name of the object"),
-                "alert": { "type": "object", "description": "instead of kind and name: {\"name\": ..., \"labels\": {\"namespace\": ..., \"pod\": ...}} of list_alerts" },
-                "finding": text("instead of kind and name: id of diagnose"),
-                "edits": { "type": "object",
-                    "description": "new value by field path, null removes: {\"spec.template.spec.containers[name=web].resources.limits.memory\": \"256Mi\"}" },
-                "merge_patch": { "type": "object", "description": "RFC 7386" },
-                "strategic_patch": { "type": "object", "description": "as of kubectl patch" },
-                "json_patch": { "type": "array", "items": { "type": "object" }, "description": "RFC 6902" },
-                "replicas": { "type": "integer", "minimum": 0, "description": "number of pods" },
-                "reason": text("why, for the reviewer; becomes the commit message"),
-                "repository": text("needed if several hold the object"),
-            }),
+            properties: together([
+                Map::from_iter([
+                    ("kind".to_owned(), text("kind as in the manifest: Deployment")),
+                    ("namespace".to_owned(), text("absent for kinds without namespaces")),
+                    ("name".to_owned(), text("name of the object")),
+                    ("alert".to_owned(), json!({ "type": "object", "description": ALERT })),
+                    ("finding".to_owned(), text("instead of kind and name: id of diagnose")),
+                ]),
+                modification::schema(),
+                Map::from_iter([
+                    ("reason".to_owned(), text("why, for the reviewer; becomes the commit message")),
+                    ("repository".to_owned(), text("needed if several hold the object")),
+                ]),
+            ]),
             required: &["reason"],
             effect: Effect::Proposes,
             output: None,
@@ -91,7 +92,7 @@ impl ProposeChange {
         let Some(change) = change else {
             return Err(Answer::error(format!(
                 "say what is to change of {kind} {name} with one of {}{hint}",
-                WAYS.join(", ")
+                FORMS.join(", ")
             )));
         };
         let reason = [reason, evidence].join("\n\n").trim_end().to_owned();
@@ -100,7 +101,7 @@ impl ProposeChange {
     }
 }
 
-const WAYS: [&str; 5] = ["edits", "merge_patch", "strategic_patch", "json_patch", "replicas"];
+const ALERT: &str = "instead of kind and name: {\"name\": ..., \"labels\": {\"namespace\": ..., \"pod\": ...}} of list_alerts; a pod's workload is found";
 
 /// A call that names one object and at most one change.
 struct Asked {
@@ -145,33 +146,9 @@ fn asked(arguments: Arguments) -> Result<Asked, String> {
             );
         }
     };
-    if edits.as_ref().is_some_and(Map::is_empty) {
-        return Err(
-            "`edits` of propose_change is empty: name at least one field path and its new value".to_owned()
-        );
-    }
-    let ways: Vec<(&str, Modification)> = [
-        edits.map(|edits| Modification::Edits(edits.into_iter().collect())),
-        merge_patch.map(Modification::MergePatch),
-        strategic_patch.map(Modification::StrategicPatch),
-        json_patch.map(Modification::JsonPatch),
-        replicas.map(Modification::Replicas),
-    ]
-    .into_iter()
-    .zip(WAYS)
-    .filter_map(|(given, way)| given.map(|given| (way, given)))
-    .collect();
-    let given: Vec<&str> = ways.iter().map(|(way, _)| *way).collect();
-    if given.len() > 1 {
-        return Err(format!(
-            "give one of {}, not {}: one change has one form",
-            WAYS.join(", "),
-            given.join(" and ")
-        ));
-    }
-    let change = ways.into_iter().next().map(|(_, change)| change);
+    let change = Forms { edits, merge_patch, strategic_patch, json_patch, replicas }.one()?;
     if change.is_none() && matches!(about, Named::Object(_)) {
-        return Err(format!("say what is to change with one of {}", WAYS.join(", ")));
+        return Err(format!("say what is to change with one of {}", FORMS.join(", ")));
     }
     Ok(Asked { about, change, reason, repository })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use futures::future::BoxFuture;
+use futures::{future::BoxFuture, stream::BoxStream};
 use serde_json::{Value, json, value::to_raw_value};
 
 use super::{Arc, ProposeChange};
@@ -27,6 +27,13 @@ impl Changes for Keeps {
     }
     fn list<'a>(&'a self, _: &'a Caller) -> BoxFuture<'a, Answer> {
         Box::pin(async { Answer::text("") })
+    }
+    fn updates<'a>(
+        &'a self,
+        _: &'a Caller,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<BoxStream<'static, ()>, String>> {
+        Box::pin(async { Err(String::new()) })
     }
     fn revise<'a>(&'a self, _: &'a Caller, _: &'a str, _: Revision) -> BoxFuture<'a, Answer> {
         Box::pin(async { Answer::text("") })

@@ -145,9 +145,16 @@ pub(super) async fn look(
             None => "you may not read all namespaces at once: give `namespace`".to_owned(),
         }));
     }
-    let Part { mut entries, symptoms, events, nodes, targets, revisions: _, unread: _ } = all;
+    let Part { mut entries, symptoms, mut events, nodes, targets, revisions: _, unread: _ } = all;
     entries.extend(symptoms.images(span));
     entries.extend(events.entries());
+    if let Some(related) = &mut related {
+        nodes.iter().for_each(|(workload, node)| related.add_node(workload, node));
+        targets.iter().for_each(|(name, kind, target)| related.add_autoscaler(name, kind, target));
+        // Before they are joined: what was made together is not all related.
+        entries.retain(|entry| related.has(&entry.thing));
+        events.scalings.retain(|thing, _| related.has(thing));
+    }
     let mut entries = timeline::joined(entries, &events.scalings);
     let first_warnings = events.first_warnings(symptoms.things());
     let mut symptoms = symptoms.symptoms(&first_warnings);
@@ -158,10 +165,7 @@ pub(super) async fn look(
         entries.retain(|entry| bears(&entry.thing) || entry.what.starts_with("Ready became"));
         symptoms.retain(|symptom| bears(&symptom.thing));
     }
-    if let Some(related) = &mut related {
-        nodes.iter().for_each(|(workload, node)| related.add_node(workload, node));
-        targets.iter().for_each(|(name, kind, target)| related.add_autoscaler(name, kind, target));
-        entries.retain(|entry| related.has(&entry.thing));
+    if let Some(related) = &related {
         symptoms.retain(|symptom| related.has(&symptom.thing));
     }
     let mut notes = Vec::new();

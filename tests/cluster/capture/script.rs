@@ -106,9 +106,10 @@ pub(super) fn said(writes: &[Write]) -> Vec<String> {
     // A write that was amended stands behind later ones.
     writes.sort_by_key(|write| write.at);
     let words = |write: &&Write| {
+        let users = write.users.join(", ");
         line(
             &format!("{:?} {}", write.verb, write.object.name),
-            write.user.as_deref().unwrap_or("-"),
+            if users.is_empty() { "-" } else { &users },
             write.manager.as_deref().unwrap_or("-"),
             write.fields.first().map_or("", |field| field.path.as_str()),
         )

@@ -2,7 +2,6 @@
 
 use std::{
     path::Path,
-    process::Stdio,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -12,9 +11,8 @@ use pilothouse::{
     changes::capture::{Capture, Doors, Seen, Surroundings, Way, Witness, Write},
     cluster::Reader,
     fleet::Observations,
-    operator::{Operator, OperatorSettings, Webhook, witness_manifests},
+    operator::{Operator, OperatorSettings, Webhook},
 };
-use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -23,6 +21,7 @@ use crate::support::{
     namespace::Scratch,
     own_operator::{TIMING, solo},
     wait::until,
+    witness::Registered,
 };
 
 pub(super) const SOON: Duration = Duration::from_secs(60);
@@ -56,7 +55,7 @@ impl Capturing {
             loop {
                 let seen = writes.next().await;
                 if keeps {
-                    writes.judged(seen.write(), Way::Unsanctioned);
+                    writes.judged(seen.write(), Some(Way::Unsanctioned));
                 }
                 told.lock().expect("nobody panicked").push(seen);
             }
@@ -108,7 +107,7 @@ impl Capturing {
 /// One namespace, in which the API server tells a process of the test who writes, and which takes audit events.
 pub(super) struct Stage {
     // In the order in which they must end: nobody is asked before nobody answers.
-    _registered: Registered,
+    _registered: Option<Registered>,
     _operator: AbortOnDropHandle<()>,
     _observations: watch::Sender<Observations>,
     pub(super) capturing: Capturing,
@@ -120,7 +119,21 @@ pub(super) struct Stage {
 pub(super) const TOKEN: &str = "the-token-of-the-test";
 
 impl Stage {
+    /// The API server asks it about every write.
     pub(super) async fn new(purpose: &str) -> Self {
+        let stage = Self::start(purpose, true).await;
+        stage.capturing.is_asked(stage.namespace()).await;
+        stage
+    }
+
+    /// Nobody asks it: who it was, only audit events say.
+    pub(super) async fn unasked(purpose: &str) -> Self {
+        let stage = Self::start(purpose, false).await;
+        stage.capturing.follows(stage.namespace()).await;
+        stage
+    }
+
+    async fn start(purpose: &str, is_asked: bool) -> Self {
         let scratch = solo(purpose);
         let namespace = scratch.name().to_owned();
         let data = tempfile::tempdir().expect("a folder");
@@ -141,8 +154,9 @@ impl Stage {
         let observations = watch::Sender::new(Arc::default());
         let operator = Operator::new(client::admin().await, settings, observations.subscribe());
         let operator = tokio::spawn(operator.webhook(Some(webhook)).run(CancellationToken::new()));
-        let registered = Registered::new(&namespace, &format!("{configuration}-witness"), &url);
-        let stage = Self {
+        let registered =
+            is_asked.then(|| Registered::new(&namespace, &format!("{configuration}-witness"), &url));
+        Self {
             _registered: registered,
             _operator: AbortOnDropHandle::new(operator),
             _observations: observations,
@@ -150,37 +164,10 @@ impl Stage {
             url,
             scratch,
             _data: data,
-        };
-        stage.capturing.is_asked(&namespace).await;
-        stage
+        }
     }
 
     pub(super) fn namespace(&self) -> &str {
         self.scratch.name()
-    }
-}
-
-/// The configuration that the manifests print, for one namespace and a process on this machine.
-struct Registered(String);
-
-impl Registered {
-    fn new(namespace: &str, name: &str, url: &str) -> Self {
-        let printed =
-            witness_manifests().split("\n---\n").find(|text| text.contains("\nkind: ValidatingWebhook"));
-        let mut configuration: Value =
-            serde_saphyr::from_str(printed.expect("it is among the manifests")).expect("it is YAML");
-        configuration["metadata"] = json!({ "name": name });
-        let webhook = &mut configuration["webhooks"][0];
-        webhook["clientConfig"] = json!({ "url": format!("{url}/witness") });
-        webhook["namespaceSelector"] = json!({ "matchLabels": { "kubernetes.io/metadata.name": namespace } });
-        kubectl::apply(&configuration.to_string());
-        Self(name.to_owned())
-    }
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        let delete = ["delete", "validatingwebhookconfiguration", &self.0, "--ignore-not-found"];
-        let _ = kubectl::kubectl().args(delete).stdout(Stdio::null()).stderr(Stdio::null()).status();
     }
 }

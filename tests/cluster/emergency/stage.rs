@@ -3,6 +3,7 @@
 
 use std::{
     fs::{self, File},
+    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     audit_log, crd, installation, kubectl, namespace::Scratch, replica::acting_as, served::request,
-    served_at::served_at, wait::until,
+    served_at::served_at, wait::until, witness::Registered,
 };
 
 pub(super) const SOON: Duration = Duration::from_secs(60);
@@ -37,6 +38,17 @@ metadata: {name: limits, namespace: NAMESPACE}
 data: {most: '10', least: '1'}
 ";
 
+/// What a stage is made with.
+#[derive(Default)]
+pub(super) struct Setting {
+    /// That part of the configuration, without its scope.
+    pub(super) emergency: Value,
+    /// The API server asks it about every write in the shop.
+    pub(super) is_asked: bool,
+    /// What `changes.repositories` says of another repository than a bare one of its own.
+    pub(super) repository: Option<Value>,
+}
+
 pub(super) struct Stage {
     /// Where the program keeps its records.
     pub(super) own: Scratch,
@@ -46,6 +58,7 @@ pub(super) struct Stage {
     pub(super) account: String,
     pub(super) folder: tempfile::TempDir,
     child: Option<Child>,
+    registered: Option<Registered>,
 }
 
 /// Killed when dropped.
@@ -71,8 +84,12 @@ fn git(arguments: &[&str], at: &Path) {
 }
 
 impl Stage {
-    /// `emergency` is that part of the configuration, without its scope. Waits until the program has seen the cluster.
     pub(super) async fn start(purpose: &str, emergency: Value) -> Self {
+        Self::with(purpose, Setting { emergency, ..Setting::default() }).await
+    }
+
+    /// Waits until the program has seen the cluster.
+    pub(super) async fn with(purpose: &str, setting: Setting) -> Self {
         installation::permissions();
         crd::established();
         let crd = "crd/emergencychanges.pilothouse.dev";
@@ -80,22 +97,42 @@ impl Stage {
         let (own, shop) = (Scratch::new(purpose), Scratch::new(&format!("{purpose}-shop")));
         let account = format!("account-of-{}", own.name());
         let folder = tempfile::tempdir().expect("a folder");
-        let mut stage = Self { own, shop, account, folder, child: None };
+        let mut stage = Self { own, shop, account, folder, child: None, registered: None };
         stage.give_rights();
         stage.sync();
         stage.write_repository();
-        stage.configure(emergency);
+        stage.configure(setting);
         stage.run().await;
+        if stage.registered.is_some() {
+            stage.is_asked().await;
+        }
         stage
+    }
+
+    /// Once the API server tells it who writes: of a thing that no test looks at.
+    async fn is_asked(&self) {
+        until("a probe has a user", SOON, || async {
+            let name = format!("probe-{}", uuid::Uuid::new_v4().simple());
+            kubectl::run(&["-n", self.shop.name(), "create", "configmap", &name]);
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            let records = self.records();
+            let all = records.iter().filter_map(|record| record["status"]["captured"].as_array()).flatten();
+            let mut writers = all.filter_map(|one| one["by"].as_array()).flatten();
+            writers.any(|by| by.as_str().is_some_and(|by| !by.starts_with("manager "))).then_some(())
+        })
+        .await;
     }
 
     pub(super) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
 
-    /// ann may change Deployments and ConfigMaps, bob and carl may look.
+    /// All three have the tools of an emergency; ann may change Deployments and ConfigMaps, bob and carl may look.
     fn give_rights(&self) {
-        let shop = self.shop.name();
+        let (own, shop) = (self.own.name(), self.shop.name());
+        let people = ["--user=ann", "--user=bob", "--user=carl"];
+        let lead = ["-n", own, "create", "rolebinding", "lead", "--clusterrole=pilothouse-lead"];
+        kubectl::run(&[&lead[..], &people].concat());
         kubectl::run(&[
             "-n",
             shop,
@@ -120,7 +157,12 @@ impl Stage {
 
     /// What Git holds is applied, as a sync loop does.
     pub(super) fn sync(&self) {
-        let manifests = WEB.replace("NAMESPACE", self.shop.name());
+        self.sync_of(WEB);
+    }
+
+    /// The same, of what Git holds by now.
+    pub(super) fn sync_of(&self, held: &str) {
+        let manifests = held.replace("NAMESPACE", self.shop.name());
         let arguments =
             ["apply", "--server-side", "--force-conflicts", "--field-manager=sync-loop", "-f", "-"];
         kubectl::ask(&arguments, &manifests).expect("the sync loop applies");
@@ -146,8 +188,12 @@ impl Stage {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    fn configure(&self, mut emergency: Value) {
+    fn configure(&mut self, setting: Setting) {
+        let Setting { mut emergency, is_asked, repository } = setting;
         let shop = self.shop.name();
+        let repository = repository.unwrap_or_else(|| json!({ "url": self.path("deploy.git") }));
+        let mut repositories = json!([repository]);
+        repositories[0]["name"] = json!("deploy");
         emergency["scope"] = json!({ "namespaces": [shop], "kinds": ["deployments.apps", "configmaps"] });
         emergency["gitops"] = json!({ "managers": ["sync-loop"] });
         let people = ["ann", "bob", "carl"];
@@ -156,11 +202,20 @@ impl Stage {
             fs::write(&file, token(user)).expect("a token");
             json!({ "user": user, "tokenFile": file })
         });
-        let configuration = json!({
+        let mut configuration = json!({
             "emergency": emergency,
             "identity": { "tokens": tokens },
-            "changes": { "look": "1s", "repositories": [{ "name": "deploy", "url": self.path("deploy.git") }] },
+            "changes": { "look": "1s", "repositories": repositories },
         });
+        if is_asked {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            let address = listener.local_addr().expect("its address").to_string();
+            let name = format!("webhook-{}", self.own.name());
+            let url = format!("https://{address}");
+            configuration["operator"]["webhook"] = json!({ "address": address, "configuration": name,
+                "certificate": { "names": ["127.0.0.1"] } });
+            self.registered = Some(Registered::new(self.shop.name(), &format!("{name}-witness"), &url));
+        }
         fs::write(self.path("config.yaml"), configuration.to_string()).expect("the configuration");
         fs::write(self.path("kubeconfig"), acting_as(self.own.name(), &self.account, None))
             .expect("a kubeconfig");
@@ -302,6 +357,16 @@ impl Stage {
             "-p",
             &patch,
         ]);
+    }
+
+    /// Somebody opens an object in their editor, which changes it by this sed script.
+    pub(super) fn edit(&self, who: &str, object: &str, sed: &str) {
+        let status = kubectl::kubectl()
+            .env("KUBE_EDITOR", format!("sed -i '{sed}'"))
+            .args(["-n", self.shop.name(), &format!("--as={who}"), "edit", object])
+            .stdout(Stdio::null())
+            .status();
+        assert!(status.expect("kubectl can be started").success(), "kubectl edit {object}");
     }
 
     /// Every record.

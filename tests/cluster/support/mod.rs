@@ -28,3 +28,4 @@ pub(crate) mod tools;
 pub(crate) mod wait;
 pub(crate) mod webhook;
 pub(crate) mod whole;
+pub(crate) mod witness;

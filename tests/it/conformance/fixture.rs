@@ -96,10 +96,40 @@ impl Fixture {
                 self.change(Kind::Prompt);
                 Ok(content::text("The prompts changed."))
             }
-            name => match questions::asked(&self.seal, name, params) {
+            name => match self.in_rounds(asked, params, up).await {
                 Some(answer) => answer,
                 None => Ok(content::shown(name).unwrap_or_else(|| content::text("Done."))),
             },
+        }
+    }
+
+    /// Entries that need the client's input: a modern client gets the question as a result, a legacy one is asked.
+    async fn in_rounds(
+        &self,
+        asked: Asked<'_>,
+        params: &Value,
+        up: &Upward,
+    ) -> Option<Result<Value, RpcError>> {
+        let mut params = params.clone();
+        loop {
+            let answer = questions::asked(&self.seal, asked.name, &params)?;
+            let Ok(result) = &answer else { return Some(answer) };
+            let requests = result["inputRequests"].as_object().filter(|requests| !requests.is_empty());
+            let Some(requests) = requests.filter(|_| asked.era == Era::Legacy) else { return Some(answer) };
+            let one = |(key, request): (&String, &Value)| {
+                let (key, request) = (key.clone(), request.clone());
+                async move { (key, up.ask(request["method"].as_str().unwrap(), request["params"].clone()).await) }
+            };
+            let answers = futures::future::join_all(requests.iter().map(one)).await;
+            let mut responses = json!({});
+            for (key, answer) in answers {
+                responses[key] = match answer {
+                    Ok(answer) => answer,
+                    Err(error) => return Some(Err(error)),
+                };
+            }
+            params["inputResponses"] = responses;
+            params["requestState"] = result["requestState"].clone();
         }
     }
 }
@@ -117,12 +147,17 @@ impl Own for Fixture {
         Box::pin(async move {
             let params: Value =
                 asked.params.map_or(Value::Null, |params| serde_json::from_str(params.get()).unwrap());
+            let up =
+                Upward { up, answers: (asked.era == Era::Modern).then(|| params["inputResponses"].clone()) };
             let answer = match asked.method {
-                "tools/call" => self.call(asked, &params, &Upward(up)).await?,
+                "tools/call" => match self.call(asked, &params, &up).await {
+                    Err(error) if error.code() == Some(ASKS) => asks(&error),
+                    answer => answer?,
+                },
                 "resources/read" => content::read(asked.name),
-                "prompts/get" => match questions::asked(&self.seal, asked.name, &params) {
-                    Some(answer) if asked.era == Era::Modern => answer?,
-                    _ => content::prompt(asked.name, &params["arguments"]),
+                "prompts/get" => match self.in_rounds(asked, &params, &up).await {
+                    Some(answer) => answer?,
+                    None => content::prompt(asked.name, &params["arguments"]),
                 },
                 "completion/complete" => {
                     json!({ "completion": { "values": ["paris", "park"], "total": 2, "hasMore": false } })
@@ -134,19 +169,36 @@ impl Own for Fixture {
     }
 }
 
+/// Stands for a question to a modern client, which is a result and ends the call.
+const ASKS: i32 = 1;
+
+fn asks(error: &RpcError) -> Value {
+    let error: Value = serde_json::from_str(error.0.get()).unwrap();
+    json!({ "resultType": "input_required", "inputRequests": { "question": error["data"] } })
+}
+
 /// What a tool sends while it runs.
-struct Upward(mpsc::Sender<Up>);
+struct Upward {
+    up: mpsc::Sender<Up>,
+    /// Of a modern client: what it has answered.
+    answers: Option<Value>,
+}
 
 impl Upward {
     async fn note(&self, method: &str, params: Value) {
         let note = Up::Note { method: method.to_owned(), params: Some(raw(&params)) };
-        self.0.send(note).await.unwrap();
+        self.up.send(note).await.unwrap();
     }
 
     async fn ask(&self, method: &str, params: Value) -> Result<Value, RpcError> {
+        if let Some(answers) = &self.answers {
+            let question =
+                || RpcError::with_data(ASKS, "asks", json!({ "method": method, "params": params }));
+            return answers.get("question").cloned().ok_or_else(question);
+        }
         let (reply, answer) = oneshot::channel();
         let ask = Up::Ask { method: method.to_owned(), params: Some(raw(&params)), reply };
-        self.0.send(ask).await.unwrap();
+        self.up.send(ask).await.unwrap();
         answer.await.unwrap().map(|answer| serde_json::from_str(answer.get()).unwrap())
     }
 

@@ -1,5 +1,6 @@
 //! The official conformance suite, against a fixture and against the production face, both on our transports.
 
+mod client;
 mod content;
 mod fixture;
 mod questions;
@@ -9,7 +10,9 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use pilothouse::{
-    gateway::{Downstream, Gateway, Kind, Prefix, ServerName, Target, Terms, ToolPolicy, Transport},
+    gateway::{
+        Downstream, Gateway, Kind, Prefix, ServerName, Target, Terms, ToolPolicy, Transport, wire::Era,
+    },
     mcp::{HttpSettings, Own},
     tools::Toolbox,
 };
@@ -23,6 +26,12 @@ use suite::Suite;
 async fn fixture() -> Served {
     let (own, catalogues) = fixture::Fixture::new();
     Served::open(Stage::new(Arc::new(own), catalogues), HttpSettings::default()).await
+}
+
+/// Speaks no revision after 2025-11-25.
+async fn legacy_fixture() -> Served {
+    let (own, catalogues) = fixture::Fixture::new();
+    Served::legacy(Stage::new(Arc::new(own), catalogues), HttpSettings::default()).await
 }
 
 /// The program as it is shipped.
@@ -101,31 +110,77 @@ async fn through_the_gateway(fixture: &Served) -> Served {
     Served::open(Stage::over(gateway, own, catalogues), HttpSettings::default()).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_gateway_passes_the_modern_requirements_on() {
-    let fixture = fixture().await;
+/// The whole set, by way of the gateway: as many checks as the fixture passes by itself, and none failed that is scored.
+async fn passes_on(revision: &str, fixture: Served, checks: usize) {
     let served = through_the_gateway(&fixture).await;
-    let outcome = Suite::requirements("2026-07-28").run(&served.url).await;
+    let outcome = Suite::requirements(revision).run(&served.url).await;
     assert!(outcome.exited_well, "{outcome}");
-    assert_eq!(outcome.passed, 164, "{outcome}");
+    assert_eq!(outcome.passed, checks, "{outcome}");
     assert!(outcome.failures().all(|failure| failure.starts_with("server-tasks-")), "{outcome}");
 }
 
-/// The gateway speaks to the fixture in the modern era, where a server asks nobody and sends log messages only
-/// when told to; and subscriptions to resources are not offered.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_gateway_passes_the_legacy_requirements_on_but_for_what_the_modern_era_has_not() {
-    let fixture = fixture().await;
+async fn a_modern_client_and_a_modern_server() {
+    passes_on("2026-07-28", fixture().await, 164).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_legacy_client_and_a_modern_server() {
+    passes_on("2025-11-25", fixture().await, 83).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_legacy_client_and_a_legacy_server() {
+    passes_on("2025-11-25", legacy_fixture().await, 83).await;
+}
+
+/// Two scenarios cannot hold here: the suite wants a question under the name that only a modern server can give it, and
+/// one that looks at the capabilities in each request, which a legacy server does not see.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_modern_client_and_a_legacy_server() {
+    let fixture = legacy_fixture().await;
     let served = through_the_gateway(&fixture).await;
-    let outcome = Suite::requirements("2025-11-25").run(&served.url).await;
+    let outcome = Suite::requirements("2026-07-28").run(&served.url).await;
     let not_there = [
-        "server-tools-call-elicitation",
-        "server-tools-call-sampling",
-        "server-elicitation-",
-        "server-resources-subscribe",
-        "server-resources-unsubscribe",
-        "server-tools-call-with-logging",
+        "server-tasks-",
+        "server-input-required-result-basic-elicitation",
+        "server-input-required-result-capability-check",
     ];
     let expected = |failure: &str| not_there.iter().any(|scenario| failure.starts_with(scenario));
-    assert!(outcome.passed >= 68 && outcome.failures().all(expected), "{outcome}");
+    assert!(outcome.passed >= 160 && outcome.failures().all(expected), "{outcome}");
+}
+
+/// What of the client scenarios concerns a gateway's client.
+async fn our_client_passes(revision: &str, era: Era, scenarios: &[&str]) {
+    for scenario in scenarios {
+        let outcome = client::scenario(scenario, revision, era).await;
+        assert!(outcome.exited_well && outcome.failed == 0 && outcome.passed > 0, "{scenario}: {outcome}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_client_passes_the_legacy_scenarios() {
+    let scenarios = [
+        "initialize",
+        "tools_call",
+        "elicitation-sep1034-client-defaults",
+        "sse-retry",
+        "json-schema-2020-12-preservation",
+    ];
+    our_client_passes("2025-11-25", Era::Legacy, &scenarios).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_client_passes_the_modern_scenarios() {
+    let scenarios = [
+        "tools_call",
+        "request-metadata",
+        "sep-2322-client-request-state",
+        "http-standard-headers",
+        "http-custom-headers",
+        "http-invalid-tool-headers",
+        "json-schema-ref-no-deref",
+        "json-schema-2020-12-preservation",
+    ];
+    our_client_passes("2026-07-28", Era::Modern, &scenarios).await;
 }

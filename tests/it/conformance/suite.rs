@@ -50,11 +50,22 @@ impl Suite {
         Self { arguments: arguments.map(str::to_owned).to_vec() }
     }
 
+    /// Against the server at that address.
     pub(super) async fn run(self, url: &str) -> Outcome {
+        self.run_with(["server", "--url", url]).await
+    }
+
+    /// Against the client that this program is.
+    pub(super) async fn of_client(self, program: &Path) -> Outcome {
+        self.run_with(["client", "--command", &program.display().to_string()]).await
+    }
+
+    async fn run_with(self, of: [&str; 3]) -> Outcome {
         let results = tempfile::tempdir().unwrap();
         let output = Command::new(parts::node())
             .arg(parts::node_parts().join("node_modules/@modelcontextprotocol/conformance/dist/index.js"))
-            .args(["server", "--url", url, "-o"])
+            .args(of)
+            .arg("-o")
             .arg(results.path())
             .args(self.arguments)
             .env("NO_COLOR", "1")

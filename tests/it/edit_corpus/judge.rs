@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
@@ -17,6 +18,38 @@ pub(super) fn all(tried: &[Tried]) -> Vec<String> {
         let judges: Vec<_> = tried.chunks(share).map(|tried| scope.spawn(|| some(tried))).collect();
         judges.into_iter().flat_map(|judge| judge.join().unwrap()).collect()
     })
+}
+
+/// Those of the files that hold a mapping as Kubernetes reads it: each key once, and values that JSON has.
+pub(super) fn readable(files: &[PathBuf]) -> Vec<PathBuf> {
+    const SCRIPT: &str = r#"
+import sys, yaml
+
+class Strict(yaml.SafeLoader):
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if len(keys) != len({(type(key), key) for key in keys}):
+            raise yaml.YAMLError("a key stands twice")
+        return super().construct_mapping(node, deep)
+
+    def bytes(self, node):
+        raise yaml.YAMLError("no value of JSON")
+
+Strict.add_constructor("tag:yaml.org,2002:binary", Strict.bytes)
+for path in sys.argv[1:]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            print(any(isinstance(one, dict) for one in list(yaml.load_all(file, Strict))))
+    except Exception:
+        print(False)
+"#;
+    let python = parts::corpus().join("python/bin/python");
+    let out = Command::new(python).args(["-c", SCRIPT]).args(files).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let said = String::from_utf8(out.stdout).unwrap();
+    let said: Vec<&str> = said.lines().collect();
+    assert_eq!(said.len(), files.len());
+    files.iter().zip(said).filter(|(_, said)| *said == "True").map(|(file, _)| file.clone()).collect()
 }
 
 fn some(tried: &[Tried]) -> Vec<String> {

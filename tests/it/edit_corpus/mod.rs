@@ -20,6 +20,10 @@ use crate::parts;
 const LARGEST: u64 = 16 << 10;
 const LEAST_FILES: usize = 1_500;
 const WORKERS: usize = 2;
+/// What is said of a file that we cannot read and others can; each counts as this many edits that were refused, which is
+/// what the others have on average.
+const UNREAD: &str = "file that we cannot read";
+const EDITS_OF_A_FILE: usize = 4;
 
 /// What became of one edit.
 enum Outcome {
@@ -45,13 +49,20 @@ struct Count {
     unjudged: usize,
 }
 
+/// What became of one file.
+enum Read {
+    Tried(Tried),
+    /// Ours cannot read it.
+    Not(PathBuf),
+}
+
 #[test]
 fn edits_of_real_files_are_right_or_refused() {
     let began = Instant::now();
     let files = files(&parts::corpus().join("files"));
     let seed = std::env::var("EDITS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_122);
     let share = files.len().div_ceil(WORKERS);
-    let tried: Vec<Tried> = std::thread::scope(|scope| {
+    let read: Vec<Read> = std::thread::scope(|scope| {
         let workers: Vec<_> = files
             .chunks(share)
             .map(|files| {
@@ -61,9 +72,23 @@ fn edits_of_real_files_are_right_or_refused() {
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
     let edited = began.elapsed();
+    let (mut tried, mut unread) = (Vec::new(), Vec::new());
+    for file in read {
+        match file {
+            Read::Tried(file) => tried.push(file),
+            Read::Not(path) => unread.push(path),
+        }
+    }
     let verdicts = judge::all(&tried);
+    // What the other parser cannot read either is no YAML.
+    let unread = judge::readable(&unread);
 
     let mut counts: BTreeMap<&str, Count> = BTreeMap::new();
+    let refused = unread.len() * EDITS_OF_A_FILE;
+    counts.insert(UNREAD, Count { tried: refused, refused, ..Count::default() });
+    for path in &unread {
+        eprintln!("cannot be read: {}", path.display());
+    }
     let (mut reasons, mut wrong): (BTreeMap<String, usize>, Vec<String>) = Default::default();
     let mut verdicts = verdicts.into_iter();
     for Tried { path, edits } in &tried {
@@ -118,7 +143,7 @@ fn print(files: usize, counts: &BTreeMap<&str, Count>, reasons: &BTreeMap<String
         "{files} files\n{:22}{:>8}{:>8}{:>8}{:>8}{:>10}",
         "edit", "tried", "done", "refused", "wrong", "unjudged"
     );
-    for kind in KINDS {
+    for kind in KINDS.into_iter().chain([UNREAD]) {
         let Some(Count { tried, done, refused, wrong, unjudged }) = counts.get(kind) else { continue };
         eprintln!("{kind:22}{tried:>8}{done:>8}{refused:>8}{wrong:>8}{unjudged:>10}");
     }
@@ -155,13 +180,14 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Nothing for what is no YAML, or holds no mapping.
-fn try_file(path: &Path, seed: u64) -> Option<Tried> {
+/// Nothing for a template, and for what holds no mapping.
+fn try_file(path: &Path, seed: u64) -> Option<Read> {
     let text = std::fs::read_to_string(path).ok()?;
     if text.contains("{{") {
         return None;
     }
-    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).ok()?;
+    let documents: Result<Vec<Value>, _> = serde_saphyr::from_multiple(&text);
+    let Ok(documents) = documents else { return Some(Read::Not(path.to_owned())) };
     let documents: Vec<Value> = documents.into_iter().filter(|document| !document.is_null()).collect();
     let mut random = Random::new(seed, path.file_name()?.to_str()?, text.len());
     let edits = pick::edits(&documents, &mut random);
@@ -178,5 +204,5 @@ fn try_file(path: &Path, seed: u64) -> Option<Tried> {
             (edit, outcome)
         })
         .collect();
-    (!edits.is_empty()).then(|| Tried { path: path.to_owned(), edits })
+    (!edits.is_empty()).then(|| Read::Tried(Tried { path: path.to_owned(), edits }))
 }

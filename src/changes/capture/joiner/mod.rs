@@ -336,7 +336,7 @@ impl Held {
             uid: uid.clone(),
             version: version.clone(),
             verb: *verb,
-            user: Some(self.users.join(", ")).filter(|users| !users.is_empty()),
+            users: self.users.clone(),
             manager: rules.telling(managers).cloned(),
             fields: fields.clone(),
             witnesses: self.witnesses.clone(),

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Joiner, Known, Sighting};
 use crate::changes::capture::{
     asked::{Asked, Wanted},
-    joiner_fixture::{asked, at, object},
+    joiner_fixture::{asked, at, object, recorded},
     recorded::{Deed, Recorded},
     rules::{Actor, Rules},
     tracker::Watched,
@@ -36,24 +36,11 @@ fn watched(before: &str, version: &str, manager: &str) -> Watched {
     }
 }
 
-fn event(id: &str, user: &str, manager: &str) -> Recorded {
-    Recorded {
-        id: id.to_owned(),
-        object: object(),
-        uid: None,
-        deed: Deed::Patch,
-        user: user.to_owned(),
-        manager: manager.to_owned(),
-        version: None,
-        received: at("05"),
-        done: at("05"),
-    }
-}
-
 /// What is told, in words: `write ann 6 Watch+Webhook`.
 fn said(known: &[Known]) -> Vec<String> {
     let words = |what: &str, write: &Write| {
-        let user = write.user.as_deref().unwrap_or("?");
+        let users = write.users.join(", ");
+        let user = if users.is_empty() { "?" } else { &users };
         let witnesses: Vec<_> = write.witnesses.iter().map(|witness| format!("{witness:?}")).collect();
         format!("{what} {user} {} {}", write.version, witnesses.join("+"))
     };
@@ -84,7 +71,7 @@ fn a(review: &str, user: &str, before: &str, wanted: &str) -> Sighting {
 }
 
 fn r(id: &str, user: &str) -> Sighting {
-    Sighting::Recorded(event(id, user, "kubectl-edit"))
+    Sighting::Recorded(recorded(id, user, "kubectl-edit"))
 }
 
 #[test]
@@ -169,10 +156,10 @@ fn two_at_once_are_told_apart() {
 #[test]
 fn an_event_belongs_to_the_write_of_its_manager_version_and_time() {
     let mut joiner = joiner();
-    let other = Sighting::Recorded(event("e", "bob", "kubectl-scale"));
-    let before = Recorded { done: at("01"), received: at("01"), ..event("f", "bob", "kubectl-edit") };
-    let version = Recorded { version: Some("99".to_owned()), ..event("g", "bob", "kubectl-edit") };
-    let failed_uid = Recorded { uid: Some("u-other".to_owned()), ..event("h", "bob", "kubectl-edit") };
+    let other = Sighting::Recorded(recorded("e", "bob", "kubectl-scale"));
+    let before = Recorded { done: at("01"), received: at("01"), ..recorded("f", "bob", "kubectl-edit") };
+    let version = Recorded { version: Some("99".to_owned()), ..recorded("g", "bob", "kubectl-edit") };
+    let failed_uid = Recorded { uid: Some("u-other".to_owned()), ..recorded("h", "bob", "kubectl-edit") };
     let sightings = vec![
         w("5", "6"),
         other,
@@ -185,7 +172,7 @@ fn an_event_belongs_to_the_write_of_its_manager_version_and_time() {
         version: Some("6".to_owned()),
         done: at("30"),
         received: at("30"),
-        ..event("i", "ann", "x")
+        ..recorded("i", "ann", "x")
     };
     assert_eq!(said(&joiner.apply(Sighting::Recorded(exact), at("31"))), ["amended ann 6 Watch+AuditEvent"]);
     joiner.pass(at("31") + SignedDuration::from_mins(6));
@@ -247,7 +234,7 @@ fn one_event_may_delete_everything() {
         watched.uid = name.to_owned();
         Sighting::Watched(watched)
     };
-    let mut event = event("e", "ann", "kubectl");
+    let mut event = recorded("e", "ann", "kubectl");
     event.deed = Deed::DeleteAll;
     event.object.name = String::new();
     let told = all(&mut joiner, vec![of("a"), of("b"), Sighting::Recorded(event), of("c")], "07");
@@ -258,7 +245,7 @@ fn one_event_may_delete_everything() {
 fn git_and_the_system_are_left_out_until_a_person_turns_out_to_have_called_himself_so() {
     let argo = "system:serviceaccount:argocd:argocd-application-controller";
     let by = |manager: &str| Sighting::Watched(watched("5", "6", manager));
-    let event = |user: &str, manager: &str| Sighting::Recorded(event("e", user, manager));
+    let event = |user: &str, manager: &str| Sighting::Recorded(recorded("e", user, manager));
     for (sightings, expected) in [
         (vec![by("argocd-controller")], vec!["left out Git ? 6 Watch"]),
         (vec![by("kube-controller-manager")], vec!["left out System ? 6 Watch"]),

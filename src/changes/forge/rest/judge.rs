@@ -11,6 +11,8 @@ pub(super) enum Judged {
     Refused(Answer),
     /// A redirect.
     Elsewhere,
+    /// Whoever answers there could not show who it is; why.
+    Untrusted(String),
     /// Nothing was done, and nothing is to be asked for so long.
     Limited(Duration),
     /// It is safe to ask again; why it must be.

@@ -8,7 +8,7 @@ mod judge;
 
 use std::{
     error::Error,
-    fs,
+    fs, io,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
@@ -135,6 +135,12 @@ impl Rest {
                 Judged::Elsewhere => {
                     return Err(Trouble::Odd(format!(
                         "{} sends us to another address, where the token must not go: check forge.api of repository {}",
+                        self.place, self.repository
+                    )));
+                }
+                Judged::Untrusted(why) => {
+                    return Err(Trouble::Odd(format!(
+                        "the certificate of {} is not trusted here ({why}): name the certificates of its authority in forge.caFile of repository {}",
                         self.place, self.repository
                     )));
                 }
@@ -281,7 +287,9 @@ impl Rest {
     }
 
     fn fault(&self, error: &reqwest::Error) -> Fault {
-        if error.is_connect() {
+        if let Some(why) = untrusted(error) {
+            Fault::Untrusted(why)
+        } else if error.is_connect() {
             Fault::NotSent(innermost(error))
         } else if error.is_timeout() {
             Fault::Lost(format!("no answer within {} s", self.timeout.as_secs()))
@@ -319,6 +327,8 @@ impl Rest {
 enum Fault {
     /// The forge never got it.
     NotSent(String),
+    /// Nothing was sent: who answers there could not show who it is.
+    Untrusted(String),
     /// It may have got it.
     Lost(String),
     /// Megabytes.
@@ -328,12 +338,33 @@ enum Fault {
 impl Fault {
     fn judged(self, effect: Effect) -> Judged {
         match (self, effect) {
+            (Self::Untrusted(why), _) => Judged::Untrusted(why),
             (Self::NotSent(why), _) | (Self::Lost(why), Effect::Same) => Judged::Again(why),
             (Self::Lost(why), Effect::Once) => Judged::Unsure(why),
             (Self::TooLarge(megabytes), _) => {
                 Judged::Unsure(format!("its answer is larger than {megabytes} MiB"))
             }
         }
+    }
+}
+
+/// What is wrong with the certificate that was shown, when that is the reason.
+fn untrusted(error: &reqwest::Error) -> Option<String> {
+    let mut next = Some(error as &(dyn Error + 'static));
+    while let Some(error) = next {
+        if let Some(found @ rustls::Error::InvalidCertificate(_)) = of_tls(error) {
+            return Some(found.to_string());
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// An I/O error does not name what it wraps as its source.
+fn of_tls<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
+    match error.downcast_ref::<io::Error>() {
+        Some(wraps) => of_tls(wraps.get_ref()?),
+        None => error.downcast_ref(),
     }
 }
 

@@ -101,6 +101,29 @@ pub(super) fn may_make(files: &Files, kustomizations: &Kustomizations, root: &st
     })
 }
 
+/// The documents of resources that may be the object: the folder whose kustomization names the file, the file, and
+/// the document in it.
+pub(super) fn documents_of(
+    files: &Files,
+    kustomizations: &Kustomizations,
+    root: &str,
+    target: &Target,
+) -> Vec<(String, String, usize)> {
+    let mut found = Vec::new();
+    for folder in kustomizations.levels(root) {
+        for candidates::Resource { file, document, value } in
+            candidates::resources(files, kustomizations, folder)
+        {
+            let kind = value["kind"].as_str().unwrap_or_default();
+            let name = value["metadata"]["name"].as_str().unwrap_or_default();
+            if kind.eq_ignore_ascii_case(&target.kind) && !name.is_empty() && target.name.contains(name) {
+                found.push((folder.to_owned(), file, document));
+            }
+        }
+    }
+    found
+}
+
 /// The object among those that were built.
 ///
 /// # Errors

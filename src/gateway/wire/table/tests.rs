@@ -72,8 +72,9 @@ async fn when_the_transport_ends_open_and_later_calls_fail() {
 }
 
 #[tokio::test]
-async fn a_question_goes_to_the_only_open_call_and_its_answer_back() {
+async fn a_question_goes_to_the_only_open_call_of_one_client_and_its_answer_back() {
     let (table, mut sent) = table();
+    table.serve_one_client();
     let call = table.open("p1".to_owned(), None).unwrap();
     let (up, mut ups) = mpsc::channel(8);
     table.take(r#"{"id":41,"method":"elicitation/create","params":{"n":2.50}}"#, None);
@@ -90,12 +91,43 @@ async fn a_question_goes_to_the_only_open_call_and_its_answer_back() {
 }
 
 #[tokio::test]
-async fn a_question_that_could_be_anybody_s_is_refused() {
+async fn a_question_that_could_be_anybody_s_is_refused_though_only_one_calls() {
     let (table, mut sent) = table();
-    let _one = table.open("p1".to_owned(), None).unwrap();
-    let _two = table.open("p2".to_owned(), None).unwrap();
+    let _call = table.open("p1".to_owned(), None).unwrap();
     assert_eq!(table.take(r#"{"id":41,"method":"roots/list"}"#, None), Taken::Ours);
     assert!(sent.recv().await.unwrap().contains("-32601"));
+}
+
+#[tokio::test]
+async fn a_question_on_one_client_s_connection_goes_to_its_newest_call_or_waits_for_the_first() {
+    let (table, mut sent) = table();
+    table.serve_one_client();
+    let mut asking = table.asking();
+    table.take(r#"{"id":40,"method":"roots/list"}"#, None);
+    let one = table.open("p9".to_owned(), None).unwrap();
+    let (up, mut ups) = mpsc::channel(8);
+    let answering = async {
+        let Some(Up::Ask { method, reply, .. }) = ups.recv().await else { panic!("no question") };
+        assert_eq!((method.as_str(), *asking.borrow_and_update()), ("roots/list", 1));
+        reply.send(Ok(text(r#"{"roots":[]}"#))).unwrap();
+        assert!(sent.recv().await.unwrap().contains(r#""id":40,"result""#));
+        table.take(r#"{"id":"p9","result":{}}"#, None);
+    };
+    let (settled, ()) = tokio::join!(settle(one, &up), answering);
+    assert!(settled.unwrap().is_ok());
+    assert_eq!(*asking.borrow_and_update(), 0);
+
+    let (_older, newest) =
+        (table.open("p9".to_owned(), None).unwrap(), table.open("p10".to_owned(), None).unwrap());
+    table.take(r#"{"id":41,"method":"elicitation/create"}"#, None);
+    let asked = async {
+        let said = ups.recv().await;
+        assert!(matches!(said, Some(Up::Ask { .. })), "{said:?}");
+    };
+    tokio::select! {
+        settled = settle(newest, &up) => panic!("{settled:?}"),
+        () = asked => {}
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
-    api::core::v1::{Container, ResourceRequirements, VolumeMount},
+    api::core::v1::{Container, EnvVar, ResourceRequirements, VolumeMount},
     apimachinery::pkg::api::resource::Quantity,
 };
 
@@ -15,6 +15,8 @@ pub(crate) const BRIDGE_CONTAINER: &str = "bridge";
 pub(super) const VOLUME: &str = "bridge-bin";
 const FOLDER: &str = "/bridge-bin";
 const BINARY: &str = "/bridge-bin/pilothouse";
+/// One process for all clients.
+const SHARED: &str = "PILOTHOUSE_BRIDGE_SHARED";
 
 /// Copies the binary; a scratch image has no `cp`.
 pub(super) fn installer(image: &str) -> Container {
@@ -39,12 +41,19 @@ pub(super) fn installer(image: &str) -> Container {
 }
 
 /// `command:` replaces the image's ENTRYPOINT, so the server's own command follows the bridge's.
-pub(super) fn start(container: &mut Container, port: u16, command: &[String], args: &[String]) {
+///
+/// What it is told besides comes in the environment: the bridge of a pod that exists may be an older one, which would
+/// not start with an argument that it does not know. People set its limits there, too.
+pub(super) fn start(container: &mut Container, port: u16, command: &[String], args: &[String], shared: bool) {
     let listen = format!("0.0.0.0:{port}");
     let bridge = [BINARY, "bridge", "--listen", &listen, "--"].map(str::to_owned);
     container.command = Some(bridge.into_iter().chain(command.iter().cloned()).collect());
     container.args = (!args.is_empty()).then(|| args.to_vec());
     container.volume_mounts.get_or_insert_default().push(mount(true));
+    let env = container.env.get_or_insert_default();
+    if shared && env.iter().all(|variable| variable.name != SHARED) {
+        env.push(EnvVar { name: SHARED.to_owned(), value: Some("true".to_owned()), ..EnvVar::default() });
+    }
 }
 
 fn mount(read_only: bool) -> VolumeMount {

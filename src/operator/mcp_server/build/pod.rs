@@ -80,8 +80,8 @@ pub(super) fn build(owner: &Owner, workload: &Workload) -> PodSpec {
             container.args = (!args.is_empty()).then(|| args.clone());
             probes::of_a_listener(&mut container, probes);
         }
-        Start::Bridged { bridge_image, command, args } => {
-            bridge::start(&mut container, *port, command, args);
+        Start::Bridged { bridge_image, command, args, shared } => {
+            bridge::start(&mut container, *port, command, args, *shared);
             probes::of_the_bridge(&mut container, probes);
             volumes.push(empty_dir(bridge::VOLUME));
             init_containers = Some(vec![bridge::installer(bridge_image)]);

@@ -115,6 +115,27 @@ fn a_stdio_server_starts_through_the_bridge_that_an_init_container_brings() {
 }
 
 #[test]
+fn a_stateless_stdio_server_is_one_process_and_people_say_its_limits_in_the_environment() {
+    let bridged = |rest: &str| children(&format!("{{image: a, transport: stdio, command: [node]{rest}}}"));
+    let shared = |children: &Children| {
+        let env = container(children).env.clone().unwrap();
+        let said = env.into_iter().filter(|variable| variable.name == "PILOTHOUSE_BRIDGE_SHARED");
+        said.map(|variable| variable.value.unwrap()).collect::<Vec<_>>()
+    };
+    let (plain, stateless) = (bridged(""), bridged(", gateway: {stateless: true}"));
+    assert!(shared(&plain).is_empty());
+    assert_eq!(shared(&stateless), ["true"]);
+    assert_ne!(inputs(&plain), inputs(&stateless), "its pods start otherwise");
+    let said = bridged(
+        ", gateway: {stateless: true}, env: [{name: PILOTHOUSE_BRIDGE_SHARED, value: 'false'}, {name: PILOTHOUSE_BRIDGE_MAX_SESSIONS, value: '3'}]",
+    );
+    assert_eq!(shared(&said), ["false"]);
+    let listens =
+        |stateless| inputs(&children(&format!("{{image: a, gateway: {{stateless: {stateless}}}}}")));
+    assert_eq!(listens(true), listens(false), "a server that listens itself knows nothing of it");
+}
+
+#[test]
 fn labels_of_the_resource_are_passed_on_but_not_those_of_deployment_tools() {
     let mut server = server("image: registry:5000/a/b:1.2");
     let labels = [

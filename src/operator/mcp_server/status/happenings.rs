@@ -11,8 +11,13 @@ use crate::{
 };
 
 /// These conditions are bad while they hold.
-const BAD_WHEN_TRUE: [ConditionType; 3] =
-    [ConditionType::SecretsNotReadable, ConditionType::RolloutHeld, ConditionType::Obstructed];
+const BAD_WHEN_TRUE: [ConditionType; 5] = [
+    ConditionType::SecretsNotReadable,
+    ConditionType::RolloutHeld,
+    ConditionType::Obstructed,
+    ConditionType::ToolsChanged,
+    ConditionType::ToolsQuarantined,
+];
 
 /// Reasons on the way to what is declared: nobody has to do anything, or another condition says what.
 const ROUTINE: [&str; 12] = [

@@ -15,6 +15,7 @@ mod rollout;
 mod secrets;
 mod sources;
 mod traces;
+mod trust;
 
 pub(super) use declared::was_scaled;
 pub(super) use extras::Extras;
@@ -115,7 +116,15 @@ pub(super) fn assess(
     let tools = if carries_on || observation.is_none() { before.tools.clone() } else { tools(observation) };
     let tool_count = if carries_on || observation.is_none() { before.tool_count } else { count(observation) };
     let always = [Some(accepted), Some(availability.finding.clone()), verified, registered];
-    let where_used = [rollout::held(situation), rollout::unread(server, situation)];
+    let trust = if carries_on || observation.is_none() {
+        [ConditionType::ToolsChanged, ConditionType::ToolsQuarantined]
+            .map(|type_| conditions::found(&before, type_))
+    } else {
+        trust::findings(observation)
+    };
+    let pins = observation.map(trust::pins).filter(|pins| !pins.is_empty());
+    let pins = pins.unwrap_or_else(|| before.pins.clone());
+    let where_used = [rollout::held(situation), rollout::unread(server, situation)].into_iter().chain(trust);
     let findings =
         always.into_iter().chain(where_used).flatten().chain(declared::findings(situation)).collect();
     MCPServerStatus {
@@ -128,6 +137,7 @@ pub(super) fn assess(
         server: observation.and_then(server_info).or_else(|| before.server.clone()),
         tools,
         tool_count,
+        pins,
         connected_sources: declared::connected_sources(situation, before.connected_sources),
         conditions: conditions::merge(&before.conditions, findings, server.metadata.generation, now),
     }

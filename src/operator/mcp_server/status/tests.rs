@@ -8,7 +8,10 @@ use k8s_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::{Evidence, Extras, FailedProbe, Situation, assess, conditions::Holds, registered, traces::Probe};
+use super::{
+    Evidence, Extras, FailedProbe, Situation, assess, conditions::Holds, happenings, registered,
+    traces::Probe,
+};
 use crate::{
     api::{MCPServer, MCPServerStatus, mcp_server::Phase},
     fleet::{Observation, ServerInfo, ServerName, State, ToolSummary},
@@ -35,6 +38,8 @@ fn seen(state: State) -> Observation {
         }],
         dropped: vec![],
         changed: vec![],
+        quarantined: vec![],
+        pins: std::sync::Arc::default(),
         calls: 0,
         errors: 0,
     }
@@ -442,4 +447,33 @@ fn a_member_of_a_pool_says_so_and_whose_name_a_pool_has_says_that() {
     assert_eq!((finding.holds, finding.reason.as_str()), (Holds::Yes, "InPool"));
     assert!(finding.message.starts_with("Presented by the MCPPool finder, not by itself: "), "{finding:?}");
     assert_eq!(registered::registered(None, true).reason, "NameTaken");
+}
+
+#[test]
+fn tools_that_changed_or_are_not_to_be_trusted_are_conditions_and_events_and_pins_stand_in_the_status() {
+    let sound = status("image: a", &ready(), &[], Some(&seen(State::Ready)));
+    let is_there =
+        |status: &MCPServerStatus, type_: &str| status.conditions.iter().any(|at| at.type_ == type_);
+    assert!(!is_there(&sound, "ToolsChanged") && !is_there(&sound, "ToolsQuarantined"));
+    let odd = Observation {
+        changed: vec!["tool `a` is not defined as it was".to_owned()],
+        quarantined: vec!["tool `b` is not shown".to_owned()],
+        pins: std::sync::Arc::new([("a".to_owned(), "0123456789ab".to_owned())].into()),
+        ..seen(State::Ready)
+    };
+    let mut server = server("image: a");
+    let after = status_at(&server, &ready(), &[], Some(&odd), "2026-11-21T12:00:00Z");
+    assert_eq!(
+        condition(&after, "ToolsChanged"),
+        "True DefinitionChanged: tool `a` is not defined as it was."
+    );
+    assert_eq!(condition(&after, "ToolsQuarantined"), "True SuspiciousDefinition: tool `b` is not shown.");
+    assert_eq!(after.pins["a"], "0123456789ab");
+    let told: Vec<_> = happenings(Some(&sound), &after).into_iter().map(|told| told.reason).collect();
+    assert_eq!(told, ["DefinitionChanged", "SuspiciousDefinition"]);
+
+    server.status = Some(after.clone());
+    let connecting = Observation { server: None, ..seen(State::Connecting) };
+    let kept = status_at(&server, &ready(), &[], Some(&connecting), "2026-11-21T12:01:00Z");
+    assert_eq!((kept.pins, kept.conditions), (after.pins, after.conditions));
 }

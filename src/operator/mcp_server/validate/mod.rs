@@ -127,6 +127,9 @@ pub(super) enum Start {
         bridge_image: String,
         command: Vec<String>,
         args: Vec<String>,
+        /// One process serves all clients.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        shared: bool,
     },
 }
 
@@ -222,7 +225,8 @@ fn start(server: &MCPServer, bridge_image: Option<&str>) -> Result<Start, Invali
         Transport::Stdio if command.is_empty() => Err(InvalidSpec::StdioWithoutCommand),
         Transport::Stdio => {
             let bridge_image = bridge_image.ok_or(InvalidSpec::NoBridgeImage)?.to_owned();
-            Ok(Start::Bridged { bridge_image, command, args })
+            let shared = server.spec.gateway.stateless;
+            Ok(Start::Bridged { bridge_image, command, args, shared })
         }
     }
 }
@@ -303,6 +307,7 @@ mod tests {
             bridge_image: "pilothouse:1".to_owned(),
             command: vec!["node".to_owned(), "s.js".to_owned()],
             args: vec![],
+            shared: false,
         };
         assert_eq!(workload.start, expected);
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{
     Api,
@@ -101,6 +101,16 @@ impl Pools {
     async fn crowd(&self, tool: &str, count: usize) -> BTreeSet<String> {
         let sessions: Vec<Arc<Seats>> = (0..count).map(|_| Arc::default()).collect();
         join_all(sessions.iter().map(|session| self.asks(session, tool))).await.into_iter().collect()
+    }
+
+    /// Makes the operator look at a server so many times, over a second or two.
+    async fn touch(&self, server: &str, times: u32) {
+        for time in 0..times {
+            let patch =
+                Patch::Merge(json!({ "metadata": { "annotations": { "touched": time.to_string() } } }));
+            self.whole.servers.patch(server, &PatchParams::default(), &patch).await.expect("it is touched");
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
     }
 
     async fn label(&self, server: &str, pool: &str) {
@@ -266,7 +276,9 @@ async fn a_call_wakes_the_first_member_when_all_sleep() {
     .await;
     assert_eq!(pools.tools(), ["finder_look", "finder_only"], "they stay listed");
     pools.members_become("finder", &[("find-a", true), ("find-b", true)]).await;
-    assert_eq!(pools.crowd("finder_look", 3).await, BTreeSet::from(["find-a look".to_owned()]));
+    // The other one is looked at while the calls wait, and stays asleep.
+    let (answers, ()) = join(pools.crowd("finder_look", 3), pools.touch("find-b", 5)).await;
+    assert_eq!(answers, BTreeSet::from(["find-a look".to_owned()]));
     assert_eq!(pools.replicas("find-b").await, Some(0), "one is enough");
     until("it sleeps again", STARTED, || async { (pools.replicas("find-a").await? == 0).then_some(()) })
         .await;

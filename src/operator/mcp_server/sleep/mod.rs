@@ -71,6 +71,12 @@ impl Sleepers {
                     }
                     Decision::Runs { again } => again,
                     Decision::Sleeps if self.rests(name) => return true,
+                    // Its pods are gone already: a call that may still go to another member of a pool is no reason
+                    // to have them again. One that waits for this server is.
+                    Decision::Sleeps if live == Some(0) => {
+                        self.state().alarms.set(name, Some(Instant::now() + TICK));
+                        return true;
+                    }
                     // Somebody came in between.
                     Decision::Sleeps => Some(idle_after),
                 }

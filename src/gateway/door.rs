@@ -304,7 +304,7 @@ impl Door {
     ) -> Result<Result<Raw, RpcError>, Refusal> {
         self.awake(asked).await?;
         let _turn = self.turn(limit).await?;
-        self.try_twice(request, asked, call, up, (limit, kind)).await
+        Box::pin(self.try_twice(request, asked, call, up, (limit, kind))).await
     }
 
     /// Whether an MCPServer that could answer has no pods at times.
@@ -381,7 +381,7 @@ impl Door {
     ) -> Result<Result<Raw, RpcError>, Refusal> {
         let (mut tried, mut is_lost) = (0, false);
         loop {
-            let link = self.in_time(limit, self.link(request, entry)).await?;
+            let link = self.in_time(limit, Box::pin(self.link(request, entry))).await?;
             self.lately.met();
             call.goes_to(&link.place.server);
             tried += 1;
@@ -389,8 +389,8 @@ impl Door {
             let Some(leave) = self.breakers.enter(server, Instant::now()) else { return Err(self.broken()) };
             let mut leave = Some(leave);
             let outcome = {
-                let asking = self.rounds.ask(&link, request, up, limit);
-                tokio::pin!(asking);
+                // In a box: it is polled far down on the stack.
+                let mut asking = Box::pin(self.rounds.ask(&link, request, up, limit));
                 tokio::select! {
                     biased;
                     outcome = &mut asking => outcome,

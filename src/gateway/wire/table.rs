@@ -293,7 +293,7 @@ impl Table {
             fields.set("progressToken", client_token.clone());
             let method = "notifications/progress".to_owned();
             // Full: the client reads more slowly than the server reports, and progress may be skipped.
-            let _ = slot.notes.try_send(Note::Notification { method, params: Some(fields.to_raw()) });
+            let _ = slot.pass(Note::Notification { method, params: Some(fields.to_raw()) });
         }
         Taken::Ours
     }

@@ -9,9 +9,9 @@ use http::request::Parts;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CompleteRequestMethod, CompleteRequestParams, CompleteResult, CustomRequest,
-        CustomResult, DiscoverRequestMethod, DiscoverResult, ErrorCode, Extensions, Implementation,
-        ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
+        CacheScope, CompleteRequestMethod, CompleteRequestParams, CompleteResult, CustomNotification,
+        CustomRequest, CustomResult, DiscoverRequestMethod, DiscoverResult, ErrorCode, Extensions,
+        Implementation, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
         ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsRequestMethod,
         ListToolsResult, PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig,
         SubscriptionFilter,
@@ -19,7 +19,8 @@ use rmcp::{
     service::{NotificationContext, RequestContext, SubscriptionContext},
     transport::streamable_http_server::SessionRestoreMarker,
 };
-use tokio::sync::mpsc;
+use serde_json::{Value, value::RawValue};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
@@ -50,6 +51,9 @@ use crate::{
 /// Messages that wait for the client before those who send them wait.
 const UP: usize = 16;
 
+/// Notifications of one client on their way to servers at once. Those who hear of one of so many need no more.
+const NOTES: usize = 16;
+
 /// Who asks over this connection.
 #[derive(Clone, Debug)]
 pub(super) enum Who {
@@ -78,6 +82,8 @@ pub(super) struct Session {
     /// From `logging/setLevel`; everything until then.
     level: Mutex<Level>,
     subscriptions: Subscriptions,
+    /// See [`NOTES`].
+    notes: Semaphore,
     ended: CancellationToken,
     _end: DropGuard,
 }
@@ -97,6 +103,7 @@ impl Session {
             seats,
             level,
             subscriptions,
+            notes: Semaphore::new(NOTES),
             _end: ended.clone().drop_guard(),
             ended,
         }
@@ -178,6 +185,20 @@ impl Session {
         }
         let updates = self.face.updates(caller, &uri).await?;
         Ok(Some((uri, Some(updates))))
+    }
+
+    /// What a legacy client says unasked goes on to the servers that know this very client.
+    async fn hand_on(&self, extensions: &Extensions, method: &str, params: Option<&RawValue>) {
+        if let Err(error) = self.caller(extensions) {
+            tracing::warn!(%error, method, "a notification is not handed on");
+            return;
+        }
+        // Before its first call no server has been told of it.
+        let Some(seats) = self.seats.get() else { return };
+        match self.notes.try_acquire() {
+            Ok(_turn) => seats.tell(method, params).await,
+            Err(_) => tracing::debug!(method, "a client says more than its servers take"),
+        }
     }
 
     /// The level that is asked for, by its name.
@@ -327,6 +348,27 @@ impl ServerHandler for Session {
         }
         let telling = announce::to_session(self.face.catalogues(), caller, context.peer, self.ended.clone());
         tokio::spawn(telling);
+    }
+
+    async fn on_roots_list_changed(&self, context: NotificationContext<RoleServer>) {
+        self.hand_on(&context.extensions, "notifications/roots/list_changed", None).await;
+    }
+
+    async fn on_custom_notification(
+        &self,
+        notification: CustomNotification,
+        context: NotificationContext<RoleServer>,
+    ) {
+        let CustomNotification { method, mut params, extensions: _ } = notification;
+        // rmcp has put it aside.
+        if !context.meta.0.is_empty() {
+            let params = params.get_or_insert_with(|| Value::Object(serde_json::Map::new()));
+            if let (Some(params), Ok(meta)) = (params.as_object_mut(), serde_json::to_value(&context.meta)) {
+                params.insert("_meta".to_owned(), meta);
+            }
+        }
+        let params = params.as_ref().map(raw);
+        self.hand_on(&context.extensions, &method, params.as_deref()).await;
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {

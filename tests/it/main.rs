@@ -40,6 +40,7 @@ mod face_refusals;
 mod face_rights;
 mod face_sse;
 mod face_stdio;
+mod face_told;
 mod faults_recorded;
 mod fleet_examples;
 mod fleet_folder;

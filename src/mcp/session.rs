@@ -27,13 +27,14 @@ use super::{
     announce,
     authentication::Until,
     face::{Asking, Face},
-    large,
+    large::{self, Wish},
     outgoing::WayOut,
     own::Updates,
     subscriptions::{self, Subscriptions},
     trace::Trace,
     turned_away::TurnedAway,
     upward::{self, Level, Limits},
+    view::Length,
     words,
 };
 use crate::{
@@ -79,6 +80,10 @@ pub(super) struct Session {
     bound: OnceLock<Caller>,
     /// Where the calls of a legacy session go to servers that keep something between calls.
     seats: OnceLock<Arc<Seats>>,
+    /// How long a list of tools its URL asks for, where that is not the URL of each request.
+    of_url: Option<Length>,
+    /// How a legacy client wants its list of tools: by that it is told of changes.
+    wish: Wish,
     /// From `logging/setLevel`; everything until then.
     level: Mutex<Level>,
     subscriptions: Subscriptions,
@@ -101,12 +106,25 @@ impl Session {
             revisions,
             bound,
             seats,
+            of_url: None,
+            wish: Wish::default(),
             level,
             subscriptions,
             notes: Semaphore::new(NOTES),
             _end: ended.clone().drop_guard(),
             ended,
         }
+    }
+
+    /// Of a connection that was opened with this query in its URL.
+    pub(super) fn at_url(self, query: Option<&str>) -> Self {
+        Self { of_url: large::wish_of_query(query), ..self }
+    }
+
+    /// How long a list of tools the URL asks for.
+    fn length_of_url(&self, extensions: &Extensions) -> Option<Length> {
+        let query = parts(extensions).and_then(|parts| parts.uri.query());
+        large::wish_of_query(query).or(self.of_url)
     }
 
     fn caller(&self, extensions: &Extensions) -> Result<Caller, ErrorData> {
@@ -309,12 +327,17 @@ impl ServerHandler for Session {
             let (up, from) = mpsc::channel(UP);
             let params = carried.params.as_deref();
             let http = parts(&context.extensions);
+            let length = self.length_of_url(&context.extensions);
+            if &*carried.method == "tools/list" && era == Era::Legacy {
+                let said = Fields::of(params).ok().and_then(|params| large::wish(&params));
+                self.wish.set(said.or(length));
+            }
             let asking = Asking {
                 up,
                 way_out: way_out.clone(),
                 seats,
                 trace: Trace::continued(params, http.map(|parts| &parts.headers)),
-                length: large::wish_of_query(http.and_then(|parts| parts.uri.query())),
+                length,
             };
             let answer = self.face.answer(&carried.method, params, &caller, era, asking);
             let answer = Box::pin(answer);
@@ -346,7 +369,9 @@ impl ServerHandler for Session {
             let told = announce::made_again(context.peer.clone(), self.face.offer().logging);
             tokio::spawn(self.ended.clone().run_until_cancelled_owned(told));
         }
-        let telling = announce::to_session(self.face.catalogues(), caller, context.peer, self.ended.clone());
+        self.wish.set(self.length_of_url(&context.extensions));
+        let client = (caller, self.wish.clone());
+        let telling = announce::to_session(self.face.catalogues(), client, context.peer, self.ended.clone());
         tokio::spawn(telling);
     }
 
@@ -406,7 +431,9 @@ impl ServerHandler for Session {
                 Err(error) => tracing::info!(uri, why = error.message(), "a resource is not followed"),
             }
         }
-        let lists = announce::to_subscription(self.face.catalogues(), caller, context.sink(), end);
+        let wish = Wish::default();
+        wish.set(large::wish_of_meta(&context.request_context().meta).or(self.length_of_url(extensions)));
+        let lists = announce::to_subscription(self.face.catalogues(), (caller, wish), context.sink(), end);
         tokio::select! {
             () = lists => {}
             () = subscriptions::to_stream(updates, context.sink()) => {}

@@ -440,10 +440,13 @@ fn plain(server: &ServerName, offered: Offered) -> Entry {
     Entry { kind, name: original, raw, hash, route, exposure: Arc::default() }
 }
 
+/// Of a hash, where people read it.
+const SHOWN_DIGITS: usize = 12;
+
 fn summary(entry: &Entry) -> ToolSummary {
     ToolSummary {
         name: entry.name.clone(),
-        hash: entry.hash.clone(),
+        hash: entry.hash.chars().take(SHOWN_DIGITS).collect(),
         // A token is about four characters of JSON.
         tokens: u32::try_from(entry.raw.get().len().div_ceil(4)).unwrap_or(u32::MAX),
     }

@@ -12,6 +12,7 @@ mod bridge_fill;
 mod bridge_hostile;
 mod bridge_leaks;
 mod bridge_limits;
+mod bridge_modern;
 mod bridge_process;
 mod bridge_serving;
 mod bridge_shared;

@@ -85,6 +85,7 @@ mod metrics_manifests;
 mod neighbours_fleet;
 mod neighbours_hostile;
 mod neighbours_large;
+mod neighbours_memory;
 mod neighbours_remembered;
 mod neighbours_unharmed;
 mod operator_manifests;

@@ -57,6 +57,14 @@ impl Caller {
         Self::named("static-token", Proof::StaticToken)
     }
 
+    /// Whether this is one person or account, and not whoever came in without a name of their own.
+    pub fn has_name(&self) -> bool {
+        match self.proof {
+            Proof::Process | Proof::Anonymous | Proof::StaticToken => false,
+            Proof::MappedToken | Proof::TokenReview | Proof::Oidc => true,
+        }
+    }
+
     /// Whether the cluster is read as this caller, with nobody's rights but theirs. Others read as the account that
     /// the process reads with.
     pub fn is_impersonated(&self) -> bool {

@@ -2,9 +2,12 @@
 
 use serde_json::value::RawValue;
 
-use super::wire::{
-    Raw,
-    text::{Fields, raw},
+use super::{
+    canonical,
+    wire::{
+        Raw,
+        text::{Fields, raw},
+    },
 };
 use crate::caller::Caller;
 
@@ -48,9 +51,14 @@ impl Client {
         QUESTIONS.iter().any(|what| declared.get(what).is_some_and(|value| value.get().starts_with('{')))
     }
 
-    /// Equal for requests that may share what a server keeps for them.
+    /// Equal for requests that may share what a server keeps for them: those of one caller that declare the same.
     pub(super) fn mark(&self) -> String {
-        format!("{}{}", self.caller.fingerprint(), self.capabilities.get())
+        format!("{}{}", self.caller.fingerprint(), canonical::hash(self.capabilities.get()))
+    }
+
+    /// The mark of its caller; nothing for callers who have no name and would count as one.
+    pub(super) fn named(&self) -> Option<String> {
+        self.caller.has_name().then(|| self.caller.fingerprint())
     }
 }
 

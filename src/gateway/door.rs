@@ -20,10 +20,10 @@ use super::{
     Request,
     activity::{Activity, Call, Parked},
     board::Board,
-    breaker::{Breakers, Circuit},
+    breaker::{Breakers, Circuit, Leave},
     downstream::{Downstream, ServerName, Target},
     figures::{Counters, Latency},
-    link::{Fault, Link},
+    link::{self, Fault, Link},
     members::Part,
     private::{Opener, Privates},
     repair::{self, Lately},
@@ -278,7 +278,14 @@ impl Door {
         (limit, kind): (Duration, &str),
     ) -> Result<Result<Raw, RpcError>, Refusal> {
         call.goes_to(resumed.server());
-        let _turn = self.turn(limit).await?;
+        // Before the server is told: what cannot go on now has not gone on.
+        let _turn = match self.turn(limit).await {
+            Ok(turn) => turn,
+            Err(refusal) => {
+                self.rounds.put_back(resumed, request);
+                return Err(refusal);
+            }
+        };
         match self.rounds.go_on(resumed, request, up, limit).await {
             Ok(answer) => Ok(answer),
             Err(Unanswered::TooSlow) => Ok(Err(too_slow(request, kind, limit))),
@@ -351,6 +358,19 @@ impl Door {
         Err(Refusal::Asleep { sleeper, within, obstacle })
     }
 
+    /// A connection takes as long as a call may, or as long as it takes at most to open one.
+    async fn in_time<T>(
+        &self,
+        limit: Duration,
+        link: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        let within = limit.max(link::HANDSHAKE_WITHIN);
+        tokio::time::timeout(within, link).await.unwrap_or_else(|_| {
+            let obstacle = format!("no connection was opened within {within:?}");
+            Err(Refusal::NoConnection { obstacle })
+        })
+    }
+
     async fn try_twice(
         &self,
         request: &Request,
@@ -361,13 +381,26 @@ impl Door {
     ) -> Result<Result<Raw, RpcError>, Refusal> {
         let (mut tried, mut is_lost) = (0, false);
         loop {
-            let link = self.link(request, entry).await?;
+            let link = self.in_time(limit, self.link(request, entry)).await?;
             self.lately.met();
             call.goes_to(&link.place.server);
             tried += 1;
             let server = &link.place.server;
             let Some(leave) = self.breakers.enter(server, Instant::now()) else { return Err(self.broken()) };
-            let outcome = self.rounds.ask(&link, request, up, limit).await;
+            let mut leave = Some(leave);
+            let outcome = {
+                let asking = self.rounds.ask(&link, request, up, limit);
+                tokio::pin!(asking);
+                tokio::select! {
+                    biased;
+                    outcome = &mut asking => outcome,
+                    () = link.asks() => {
+                        // A server that asks is there, however long its client takes to answer.
+                        leave.take().map(Leave::answered);
+                        asking.await
+                    }
+                }
+            };
             self.learn(server, leave, &outcome, (&request.method, limit));
             match outcome {
                 Ok(answer) => return Ok(answer),

@@ -13,6 +13,7 @@ pub mod contract;
 mod door;
 pub mod downstream;
 pub mod figures;
+mod handshakes;
 mod inherited;
 mod link;
 mod members;
@@ -60,13 +61,14 @@ use std::{
 };
 
 use futures::stream::BoxStream;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use self::{
     activity::Parked,
     board::Board,
     door::{Door, Links},
+    handshakes::Handshakes,
     inherited::Inherited,
     link::Dialer,
     private::Opener,
@@ -94,9 +96,6 @@ pub struct Request {
 /// What every downstream's last handshake and calls have shown.
 pub type Observations = Arc<BTreeMap<ServerName, Observation>>;
 
-/// Handshakes at once, of all downstreams together.
-const HANDSHAKES: usize = 32;
-
 /// For runners and connections to end after their calls have, or the deadline has passed.
 const END_WITHIN: Duration = Duration::from_secs(8);
 
@@ -106,7 +105,7 @@ pub struct Gateway {
     doors: RwLock<BTreeMap<ServerName, Arc<Door>>>,
     /// Made with the first downstream, or why it cannot be made.
     dialer: OnceLock<Result<Arc<Dialer>, String>>,
-    handshakes: Arc<Semaphore>,
+    handshakes: Handshakes,
     parked: Arc<Parked>,
     rounds: Rounds,
     sessions: Sessions,
@@ -130,7 +129,7 @@ impl Gateway {
             board: Arc::new(Board::new(registry::without_repeats(own))),
             doors: RwLock::default(),
             dialer: OnceLock::new(),
-            handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+            handshakes: Handshakes::default(),
             parked: Arc::default(),
             rounds: Rounds::new(settings.ring.clone(), &settings.replica),
             sessions: Sessions::new(settings.lives),
@@ -240,8 +239,8 @@ impl Gateway {
         let places = link::places(&part)?;
         let place = places.first().ok_or_else(|| "it has no endpoint".to_owned())?;
         // Nobody hears what it says beside.
-        let (teller, _told) = mpsc::channel(1);
-        let link = link::open(&downstream.name, place, None, &dialer, teller, None).await?;
+        let (nobody, _) = link::line();
+        let link = link::open(&downstream.name, place, None, &dialer, nobody, None).await?;
         let offer = link.list().await?;
         let tools = offer.entries.into_iter().filter(|entry| entry.kind == Kind::Tool);
         Ok(tools.map(|tool| ToolDefinition { name: tool.original, raw: tool.raw }).collect())

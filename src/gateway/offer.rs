@@ -63,6 +63,12 @@ impl Offer {
 }
 
 impl Offer {
+    /// The name and definition of each tool.
+    pub(super) fn tools(&self) -> impl Iterator<Item = (&str, &str)> {
+        let tools = self.entries.iter().filter(|entry| entry.kind == Kind::Tool);
+        tools.map(|tool| (tool.original.as_str(), tool.raw.get()))
+    }
+
     /// Drops the tools whose arguments cannot be repeated in headers as they want it: over HTTP they must not be
     /// called.
     pub(super) fn drop_misfits(&mut self) {

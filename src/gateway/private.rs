@@ -2,12 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use tokio::sync::{Semaphore, mpsc};
-
 use super::{
     Request,
     client::Client,
     downstream::ServerName,
+    handshakes::Handshakes,
     link::{self, Dialer, Link, Place},
     seats::Seats,
     sessions::Sessions,
@@ -16,40 +15,54 @@ use super::{
 
 /// Connections of one client each to one downstream; further clients share one, and cannot be asked.
 const MOST: usize = 1_000;
+/// The same for the clients of one caller who has a name: nobody uses up what is there for all.
+const MOST_OF_ONE: usize = MOST / 4;
 
 /// What opening a connection takes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Opener {
     pub(super) dialer: Arc<Dialer>,
-    /// Handshakes at once, of all downstreams together.
-    pub(super) handshakes: Arc<Semaphore>,
+    pub(super) handshakes: Handshakes,
     /// Of modern clients.
     pub(super) sessions: Sessions,
 }
 
 /// Those of one downstream that are open. They belong to the sessions that have their seats on them.
 #[derive(Debug, Default)]
-pub(super) struct Privates(Mutex<Vec<Weak<Link>>>);
+pub(super) struct Privates(Mutex<Vec<Private>>);
+
+#[derive(Debug)]
+struct Private {
+    link: Weak<Link>,
+    /// By its mark; absent for one without a name.
+    caller: Option<String>,
+}
 
 impl Privates {
-    fn with<T>(&self, look: impl FnOnce(&mut Vec<Weak<Link>>) -> T) -> T {
+    fn with<T>(&self, look: impl FnOnce(&mut Vec<Private>) -> T) -> T {
         let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        links.retain(|link| link.strong_count() > 0);
+        links.retain(|private| private.link.strong_count() > 0);
         look(&mut links)
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.with(|links| links.len() >= MOST)
+    /// Whether no further one is left for this client.
+    pub(super) fn is_full(&self, client: &Client) -> bool {
+        let caller = client.named();
+        self.with(|links| {
+            let is_its = |private: &&Private| caller.is_some() && private.caller == caller;
+            links.len() >= MOST || links.iter().filter(is_its).count() >= MOST_OF_ONE
+        })
     }
 
-    pub(super) fn push(&self, link: &Arc<Link>) {
-        self.with(|links| links.push(Arc::downgrade(link)));
+    pub(super) fn push(&self, link: &Arc<Link>, client: &Client) {
+        let private = Private { link: Arc::downgrade(link), caller: client.named() };
+        self.with(|links| links.push(private));
     }
 
     /// Those whose place is none of `places` any more, each once.
     pub(super) fn leaving(&self, places: &[Place]) -> Vec<Arc<Link>> {
         let leaves = |link: &Arc<Link>| !places.contains(&link.place) && link.begins_to_leave();
-        self.with(|links| links.iter().filter_map(Weak::upgrade).filter(leaves).collect())
+        self.with(|links| links.iter().filter_map(|private| private.link.upgrade()).filter(leaves).collect())
     }
 }
 
@@ -72,10 +85,9 @@ impl Opener {
         place: &Place,
         client: &Client,
     ) -> Result<Arc<Link>, String> {
-        let _turn = self.handshakes.acquire().await.map_err(|_| "pilothouse ends".to_owned())?;
         // The shared connection hears of changed lists.
-        let (teller, _) = mpsc::channel(1);
-        let opening = link::open(server, place, Some(Era::Legacy), &self.dialer, teller, Some(client));
-        Ok(Arc::new(opening.await?))
+        let (nobody, _) = link::line();
+        let opening = link::open(server, place, Some(Era::Legacy), &self.dialer, nobody, Some(client));
+        Ok(Arc::new(self.handshakes.in_turn(opening).await?))
     }
 }

@@ -9,13 +9,13 @@ use std::{
 };
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     board::Board,
     door::{Door, Links},
     downstream::{ServerName, Target},
-    link::{self, At, Dialer, Link, News, Place, Told},
+    handshakes::Handshakes,
+    link::{self, At, Dialer, Hearing, Line, Link, News, Place, Told},
     members::Part,
     offer::Offer,
     registry::{MemberStanding, Reach},
@@ -32,21 +32,14 @@ const GATHER: Duration = Duration::from_millis(50);
 const HEALTH_EVERY: Duration = Duration::from_secs(20);
 /// How long it has to say so.
 const ALIVE_WITHIN: Duration = Duration::from_secs(5);
-/// How long a handshake keeps others waiting for their turn: one that takes longer waits for its server, and
-/// costs nothing meanwhile.
-const TURN: Duration = Duration::from_millis(500);
 /// How often it is looked whether somebody still uses a connection, at most.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// News that may wait.
-const NEWS: usize = 64;
-
 /// What runners share.
 #[derive(Clone, Debug)]
 pub(super) struct Shared {
     pub(super) board: Arc<Board>,
     pub(super) dialer: Arc<Dialer>,
-    /// Handshakes at once, of all downstreams.
-    pub(super) handshakes: Arc<Semaphore>,
+    pub(super) handshakes: Handshakes,
     pub(super) settings: Arc<Settings>,
     pub(super) memory: Option<Arc<Memory>>,
 }
@@ -67,8 +60,8 @@ pub(super) struct Runner {
     door: Arc<Door>,
     shared: Shared,
     slots: Slots<Place, Arc<Link>>,
-    teller: mpsc::Sender<Told>,
-    told: mpsc::Receiver<Told>,
+    line: Line,
+    hearing: Hearing,
     /// The MCPServers behind it: itself, or the members of the pool that it is.
     servers: BTreeMap<ServerName, Standing>,
     /// Its servers are the members of a pool.
@@ -88,14 +81,14 @@ struct Listed {
 
 impl Runner {
     pub(super) fn new(name: ServerName, door: Arc<Door>, shared: Shared) -> Self {
-        let (teller, told) = mpsc::channel(NEWS);
+        let (line, hearing) = link::line();
         Self {
             name,
             door,
             shared,
             slots: Slots::new(),
-            teller,
-            told,
+            line,
+            hearing,
             servers: BTreeMap::new(),
             is_pool: false,
             routes: Arc::default(),
@@ -122,7 +115,12 @@ impl Runner {
                 () = stop.cancelled() => break,
                 Ok(()) = wanted.changed() => self.rewant(),
                 Ok(()) = resting.changed() => self.rewant(),
-                Some(told) = self.told.recv() => self.heard(told),
+                Some((told, has_missed)) = self.hearing.next() => {
+                    self.heard(told);
+                    if has_missed {
+                        self.anything_changed();
+                    }
+                }
                 Some((place, outcome)) = self.opening.next() => self.opened(&place, outcome),
                 Some(listed) = self.listing.next() => self.listed(listed),
                 Some((link, alive)) = self.checking.next() => {
@@ -217,21 +215,11 @@ impl Runner {
     fn start_opening(&mut self) {
         while let Some(place) = self.slots.next(Instant::now()) {
             let known = self.servers.get(&place.server).and_then(|standing| standing.known);
-            let (name, teller) = (place.server.clone(), self.teller.clone());
+            let (name, line) = (place.server.clone(), self.line.clone());
             let Shared { board: _, dialer, handshakes, settings: _, memory: _ } = self.shared.clone();
             let open = async move {
-                let turn = handshakes.acquire_owned().await;
-                let outcome = {
-                    let opening = link::open(&name, &place, known, &dialer, teller, None);
-                    tokio::pin!(opening);
-                    tokio::select! {
-                        outcome = &mut opening => outcome,
-                        () = tokio::time::sleep(TURN) => {
-                            drop(turn);
-                            opening.await
-                        }
-                    }
-                };
+                let opening = link::open(&name, &place, known, &dialer, line, None);
+                let outcome = handshakes.in_turn(opening).await;
                 (place, outcome)
             };
             self.opening.push(open.boxed());
@@ -244,6 +232,8 @@ impl Runner {
             Ok(link) => {
                 let (info, era, now) = (link.info.clone(), link.spoken.era, Instant::now());
                 tracing::info!(%server, version = info.protocol_version, "connected");
+                let known = self.shared.board.look(|registry| registry.definitions(server));
+                link.remember_schemas(known.iter().map(|tool| (tool.name.as_str(), tool.raw.get())));
                 let link = Arc::new(link);
                 link::follow(&link, self.door.followed.clone());
                 if self.slots.opened(place, link, now).is_err() {
@@ -319,17 +309,26 @@ impl Runner {
         }
     }
 
-    /// The lists of one server are read one after the other.
+    /// Every list, and every resource that clients follow.
+    fn anything_changed(&mut self) {
+        let gathered = Instant::now() + GATHER;
+        for standing in self.servers.values_mut() {
+            standing.list_at = Some(standing.list_at.map_or(gathered, |at| at.min(gathered)));
+        }
+        self.door.followed.tell_all();
+    }
+
+    /// The lists of one server are read one after the other: when they may have changed, and when they held for as long
+    /// as they do, since not every server tells.
     fn start_listing(&mut self) {
         let now = Instant::now();
         for (server, standing) in &mut self.servers {
-            let is_due = standing.list_at.is_some_and(|at| at <= now);
-            if !is_due || standing.listing {
+            if !standing.is_to_be_listed(now) || standing.listing {
                 continue;
             }
             let is_own = |link: &&Arc<Link>| link.place.server == *server && !link.is_dead();
             let Some(link) = self.slots.links().find(is_own).cloned() else { continue };
-            (standing.list_at, standing.listing) = (None, true);
+            (standing.list_at, standing.hold_until, standing.listing) = (None, None, true);
             let server = server.clone();
             let list = async move { Listed { server, link: link.id, outcome: link.list().await } };
             self.listing.push(list.boxed());
@@ -351,6 +350,10 @@ impl Runner {
                 standing.listed = true;
                 standing.failure = None;
                 standing.ttl = offer.ttl;
+                standing.hold_until = Some(Instant::now() + self.shared.settings.lists_hold(offer.ttl));
+                for link in self.slots.links().filter(|link| link.place.server == server) {
+                    link.remember_schemas(offer.tools());
+                }
                 if self.is_pool {
                     standing.offer = Some(offer);
                     self.offer_together();
@@ -471,7 +474,7 @@ impl Runner {
             .servers
             .iter()
             .filter(|(server, standing)| !standing.listing && is_linked(server))
-            .filter_map(|(_, standing)| standing.list_at);
+            .filter_map(|(_, standing)| standing.listed_next());
         lists.chain(self.slots.wake()).chain(self.look_again()).min()
     }
 }

@@ -19,8 +19,8 @@ pub struct Seats {
     /// Least severe log message that it wants.
     level: Mutex<Option<String>>,
     taken: Mutex<BTreeMap<ServerName, Vec<Seat>>>,
-    /// Held while a connection of this session alone is opened.
-    pub(super) opening: tokio::sync::Mutex<()>,
+    /// Held while a connection of this session alone is opened, one for each server.
+    opening: Mutex<BTreeMap<ServerName, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl fmt::Debug for Seats {
@@ -44,6 +44,12 @@ impl Seats {
 
     pub(super) fn client(&self) -> Option<&Client> {
         self.client.as_ref()
+    }
+
+    /// To be held while a connection of this session alone to that server is opened.
+    pub(super) fn opening(&self, server: &ServerName) -> Arc<tokio::sync::Mutex<()>> {
+        let mut opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        opening.entry(server.clone()).or_default().clone()
     }
 
     /// From now on it wants log messages of this level and above.

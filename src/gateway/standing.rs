@@ -15,6 +15,8 @@ pub(super) struct Standing {
     pub(super) info: Option<ServerInfo>,
     /// When its lists are to be read.
     pub(super) list_at: Option<Instant>,
+    /// Until when what was read last holds, while its connection is open.
+    pub(super) hold_until: Option<Instant>,
     pub(super) list_failures: u32,
     /// They are being read.
     pub(super) listing: bool,
@@ -31,6 +33,15 @@ pub(super) struct Standing {
 }
 
 impl Standing {
+    /// When its lists are read again at the latest.
+    pub(super) fn listed_next(&self) -> Option<Instant> {
+        [self.list_at, self.hold_until].into_iter().flatten().min()
+    }
+
+    pub(super) fn is_to_be_listed(&self, now: Instant) -> bool {
+        self.listed_next().is_some_and(|at| at <= now)
+    }
+
     /// Whether it can be reached, where so many of its connections are open.
     pub(super) fn reach(&self, open: usize) -> Reach {
         let unreachable = |reason: &String| Reach::Unreachable { reason: reason.clone() };

@@ -48,6 +48,14 @@ impl Followed {
         let _ = self.news.send(uri);
     }
 
+    /// News may have been missed: of all that clients follow.
+    pub(super) fn tell_all(&self) {
+        let wanted = self.wanted.borrow().clone();
+        for uri in wanted {
+            self.tell(uri);
+        }
+    }
+
     /// One item for each change, as long as it is held.
     pub(super) fn follow(self: &Arc<Self>, uri: &str) -> BoxStream<'static, ()> {
         let news = self.news.subscribe();

@@ -68,7 +68,7 @@ impl Door {
         };
         let Some((opener, seats)) = &own else { return Ok(link) };
         let link = match seats.client() {
-            Some(client) if !link.is_private() && self.is_private(&link, client) => {
+            Some(client) if !link.is_private() && self.is_private(&link, client, seats) => {
                 self.private(opener, seats, client, (&link.place, &request.server)).await?
             }
             Some(_) | None => link,
@@ -80,11 +80,13 @@ impl Door {
     }
 
     /// Whether this client needs a connection of its own to that place.
-    fn is_private(&self, link: &Link, client: &Client) -> bool {
-        if self.is_stateless(&link.place.server) || !link.may_keep(client.can_be_asked()) {
+    fn is_private(&self, link: &Link, client: &Client, seats: &Seats) -> bool {
+        // What a server logs on a common connection cannot be told apart by whom it is for.
+        let hears = client.can_be_asked() || seats.level().is_some() && link.offers.logging;
+        if self.is_stateless(&link.place.server) || !link.may_keep(hears) {
             return false;
         }
-        if self.privates.is_full() {
+        if self.privates.is_full(client) {
             tracing::warn!(server = %link.place.server, "too many clients have sessions with it: one more shares the common one and cannot be asked");
             return false;
         }
@@ -98,14 +100,18 @@ impl Door {
         client: &Client,
         (place, server): (&Place, &ServerName),
     ) -> Result<Arc<Link>, Refusal> {
-        let _one_at_once = seats.opening.lock().await;
+        let opening = seats.opening(server);
+        let _one_at_once = opening.lock().await;
         let is_it = |link: &Link| link.is_private() && link.place == *place;
         if let Some(link) = seats.link(server, is_it) {
             return Ok(link);
         }
         let opened = opener.open(&place.server, place, client).await;
-        let link = opened.map_err(|obstacle| Refusal::NoConnection { obstacle })?;
-        self.privates.push(&link);
+        let link = opened.map_err(|obstacle| {
+            self.breakers.failed(&place.server, &obstacle, Instant::now());
+            Refusal::NoConnection { obstacle }
+        })?;
+        self.privates.push(&link, client);
         let (stop, closed, known) = (self.stop.clone(), link.closed(), Arc::downgrade(&link));
         opener.dialer.keepers.spawn(async move {
             tokio::select! {
@@ -147,7 +153,8 @@ impl Door {
                     usable.into_iter().filter(admits).min_by_key(|link| (link.busy(), link.seated()))
                 {
                     let stays = |seats: &&Seats| {
-                        let is_private = seats.client().is_some_and(|client| self.is_private(link, client));
+                        let is_private =
+                            seats.client().is_some_and(|client| self.is_private(link, client, seats));
                         !is_private && request.era == Era::Legacy && self.keeps(link)
                     };
                     let seats = seats.filter(stays);

@@ -17,18 +17,18 @@ impl Door {
     pub(super) fn learn<T>(
         &self,
         server: &ServerName,
-        leave: Leave<'_>,
+        leave: Option<Leave<'_>>,
         outcome: &Result<T, Unanswered>,
         (method, limit): (&str, Duration),
     ) {
         match outcome {
-            Ok(_) => leave.answered(),
+            Ok(_) => drop(leave.map(Leave::answered)),
             Err(Unanswered::TooSlow) => {
                 let reason = format!("{method} was not answered within {limit:?}");
                 self.breakers.failed(server, &reason, Instant::now());
             }
             Err(Unanswered::Fault(fault)) if fault.speaks_of_server() => {
-                self.breakers.failed(server, &fault.to_string(), Instant::now());
+                self.breakers.failed(server, &fault.reason(), Instant::now());
             }
             Err(Unanswered::Fault(_)) => {}
         }

@@ -1,5 +1,10 @@
 //! What a link tells its runner, and rmcp's handler that hears it.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use rmcp::{
     ClientHandler,
     model::{
@@ -30,26 +35,63 @@ pub(in crate::gateway) enum News {
     Ended(String),
 }
 
-/// The link's end of the line to its runner.
+/// News that may wait.
+const NEWS: usize = 64;
+
+/// The links' end of the line to their runner.
+#[derive(Clone, Debug)]
+pub(in crate::gateway) struct Line {
+    news: mpsc::Sender<Told>,
+    missed: Arc<AtomicBool>,
+}
+
+/// The runner's end.
+#[derive(Debug)]
+pub(in crate::gateway) struct Hearing {
+    news: mpsc::Receiver<Told>,
+    missed: Arc<AtomicBool>,
+}
+
+pub(in crate::gateway) fn line() -> (Line, Hearing) {
+    let (told, news) = mpsc::channel(NEWS);
+    let missed = Arc::new(AtomicBool::new(false));
+    (Line { news: told, missed: missed.clone() }, Hearing { news, missed })
+}
+
+impl Hearing {
+    /// The next news, and whether others were missed before it since too many came: anything may have changed then.
+    /// Nothing when no link is left to tell any.
+    pub(in crate::gateway) async fn next(&mut self) -> Option<(Told, bool)> {
+        let told = self.news.recv().await?;
+        Some((told, self.missed.swap(false, Ordering::AcqRel)))
+    }
+}
+
+/// One link's end of the line.
 #[derive(Clone, Debug)]
 pub(super) struct Teller {
     link: u64,
-    runner: mpsc::Sender<Told>,
+    runner: Line,
 }
 
 impl Teller {
-    pub(super) fn new(link: u64, runner: mpsc::Sender<Told>) -> Self {
+    pub(super) fn new(link: u64, runner: Line) -> Self {
         Self { link, runner }
     }
 
-    /// May be lost when the runner has much to read; then a list is read again anyway.
+    /// When the runner has much to read, it hears only that something was missed.
     pub(super) fn hint(&self, news: News) {
-        let _ = self.runner.try_send(Told { link: self.link, news });
+        let Line { news: told, missed } = &self.runner;
+        if let Err(mpsc::error::TrySendError::Full(news)) = told.try_send(Told { link: self.link, news }) {
+            missed.store(true, Ordering::Release);
+            // The runner may have read all meanwhile: it looks at the mark with the next news.
+            let _ = told.try_send(news);
+        }
     }
 
     pub(super) async fn ended(&self, why: String) {
         // A runner that is gone needs no telling.
-        let _ = self.runner.send(Told { link: self.link, news: News::Ended(why) }).await;
+        let _ = self.runner.news.send(Told { link: self.link, news: News::Ended(why) }).await;
     }
 }
 

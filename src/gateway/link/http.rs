@@ -205,7 +205,7 @@ impl HttpWay {
             StatusCode::NOT_FOUND if self.session.is_some() => Fault::SessionGone,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Fault::Refused {
                 status: status.as_u16(),
-                advice: "pilothouse sends no credentials to downstreams: use a server that needs none",
+                advice: "give the credentials that it wants in remote.headersFrom of its MCPServer",
             },
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
                 Fault::Refused { status: status.as_u16(), advice: "see whether its path is right" }

@@ -57,7 +57,6 @@ impl Link {
         if self.spoken.era == Era::Modern && matches!(self.way, Way::Http(_)) {
             offer.drop_misfits();
         }
-        self.remember_schemas(&offer);
         Ok(offer)
     }
 
@@ -118,16 +117,16 @@ impl Link {
         Err(format!("{method}: more than {PAGES} pages"))
     }
 
-    fn remember_schemas(&self, offer: &Offer) {
-        let annotated = offer.entries.iter().filter(|entry| {
-            self.spoken.era == Era::Modern
-                && entry.kind == Kind::Tool
-                && entry.raw.get().contains("x-mcp-header")
-        });
+    /// These are the tools now: the arguments of some must be repeated in headers.
+    pub(in crate::gateway) fn remember_schemas<'a>(&self, tools: impl Iterator<Item = (&'a str, &'a str)>) {
+        if self.spoken.era == Era::Legacy {
+            return;
+        }
+        let annotated = tools.filter(|(_, definition)| definition.contains("x-mcp-header"));
         let schemas: HashMap<String, Raw> = annotated
-            .filter_map(|entry| {
-                let fields = Fields::parse(entry.raw.get()).ok()?;
-                Some((entry.original.clone(), raw(fields.get("inputSchema")?)))
+            .filter_map(|(name, definition)| {
+                let fields = Fields::parse(definition).ok()?;
+                Some((name.to_owned(), raw(fields.get("inputSchema")?)))
             })
             .collect();
         self.schemas.store(schemas.into());

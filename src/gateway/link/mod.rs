@@ -15,7 +15,7 @@ mod upkeep;
 
 pub(super) use dialer::Dialer;
 pub(super) use follow::follow;
-pub(super) use open::open;
+pub(super) use open::{HANDSHAKE_WITHIN, open};
 pub(super) use place::{At, Place, places};
 
 use std::{
@@ -47,7 +47,7 @@ use super::{
     },
 };
 
-pub(super) use ear::{News, Told};
+pub(super) use ear::{Hearing, Line, News, Told, line};
 
 /// Largest message of a downstream, in bytes.
 pub(super) const LARGEST: usize = 32 * 1024 * 1024;
@@ -111,6 +111,14 @@ impl Fault {
         match self {
             Self::Ended(_) | Self::Unreachable(_) | Self::Garbage(_) | Self::Refused { .. } => true,
             Self::SessionGone | Self::TooLarge | Self::Unsendable(_) => false,
+        }
+    }
+
+    /// Why nobody is to call the server, for all who hear it: without a word of its answer, which was for one caller.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::Garbage(_) => "its answer is not MCP".to_owned(),
+            other => other.to_string(),
         }
     }
 
@@ -215,6 +223,18 @@ impl Link {
     /// Of one client alone.
     pub(super) fn is_private(&self) -> bool {
         self.private
+    }
+
+    /// A call of this caller goes over it next, by its mark.
+    pub(super) fn serve(&self, caller: &str) {
+        if !self.private {
+            self.table.serve(caller);
+        }
+    }
+
+    /// Resolves when the server asks its client something; never on a connection that clients share.
+    pub(super) async fn asks(&self) {
+        until(&mut self.table.asking(), |open| open > 0).await;
     }
 
     /// Whether the server keeps something for each connection, or could ask over it.

@@ -27,7 +27,7 @@ use url::Url;
 use super::{
     LARGEST, Link, Offers, Way,
     dialer::Dialer,
-    ear::{Ear, Running, Teller, Told},
+    ear::{Ear, Line, Running, Teller},
     http::{HttpWay, LARGE_AT_ONCE, reasons},
     place::{At, Place},
     process::{self, Process},
@@ -44,7 +44,7 @@ use crate::gateway::{
         eras::Spoken,
         headers::PROTOCOL_VERSION,
         lines::{Lines, Tap},
-        table::{Table, Taken},
+        table::{Outbox, Table, Taken},
     },
 };
 
@@ -53,7 +53,7 @@ const DISCOVER_WITHIN: Duration = Duration::from_secs(1);
 /// The same for a process, which may still be loading.
 const PROCESS_DISCOVER_WITHIN: Duration = Duration::from_secs(5);
 /// For the whole handshake.
-const HANDSHAKE_WITHIN: Duration = Duration::from_secs(20);
+pub(in crate::gateway) const HANDSHAKE_WITHIN: Duration = Duration::from_secs(20);
 /// For a legacy server to open its GET stream, or to say that it has none. Some say nothing before their first event.
 const STREAM_WITHIN: Duration = Duration::from_secs(1);
 /// Most time until a broken GET stream is opened again.
@@ -64,7 +64,7 @@ struct Shaken {
     running: Running,
     way: Way,
     table: Arc<Table>,
-    letters: mpsc::UnboundedReceiver<String>,
+    letters: mpsc::Receiver<String>,
     process: Option<Process>,
 }
 
@@ -86,7 +86,7 @@ pub(in crate::gateway) async fn open(
     place: &Place,
     known: Option<Era>,
     dialer: &Dialer,
-    runner: mpsc::Sender<Told>,
+    runner: Line,
     client: Option<&Client>,
 ) -> Result<Link, String> {
     let id = dialer.number();
@@ -147,6 +147,7 @@ pub(in crate::gateway) async fn open(
     }
     // Calls over Streamable HTTP have streams of their own.
     let shared = (!matches!(way, Way::Http(_))).then(|| table.clone());
+    let shared = (shared, table.choked());
     dialer.keepers.spawn(keep(running, shared, closing.clone(), teller.clone(), process));
     Ok(Link {
         id,
@@ -173,8 +174,8 @@ fn discover() -> ClientLifecycleMode {
 }
 
 impl Attempt<'_> {
-    fn table() -> (Arc<Table>, mpsc::UnboundedReceiver<String>) {
-        let (outbox, letters) = mpsc::unbounded_channel();
+    fn table() -> (Arc<Table>, mpsc::Receiver<String>) {
+        let (outbox, letters) = Outbox::new();
         (Arc::new(Table::new(outbox)), letters)
     }
 

@@ -9,7 +9,7 @@ use rmcp::{
     service::{Peer, RoleClient, ServiceError},
 };
 use tokio::sync::{mpsc, oneshot};
-use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -25,12 +25,13 @@ const LISTEN_WITHIN: Duration = Duration::from_secs(1);
 const LISTEN_AGAIN: Duration = Duration::from_secs(2);
 /// Notifications on their way to one server at once.
 const LETTERS: usize = 8;
+const CHOKED: &str = "it asks without end and does not read the answers";
 /// For saying goodbye to a server.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Sends cancellations and answers to questions; ends with the table.
-pub(super) async fn write_letters(way: Way, letters: mpsc::UnboundedReceiver<String>) {
-    let letters = UnboundedReceiverStream::new(letters);
+pub(super) async fn write_letters(way: Way, letters: mpsc::Receiver<String>) {
+    let letters = ReceiverStream::new(letters);
     match way {
         Way::Lines(pen) => {
             let mut letters = letters;
@@ -118,7 +119,7 @@ async fn listen(
 /// that share its stream.
 pub(super) async fn keep(
     running: Running,
-    shared: Option<Arc<Table>>,
+    (shared, choked): (Option<Arc<Table>>, CancellationToken),
     closing: CancellationToken,
     teller: Teller,
     mut process: Option<Process>,
@@ -135,6 +136,7 @@ pub(super) async fn keep(
         biased;
         () = closing.cancelled() => (None, false),
         why = exited => (Some(why), false),
+        () = choked.cancelled() => (Some(CHOKED.to_owned()), false),
         _ = &mut ended => (Some("it closed the connection".to_owned()), true),
     };
     if let Some(table) = shared {

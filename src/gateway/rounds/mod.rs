@@ -5,11 +5,12 @@ mod asking;
 mod held;
 mod questions;
 mod state;
+mod waiting;
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -23,6 +24,7 @@ use self::{
     held::{End, Held},
     questions::InputRequired,
     state::{Bound, Inner},
+    waiting::{Full, Waiting},
 };
 use super::{
     Request,
@@ -35,10 +37,9 @@ use crate::answer::Ring;
 
 /// How often a modern server may ask a legacy client in one call.
 const ROUNDS: usize = 16;
+
 /// How long a call is held open for an answer.
 const HELD_FOR: Duration = Duration::from_secs(600);
-/// Calls that are held open at once.
-const MOST_HELD: usize = 1_024;
 
 /// Log messages that a legacy client gets of a modern server when it has not said which it wants.
 const LEVEL: &str = "info";
@@ -65,15 +66,16 @@ pub(super) struct Rounds {
     ring: Option<Ring>,
     /// The name of this replica.
     owner: Arc<str>,
-    held: Arc<Mutex<HashMap<u64, Held>>>,
+    held: Waiting<Held>,
     next: Arc<AtomicU64>,
 }
 
-/// A held call and what its client has answered.
+/// A held call and what its client has answered; the server has not been told yet.
 #[derive(Debug)]
 pub(super) struct Resumed {
     call: u64,
     held: Held,
+    responses: BTreeMap<String, Raw>,
 }
 
 impl Resumed {
@@ -85,11 +87,12 @@ impl Resumed {
 impl Rounds {
     /// Without a ring no question can reach a modern client.
     pub(super) fn new(ring: Option<Ring>, owner: &str) -> Self {
-        Self { ring, owner: owner.into(), held: Arc::default(), next: Arc::new(AtomicU64::new(first())) }
-    }
-
-    fn held(&self) -> MutexGuard<'_, HashMap<u64, Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        Self {
+            ring,
+            owner: owner.into(),
+            held: Waiting::new(HELD_FOR),
+            next: Arc::new(AtomicU64::new(first())),
+        }
     }
 
     fn ring(&self) -> Result<&Ring, RpcError> {
@@ -127,13 +130,9 @@ impl Rounds {
                 Ok(None)
             }
             Inner::Held { owner: _, call, round } => {
-                let mut held = self.held();
-                let is_it = held.get(&call).is_some_and(|held| held.round == round);
-                let found = is_it.then(|| held.remove(&call)).flatten();
-                drop(held);
-                let mut found = found.ok_or_else(gone)?;
-                found.answer(questions::responses(request.params.as_ref()));
-                Ok(Some(Resumed { call, held: found }))
+                let held = self.held.take(call, round).ok_or_else(gone)?;
+                let responses = questions::responses(request.params.as_ref());
+                Ok(Some(Resumed { call, held, responses }))
             }
         }
     }
@@ -156,7 +155,7 @@ impl Rounds {
                 }
                 let held = Held::begin(link.clone(), method.clone(), params);
                 let call = self.next.fetch_add(1, Ordering::Relaxed);
-                self.go_on(Resumed { call, held }, request, up, limit).await
+                self.go_on(Resumed { call, held, responses: BTreeMap::new() }, request, up, limit).await
             }
             (Era::Legacy, Era::Modern) => self.asking(link, request, up, limit).await,
             (Era::Modern, Era::Modern) => {
@@ -188,6 +187,8 @@ impl Rounds {
     ) -> Answer {
         let Request { method, era, seats, .. } = request;
         let client = seats.as_deref().and_then(|seats| Some((seats.client()?, seats.level())));
+        // Callers without a name count as one, as everywhere.
+        link.serve(&client.as_ref().and_then(|(client, _)| client.named()).unwrap_or_default());
         let dressed = client.filter(|_| (*era, link.spoken.era) == (Era::Legacy, Era::Modern));
         let dressed = dressed.and_then(|(Client { caller: _, capabilities, info }, level)| {
             let level = level.as_deref().unwrap_or(LEVEL);
@@ -243,11 +244,12 @@ impl Rounds {
     /// The next round of a call that is held open.
     pub(super) async fn go_on(
         &self,
-        Resumed { call, mut held }: Resumed,
+        Resumed { call, mut held, responses }: Resumed,
         request: &Request,
         up: &mpsc::Sender<Up>,
         limit: Duration,
     ) -> Answer {
+        held.answer(responses);
         let token = questions::token(request.params.as_ref());
         let link = held.link.clone();
         // Not `Link::within`: the round ends with its question.
@@ -260,43 +262,36 @@ impl Rounds {
                     .ring()
                     .and_then(|ring| state::seal(ring, inner, Bound::to(request), Timestamp::now()));
                 Ok(sealed.and_then(|state| {
-                    self.hold(call, held)?;
+                    self.hold(call, held, request)?;
                     Ok(questions::ask(&questions, &state))
                 }))
             }
         }
     }
 
+    /// It cannot go on now: its client may answer again.
+    pub(super) fn put_back(&self, resumed: Resumed, request: &Request) {
+        let Resumed { call, held, responses: _ } = resumed;
+        if let Err(error) = self.hold(call, held, request) {
+            tracing::warn!(server = %request.server, reason = error.message(), "a call that was held open is cancelled");
+        }
+    }
+
     /// # Errors
     /// When too many are held already.
-    fn hold(&self, call: u64, held: Held) -> Result<(), RpcError> {
-        let round = held.round;
-        let mut all = self.held();
-        if all.len() >= MOST_HELD {
+    fn hold(&self, call: u64, held: Held, request: &Request) -> Result<(), RpcError> {
+        let caller = request.seats.as_ref().and_then(|seats| seats.client()?.named());
+        self.held.put(call, held.round, caller, held).map_err(|Full(most)| {
             let message = format!(
-                "{MOST_HELD} calls wait for answers of their clients already, and this one was cancelled: try again later"
+                "{most} calls wait for answers of their clients already, and this one was cancelled: try again later"
             );
-            return Err(RpcError::with_data(RpcError::INTERNAL, &message, json!({ "retryable": true })));
-        }
-        all.insert(call, held);
-        drop(all);
-        let rounds = self.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(HELD_FOR).await;
-            let mut all = rounds.held();
-            let is_over = all.get(&call).is_some_and(|held| held.round == round);
-            let over = is_over.then(|| all.remove(&call)).flatten();
-            drop(all);
-            // Cancelled at the server here.
-            drop(over);
-        });
-        Ok(())
+            RpcError::with_data(RpcError::INTERNAL, &message, json!({ "retryable": true }))
+        })
     }
 
     /// Cancels all calls that are held open for this server.
     pub(super) fn let_go(&self, is_of: impl Fn(&ServerName) -> bool) {
-        let over: Vec<_> = self.held().extract_if(|_, held| is_of(held.server())).collect();
-        drop(over);
+        self.held.let_go(|held| is_of(held.server()));
     }
 }
 

@@ -11,22 +11,27 @@ use std::{
 };
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use serde_json::json;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
+pub use self::letters::Outbox;
 use super::{
     Raw, RpcError, Up,
-    text::{Fields, Head, Message, raw, string},
+    text::{Fields, Head, Message, string},
 };
 
-/// How many notes may wait for a slow client before progress is dropped (answers never are).
+mod letters;
+
+/// How many notes may wait for a slow client before progress is dropped (answers never are), and how many bytes of
+/// them.
 const NOTES: usize = 256;
+const NOTE_BYTES: usize = 8 * 1024 * 1024;
+
+/// Of a method's name in our own error message, in characters.
+const METHOD_SHOWN: usize = 100;
 
 /// Questions that may wait for the first call.
 const EARLY: usize = 8;
-
-/// Messages that the connection has to send besides its calls: cancellations and answers to questions.
-pub type Outbox = mpsc::UnboundedSender<String>;
 
 /// The connection ended, in one sentence: why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,12 +67,24 @@ struct Calls {
     ended: Option<Ended>,
     /// Questions that came before the first call: of one client's connection only, whose next call gets them.
     early: Vec<Note>,
+    users: Users,
+}
+
+/// Whose calls have gone over the connection, by the mark of the caller.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Users {
+    #[default]
+    Nobody,
+    One(String),
+    Many,
 }
 
 #[derive(Debug)]
 struct Slot {
     client_token: Option<Raw>,
     notes: mpsc::Sender<Note>,
+    /// Bytes of the notes that wait.
+    waiting: Arc<AtomicUsize>,
     done: oneshot::Sender<Result<Result<Raw, RpcError>, Ended>>,
 }
 
@@ -75,6 +92,13 @@ struct Slot {
 enum Note {
     Notification { method: String, params: Option<Raw> },
     Question { id: Raw, method: String, params: Option<Raw> },
+}
+
+impl Note {
+    fn bytes(&self) -> usize {
+        let (Self::Notification { method, params } | Self::Question { id: _, method, params }) = self;
+        method.len() + params.as_ref().map_or(0, |params| params.get().len())
+    }
 }
 
 impl Table {
@@ -98,6 +122,22 @@ impl Table {
     /// All its calls are of the same client.
     pub fn serve_one_client(&self) {
         self.of_one_client.store(true, Ordering::Relaxed);
+    }
+
+    /// A caller's next call goes over it. Where several have called, a message that names no call may be about what
+    /// another one asked, and goes to nobody.
+    pub fn serve(&self, caller: &str) {
+        let mut calls = self.calls();
+        calls.users = match &calls.users {
+            Users::Nobody => Users::One(caller.to_owned()),
+            Users::One(known) if known == caller => return,
+            Users::One(_) | Users::Many => Users::Many,
+        };
+    }
+
+    /// Cancelled when the server asks without end and does not read the answers.
+    pub fn choked(&self) -> CancellationToken {
+        self.outbox.choked().clone()
     }
 
     /// How many questions of the server are with clients, told when it changes.
@@ -124,22 +164,25 @@ impl Table {
     pub fn open(self: &Arc<Self>, token: String, client_token: Option<Raw>) -> Result<OpenCall, Ended> {
         let (notes_in, notes) = mpsc::channel(NOTES);
         let (done_in, done) = oneshot::channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
         let mut calls = self.calls();
         if let Some(ended) = &calls.ended {
             return Err(ended.clone());
         }
         for question in std::mem::take(&mut calls.early) {
+            waiting.fetch_add(question.bytes(), Ordering::Relaxed);
             // There is room: fewer may be early than may wait.
             let _ = notes_in.try_send(question);
         }
-        calls.open.insert(token.clone(), Slot { client_token, notes: notes_in, done: done_in });
+        let slot = Slot { client_token, notes: notes_in, waiting: waiting.clone(), done: done_in };
+        calls.open.insert(token.clone(), slot);
         drop(calls);
         self.busy.fetch_add(1, Ordering::Relaxed);
-        Ok(OpenCall { table: self.clone(), token, notes, done })
+        Ok(OpenCall { table: self.clone(), token, notes, waiting, done })
     }
 
     pub fn has_ended(&self) -> bool {
-        self.calls().ended.is_some()
+        self.outbox.choked().is_cancelled() || self.calls().ended.is_some()
     }
 
     /// Fails every open call, and every later one: the connection is gone.
@@ -178,11 +221,12 @@ impl Table {
                 let method = method.into_owned();
                 let question = Note::Question { id: id.to_owned(), method, params: owned(head.params) };
                 if let Err(Note::Question { id, method, .. }) = self.note(stream_of, question) {
+                    let method: String = method.chars().take(METHOD_SHOWN).collect();
                     let error = RpcError::new(
                         RpcError::METHOD_NOT_FOUND,
                         &format!("{method}: no single call is open that this could belong to"),
                     );
-                    self.send(&id, Err(error));
+                    self.outbox.answer(&id, Err(error));
                 }
                 Taken::Ours
             }
@@ -268,6 +312,7 @@ impl Table {
             Some(token) => calls.open.get(token),
             // Whoever calls at this moment need not be whom it means.
             None if is_question && !of_one_client => None,
+            None if calls.users == Users::Many && !of_one_client => None,
             None if calls.open.len() == 1 => calls.open.values().next(),
             // The newest: tokens are numbers behind a letter.
             None if of_one_client => {
@@ -276,20 +321,23 @@ impl Table {
             }
             None => None,
         };
-        match slot {
-            Some(slot) => slot.notes.try_send(note).map_err(mpsc::error::TrySendError::into_inner),
-            None => Err(note),
-        }
+        let Some(slot) = slot else { return Err(note) };
+        slot.pass(note)
     }
+}
 
-    /// Answers a question of the server.
-    fn send(&self, id: &Raw, answer: Result<Raw, RpcError>) {
-        let text = match answer {
-            Ok(result) => format!(r#"{{"jsonrpc":"2.0","id":{},"result":{}}}"#, id.get(), result.get()),
-            Err(error) => format!(r#"{{"jsonrpc":"2.0","id":{},"error":{}}}"#, id.get(), error.0.get()),
-        };
-        // A connection that is gone needs no answer.
-        let _ = self.outbox.send(text);
+impl Slot {
+    /// Back when the call has more waiting than it may. One alone may be as large as it likes.
+    fn pass(&self, note: Note) -> Result<(), Note> {
+        let (bytes, waiting) = (note.bytes(), self.waiting.load(Ordering::Relaxed));
+        if waiting > 0 && waiting + bytes > NOTE_BYTES {
+            return Err(note);
+        }
+        self.waiting.fetch_add(bytes, Ordering::Relaxed);
+        self.notes.try_send(note).map_err(|refused| {
+            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+            refused.into_inner()
+        })
     }
 }
 
@@ -306,6 +354,7 @@ pub struct OpenCall {
     table: Arc<Table>,
     token: String,
     notes: mpsc::Receiver<Note>,
+    waiting: Arc<AtomicUsize>,
     done: oneshot::Receiver<Result<Result<Raw, RpcError>, Ended>>,
 }
 
@@ -329,7 +378,10 @@ impl OpenCall {
         loop {
             tokio::select! {
                 biased;
-                Some(note) = self.notes.recv() => pass(up, note, &self.table.asking, &mut questions).await,
+                Some(note) = self.notes.recv() => {
+                    self.waiting.fetch_sub(note.bytes(), Ordering::Relaxed);
+                    pass(up, note, &self.table.asking, &mut questions).await;
+                }
                 outcome = &mut self.done => {
                     while let Ok(note) = self.notes.try_recv() {
                         pass(up, note, &self.table.asking, &mut questions).await;
@@ -340,7 +392,7 @@ impl OpenCall {
                     };
                 }
                 Some((id, answer)) = questions.next(), if !questions.is_empty() => {
-                    self.table.send(&id, answer);
+                    self.table.outbox.answer(&id, answer);
                 }
                 fed_now = &mut feed, if !fed => {
                     fed_now?;
@@ -414,12 +466,7 @@ impl Drop for OpenCall {
         self.table.busy.fetch_sub(1, Ordering::Relaxed);
         let unanswered = self.table.calls().open.remove(&self.token).is_some();
         if unanswered && self.table.cancels.load(Ordering::Relaxed) {
-            let params = json!({ "requestId": self.token, "reason": "the client is no longer waiting" });
-            let text = format!(
-                r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{}}}"#,
-                raw(&params).get()
-            );
-            let _ = self.table.outbox.send(text);
+            self.table.outbox.cancel(&self.token);
         }
     }
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::{Ended, Table, Taken};
+use super::{Ended, Outbox, Table, Taken};
 use crate::gateway::wire::{Raw, RpcError, Up};
 
-fn table() -> (Arc<Table>, mpsc::UnboundedReceiver<String>) {
-    let (outbox, sent) = mpsc::unbounded_channel();
+fn table() -> (Arc<Table>, mpsc::Receiver<String>) {
+    let (outbox, sent) = Outbox::new();
     (Arc::new(Table::new(outbox)), sent)
 }
 
@@ -150,4 +150,63 @@ async fn a_feed_that_ends_without_an_answer_is_silence() {
     let (up, _ups) = mpsc::channel(8);
     let outcome = call.settle(&up, async { Ok(()) }, || Ended("silent".to_owned())).await;
     assert_eq!(outcome.unwrap_err(), Ended("silent".to_owned()));
+}
+
+#[tokio::test]
+async fn who_asks_without_end_and_reads_no_answer_is_left() {
+    let (table, mut sent) = table();
+    for _ in 0..2_000 {
+        table.take(r#"{"id":"x","method":"sampling/createMessage"}"#, None);
+    }
+    assert!(table.choked().is_cancelled() && table.has_ended());
+    let mut letters = 0;
+    while sent.try_recv().is_ok() {
+        letters += 1;
+    }
+    assert_eq!(letters, 1_024);
+    let long = format!(r#"{{"id":"{}","method":"sampling/createMessage"}}"#, "x".repeat(2_000));
+    table.take(&long, None);
+    assert!(sent.try_recv().is_err(), "an id is repeated only while it is short");
+}
+
+#[tokio::test]
+async fn what_names_no_call_goes_to_nobody_once_two_callers_have_used_the_connection() {
+    let (table, _sent) = table();
+    let log = r#"{"method":"notifications/message","params":{"data":"of somebody"}}"#;
+    let (up, mut ups) = mpsc::channel(8);
+    table.serve("ann");
+    let call = table.open("p1".to_owned(), None).unwrap();
+    table.take(log, None);
+    table.take(r#"{"id":"p1","result":{}}"#, None);
+    settle(call, &up).await.unwrap().unwrap();
+    assert!(matches!(ups.try_recv(), Ok(Up::Note { .. })), "ann is alone");
+
+    table.serve("ann");
+    table.serve("bob");
+    let call = table.open("p2".to_owned(), None).unwrap();
+    table.take(log, None);
+    table.take(r#"{"id":"p2","result":{}}"#, None);
+    settle(call, &up).await.unwrap().unwrap();
+    assert!(ups.try_recv().is_err(), "it may be of ann");
+}
+
+#[tokio::test]
+async fn what_waits_for_a_slow_client_has_a_limit_in_bytes() {
+    let (table, _sent) = table();
+    let call = table.open("p1".to_owned(), None).unwrap();
+    let (up, mut ups) = mpsc::channel(64);
+    let large = format!(
+        r#"{{"method":"notifications/message","params":{{"data":"{}"}}}}"#,
+        "x".repeat(5 * 1024 * 1024)
+    );
+    for _ in 0..5 {
+        table.take(&large, Some("p1"));
+    }
+    table.take(r#"{"id":"p1","result":{}}"#, None);
+    settle(call, &up).await.unwrap().unwrap();
+    let mut passed = 0;
+    while ups.try_recv().is_ok() {
+        passed += 1;
+    }
+    assert_eq!(passed, 1);
 }

@@ -3,7 +3,7 @@
 // KubeSchema writes a copy of each struct inside a function and calls it `pub`.
 #![allow(unreachable_pub)]
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::{CustomResource, KubeSchema};
@@ -78,6 +78,12 @@ pub struct MCPPoolStatus {
     /// Number of tools they offer together.
     #[serde(default)]
     pub tool_count: i32,
+
+    /// The SHA-256 of the definition of each tool as it was when the pool first offered it, or as it was approved
+    /// since, by the members' own name; at most 1,000.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 1000))]
+    pub pins: BTreeMap<String, String>,
 
     /// Accepted: the spec can be acted on. Available: a member answers. Registered: its tools are offered to
     /// clients.

@@ -13,6 +13,7 @@ mod install;
 mod limits;
 mod lines;
 mod memory;
+mod modern;
 mod one_each;
 mod outbox;
 mod reply;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::{FromRef, Request, State},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -15,18 +15,35 @@ use serde_json::value::RawValue;
 use super::{
     exchange::Hears,
     incoming::{self, Posted, SESSION_HEADER, Sent},
+    modern::Modern,
     reply,
     session::{Refused, Session, envelope},
     sessions::{Sessions, Starting},
-    streams,
+    shared, streams,
 };
 use crate::gateway::wire::{RpcError, text::Head};
 
 /// How long a server may take to answer `initialize`; some load a package first.
 pub(super) const INITIALIZE_LIMIT: Duration = Duration::from_secs(120);
 
-pub(super) fn router(sessions: Arc<Sessions>) -> Router {
-    Router::new().route("/mcp", get(open_stream).post(message).delete(end)).with_state(sessions)
+pub(super) fn router(sessions: Arc<Sessions>, modern: Modern) -> Router {
+    let modern = Arc::new(modern);
+    Router::new()
+        .route("/mcp", get(open_stream).post(message).delete(end))
+        .with_state(Both { sessions, modern })
+}
+
+#[derive(Clone)]
+struct Both {
+    sessions: Arc<Sessions>,
+    /// For what comes without a session.
+    modern: Arc<Modern>,
+}
+
+impl FromRef<Both> for Arc<Sessions> {
+    fn from_ref(both: &Both) -> Self {
+        Self::clone(&both.sessions)
+    }
 }
 
 /// DELETE: the client needs the session no more.
@@ -52,14 +69,14 @@ async fn open_stream(State(sessions): State<Arc<Sessions>>, headers: HeaderMap) 
 }
 
 /// POST: one message of the client.
-async fn message(State(sessions): State<Arc<Sessions>>, request: Request) -> Response {
-    match handle(&sessions, request).await {
+async fn message(State(both): State<Both>, request: Request) -> Response {
+    match handle(&both, request).await {
         Ok(response) => response,
         Err(refused) => *refused,
     }
 }
 
-async fn handle(sessions: &Arc<Sessions>, request: Request) -> Result<Response, Box<Response>> {
+async fn handle(Both { sessions, modern }: &Both, request: Request) -> Result<Response, Box<Response>> {
     let posted = Posted::read(request).await?;
     let headers = &posted.parts.headers;
     match posted.message()? {
@@ -72,9 +89,12 @@ async fn handle(sessions: &Arc<Sessions>, request: Request) -> Result<Response, 
             }
         }
         Sent::Request { id, head, text } if head.method.as_deref() == Some("initialize") => {
-            Ok(initialize(sessions, id, &head, text).await)
+            Ok(initialize(sessions, modern, id, (&head, text)).await)
         }
-        Sent::Request { id, head: _, text: _ } => Err(Box::new(incoming::initialize_first(id))),
+        Sent::Request { id, head, text } => match modern.shared().await {
+            Some(shared) => shared::answer(&shared, None, id, (&head, text), posted.streams()).await,
+            None => Err(Box::new(incoming::initialize_first(id))),
+        },
         Sent::Told { head, text } => {
             let session = find(sessions, headers, None)?;
             match session.tell(&head, text).await {
@@ -86,7 +106,12 @@ async fn handle(sessions: &Arc<Sessions>, request: Request) -> Result<Response, 
 }
 
 /// Starts a session; it stays when the process answers with a result.
-async fn initialize(sessions: &Arc<Sessions>, id: &RawValue, head: &Head<'_>, text: &str) -> Response {
+async fn initialize(
+    sessions: &Arc<Sessions>,
+    modern: &Modern,
+    id: &RawValue,
+    (head, text): (&Head<'_>, &str),
+) -> Response {
     let starting = match sessions.start() {
         Ok(starting) => starting,
         Err(error) => {
@@ -95,7 +120,7 @@ async fn initialize(sessions: &Arc<Sessions>, id: &RawValue, head: &Head<'_>, te
         }
     };
     match tokio::time::timeout(INITIALIZE_LIMIT, answer(&starting.session, id, head, text)).await {
-        Ok(Ok(Some(text))) => initialized(starting, text),
+        Ok(Ok(Some(text))) => initialized(starting, modern, text),
         Ok(Ok(None)) => StatusCode::ACCEPTED.into_response(),
         Ok(Err(refused)) => refusal(&refused, Some(id)),
         Err(_) => {
@@ -114,8 +139,11 @@ async fn answer(
     Ok(session.ask(id, head, text, Hears::Nothing).await?.next().await.map(|said| said.text))
 }
 
-fn initialized(starting: Starting, text: String) -> Response {
+fn initialized(starting: Starting, modern: &Modern, text: String) -> Response {
     let accepted = envelope(&text).is_ok_and(|head| head.result.is_some());
+    if !accepted {
+        modern.note_refusal();
+    }
     let id = HeaderValue::from_str(&starting.session.id);
     let mut response = reply::json(text);
     if let (true, Ok(id)) = (accepted, id) {

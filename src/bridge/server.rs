@@ -21,6 +21,7 @@ use super::{
     BridgeError,
     arguments::Serve,
     hosts::Hosts,
+    modern::Modern,
     one_each, reply,
     sessions::Sessions,
     shared::{self, Shared},
@@ -58,7 +59,8 @@ async fn listen(serve: Serve, program: PathBuf) -> Result<ExitCode, BridgeError>
         tokio::spawn(Arc::clone(&shared).keep_warm());
         shared::router(shared)
     } else {
-        one_each::router(Arc::clone(&sessions))
+        let modern = Modern::new(Arc::clone(&sessions), stop.clone());
+        one_each::router(Arc::clone(&sessions), modern)
     };
     let app = router(mcp, Arc::new(hosts));
     let server = tokio::spawn(

@@ -13,7 +13,7 @@ use super::{
     slices::{self, Slice},
 };
 use crate::{
-    api::{MCPPool, MCPServer},
+    api::{MCPPool, MCPPoolStatus, MCPServer, MCPServerStatus},
     gateway::{Downstream, Endpoint, Refusal, ServerName},
 };
 
@@ -72,7 +72,9 @@ impl Index {
 
     pub(super) fn apply_pool(&mut self, mut pool: MCPPool) -> Vec<Change> {
         let name = manifest::pool_name(&pool);
-        (pool.status, pool.metadata.managed_fields) = (None, None);
+        let pins = pool.status.take().map(|status| status.pins).filter(|pins| !pins.is_empty());
+        pool.status = pins.map(|pins| MCPPoolStatus { pins, ..MCPPoolStatus::default() });
+        pool.metadata.managed_fields = None;
         let selector = selector(&pool.spec.selector);
         self.pools.insert(name.clone(), Ok(Pool { declared: pool, selector }));
         self.say_arranged(name)
@@ -292,7 +294,9 @@ fn missing<T>(
 
 /// Without what is never looked at here.
 fn lean(mut server: MCPServer) -> MCPServer {
-    server.status = None;
+    // What its tools were is learned from it; all else there is our own doing.
+    let pins = server.status.take().map(|status| status.pins).filter(|pins| !pins.is_empty());
+    server.status = pins.map(|pins| MCPServerStatus { pins, ..MCPServerStatus::default() });
     server.metadata.managed_fields = None;
     if let Some(annotations) = &mut server.metadata.annotations {
         annotations.retain(|key, _| key == manifest::APPROVED_TOOLS);

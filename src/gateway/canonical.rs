@@ -5,16 +5,17 @@ use serde_json::Value;
 
 use super::observation::digest;
 
-/// The first 12 hex digits of the SHA-256 of what a definition says.
+/// The SHA-256 of what a definition says, in hex. All of it: its own server may look for a definition that says
+/// something else under the same digits.
 pub(super) fn hash(definition: &str) -> String {
     match serde_json::from_str::<Value>(definition) {
         Ok(value) => {
             let mut text = String::with_capacity(definition.len());
             write(&value, &mut text);
-            digest(text.as_bytes(), 12)
+            digest(text.as_bytes())
         }
         // It came as JSON; were it none, its bytes would do.
-        Err(_) => digest(definition.as_bytes(), 12),
+        Err(_) => digest(definition.as_bytes()),
     }
 }
 
@@ -55,7 +56,7 @@ mod tests {
         let one = hash(r#"{"name":"a","inputSchema":{"type":"object","required":["x","y"]}}"#);
         let same = hash(r#"{ "inputSchema": {"required":["x", "y"], "type":"object"}, "name":"\u0061" }"#);
         assert_eq!(one, same);
-        assert_eq!(one.len(), 12);
+        assert_eq!(one.len(), 64);
         for other in [
             r#"{"name":"a","inputSchema":{"type":"object","required":["y","x"]}}"#,
             r#"{"name":"a","inputSchema":{"type":"object","required":["x","y"]},"z":null}"#,

@@ -38,7 +38,7 @@ pub struct Entry {
     pub name: String,
     /// The definition as it came, with the name (or URI) replaced by `name`.
     pub raw: Raw,
-    /// First 12 hex digits of the SHA-256 of what the definition says, whatever the order of its members.
+    /// The SHA-256 of what the definition says, whatever the order of its members, in hex.
     pub hash: String,
     pub route: Route,
     pub exposure: Arc<Exposure>,
@@ -73,7 +73,7 @@ impl Entry {
 
     /// An entry that pilothouse answers itself.
     pub fn own(kind: Kind, name: &str, raw: Raw) -> Self {
-        let hash = digest(raw.get().as_bytes(), 12);
+        let hash = digest(raw.get().as_bytes());
         Self { kind, name: name.to_owned(), hash, raw, route: Route::Own, exposure: Arc::default() }
     }
 }

@@ -206,7 +206,7 @@ pub struct Terms {
     /// Secrets are taken out of what it answers.
     pub redact: bool,
     pub pinning: Pinning,
-    /// Definitions that a person has looked at: `tool=hash`, by the server's own name and the first 12 hex digits.
+    /// Definitions that a person has looked at: `tool=hash`, by the server's own name and all digits of the hash.
     pub approved: BTreeSet<String>,
     /// The hash of each tool as it was when the server was registered, as far as others know it.
     pub pins: BTreeMap<String, String>,

@@ -19,7 +19,7 @@ pub(super) fn shown(prefix: &Prefix, original: &str) -> String {
         return whole;
     }
     let kept: String = whole.chars().take(LONGEST - MARK - 1).collect();
-    format!("{kept}_{}", digest(whole.as_bytes(), MARK))
+    format!("{kept}_{}", digest(whole.as_bytes()).split_at(MARK).0)
 }
 
 #[cfg(test)]

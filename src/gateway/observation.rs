@@ -56,15 +56,13 @@ pub struct ServerInfo {
 pub struct ToolSummary {
     /// As clients see it.
     pub name: String,
-    /// 12 hex digits.
+    /// The first 12 hex digits of it: enough for people to tell definitions apart, and for nothing else.
     pub hash: String,
     /// Estimated tokens of the definition.
     pub tokens: u32,
 }
 
-/// The first `digits` hex digits of the SHA-256 of `bytes`.
-pub(super) fn digest(bytes: &[u8], digits: usize) -> String {
-    let mut text = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes));
-    text.truncate(digits);
-    text
+/// The SHA-256 of `bytes` in hex.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes))
 }

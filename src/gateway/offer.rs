@@ -18,7 +18,7 @@ pub(super) struct Offered {
     /// The server's own name, URI or URI template.
     pub(super) original: String,
     pub(super) raw: Raw,
-    /// 12 hex digits over what `raw` says.
+    /// Over what `raw` says.
     pub(super) hash: String,
 }
 
@@ -152,6 +152,6 @@ mod tests {
         let mut offer = Offer::default();
         offer.take(Kind::Tool, page(r#"[{"x":2.50,"name":"bare"}]"#));
         assert_eq!(offer.entries[0].raw.get(), r#"{"x":2.50,"name":"bare"}"#);
-        assert_eq!(offer.entries[0].hash.len(), 12);
+        assert_eq!(offer.entries[0].hash.len(), 64);
     }
 }

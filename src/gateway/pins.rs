@@ -27,11 +27,27 @@ enum Pin {
     Noted(String),
 }
 
+/// Pins that were written before all digits were.
+const SHORT: usize = 12;
+
+/// Whether a noted hash is of what has this hash. A short one is so only until the definition has been seen, from when
+/// on all of its digits count: somebody can find another definition with the same few.
+fn is_of(noted: &str, hash: &str) -> bool {
+    noted == hash || noted.len() == SHORT && hash.starts_with(noted)
+}
+
 impl Pin {
     fn hash(&self) -> &str {
         match self {
             Self::Seen(entry) => &entry.hash,
             Self::Noted(hash) => hash,
+        }
+    }
+
+    fn is(&self, entry: &Entry) -> bool {
+        match self {
+            Self::Seen(seen) => seen.hash == entry.hash,
+            Self::Noted(hash) => is_of(hash, &entry.hash),
         }
     }
 }
@@ -46,7 +62,7 @@ impl Pinned {
                 }
                 // Now it is known in full.
                 btree_map::Entry::Occupied(mut held) => {
-                    if matches!(held.get(), Pin::Noted(hash) if *hash == entry.hash) {
+                    if matches!(held.get(), Pin::Noted(_)) && held.get().is(entry) {
                         held.insert(Pin::Seen(entry.clone()));
                     }
                 }
@@ -57,7 +73,10 @@ impl Pinned {
     /// What others know of tools that were never seen here.
     pub(super) fn note(&mut self, hashes: &BTreeMap<String, String>) {
         for (tool, hash) in hashes {
-            self.0.entry(tool.clone()).or_insert_with(|| Pin::Noted(hash.clone()));
+            let pin = self.0.entry(tool.clone()).or_insert_with(|| Pin::Noted(hash.clone()));
+            if matches!(pin, Pin::Noted(short) if is_of(short, hash)) {
+                *pin = Pin::Noted(hash.clone());
+            }
         }
     }
 
@@ -114,7 +133,7 @@ impl Pinned {
         if entry.kind != Kind::Tool {
             return None;
         }
-        self.0.get(entry.original()).filter(|before| before.hash() != entry.hash)
+        self.0.get(entry.original()).filter(|before| !before.is(entry))
     }
 }
 
@@ -145,4 +164,67 @@ pub(super) fn how_to_approve(entry: &Entry) -> String {
 
 fn mark(entry: &Entry) -> String {
     format!("{}={}", entry.original(), entry.hash)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use super::{Approval, Pinned};
+    use crate::gateway::{Entry, Kind, Pinning, Route, canonical, wire::text::raw};
+
+    fn tool(description: &str) -> Arc<Entry> {
+        let raw = raw(&serde_json::json!({ "name": "pay", "description": description }));
+        let (kind, name, hash) = (Kind::Tool, "pay".to_owned(), canonical::hash(raw.get()));
+        Arc::new(Entry { kind, name, raw, hash, route: Route::Own, exposure: Arc::default() })
+    }
+
+    /// Another definition whose hash begins with the same twelve digits, as its own server may find one.
+    fn alike(tool: &Entry) -> Arc<Entry> {
+        let hash = format!("{}{}", &tool.hash[..12], "0".repeat(52));
+        Arc::new(Entry { hash, ..tool.clone() })
+    }
+
+    fn noted(hash: &str) -> BTreeMap<String, String> {
+        [("pay".to_owned(), hash.to_owned())].into()
+    }
+
+    fn enforcing(approved: &[String]) -> Approval {
+        Approval { pinning: Pinning::Enforce, approved: approved.iter().cloned().collect() }
+    }
+
+    #[test]
+    fn a_short_pin_of_before_matches_once_and_becomes_a_whole_one() {
+        let (pay, other) = (tool("Pays."), tool("Pays, and reads your mail."));
+        let mut pinned = Pinned::default();
+        pinned.note(&noted(&pay.hash[..12]));
+        assert!(pinned.hides(&enforcing(&[]), &other));
+        assert!(!pinned.hides(&enforcing(&[]), &pay));
+        pinned.learn(std::slice::from_ref(&pay));
+        assert_eq!(pinned.hashes(), noted(&pay.hash));
+        assert!(pinned.hides(&enforcing(&[]), &alike(&pay)));
+        pinned.note(&noted(&pay.hash[..12]));
+        assert_eq!(pinned.hashes(), noted(&pay.hash), "it stays whole");
+    }
+
+    #[test]
+    fn what_another_replica_knows_in_full_takes_the_place_of_a_short_pin() {
+        let pay = tool("Pays.");
+        let mut pinned = Pinned::default();
+        pinned.note(&noted(&pay.hash[..12]));
+        pinned.note(&noted(&pay.hash));
+        assert!(pinned.hides(&enforcing(&[]), &alike(&pay)));
+        assert!(!pinned.hides(&enforcing(&[]), &pay));
+    }
+
+    #[test]
+    fn an_approval_needs_all_digits() {
+        let pay = tool("Pays.");
+        let mark = |digits: usize| format!("pay={}", &pay.hash[..digits]);
+        assert!(enforcing(&[mark(64)]).approves(&pay));
+        assert!(!enforcing(&[mark(12)]).approves(&pay));
+        assert!(!enforcing(&[mark(64)]).approves(&alike(&pay)));
+    }
 }

@@ -5,6 +5,7 @@
 //! entry alone. Resource URIs are not rewritten: a client must be able to use the URI it finds in a result.
 //! What a server offered last stays shown while the server is wanted, also while it cannot be reached.
 
+mod quarantine;
 mod recollection;
 
 use std::{
@@ -22,8 +23,8 @@ use super::{
     names,
     observation::{Observation, ServerInfo, State, ToolSummary},
     offer::{Offer, Offered},
-    pins::{Approval, Pinned, how_to_approve},
-    scan,
+    pins::{Approval, Pinned},
+    scan::Doubt,
     together::{Routes, Together},
     wire::{
         Raw,
@@ -54,7 +55,9 @@ struct Server {
     pinned: Pinned,
     /// The same as hashes, for others.
     pins: Arc<BTreeMap<String, String>>,
-    /// Why tools are not to be trusted, by the server's own name.
+    /// What speaks against its tools, by its own name of each.
+    doubts: BTreeMap<String, Doubt>,
+    /// Why tools are not to be trusted among the tools that there are now, by the server's own name.
     quarantined: BTreeMap<String, String>,
     /// It may have no endpoint and still be there for whoever calls.
     wakes: bool,
@@ -127,6 +130,7 @@ impl Registry {
             approval: Approval::default(),
             pinned: Pinned::default(),
             pins: Arc::default(),
+            doubts: BTreeMap::new(),
             quarantined: BTreeMap::new(),
             wakes: false,
             reach: Reach::Connecting,
@@ -152,50 +156,36 @@ impl Registry {
         server.wakes = wakes;
         server.is_pool = matches!(downstream.target, Target::Members(_));
         server.keep(downstream.members());
+        let before = is_shown_otherwise.then(|| server.names());
         if is_shown_otherwise {
             server.entries =
                 std::mem::take(&mut server.entries).iter().map(|entry| server.shown_as(entry)).collect();
         }
         server.settle();
-        server.counters.clone()
+        let counters = server.counters.clone();
+        if let Some(before) = before {
+            self.suspect(name, &before);
+        }
+        counters
     }
 
     pub(super) fn delete(&mut self, name: &ServerName) {
-        self.servers.remove(name);
+        let before = self.servers.remove(name).map(|server| server.names()).unwrap_or_default();
+        self.suspect(name, &before);
     }
 
     /// The answer of its last lists. Nothing happens when the server has been deleted meanwhile.
     pub(super) fn offered(&mut self, name: &ServerName, offer: Offer) {
         let Some(server) = self.servers.get_mut(name) else { return };
+        let before = server.names();
         server.dropped = offer.dropped;
         (server.listed, server.is_remembered) = (offer.read_at, false);
         server.entries =
             offer.entries.into_iter().map(|offered| server.shown_as(&plain(name, offered))).collect();
         server.pinned.learn(&server.entries);
-        let quarantined = self.suspicious(name);
-        if let Some(server) = self.servers.get_mut(name) {
-            server.quarantined = quarantined;
-            server.settle();
-        }
-    }
-
-    /// Why tools of that server are not to be trusted, by its own name of each.
-    fn suspicious(&self, name: &ServerName) -> BTreeMap<String, String> {
-        let Some(server) = self.servers.get(name) else { return BTreeMap::new() };
-        let own: HashSet<&str> =
-            server.entries.iter().flat_map(|entry| [entry.original(), entry.name.as_str()]).collect();
-        let is =
-            |entry: &Entry, word: &str| entry.kind == Kind::Tool && entry.name.eq_ignore_ascii_case(word);
-        let is_anothers = |word: &str| {
-            let others = self.servers.iter().filter(|(other, _)| *other != name);
-            let mut others = others.flat_map(|(_, other)| &other.entries);
-            !own.contains(word)
-                && (self.own.iter().any(|entry| is(entry, word)) || others.any(|entry| is(entry, word)))
-        };
-        let tools = server.entries.iter().filter(|entry| entry.kind == Kind::Tool);
-        tools
-            .filter_map(|tool| Some((tool.original().to_owned(), scan::suspicion(&tool.raw, is_anothers)?)))
-            .collect()
+        server.doubt();
+        server.settle();
+        self.suspect(name, &before);
     }
 
     /// When its lists were read last.
@@ -355,29 +345,6 @@ impl Server {
                 && self.suspected(entry).is_none()
     }
 
-    /// Why a tool is not to be trusted; nothing when a person has looked at it.
-    fn suspected(&self, entry: &Entry) -> Option<&str> {
-        let why = self.quarantined.get(entry.original()).filter(|_| entry.kind == Kind::Tool)?;
-        (!self.approval.approves(entry)).then_some(why)
-    }
-
-    /// One sentence for each tool that is not shown for that reason.
-    fn quarantine(&self) -> Vec<String> {
-        if self.quarantined.is_empty() {
-            return Vec::new();
-        }
-        let suspected = self.entries.iter().filter_map(|entry| Some((entry, self.suspected(entry)?)));
-        suspected
-            .map(|(entry, why)| {
-                let tool = entry.original();
-                format!(
-                    "tool `{tool}` is not shown ({why}): correct it, or it is hidden until {}",
-                    how_to_approve(entry)
-                )
-            })
-            .collect()
-    }
-
     /// Its entries or what is said of them changed.
     fn settle(&mut self) {
         self.pinned.approve(&self.approval, &self.entries);
@@ -473,10 +440,13 @@ fn plain(server: &ServerName, offered: Offered) -> Entry {
     Entry { kind, name: original, raw, hash, route, exposure: Arc::default() }
 }
 
+/// Of a hash, where people read it.
+const SHOWN_DIGITS: usize = 12;
+
 fn summary(entry: &Entry) -> ToolSummary {
     ToolSummary {
         name: entry.name.clone(),
-        hash: entry.hash.clone(),
+        hash: entry.hash.chars().take(SHOWN_DIGITS).collect(),
         // A token is about four characters of JSON.
         tokens: u32::try_from(entry.raw.get().len().div_ceil(4)).unwrap_or(u32::MAX),
     }

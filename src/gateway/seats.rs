@@ -6,6 +6,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use futures::future::join_all;
+use serde_json::value::RawValue;
+
 use super::{activity::Activity, client::Client, downstream::ServerName, link::Link};
 
 /// The seats of one session: for each server the connection that its calls go over; for a pool several, where no
@@ -64,6 +67,17 @@ impl Seats {
         let seats = seats.get_mut(server)?;
         seats.retain(|seat| !seat.link.is_dead());
         seats.iter().find(|seat| will_do(&seat.link)).map(|seat| seat.link.clone())
+    }
+
+    /// Hands a notification of this client to the servers that have a connection for it alone. On a connection that
+    /// clients share it would say something of all of them.
+    pub async fn tell(&self, method: &str, params: Option<&RawValue>) {
+        let links: Vec<_> = {
+            let seats = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+            let links = seats.values().flatten().map(|seat| &seat.link);
+            links.filter(|link| link.is_private() && !link.is_dead()).cloned().collect()
+        };
+        join_all(links.iter().map(|link| link.tell(method, params))).await;
     }
 
     pub(super) fn take(&self, server: &ServerName, link: Arc<Link>, activity: &Arc<Activity>) {

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     access::{Access, Look},
+    large::Wish,
     view::{Fingerprint, Length, View},
 };
 use crate::{
@@ -42,7 +43,7 @@ impl Outlook {
 
     async fn look_at(&self, catalogue: Arc<Catalogue>, caller: &Caller) -> Option<Fingerprint> {
         match self.access.sight(caller, &catalogue, Look::Listening).await {
-            Ok(sight) => Some(View::of(catalogue, sight, caller).fingerprint(self.length)),
+            Ok(sight) => Some(View::of(catalogue, sight, caller).fingerprint()),
             Err(why) => {
                 tracing::warn!(caller = caller.user, why, "a listener is not told of changes for now");
                 None
@@ -89,9 +90,10 @@ trait Listener: Send + Sync {
     fn tell(&self, list: List) -> BoxFuture<'_, bool>;
 }
 
-fn changed(before: Fingerprint, now: Fingerprint) -> impl Iterator<Item = List> {
+/// `length` is that of the client's own list of tools.
+fn changed(before: Fingerprint, now: Fingerprint, length: Length) -> impl Iterator<Item = List> {
     [
-        (before.tools != now.tools, List::Tools),
+        (before.tools.listed(length) != now.tools.listed(length), List::Tools),
         (before.prompts != now.prompts, List::Prompts),
         (before.resources != now.resources, List::Resources),
     ]
@@ -103,14 +105,15 @@ fn changed(before: Fingerprint, now: Fingerprint) -> impl Iterator<Item = List> 
 async fn watch(
     mut outlook: Outlook,
     mut told: Option<Fingerprint>,
-    caller: &Caller,
+    (caller, wish): (&Caller, &Wish),
     listener: &impl Listener,
     end: impl Future<Output = ()>,
 ) {
     let telling = async {
         while outlook.news(caller).await {
             let Some(now) = outlook.look(caller).await else { continue };
-            for list in told.into_iter().flat_map(|told| changed(told, now)) {
+            let length = wish.length().unwrap_or(outlook.length);
+            for list in told.into_iter().flat_map(|told| changed(told, now, length)) {
                 if !listener.tell(list).await {
                     return;
                 }
@@ -142,14 +145,14 @@ impl Listener for Session {
 /// client may list in between.
 pub(super) fn to_session(
     mut outlook: Outlook,
-    caller: Caller,
+    (caller, wish): (Caller, Wish),
     peer: Peer<RoleServer>,
     ended: CancellationToken,
 ) -> impl Future<Output = ()> + Send {
     let first = outlook.catalogues.borrow_and_update().clone();
     async move {
         let told = outlook.look_at(first, &caller).await;
-        watch(outlook, told, &caller, &Session(peer), ended.cancelled()).await;
+        watch(outlook, told, (&caller, &wish), &Session(peer), ended.cancelled()).await;
     }
 }
 
@@ -197,12 +200,12 @@ impl Listener for SubscriptionSink {
 /// Tells a modern subscription until `end`.
 pub(super) async fn to_subscription(
     mut outlook: Outlook,
-    caller: Caller,
+    (caller, wish): (Caller, Wish),
     sink: &SubscriptionSink,
     end: impl Future<Output = ()>,
 ) {
     let told = outlook.look(&caller).await;
-    watch(outlook, told, &caller, sink, end).await;
+    watch(outlook, told, (&caller, &wish), sink, end).await;
 }
 
 #[cfg(test)]
@@ -215,10 +218,10 @@ mod tests {
     use serde_json::json;
     use tokio::sync::{mpsc, watch as channel};
 
-    use super::{Length, List, Listener, Outlook, watch};
+    use super::{Length, List, Listener, Outlook, Wish, watch};
     use crate::{
         caller::Caller,
-        gateway::{Catalogue, Entry, Kind, Route, wire::text::raw},
+        gateway::{Catalogue, Entry, Kind, Route, ServerName, wire::text::raw},
         mcp::access::Open,
     };
 
@@ -253,7 +256,8 @@ mod tests {
         let first = outlook.look(&Caller::process()).await;
         let (sender, mut told) = mpsc::unbounded_channel();
         let telling = tokio::spawn(async move {
-            watch(outlook, first, &Caller::process(), &Told(sender), std::future::pending()).await;
+            let client = (&Caller::process(), &Wish::default());
+            watch(outlook, first, client, &Told(sender), std::future::pending()).await;
         });
         // The first view is read when the task first runs.
         tokio::task::yield_now().await;
@@ -269,6 +273,48 @@ mod tests {
         assert_eq!(told.recv().await, Some(List::Resources));
         catalogues.send_replace(catalogue(&more[..2]));
         assert_eq!(told.recv().await, Some(List::Resources));
+        telling.abort();
+    }
+
+    #[tokio::test]
+    async fn a_client_that_chose_how_long_its_list_is_hears_when_that_list_changes() {
+        // What finds and calls tools, and so many of a server.
+        let fleet = |count: usize, more: &[(Kind, &str)]| {
+            let server = ServerName { namespace: "shop".to_owned(), name: "x".to_owned() };
+            let found = [(Kind::Tool, "call_tool"), (Kind::Tool, "search_tools")];
+            let own = catalogue(&[&found[..], more].concat());
+            let mut entries: Vec<_> =
+                own.of_kind(Kind::Tool).chain(own.of_kind(Kind::Prompt)).cloned().collect();
+            entries.extend((0..count).map(|number| {
+                let name = format!("x_{number}");
+                let route = Route::Downstream { server: server.clone(), original: name.clone() };
+                let raw = raw(&json!({ "name": name }));
+                let (kind, hash) = (Kind::Tool, "0".into());
+                Arc::new(Entry { kind, name, raw, hash, route, exposure: Arc::default() })
+            }));
+            Arc::new(Catalogue::new(0, entries))
+        };
+        let (catalogues, receiver) = channel::channel(fleet(5, &[]));
+        let mut outlook = Outlook { catalogues: receiver, access: Arc::new(Open), length: Length::UpTo(3) };
+        let first = outlook.look(&Caller::process()).await;
+        let (sender, mut told) = mpsc::unbounded_channel();
+        let wish = Wish::default();
+        let of_client = wish.clone();
+        let telling = tokio::spawn(async move {
+            let client = (&Caller::process(), &of_client);
+            watch(outlook, first, client, &Told(sender), std::future::pending()).await;
+        });
+        tokio::task::yield_now().await;
+
+        // Each prompt comes after what the tools have to say, and shows that they said nothing.
+        catalogues.send_replace(fleet(6, &[(Kind::Prompt, "a")]));
+        assert_eq!(told.recv().await, Some(List::Prompts), "its list is brief");
+        wish.set(Some(Length::Whole));
+        catalogues.send_replace(fleet(7, &[(Kind::Prompt, "a")]));
+        assert_eq!(told.recv().await, Some(List::Tools));
+        wish.set(Some(Length::Brief));
+        catalogues.send_replace(fleet(2, &[]));
+        assert_eq!(told.recv().await, Some(List::Prompts), "its list is as it was");
         telling.abort();
     }
 }

@@ -1,7 +1,9 @@
 //! Fleets that are too large to list: `search_tools` finds tools in this caller's view, `call_tool` calls one as if it
 //! had been listed.
 
-use serde_json::value::RawValue;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Map, Value, value::RawValue};
 
 use super::view::{Length, View};
 use crate::{
@@ -20,6 +22,24 @@ use crate::{
 /// `search` or `all`.
 const WISH: &str = "pilothouse.dev/tools";
 
+/// How one client wants its list of tools, as it said last. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wish(Arc<Mutex<Option<Length>>>);
+
+impl Wish {
+    /// Nothing while it has not said.
+    pub(super) fn length(&self) -> Option<Length> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a request says of it; one that says nothing changes nothing.
+    pub(super) fn set(&self, said: Option<Length>) {
+        if said.is_some() {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = said;
+        }
+    }
+}
+
 /// The catalogue's entries for both; they are listed where the others are not.
 pub fn entries() -> Vec<Entry> {
     let definitions = search_definitions();
@@ -34,6 +54,11 @@ pub fn entries() -> Vec<Entry> {
 pub(super) fn wish(params: &Fields<'_>) -> Option<Length> {
     let meta = Fields::parse(params.get("_meta")?.get()).ok()?;
     named(&meta.get_str(WISH)?)
+}
+
+/// The same from a `_meta` that was read already.
+pub(super) fn wish_of_meta(meta: &Map<String, Value>) -> Option<Length> {
+    named(meta.get(WISH)?.as_str()?)
 }
 
 /// The same from the query of a URL.

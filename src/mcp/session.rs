@@ -9,9 +9,9 @@ use http::request::Parts;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CompleteRequestMethod, CompleteRequestParams, CompleteResult, CustomRequest,
-        CustomResult, DiscoverRequestMethod, DiscoverResult, ErrorCode, Extensions, Implementation,
-        ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
+        CacheScope, CompleteRequestMethod, CompleteRequestParams, CompleteResult, CustomNotification,
+        CustomRequest, CustomResult, DiscoverRequestMethod, DiscoverResult, ErrorCode, Extensions,
+        Implementation, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
         ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsRequestMethod,
         ListToolsResult, PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig,
         SubscriptionFilter,
@@ -19,20 +19,22 @@ use rmcp::{
     service::{NotificationContext, RequestContext, SubscriptionContext},
     transport::streamable_http_server::SessionRestoreMarker,
 };
-use tokio::sync::mpsc;
+use serde_json::{Value, value::RawValue};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     announce,
     authentication::Until,
     face::{Asking, Face},
-    large,
+    large::{self, Wish},
     outgoing::WayOut,
     own::Updates,
     subscriptions::{self, Subscriptions},
     trace::Trace,
     turned_away::TurnedAway,
     upward::{self, Level, Limits},
+    view::Length,
     words,
 };
 use crate::{
@@ -49,6 +51,9 @@ use crate::{
 
 /// Messages that wait for the client before those who send them wait.
 const UP: usize = 16;
+
+/// Notifications of one client on their way to servers at once. Those who hear of one of so many need no more.
+const NOTES: usize = 16;
 
 /// Who asks over this connection.
 #[derive(Clone, Debug)]
@@ -75,9 +80,15 @@ pub(super) struct Session {
     bound: OnceLock<Caller>,
     /// Where the calls of a legacy session go to servers that keep something between calls.
     seats: OnceLock<Arc<Seats>>,
+    /// How long a list of tools its URL asks for, where that is not the URL of each request.
+    of_url: Option<Length>,
+    /// How a legacy client wants its list of tools: by that it is told of changes.
+    wish: Wish,
     /// From `logging/setLevel`; everything until then.
     level: Mutex<Level>,
     subscriptions: Subscriptions,
+    /// See [`NOTES`].
+    notes: Semaphore,
     ended: CancellationToken,
     _end: DropGuard,
 }
@@ -95,11 +106,25 @@ impl Session {
             revisions,
             bound,
             seats,
+            of_url: None,
+            wish: Wish::default(),
             level,
             subscriptions,
+            notes: Semaphore::new(NOTES),
             _end: ended.clone().drop_guard(),
             ended,
         }
+    }
+
+    /// Of a connection that was opened with this query in its URL.
+    pub(super) fn at_url(self, query: Option<&str>) -> Self {
+        Self { of_url: large::wish_of_query(query), ..self }
+    }
+
+    /// How long a list of tools the URL asks for.
+    fn length_of_url(&self, extensions: &Extensions) -> Option<Length> {
+        let query = parts(extensions).and_then(|parts| parts.uri.query());
+        large::wish_of_query(query).or(self.of_url)
     }
 
     fn caller(&self, extensions: &Extensions) -> Result<Caller, ErrorData> {
@@ -178,6 +203,20 @@ impl Session {
         }
         let updates = self.face.updates(caller, &uri).await?;
         Ok(Some((uri, Some(updates))))
+    }
+
+    /// What a legacy client says unasked goes on to the servers that know this very client.
+    async fn hand_on(&self, extensions: &Extensions, method: &str, params: Option<&RawValue>) {
+        if let Err(error) = self.caller(extensions) {
+            tracing::warn!(%error, method, "a notification is not handed on");
+            return;
+        }
+        // Before its first call no server has been told of it.
+        let Some(seats) = self.seats.get() else { return };
+        match self.notes.try_acquire() {
+            Ok(_turn) => seats.tell(method, params).await,
+            Err(_) => tracing::debug!(method, "a client says more than its servers take"),
+        }
     }
 
     /// The level that is asked for, by its name.
@@ -288,12 +327,17 @@ impl ServerHandler for Session {
             let (up, from) = mpsc::channel(UP);
             let params = carried.params.as_deref();
             let http = parts(&context.extensions);
+            let length = self.length_of_url(&context.extensions);
+            if &*carried.method == "tools/list" && era == Era::Legacy {
+                let said = Fields::of(params).ok().and_then(|params| large::wish(&params));
+                self.wish.set(said.or(length));
+            }
             let asking = Asking {
                 up,
                 way_out: way_out.clone(),
                 seats,
                 trace: Trace::continued(params, http.map(|parts| &parts.headers)),
-                length: large::wish_of_query(http.and_then(|parts| parts.uri.query())),
+                length,
             };
             let answer = self.face.answer(&carried.method, params, &caller, era, asking);
             let answer = Box::pin(answer);
@@ -325,8 +369,31 @@ impl ServerHandler for Session {
             let told = announce::made_again(context.peer.clone(), self.face.offer().logging);
             tokio::spawn(self.ended.clone().run_until_cancelled_owned(told));
         }
-        let telling = announce::to_session(self.face.catalogues(), caller, context.peer, self.ended.clone());
+        self.wish.set(self.length_of_url(&context.extensions));
+        let client = (caller, self.wish.clone());
+        let telling = announce::to_session(self.face.catalogues(), client, context.peer, self.ended.clone());
         tokio::spawn(telling);
+    }
+
+    async fn on_roots_list_changed(&self, context: NotificationContext<RoleServer>) {
+        self.hand_on(&context.extensions, "notifications/roots/list_changed", None).await;
+    }
+
+    async fn on_custom_notification(
+        &self,
+        notification: CustomNotification,
+        context: NotificationContext<RoleServer>,
+    ) {
+        let CustomNotification { method, mut params, extensions: _ } = notification;
+        // rmcp has put it aside.
+        if !context.meta.0.is_empty() {
+            let params = params.get_or_insert_with(|| Value::Object(serde_json::Map::new()));
+            if let (Some(params), Ok(meta)) = (params.as_object_mut(), serde_json::to_value(&context.meta)) {
+                params.insert("_meta".to_owned(), meta);
+            }
+        }
+        let params = params.as_ref().map(raw);
+        self.hand_on(&context.extensions, &method, params.as_deref()).await;
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
@@ -364,7 +431,9 @@ impl ServerHandler for Session {
                 Err(error) => tracing::info!(uri, why = error.message(), "a resource is not followed"),
             }
         }
-        let lists = announce::to_subscription(self.face.catalogues(), caller, context.sink(), end);
+        let wish = Wish::default();
+        wish.set(large::wish_of_meta(&context.request_context().meta).or(self.length_of_url(extensions)));
+        let lists = announce::to_subscription(self.face.catalogues(), (caller, wish), context.sink(), end);
         tokio::select! {
             () = lists => {}
             () = subscriptions::to_stream(updates, context.sink()) => {}

@@ -10,7 +10,7 @@ use std::{
 
 use axum::{
     Extension, Router,
-    extract::{Query, Request, State},
+    extract::{Query, RawQuery, Request, State},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
@@ -98,6 +98,7 @@ impl Drop for Guard {
 async fn open(
     State(SseSessions(shared)): State<SseSessions>,
     Extension(caller): Extension<Caller>,
+    RawQuery(query): RawQuery,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, (StatusCode, String)> {
     let id = uuid::Uuid::new_v4().simple().to_string();
     let address = shared.sessions.name(&id, &caller, None).map_err(|error| {
@@ -106,7 +107,8 @@ async fn open(
     let ended = shared.face.stopped().child_token();
     let (ours, theirs) = tokio::io::duplex(PIPE);
     let (reader, writer) = tokio::io::split(theirs);
-    let session = Session::new(shared.face.clone(), Who::Fixed(caller.clone()), Revisions::Legacy);
+    let session = Session::new(shared.face.clone(), Who::Fixed(caller.clone()), Revisions::Legacy)
+        .at_url(query.as_deref());
     let lines = Lines::<RoleServer, _>::carrying(reader, writer).with_limit(usize::MAX);
     tokio::spawn(run(session, lines, ended.clone()));
 

@@ -55,9 +55,30 @@ fn is_of_search(entry: &Entry) -> bool {
 /// Changes when the entries of that kind change for this caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fingerprint {
-    pub(super) tools: u64,
+    pub(super) tools: Tools,
     pub(super) prompts: u64,
     pub(super) resources: u64,
+}
+
+/// The same for each length that a list of tools may have: how long a client wants its own may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tools {
+    whole: u64,
+    /// Nothing where no list is ever brief.
+    brief: Option<u64>,
+    count: usize,
+}
+
+impl Tools {
+    /// Of a list of that length.
+    pub(super) fn listed(&self, length: Length) -> u64 {
+        let is_brief = match length {
+            Length::Whole => false,
+            Length::UpTo(most) => self.count > most,
+            Length::Brief => true,
+        };
+        self.brief.filter(|_| is_brief).unwrap_or(self.whole)
+    }
 }
 
 /// The cursor is none of ours.
@@ -157,8 +178,8 @@ impl View {
         Ok(RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned()))
     }
 
-    pub(super) fn fingerprint(&self, length: Length) -> Fingerprint {
-        let of = |kinds: &[Kind]| {
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        let of = |kinds: &[Kind], length: Length| {
             let mut hasher = DefaultHasher::new();
             for kind in kinds {
                 for entry in self.listed(*kind, length) {
@@ -167,10 +188,12 @@ impl View {
             }
             hasher.finish()
         };
+        let brief = self.is_brief(Kind::Tool, Length::Brief).then(|| of(&[Kind::Tool], Length::Brief));
+        let tools = Tools { whole: of(&[Kind::Tool], Length::Whole), brief, count: self.tools().count() };
         Fingerprint {
-            tools: of(&[Kind::Tool]),
-            prompts: of(&[Kind::Prompt]),
-            resources: of(&[Kind::Resource, Kind::ResourceTemplate]),
+            tools,
+            prompts: of(&[Kind::Prompt], Length::Whole),
+            resources: of(&[Kind::Resource, Kind::ResourceTemplate], Length::Whole),
         }
     }
 }
@@ -359,10 +382,12 @@ mod tests {
         assert_eq!(names(&of(3), Length::UpTo(3)), ["call_tool", "search_tools", "top"]);
         assert_eq!(names(&of(1), Length::Brief), ["call_tool", "search_tools", "top"]);
         assert_eq!(names(&of(1), Length::Whole), ["top", "x_0"]);
-        let print = |count, length| of(count).fingerprint(length).tools;
+        let print = |count, length| of(count).fingerprint().tools.listed(length);
         assert_eq!(print(5, Length::UpTo(3)), print(6, Length::UpTo(3)));
         assert_ne!(print(5, Length::UpTo(3)), print(2, Length::UpTo(3)));
         assert_ne!(print(5, Length::Whole), print(6, Length::Whole));
+        assert_eq!(print(1, Length::Brief), print(2, Length::Brief));
+        assert_eq!(print(3, Length::Brief), print(3, Length::UpTo(2)), "the same list");
     }
 
     #[test]
@@ -415,8 +440,8 @@ mod tests {
 
     #[test]
     fn a_fingerprint_changes_only_where_something_changed() {
-        let before = view(vec![entry(Kind::Tool, "a")]).fingerprint(Length::Whole);
-        let after = view(vec![entry(Kind::Tool, "a"), entry(Kind::Prompt, "p")]).fingerprint(Length::Whole);
+        let before = view(vec![entry(Kind::Tool, "a")]).fingerprint();
+        let after = view(vec![entry(Kind::Tool, "a"), entry(Kind::Prompt, "p")]).fingerprint();
         assert_eq!(before.tools, after.tools);
         assert_ne!(before.prompts, after.prompts);
     }

@@ -1,6 +1,23 @@
-//! What a server or a pool offers, in a sentence for its status.
+//! What a server or a pool offers, for its status: in a sentence, and what its tools were.
+
+use std::collections::BTreeMap;
 
 use crate::fleet::Observation;
+
+/// Pins that stand in a status.
+const PINS: usize = 1_000;
+
+/// The hashes of its tools as they were, as many as a status may hold; those of `before` while nothing was seen.
+pub(super) fn pins(
+    observation: Option<&Observation>,
+    before: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let pins = observation.map(|seen| &seen.pins).filter(|pins| !pins.is_empty());
+    match pins {
+        Some(pins) => pins.iter().take(PINS).map(|(tool, hash)| (tool.clone(), hash.clone())).collect(),
+        None => before.clone(),
+    }
+}
 
 pub(super) fn offered(observation: &Observation) -> String {
     let tools = match observation.tools.len() {

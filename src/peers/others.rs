@@ -36,8 +36,8 @@ pub(super) const LETTER: &str = "pilothouse-letter";
 
 /// Connecting to a pod of our own.
 const CONNECT: Duration = Duration::from_secs(2);
-/// A greeting is answered at once.
-const GREETED_WITHIN: Duration = Duration::from_secs(2);
+/// A greeting is answered at once. Longer than connecting may take, so that nobody is told from slow.
+const GREETED_WITHIN: Duration = Duration::from_secs(3);
 /// How long a replica that answers a request may be silent: it says every few seconds that it is there.
 const SILENCE: Duration = Duration::from_secs(45);
 
@@ -118,32 +118,38 @@ impl Replica {
         self.met.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All that answer, with their addresses. Takes two seconds at most, or four where one does not even connect.
-    async fn greeted(&self, session: Option<&str>) -> Vec<(SocketAddr, Greeting)> {
-        let addresses = self.neighbours.addresses().await;
-        let greetings = join_all(addresses.iter().map(|address| self.greet(*address, session))).await;
-        let found: Vec<_> =
-            addresses.into_iter().zip(greetings).filter_map(|(at, greeting)| Some((at, greeting?))).collect();
-        let mut met = self.met();
-        // Those that are gone do not come back: each process has a name of its own.
-        met.clear();
-        met.extend(found.iter().map(|(at, greeting)| (greeting.name.clone(), *at)));
-        found
+    /// What is heard from everywhere where another one may be, also from where one was met that is in no list just
+    /// now. Takes three seconds at most.
+    async fn greeted(&self, session: Option<&str>) -> Vec<(SocketAddr, Heard)> {
+        let mut addresses = self.neighbours.addresses().await;
+        addresses.extend(self.met().values());
+        addresses.sort_unstable();
+        addresses.dedup();
+        let heard = join_all(addresses.iter().map(|address| self.greet(*address, session))).await;
+        let heard: Vec<_> = addresses.into_iter().zip(heard).collect();
+        remember(&mut self.met(), &heard);
+        heard
     }
 
-    async fn greet(&self, address: SocketAddr, session: Option<&str>) -> Option<Greeting> {
+    async fn greet(&self, address: SocketAddr, session: Option<&str>) -> Heard {
         let hello = Hello { session: session.map(str::to_owned) };
-        let (number, letter) = self.desks.hellos.write(&hello, Timestamp::now()).ok()?;
+        let Ok((number, letter)) = self.desks.hellos.write(&hello, Timestamp::now()) else {
+            return Heard::Silence;
+        };
         let asked = self.http.post(format!("http://{address}{HELLO}")).header(LETTER, letter);
-        let answer = asked.timeout(GREETED_WITHIN).send().await.ok()?;
+        let answer = match asked.timeout(GREETED_WITHIN).send().await {
+            Ok(answer) => answer,
+            Err(error) if error.is_connect() => return Heard::Nobody,
+            Err(_) => return Heard::Silence,
+        };
         if !answer.status().is_success() {
             tracing::warn!(%address, status = %answer.status(), "another replica does not greet back: start all with the same token");
-            return None;
+            return Heard::Nobody;
         }
-        let sealed = answer.text().await.ok()?;
-        let plain = self.desks.hellos.open_part(&number, "greeting", &sealed).ok()?;
-        let greeting: Greeting = serde_json::from_slice(&plain).ok()?;
-        (greeting.name != self.name).then_some(greeting)
+        let Ok(sealed) = answer.text().await else { return Heard::Silence };
+        let plain = self.desks.hellos.open_part(&number, "greeting", &sealed).ok();
+        let greeting = plain.and_then(|plain| serde_json::from_slice::<Greeting>(&plain).ok());
+        greeting.filter(|greeting| greeting.name != self.name).map_or(Heard::Nobody, Heard::Greeting)
     }
 
     /// What the first of the others that answers remembers of servers, as it was [plugged in](super::Desk::plug) there.
@@ -173,14 +179,17 @@ impl Replica {
     }
 
     async fn find(&self, replica: &str) -> Option<SocketAddr> {
-        let known = self.met().get(replica).copied();
-        match known {
-            Some(address) => Some(address),
-            None => {
-                self.greeted(None).await;
-                self.met().get(replica).copied()
-            }
+        let known = || self.met().get(replica).copied();
+        if let Some(address) = known() {
+            return Some(address);
         }
+        let heard = self.greeted(None).await;
+        let is_silent = heard.iter().any(|(_, heard)| matches!(heard, Heard::Silence));
+        if known().is_none() && is_silent {
+            // It may be the one that had no time to answer. A session that is opened twice is worse than a wait.
+            self.greeted(None).await;
+        }
+        known()
     }
 
     async fn sent(&self, replica: &str, parcel: Parcel) -> Result<Forwarded, String> {
@@ -213,6 +222,27 @@ impl Replica {
         let eye = Eye::new(requests.clone(), number);
         Unsealed { eye, pieces: answer.bytes_stream().boxed(), ready: Vec::new().into_iter() }.answer().await
     }
+}
+
+/// What came back from one address.
+#[derive(Debug)]
+enum Heard {
+    Greeting(Greeting),
+    /// Whoever is there has not answered in time.
+    Silence,
+    /// None of the others is there.
+    Nobody,
+}
+
+/// Where each of the others is by now. Who is only slow is still where it was; those that are gone do not come back:
+/// each process has a name of its own.
+fn remember(met: &mut HashMap<String, SocketAddr>, heard: &[(SocketAddr, Heard)]) {
+    let of = |at: &SocketAddr| heard.iter().find(|(address, _)| address == at).map(|(_, heard)| heard);
+    met.retain(|_, at| matches!(of(at), Some(Heard::Silence) | None));
+    met.extend(heard.iter().filter_map(|(at, heard)| match heard {
+        Heard::Greeting(greeting) => Some((greeting.name.clone(), *at)),
+        Heard::Silence | Heard::Nobody => None,
+    }));
 }
 
 /// An answer of another replica, as it comes in.
@@ -307,10 +337,14 @@ impl Elsewhere for Replica {
         false
     }
 
-    fn keeper<'a>(&'a self, session: &'a str, leaving: bool) -> BoxFuture<'a, Keeper> {
+    fn keeper<'a>(&'a self, session: &'a str, owner: &'a str, leaving: bool) -> BoxFuture<'a, Keeper> {
         Box::pin(async move {
-            let greeted = self.greeted(Some(session)).await;
-            keeper(&self.name, session, leaving, greeted.into_iter().map(|(_, greeting)| greeting))
+            let heard = self.greeted(Some(session)).await.into_iter();
+            let greetings = heard.filter_map(|(_, heard)| match heard {
+                Heard::Greeting(greeting) => Some(greeting),
+                Heard::Silence | Heard::Nobody => None,
+            });
+            keeper((self.name.as_str(), leaving), session, owner, greetings)
         })
     }
 
@@ -327,9 +361,18 @@ impl Elsewhere for Replica {
     }
 }
 
-/// Who has made it again already, or else the one whose turn it is: whoever asks finds the same.
-fn keeper(here: &str, session: &str, leaving: bool, others: impl Iterator<Item = Greeting>) -> Keeper {
+/// The owner when it is there after all; who has made it again already; or else the one whose turn it is. Whoever asks
+/// finds the same. An owner that leaves has said already that it takes nothing more for that session.
+fn keeper(
+    (here, leaving): (&str, bool),
+    session: &str,
+    owner: &str,
+    others: impl Iterator<Item = Greeting>,
+) -> Keeper {
     let others: Vec<_> = others.collect();
+    if others.iter().any(|other| other.name == owner && !other.is_leaving) {
+        return Keeper::At(owner.to_owned());
+    }
     if let Some(maker) = others.iter().find(|other| other.has_made) {
         return Keeper::At(maker.name.clone());
     }
@@ -344,7 +387,9 @@ fn keeper(here: &str, session: &str, leaving: bool, others: impl Iterator<Item =
 
 #[cfg(test)]
 mod tests {
-    use super::{Greeting, keeper};
+    use std::{collections::HashMap, net::SocketAddr};
+
+    use super::{Greeting, Heard, keeper, remember};
     use crate::mcp::sessions::Keeper;
 
     fn greeting(name: &str) -> Greeting {
@@ -362,7 +407,7 @@ mod tests {
             let session = session.to_string();
             let found: std::collections::BTreeSet<_> = ["a", "b", "c"]
                 .into_iter()
-                .map(|here| match keeper(here, &session, false, others(here)) {
+                .map(|here| match keeper((here, false), &session, "gone", others(here)) {
                     Keeper::Here => here.to_owned(),
                     Keeper::At(other) => other,
                 })
@@ -376,12 +421,45 @@ mod tests {
     #[test]
     fn who_has_it_keeps_it_and_who_leaves_gets_nothing_new() {
         let made = Greeting { has_made: true, is_leaving: true, ..greeting("b") };
-        assert_eq!(keeper("a", "s", false, [greeting("c"), made].into_iter()), Keeper::At("b".to_owned()));
+        let found = keeper(("a", false), "s", "gone", [greeting("c"), made].into_iter());
+        assert_eq!(found, Keeper::At("b".to_owned()));
         for session in ["1", "2", "3", "4", "5", "6"] {
             let leaving = Greeting { is_leaving: true, ..greeting("b") };
-            assert_eq!(keeper("a", session, false, [leaving].into_iter()), Keeper::Here);
-            assert_eq!(keeper("a", session, true, [greeting("b")].into_iter()), Keeper::At("b".to_owned()));
+            assert_eq!(keeper(("a", false), session, "gone", [leaving].into_iter()), Keeper::Here);
+            let found = keeper(("a", true), session, "gone", [greeting("b")].into_iter());
+            assert_eq!(found, Keeper::At("b".to_owned()));
         }
-        assert_eq!(keeper("a", "s", true, std::iter::empty()), Keeper::Here, "better here than nowhere");
+        let alone = keeper(("a", true), "s", "gone", std::iter::empty());
+        assert_eq!(alone, Keeper::Here, "better here than nowhere");
+    }
+
+    #[test]
+    fn an_owner_that_is_there_after_all_keeps_its_session() {
+        let made = || Greeting { has_made: true, ..greeting("c") };
+        for session in ["1", "2", "3", "4", "5", "6"] {
+            let found = keeper(("a", false), session, "b", [made(), greeting("b")].into_iter());
+            assert_eq!(found, Keeper::At("b".to_owned()), "also before a copy");
+        }
+        let leaving = Greeting { is_leaving: true, ..greeting("b") };
+        let found = keeper(("a", false), "1", "b", [made(), leaving].into_iter());
+        assert_eq!(found, Keeper::At("c".to_owned()));
+    }
+
+    #[test]
+    fn who_is_slow_or_in_no_list_for_a_moment_is_still_where_it_was() {
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let names = ["slow", "unlisted", "gone", "replaced"];
+        let mut met: HashMap<_, _> = names.into_iter().map(str::to_owned).zip((1..).map(at)).collect();
+        let heard = [
+            (at(1), Heard::Silence),
+            (at(3), Heard::Nobody),
+            (at(4), Heard::Greeting(greeting("next"))),
+            (at(5), Heard::Silence),
+        ];
+        remember(&mut met, &heard);
+        let mut left: Vec<_> = met.into_iter().collect();
+        left.sort();
+        let wanted = [("next", 4), ("slow", 1), ("unlisted", 2)];
+        assert_eq!(left, wanted.map(|(name, port)| (name.to_owned(), at(port))));
     }
 }

@@ -27,6 +27,8 @@ use tokio::{runtime::Runtime, sync::watch};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
+    /// It has forgotten its sessions, and opens no other.
+    HangsInInitialize,
     HangsOnList,
     HangsOnCall,
     /// It answers a call after so many milliseconds.
@@ -118,6 +120,13 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Str
         return of(StatusCode::ACCEPTED, "text/plain", Body::empty());
     };
     let result = |result: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
+    let never = std::future::pending::<Response>;
+    if fault == Fault::HangsInInitialize {
+        shared.sessions.lock().unwrap().clear();
+    }
+    if method == "initialize" && fault == Fault::HangsInInitialize {
+        return never().await;
+    }
     if method == "initialize" {
         let mut sessions = shared.sessions.lock().unwrap();
         let session = format!("s{}", sessions.len());
@@ -132,7 +141,6 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Str
     if session.is_none_or(|session| !shared.sessions.lock().unwrap().contains(&session)) {
         return of(StatusCode::NOT_FOUND, "text/plain", Body::from("unknown session"));
     }
-    let never = std::future::pending::<Response>;
     match (method.as_str(), fault) {
         ("tools/list", Fault::HangsOnList) => never().await,
         ("tools/list", _) => {

@@ -134,6 +134,17 @@ async fn who_sees_too_many_tools_is_given_a_search_that_finds_what_may_be_called
 }
 
 #[tokio::test]
+async fn who_wants_the_whole_list_hears_of_what_a_brief_one_does_not_have() {
+    let town = town(20, None).await;
+    let mut ann = town.session("ann").await;
+    let whole = json!({ "_meta": { "pilothouse.dev/tools": "all" } });
+    assert_eq!(listed(&mut ann, 1, whole.clone()).await.len(), 24);
+    town.gateway.apply(at_url("new", &town.server.as_ref().unwrap().url()));
+    while !ann.read().await.unwrap().contains("notifications/tools/list_changed") {}
+    assert_eq!(listed(&mut ann, 2, whole).await.len(), 36);
+}
+
+#[tokio::test]
 async fn a_list_says_which_of_its_servers_do_not_answer_now() {
     let mut town = town(100, None).await;
     let mut bob = town.session("bob").await;

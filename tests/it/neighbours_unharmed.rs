@@ -138,6 +138,11 @@ async fn unharmed_by(fault: Fault) -> Street {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_hangs_in_initialize() {
+    unharmed_by(Fault::HangsInInitialize).await.recovers().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_hangs_on_lists() {
     let street = unharmed_by(Fault::HangsOnList).await;
     call_tool(&street.gateway, "bad", "work").await.expect("its calls go on");

@@ -49,8 +49,8 @@ pub struct MCPServerStatus {
     #[serde(default)]
     pub tool_count: i32,
 
-    /// The hash of each tool as it was when the server was registered, or as it was approved since, by the server's
-    /// own name; at most 1,000.
+    /// The SHA-256 of the definition of each tool as it was when the server was registered, or as it was approved
+    /// since, by the server's own name; at most 1,000.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 1000))]
     pub pins: BTreeMap<String, String>,

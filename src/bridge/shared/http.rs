@@ -18,10 +18,13 @@ use crate::bridge::{
     incoming::{self, Posted, SESSION_HEADER, Sent},
     reply, streams,
 };
-use crate::gateway::wire::{RpcError, headers::PROTOCOL_VERSION};
+use crate::gateway::wire::{RpcError, headers::PROTOCOL_VERSION, text::Head};
 
 /// From here on there is no handshake, but also no session to answer in.
 const MODERN: &str = "2026";
+
+/// Its messages name the request by its id, which is exchanged here.
+const LISTEN: &str = "subscriptions/listen";
 
 pub(in crate::bridge) fn router(shared: Arc<Shared>) -> Router {
     Router::new().route("/mcp", get(open_stream).post(message).delete(end)).with_state(shared)
@@ -65,12 +68,14 @@ async fn handle(shared: &Arc<Shared>, request: Request) -> Result<Response, Box<
     match posted.message()? {
         Sent::Request { id, head, text } => match head.method.as_deref() {
             Some("initialize") => initialize(shared, id).await,
-            _ if is_modern(headers) => Err(Box::new(incoming::initialize_first(id))),
-            Some("server/discover") => Err(Box::new(incoming::initialize_first(id))),
-            _ => match shared.ask(client, id, &head, text, posted.streams()).await {
-                Ok(said) => Ok(streams::answer(said).await),
-                Err(why) => Err(Box::new(refusal(id, &why))),
-            },
+            method if is_modern(headers) || method == Some("server/discover") => {
+                match shared.is_modern().await {
+                    Ok(true) => answer(shared, client, id, (&head, text), posted.streams()).await,
+                    Ok(false) => Err(Box::new(incoming::initialize_first(id))),
+                    Err(cold) => Err(Box::new(refusal(id, &NotAsked::Cold(cold)))),
+                }
+            }
+            _ => answer(shared, client, id, (&head, text), posted.streams()).await,
         },
         Sent::Told { head, text } => {
             shared.tell(client, &head, text).await;
@@ -79,10 +84,34 @@ async fn handle(shared: &Arc<Shared>, request: Request) -> Result<Response, Box<
     }
 }
 
+/// What the process answers to a request.
+pub(in crate::bridge) async fn answer(
+    shared: &Arc<Shared>,
+    client: Option<&str>,
+    id: &RawValue,
+    (head, text): (&Head<'_>, &str),
+    streams: bool,
+) -> Result<Response, Box<Response>> {
+    if head.method.as_deref() == Some(LISTEN) {
+        let message = "this server is shared by its clients, and its changes are not told: list again";
+        let status = StatusCode::NOT_FOUND;
+        return Err(Box::new(reply::error(status, Some(id), RpcError::METHOD_NOT_FOUND, message)));
+    }
+    match shared.ask(client, id, head, text, streams).await {
+        Ok(said) => Ok(streams::answer(said).await),
+        Err(why) => Err(Box::new(refusal(id, &why))),
+    }
+}
+
 /// What the process answered to ours, under an id that nothing is kept under.
 async fn initialize(shared: &Shared, id: &RawValue) -> Result<Response, Box<Response>> {
     let process = shared.process().await.map_err(|cold| Box::new(refusal(id, &NotAsked::Cold(cold))))?;
-    let mut response = reply::json(reply::result_text(id, process.greeting.clone()));
+    let Some(greeting) = process.greeting else {
+        let message = "this server speaks MCP from 2026-07-28 on, without initialize: send server/discover";
+        let status = StatusCode::BAD_REQUEST;
+        return Err(Box::new(reply::error(status, Some(id), RpcError::METHOD_NOT_FOUND, message)));
+    };
+    let mut response = reply::json(reply::result_text(id, greeting));
     if let Ok(session) = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()) {
         response.headers_mut().insert(SESSION_HEADER, session);
     }

@@ -7,7 +7,10 @@ mod http;
 mod names;
 mod process;
 
-pub(super) use self::http::router;
+pub(super) use self::{
+    http::{answer, router},
+    process::Cold,
+};
 
 use std::{
     collections::HashMap,
@@ -26,10 +29,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{
-    names::Names,
-    process::{Cold, Process},
-};
+use self::{names::Names, process::Process};
 use super::{
     exchange::{Hears, plain},
     session::{Refused, Said, envelope},
@@ -148,6 +148,11 @@ impl Shared {
                 Err(error)
             }
         }
+    }
+
+    /// Whether the server knows no handshake: it speaks nothing before 2026-07-28.
+    pub(super) async fn is_modern(&self) -> Result<bool, Cold> {
+        Ok(self.process().await?.greeting.is_none())
     }
 
     /// Asks for `client`, whose ids are its own; a client without a session has no name, and cannot cancel.

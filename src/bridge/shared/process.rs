@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{json, value::RawValue};
+use serde_json::{Value, json, value::RawValue};
 use tokio::sync::broadcast;
 
 use crate::bridge::{
@@ -19,20 +19,22 @@ use crate::gateway::wire::{
 
 /// The newest revision with a handshake.
 const REVISION: &str = "2025-11-25";
+/// The first without one.
+const MODERN_REVISION: &str = "2026-07-28";
 const NOBODY_TO_ASK: &str =
     "this server is shared by its clients, so it cannot ask one: set gateway.stateless to false";
 
-/// A process that has answered `initialize`. Dropping the last handle ends it.
+/// A process that has answered `initialize`, or `server/discover` where it has no handshake. Dropping the last handle ends it.
 #[derive(Clone, Debug)]
 pub(super) struct Process {
     starting: Arc<Starting>,
-    /// The `result` of its answer to `initialize`.
-    pub(super) greeting: Raw,
+    /// The `result` of its answer to `initialize`; nothing where it knows no handshake.
+    pub(super) greeting: Option<Raw>,
 }
 
 /// Why there is no process.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Cold {
+pub(in crate::bridge) enum Cold {
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("the server refused initialize ({0}): see its log")]
@@ -89,25 +91,43 @@ impl Process {
     }
 }
 
-async fn greet(session: &Arc<Session>) -> Result<Raw, Cold> {
+async fn greet(session: &Arc<Session>) -> Result<Option<Raw>, Cold> {
     let us = json!({ "name": "pilothouse-bridge", "version": env!("CARGO_PKG_VERSION") });
     let params = json!({ "protocolVersion": REVISION, "capabilities": {}, "clientInfo": us });
-    let hello = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params }).to_string();
-    let ended = |_| Cold::Ended;
-    let head = envelope(&hello).map_err(|_| Cold::Ended)?;
-    let Some(id) = head.id else { return Err(Cold::Ended) };
-    let mut asked = session.ask(id, &head, &hello, Hears::Nothing).await.map_err(ended)?;
-    let answer = asked.next().await.ok_or(Cold::Ended)?.text;
-    drop(asked);
-    let head = envelope(&answer).map_err(Cold::Refused)?;
-    let Some(greeting) = head.result else {
-        let error = head.error.map(|error| RpcError(error.to_owned()));
-        return Err(Cold::Refused(error.and_then(|error| error.message()).unwrap_or_default()));
+    let greeting = match asked(session, "initialize", params).await? {
+        Ok(greeting) => greeting,
+        Err(refusal) => {
+            let meta = json!({
+                "io.modelcontextprotocol/protocolVersion": MODERN_REVISION,
+                "io.modelcontextprotocol/clientCapabilities": {},
+                "io.modelcontextprotocol/clientInfo": us,
+            });
+            let discovered = asked(session, "server/discover", json!({ "_meta": meta })).await?;
+            return discovered.map(|_| None).map_err(|_| Cold::Refused(refusal));
+        }
     };
     let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
     let head = envelope(initialized).map_err(|_| Cold::Ended)?;
-    session.tell(&head, initialized).await.map_err(ended)?;
-    Ok(greeting.to_owned())
+    session.tell(&head, initialized).await.map_err(|_| Cold::Ended)?;
+    Ok(Some(greeting))
+}
+
+/// What it answers to a request of ours, the only one that is open.
+///
+/// # Errors
+/// When it ends; inside `Ok`, what it says in its error.
+async fn asked(session: &Arc<Session>, method: &str, params: Value) -> Result<Result<Raw, String>, Cold> {
+    let text = json!({ "jsonrpc": "2.0", "id": 0, "method": method, "params": params }).to_string();
+    let head = envelope(&text).map_err(|_| Cold::Ended)?;
+    let Some(id) = head.id else { return Err(Cold::Ended) };
+    let mut asked = session.ask(id, &head, &text, Hears::Nothing).await.map_err(|_| Cold::Ended)?;
+    let answer = asked.next().await.ok_or(Cold::Ended)?.text;
+    drop(asked);
+    let head = envelope(&answer).map_err(Cold::Refused)?;
+    Ok(head.result.map(ToOwned::to_owned).ok_or_else(|| {
+        let error = head.error.map(|error| RpcError(error.to_owned()));
+        error.and_then(|error| error.message()).unwrap_or_default()
+    }))
 }
 
 fn answer_to_question(id: &RawValue, is_ping: bool) -> String {

@@ -237,3 +237,31 @@ fn headers_come_from_secrets_and_what_is_missing_is_said() {
     index.delete_server(&named("far"));
     assert!(index.wanted_secrets().is_empty());
 }
+
+#[test]
+fn what_the_tools_were_is_learned_from_the_status_and_the_rest_of_it_is_no_news() {
+    let pool = |status: Value| -> MCPPool {
+        serde_json::from_value(json!({
+            "apiVersion": "pilothouse.dev/v1alpha1", "kind": "MCPPool",
+            "metadata": { "name": "search", "namespace": "tools" },
+            "spec": { "selector": { "matchLabels": { "pool": "search" } } }, "status": status,
+        }))
+        .unwrap()
+    };
+    let time = |status: Value| {
+        let status = Some(serde_json::from_value(status).unwrap());
+        MCPServer { status, ..server("time", json!({ "image": "time:1" })) }
+    };
+    let mut index = Index::default();
+    assert_eq!(index.apply_server(time(json!({}))).len(), 1);
+    assert_eq!(index.apply_pool(pool(json!({}))).len(), 1);
+    assert_eq!(index.apply_server(time(json!({ "phase": "Ready", "toolCount": 1 }))), []);
+    assert_eq!(index.apply_pool(pool(json!({ "phase": "Ready", "toolCount": 1 }))), []);
+    let pins = json!({ "phase": "Ready", "pins": { "a": "0123" } });
+    for changes in [index.apply_server(time(pins.clone())), index.apply_pool(pool(pins.clone()))] {
+        let [Change::Apply(downstream)] = &*changes else { panic!("{changes:?}") };
+        assert_eq!(downstream.terms.pins["a"], "0123");
+    }
+    assert_eq!(index.apply_server(time(pins.clone())), []);
+    assert_eq!(index.apply_pool(pool(pins)), []);
+}

@@ -53,7 +53,7 @@ impl<'a> Declaration<'a> {
             gateway: &pool.spec.gateway,
             drain: None,
             wakes_within: None,
-            pins: BTreeMap::new(),
+            pins: pool.status.as_ref().map(|status| status.pins.clone()).unwrap_or_default(),
         }
     }
 

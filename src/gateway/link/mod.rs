@@ -30,6 +30,7 @@ use std::{
 use ::http::{HeaderMap, HeaderValue};
 use arc_swap::ArcSwap;
 use rmcp::service::{Peer, RoleClient};
+use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -42,7 +43,7 @@ use super::{
         headers,
         lines::Pen,
         table::{Ended, Table, request},
-        text::{Fields, Head, raw},
+        text::{Fields, Head, raw, string},
     },
 };
 
@@ -53,6 +54,8 @@ pub(super) const LARGEST: usize = 32 * 1024 * 1024;
 
 /// For the answer to a question of the server, which a person may have to give.
 const QUESTION_WITHIN: Duration = Duration::from_secs(600);
+/// For a server to take what needs no answer.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
 /// For a server to take the level of its log messages.
 const TUNED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -270,6 +273,23 @@ impl Link {
         let asked = Asked { method: "logging/setLevel", params: Some(&params), era: Era::Legacy };
         if !matches!(tokio::time::timeout(TUNED_WITHIN, self.call(asked, &up)).await, Ok(Ok(Ok(_)))) {
             tracing::debug!(server = %self.place.server, level, "it does not take a level of log messages");
+        }
+    }
+
+    /// Sends what needs no answer. One that does not get through is lost, as a notification may be.
+    pub(super) async fn tell(&self, method: &str, params: Option<&RawValue>) {
+        let params = params.map(|params| format!(r#","params":{}"#, params.get())).unwrap_or_default();
+        let text = format!(r#"{{"jsonrpc":"2.0","method":{}{params}}}"#, string(method).get());
+        let text = text.replace(['\n', '\r'], " ");
+        let telling = async {
+            match &self.way {
+                Way::Http(way) => way.tell(text).await,
+                Way::Lines(pen) => drop(pen.write(text).await),
+                Way::Sse(way) => drop(way.post(text).await),
+            }
+        };
+        if tokio::time::timeout(TOLD_WITHIN, telling).await.is_err() {
+            tracing::debug!(server = %self.place.server, method, "it does not take a notification");
         }
     }
 

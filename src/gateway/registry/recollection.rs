@@ -1,5 +1,7 @@
 //! What of a server outlives the process, or goes to another one, and how it comes back.
 
+use std::collections::BTreeSet;
+
 use super::{Registry, Server, plain};
 use crate::gateway::{
     catalogue::{Entry, Kind},
@@ -39,30 +41,26 @@ impl Registry {
     /// It was registered before, and offered this then. Nothing happens when it has been listed meanwhile.
     pub(in crate::gateway) fn recall(&mut self, name: &ServerName, page: Page) {
         let Page { created: _, listed, server: info, entries, pins, hashes } = page;
-        let quarantined = {
-            let Some(server) = self.servers.get_mut(name) else { return };
-            if server.listed.is_some() {
-                return;
-            }
-            let mut before = Offer::default();
-            pins.into_iter().for_each(|Kept { kind, raw }| before.take(kind, vec![raw]));
-            let before: Vec<_> =
-                before.entries.into_iter().map(|pin| server.shown_as(&plain(name, pin))).collect();
-            server.pinned.learn(&before);
-            let mut offer = Offer::default();
-            entries.into_iter().for_each(|Kept { kind, raw }| offer.take(kind, vec![raw]));
-            server.entries =
-                offer.entries.into_iter().map(|offered| server.shown_as(&plain(name, offered))).collect();
-            // First what they were: what they are now may be something else.
-            server.pinned.note(&hashes);
-            server.pinned.learn(&server.entries);
-            (server.info, server.listed, server.is_remembered) = (info, listed, true);
-            self.suspicious(name)
-        };
-        if let Some(server) = self.servers.get_mut(name) {
-            server.quarantined = quarantined;
-            server.settle();
+        let Some(server) = self.servers.get_mut(name) else { return };
+        if server.listed.is_some() {
+            return;
         }
+        let mut before = Offer::default();
+        pins.into_iter().for_each(|Kept { kind, raw }| before.take(kind, vec![raw]));
+        let before: Vec<_> =
+            before.entries.into_iter().map(|pin| server.shown_as(&plain(name, pin))).collect();
+        server.pinned.learn(&before);
+        let mut offer = Offer::default();
+        entries.into_iter().for_each(|Kept { kind, raw }| offer.take(kind, vec![raw]));
+        server.entries =
+            offer.entries.into_iter().map(|offered| server.shown_as(&plain(name, offered))).collect();
+        // First what they were: what they are now may be something else.
+        server.pinned.note(&hashes);
+        server.pinned.learn(&server.entries);
+        (server.info, server.listed, server.is_remembered) = (info, listed, true);
+        server.doubt();
+        server.settle();
+        self.suspect(name, &BTreeSet::new());
     }
 }
 

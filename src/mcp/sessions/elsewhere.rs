@@ -79,8 +79,9 @@ pub trait Elsewhere: Send + Sync {
     /// There are no others.
     fn is_alone(&self) -> bool;
 
-    /// Who takes over `session`; all replicas that ask get the same answer. `leaving`: not this one.
-    fn keeper<'a>(&'a self, session: &'a str, leaving: bool) -> BoxFuture<'a, Keeper>;
+    /// Who takes over `session`; all replicas that ask get the same answer. The `owner` keeps it when it is there after
+    /// all. `leaving`: not this one.
+    fn keeper<'a>(&'a self, session: &'a str, owner: &'a str, leaving: bool) -> BoxFuture<'a, Keeper>;
 
     /// Sends a request to the replica of that name, and waits for the beginning of its answer.
     fn forward<'a>(&'a self, replica: &'a str, parcel: Parcel) -> BoxFuture<'a, Forwarded>;
@@ -105,7 +106,7 @@ impl Elsewhere for Alone {
         true
     }
 
-    fn keeper<'a>(&'a self, _session: &'a str, _leaving: bool) -> BoxFuture<'a, Keeper> {
+    fn keeper<'a>(&'a self, _session: &'a str, _owner: &'a str, _leaving: bool) -> BoxFuture<'a, Keeper> {
         Box::pin(std::future::ready(Keeper::Here))
     }
 

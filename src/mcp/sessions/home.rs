@@ -227,7 +227,8 @@ impl Rooms {
             return answer;
         }
         let elsewhere = &self.sessions.elsewhere;
-        if let Keeper::At(other) = elsewhere.keeper(session, self.leaving.is_cancelled()).await
+        let leaving = self.leaving.is_cancelled();
+        if let Keeper::At(other) = elsewhere.keeper(session, &ticket.owner, leaving).await
             && let Some(answer) = self.answer_of(&other, caller, (&parts, &body), true).await
         {
             self.moved.insert(session.clone(), other).await;

@@ -10,7 +10,7 @@ use crate::{
     fleet::{self, Observation, Observations, PoolStands, ServerName, State},
     operator::{
         conditions::{self, Holds},
-        offered::offered,
+        offered::{offered, pins},
     },
 };
 
@@ -73,6 +73,7 @@ pub(super) fn assess(
             .map(|member| PoolMember { name: member.name.to_owned(), ready: member.ready })
             .collect(),
         tool_count,
+        pins: pins(seen, &before.pins),
         conditions: conditions::merge(&before.conditions, findings, metadata.generation, now),
     }
 }
@@ -355,6 +356,17 @@ mod tests {
         let untried = at(&ready, &stands(&[1]), &seen(State::Connecting, &[State::Connecting]), 200);
         assert_eq!(untried.status, ready.status);
         assert_eq!(at(&ready, &stands(&[1]), &Observations::default(), 200).status, ready.status);
+    }
+
+    #[test]
+    fn what_its_tools_were_stands_in_the_status_and_is_not_forgotten() {
+        let mut seen = seen(State::Ready, &[State::Ready]);
+        let of_pool = Arc::make_mut(&mut seen).get_mut(&name("search")).unwrap();
+        of_pool.pins = Arc::new([("find".to_owned(), "0123".to_owned())].into());
+        let first = at(&pool(), &stands(&[1]), &seen, 100);
+        assert_eq!(first.status.clone().unwrap().pins["find"], "0123");
+        let later = at(&first, &stands(&[1]), &Observations::default(), 200);
+        assert_eq!(later.status.unwrap().pins["find"], "0123", "a new leader has not looked yet");
     }
 
     #[test]

@@ -123,10 +123,11 @@ impl Fixture {
             let answers = futures::future::join_all(requests.iter().map(one)).await;
             let mut responses = json!({});
             for (key, answer) in answers {
-                responses[key] = match answer {
-                    Ok(answer) => answer,
+                match answer {
+                    Ok(answer) => responses[key] = answer,
+                    Err(_) if asked.name.ends_with("_capabilities") => {}
                     Err(error) => return Some(Err(error)),
-                };
+                }
             }
             params["inputResponses"] = responses;
             params["requestState"] = result["requestState"].clone();

@@ -118,12 +118,17 @@ fn answered(seal: &Seal, test: &str, params: &Value) -> Result<Value, RpcError> 
             }
         },
         "capabilities" => {
-            let capabilities = &params["_meta"]["io.modelcontextprotocol/clientCapabilities"];
+            if responses.is_object() {
+                return Ok(text("All that could be asked was answered."));
+            }
+            // Only modern requests say it; whoever asks a legacy client is told by its refusal.
+            let declared = params["_meta"].get("io.modelcontextprotocol/clientCapabilities");
+            let can = |what: &str| declared.is_none_or(|declared| declared[what].is_object());
             let mut requests = json!({});
-            if capabilities["elicitation"].is_object() {
+            if can("elicitation") {
                 requests["user_name"] = form("What is your name?", "name", "string");
             }
-            if capabilities["sampling"].is_object() {
+            if can("sampling") {
                 requests["greeting"] = sample("Generate a greeting", 50);
             }
             ask(requests)

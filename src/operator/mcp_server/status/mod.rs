@@ -39,6 +39,7 @@ use crate::{
     fleet::{Observation, State},
     operator::{
         field_error::{FieldError, listed},
+        offered::pins,
         policy::Violation,
     },
 };
@@ -122,8 +123,7 @@ pub(super) fn assess(
     } else {
         trust::findings(observation)
     };
-    let pins = observation.map(trust::pins).filter(|pins| !pins.is_empty());
-    let pins = pins.unwrap_or_else(|| before.pins.clone());
+    let pins = pins(observation, &before.pins);
     let where_used = [rollout::held(situation), rollout::unread(server, situation)].into_iter().chain(trust);
     let findings =
         always.into_iter().chain(where_used).flatten().chain(declared::findings(situation)).collect();

@@ -1,12 +1,8 @@
 //! Whether the tools are what they were when somebody looked at them: what the gateway of this replica has seen.
 
-use std::collections::BTreeMap;
-
 use super::conditions::{Finding, Holds};
 use crate::{api::mcp_server::ConditionType, fleet::Observation};
 
-/// Pins that stand in a status.
-const PINS: usize = 1_000;
 /// Sentences in the message of a condition.
 const SAID: usize = 10;
 
@@ -33,11 +29,6 @@ fn message(sentences: &[String]) -> String {
         0 => format!("{said}."),
         more => format!("{said}; and {more} more."),
     }
-}
-
-/// The hashes of its tools as they were, as many as a status may hold.
-pub(super) fn pins(observation: &Observation) -> BTreeMap<String, String> {
-    observation.pins.iter().take(PINS).map(|(tool, hash)| (tool.clone(), hash.clone())).collect()
 }
 
 #[cfg(test)]

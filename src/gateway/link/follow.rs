@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeSet, sync::Arc, sync::Weak, time::Duration};
 
-use rmcp::{
-    model::{ServerNotification, SubscriptionFilter},
-    service::{Peer, RoleClient},
-};
+use rmcp::model::SubscriptionFilter;
 use tokio::sync::mpsc;
 
-use super::{Asked, Link};
+use super::{
+    Asked, Link,
+    listener::{Heard, Listener},
+};
 use crate::gateway::{
     updates::Followed,
     wire::{Era, text::raw},
@@ -25,10 +25,10 @@ pub(in crate::gateway) fn follow(link: &Arc<Link>, followed: Arc<Followed>) {
         return;
     }
     let closed = link.closed();
-    let (peer, link) = (link.peer.clone(), Arc::downgrade(link));
+    let (listener, link) = (link.listener.clone(), Arc::downgrade(link));
     let following = async move {
-        match peer {
-            Some(peer) => modern(peer, &followed).await,
+        match listener {
+            Some(listener) => modern(listener, &followed).await,
             None => legacy(link, &followed).await,
         }
     };
@@ -59,7 +59,7 @@ async fn legacy(link: Weak<Link>, followed: &Followed) {
     }
 }
 
-async fn modern(peer: Peer<RoleClient>, followed: &Followed) {
+async fn modern(listener: Listener, followed: &Followed) {
     let mut wanted = followed.wanted();
     loop {
         let now = wanted.borrow_and_update().clone();
@@ -71,16 +71,13 @@ async fn modern(peer: Peer<RoleClient>, followed: &Followed) {
         }
         let listening = async {
             let filter = SubscriptionFilter::builder().resource_subscriptions(now).build();
-            match peer.listen(filter).await {
-                Ok(mut subscription) => {
-                    while let Ok(Some(said)) = subscription.next().await {
-                        if let ServerNotification::ResourceUpdatedNotification(updated) = said {
-                            followed.tell(updated.params.uri);
-                        }
-                    }
+            let mut heard = |heard: Heard| {
+                if let Heard::Updated(uri) = heard {
+                    followed.tell(uri);
                 }
-                Err(error) => tracing::debug!(%error, "a server does not tell of its resources"),
-            }
+            };
+            let over = listener.listen(filter, &mut heard).await;
+            tracing::debug!(?over, "a server does not tell of its resources any more");
             tokio::time::sleep(AGAIN).await;
         };
         tokio::select! {

@@ -2,7 +2,7 @@
 
 use anyhow::{bail, ensure};
 
-use crate::{callers::Load, idle::Idle};
+use crate::{callers::Load, fleet::Fleet, idle::Idle};
 
 /// Wanted, milliseconds that a proxied call adds at the median; whether that is reached is a matter of the machine.
 const ADDED: f64 = 0.3;
@@ -14,10 +14,18 @@ const PROCESSOR: f64 = 1.3;
 const KILOBYTES: f64 = 48.0;
 /// At most, so that it grows no further unseen.
 const MOST_KILOBYTES: f64 = 96.0;
+/// Wanted, MB with a thousand servers, and kilobytes for each connection that is open to one.
+const FLEET: f64 = 50.0;
+const CONNECTION: f64 = 48.0;
+/// At most, so that they grow no further unseen.
+const MOST_FLEET: f64 = 100.0;
+const MOST_CONNECTION: f64 = 96.0;
+/// At once, and those that gave their turn away since their server took long.
+const HANDSHAKES: usize = 40;
 /// Of a call without idle sessions.
 const BESIDE: f64 = 1.5;
 
-pub(crate) fn hold(loads: &[Load], idle: &Idle) -> anyhow::Result<()> {
+pub(crate) fn hold(loads: &[Load], idle: &Idle, fleet: &Fleet) -> anyhow::Result<()> {
     let [one, more @ ..] = loads else { bail!("nothing was measured") };
     let added = one.through.at(0.5) - one.direct.at(0.5);
     if added > ADDED {
@@ -47,5 +55,20 @@ pub(crate) fn hold(loads: &[Load], idle: &Idle) -> anyhow::Result<()> {
         *beside <= before * BESIDE,
         "a call took {beside:.2} ms beside idle sessions, {before:.2} ms without"
     );
+    holds(fleet)
+}
+
+fn holds(fleet: &Fleet) -> anyhow::Result<()> {
+    let Fleet { empty: _, open: _, parked: (resident, _), server: _, connection, handshakes, listed: _ } =
+        fleet;
+    if *resident > FLEET {
+        println!("a thousand servers take {resident:.1} MB, wanted {FLEET} MB");
+    }
+    ensure!(*resident <= MOST_FLEET, "a thousand servers take {resident:.1} MB");
+    if *connection > CONNECTION {
+        println!("an open connection takes {connection:.1} KB, wanted {CONNECTION} KB");
+    }
+    ensure!(*connection <= MOST_CONNECTION, "an open connection takes {connection:.1} KB");
+    ensure!(*handshakes <= HANDSHAKES, "{handshakes} handshakes at once");
     Ok(())
 }

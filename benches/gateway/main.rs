@@ -1,5 +1,6 @@
 //! The gateway in numbers, all in one run: calls through it beside direct ones with 1, 10 and 100 callers at once, and
-//! what a thousand sessions that do nothing cost. What must hold is asserted as ratios.
+//! what a thousand sessions that do nothing and a thousand servers cost. What must hold is asserted as ratios, and what
+//! memory is wanted is said.
 #![allow(clippy::print_stdout)]
 
 #[path = "../main_job/call.rs"]
@@ -17,6 +18,7 @@ mod wire;
 
 mod bars;
 mod callers;
+mod fleet;
 mod idle;
 
 use anyhow::Context;
@@ -31,5 +33,8 @@ fn main() -> anyhow::Result<()> {
     println!("{}", callers::table(&loads));
     let idle = idle::measure(&served).context("idle sessions")?;
     println!("{idle}");
-    bars::hold(&loads, &idle)
+    drop(served);
+    let fleet = runtime.block_on(fleet::measure()).context("a thousand servers")?;
+    println!("{fleet}");
+    bars::hold(&loads, &idle, &fleet)
 }

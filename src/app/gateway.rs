@@ -7,7 +7,12 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{answer::Ring, gateway::Settings, mcp::RateLimit};
+use crate::{
+    answer::Ring,
+    api::Span,
+    gateway::Settings,
+    mcp::{HttpSettings, RateLimit},
+};
 
 /// How the gateway treats its callers.
 #[derive(Debug, Deserialize)]
@@ -18,6 +23,29 @@ pub struct GatewayConfig {
     pub list_up_to: NonZeroUsize,
     /// How fast each caller may ask; as fast as it likes when absent.
     pub rate_limit: Option<RateConfig>,
+    pub idle: IdleConfig,
+}
+
+/// How long what nobody uses is kept.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct IdleConfig {
+    /// A session of a client over Streamable HTTP that sends nothing. It is told to begin anew when it comes back.
+    pub sessions: Span,
+    /// A connection to a server over HTTP. It is opened again for the next call.
+    pub connections: Span,
+}
+
+impl Default for IdleConfig {
+    fn default() -> Self {
+        Self { sessions: Span::minutes(30), connections: Span::minutes(5) }
+    }
+}
+
+impl IdleConfig {
+    pub(super) fn sessions(self, settings: HttpSettings) -> HttpSettings {
+        HttpSettings { session_idle: self.sessions.duration(), ..settings }
+    }
 }
 
 /// So many requests a minute, and so many at once after a pause.
@@ -31,7 +59,8 @@ pub struct RateConfig {
 
 impl Default for GatewayConfig {
     fn default() -> Self {
-        Self { list_up_to: NonZeroUsize::MIN.saturating_add(199), rate_limit: None }
+        let list_up_to = NonZeroUsize::MIN.saturating_add(199);
+        Self { list_up_to, rate_limit: None, idle: IdleConfig::default() }
     }
 }
 
@@ -44,6 +73,7 @@ impl RateConfig {
 }
 
 /// What the gateway remembers lies in a folder of its own. `replica` is our name among those that have the same `ring`.
-pub(super) fn settings(data: &Path, ring: Option<Ring>, replica: String) -> Settings {
-    Settings { memory: Some(data.join("fleet")), ring, replica, ..Settings::default() }
+pub(super) fn settings(data: &Path, ring: Option<Ring>, replica: String, idle: IdleConfig) -> Settings {
+    let (memory, idle_after) = (Some(data.join("fleet")), idle.connections.duration());
+    Settings { memory, idle_after, ring, replica, ..Settings::default() }
 }

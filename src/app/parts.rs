@@ -71,6 +71,7 @@ pub struct Sources {
 pub struct App {
     face: Arc<Face>,
     gateway: Arc<Gateway>,
+    idle: gateway::IdleConfig,
     audit: Audit,
     fleet: Option<Cluster>,
     folder: Option<Folder>,
@@ -220,7 +221,8 @@ impl App {
         };
         let mut own = mcp::own::entries(&toolbox);
         own.extend(mcp::search_entries());
-        let gateway = Arc::new(Gateway::with(own, gateway::settings(&data, ring, beside.here().to_owned())));
+        let settings = gateway::settings(&data, ring, beside.here().to_owned(), treating.idle);
+        let gateway = Arc::new(Gateway::with(own, settings));
         let roster = Roster::new(gateway.clone());
         view.plug(roster.clone(), gateway.clone());
 
@@ -262,6 +264,7 @@ impl App {
         Ok(Self {
             face,
             gateway,
+            idle: treating.idle,
             audit,
             fleet,
             folder,
@@ -279,7 +282,7 @@ impl App {
 
     /// The MCP routes: `/mcp`, `/sse`, `/messages`.
     pub fn router(&self, settings: HttpSettings) -> Router {
-        self.beside.doors(self.face.clone(), self.gateway.clone(), settings)
+        self.beside.doors(self.face.clone(), self.gateway.clone(), self.idle.sessions(settings))
     }
 
     /// `/livez`, `/readyz`, `/metrics`, `/use`, and `/led` and `/peers` for the other replicas.
@@ -308,6 +311,7 @@ impl App {
         let Self {
             face,
             gateway,
+            idle: _,
             audit,
             fleet,
             folder,

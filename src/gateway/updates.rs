@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use futures::{StreamExt, stream::BoxStream};
@@ -13,22 +13,13 @@ use tokio::sync::{broadcast, watch};
 const WAITING: usize = 64;
 
 /// Of one downstream, by the server's own URIs.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Followed {
     /// How many follow each.
     counts: Mutex<BTreeMap<String, usize>>,
     wanted: watch::Sender<BTreeSet<String>>,
-    news: broadcast::Sender<String>,
-}
-
-impl Default for Followed {
-    fn default() -> Self {
-        Self {
-            counts: Mutex::default(),
-            wanted: watch::Sender::default(),
-            news: broadcast::Sender::new(WAITING),
-        }
-    }
+    /// Made for the first who follows one: its places take 4 KB.
+    news: OnceLock<broadcast::Sender<String>>,
 }
 
 impl Followed {
@@ -44,8 +35,10 @@ impl Followed {
 
     /// The server says that this resource has changed.
     pub(super) fn tell(&self, uri: String) {
-        // Nobody may listen any more.
-        let _ = self.news.send(uri);
+        if let Some(news) = self.news.get() {
+            // Nobody may listen any more.
+            let _ = news.send(uri);
+        }
     }
 
     /// News may have been missed: of all that clients follow.
@@ -58,7 +51,7 @@ impl Followed {
 
     /// One item for each change, as long as it is held.
     pub(super) fn follow(self: &Arc<Self>, uri: &str) -> BoxStream<'static, ()> {
-        let news = self.news.subscribe();
+        let news = self.news.get_or_init(|| broadcast::Sender::new(WAITING)).subscribe();
         self.count(uri, |count| count + 1);
         let followed = Following { of: self.clone(), uri: uri.to_owned() };
         futures::stream::unfold((news, followed), |(mut news, followed)| async move {

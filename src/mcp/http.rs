@@ -12,16 +12,14 @@ use axum::{
 use futures::StreamExt;
 use http::{Method, StatusCode, request::Parts};
 use http_body_util::BodyExt;
-use rmcp::transport::{
-    StreamableHttpServerConfig, StreamableHttpService,
-    streamable_http_server::session::local::LocalSessionManager,
-};
+use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tower::ServiceExt;
 
 use super::{
     KEEP_ALIVE,
     admission::{self, Admission},
     authentication::{self, Auth, Until},
+    conversations::Conversations,
     face::Face,
     session::{Revisions, Session, Who},
     sessions::{Cover, Home, Parcel, Received, Sessions, at_home},
@@ -68,8 +66,6 @@ pub fn router(face: Arc<Face>, settings: HttpSettings) -> Router {
 pub fn doors(face: Arc<Face>, settings: HttpSettings) -> (Router, BackDoor) {
     let HttpSettings { admission, auth, body_limit, session_idle, sse_idle, sessions } = settings;
     let home = Home::new(sessions.clone(), face.stopping().clone(), (session_idle, body_limit));
-    let mut local = LocalSessionManager::default();
-    local.session_config.keep_alive = Some(session_idle);
     // Bodies are limited at the edge, hosts and origins by `admission`, both for every route.
     let mut config = StreamableHttpServerConfig::default()
         .with_json_response(true)
@@ -82,7 +78,7 @@ pub fn doors(face: Arc<Face>, settings: HttpSettings) -> (Router, BackDoor) {
     let shared = face.clone();
     let service = StreamableHttpService::new(
         move || Ok(Session::new(shared.clone(), Who::EachRequest, Revisions::All)),
-        Arc::new(local),
+        Arc::new(Conversations::new(session_idle)),
         config,
     );
     let shared = face.clone();

@@ -14,6 +14,7 @@ pub mod sessions;
 pub mod stdio;
 
 mod announce;
+mod conversations;
 mod face;
 mod large;
 mod manners;

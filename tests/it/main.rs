@@ -65,6 +65,7 @@ mod forge_stage;
 mod forge_tls;
 mod gateway_endpoints;
 mod gateway_envelopes;
+mod gateway_leaks;
 mod gateway_neighbours;
 mod gateway_odd;
 mod gateway_parts;

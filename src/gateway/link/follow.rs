@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeSet, sync::Arc, sync::Weak, time::Duration};
 
-use rmcp::{
-    model::{ServerNotification, SubscriptionFilter},
-    service::{Peer, RoleClient, Subscription},
-};
-use tokio::sync::mpsc;
+use futures::{FutureExt, future::BoxFuture};
+use rmcp::model::SubscriptionFilter;
+use tokio::sync::{mpsc, oneshot};
 
-use super::{Asked, Link};
+use super::{
+    Asked, Link,
+    listener::{Heard, Listener},
+};
 use crate::gateway::{
     updates::Followed,
     wire::{Era, text::raw},
@@ -25,10 +26,10 @@ pub(in crate::gateway) fn follow(link: &Arc<Link>, followed: Arc<Followed>) {
         return;
     }
     let closed = link.closed();
-    let (peer, link) = (link.peer.clone(), Arc::downgrade(link));
+    let (listener, link) = (link.listener.clone(), Arc::downgrade(link));
     let following = async move {
-        match peer {
-            Some(peer) => modern(peer, &followed).await,
+        match listener {
+            Some(listener) => modern(listener, &followed).await,
             None => legacy(link, &followed).await,
         }
     };
@@ -96,9 +97,9 @@ async fn said(link: &Link, method: &str, uri: &str) -> Agreed {
 }
 
 /// One subscription for all; where others are to be followed, the next one is agreed before the last one ends.
-async fn modern(peer: Peer<RoleClient>, followed: &Followed) {
+async fn modern(listener: Listener, followed: &Followed) {
     let mut wanted = followed.wanted();
-    let mut heard: Option<Subscription> = None;
+    let mut heard: Option<BoxFuture<'_, ()>> = None;
     // What was followed before this connection may have changed meanwhile.
     let mut has_missed = true;
     loop {
@@ -110,54 +111,52 @@ async fn modern(peer: Peer<RoleClient>, followed: &Followed) {
             }
             continue;
         }
-        let filter = SubscriptionFilter::builder().resource_subscriptions(now.clone()).build();
-        let opening = peer.listen(filter);
-        tokio::pin!(opening);
-        let opened = loop {
+        let (agreed, mut agreement) = oneshot::channel();
+        let mut next = hear(&listener, now.clone(), followed, agreed).boxed();
+        let is_agreed = loop {
             tokio::select! {
-                opened = &mut opening => break opened,
-                is_open = hear(&mut heard, followed) => has_missed |= !is_open,
+                biased;
+                () = &mut next => break false,
+                _ = &mut agreement => break true,
+                () = go_on(&mut heard) => (heard, has_missed) = (None, true),
             }
         };
-        match opened {
-            Ok(subscription) => heard = Some(subscription),
-            Err(error) => {
-                tracing::debug!(%error, "a server does not tell of its resources");
-                tokio::time::sleep(AGAIN).await;
-                continue;
-            }
+        if !is_agreed {
+            tokio::time::sleep(AGAIN).await;
+            continue;
         }
+        heard = Some(next);
         if std::mem::take(&mut has_missed) {
             now.iter().for_each(|uri| followed.tell(uri.clone()));
         }
-        loop {
-            tokio::select! {
-                is_open = hear(&mut heard, followed) => if !is_open {
-                    has_missed = true;
-                    tokio::time::sleep(AGAIN).await;
-                    break;
-                },
-                changed = wanted.changed() => match changed {
-                    Ok(()) => break,
-                    Err(_) => return,
-                },
+        tokio::select! {
+            () = go_on(&mut heard) => {
+                (heard, has_missed) = (None, true);
+                tokio::time::sleep(AGAIN).await;
             }
+            changed = wanted.changed() => if changed.is_err() { return },
         }
     }
 }
 
-/// The next thing that is said, passed on; whether there may be more. Waits for ever where nothing is heard.
-async fn hear(heard: &mut Option<Subscription>, followed: &Followed) -> bool {
-    let Some(subscription) = heard else { return std::future::pending().await };
-    match subscription.next().await {
-        Ok(Some(ServerNotification::ResourceUpdatedNotification(updated))) => {
-            followed.tell(updated.params.uri)
-        }
-        Ok(Some(_)) => {}
-        Ok(None) | Err(_) => {
-            *heard = None;
-            return false;
-        }
+/// Passes on what is said, until the subscription is over.
+async fn hear(listener: &Listener, uris: BTreeSet<String>, followed: &Followed, agreed: oneshot::Sender<()>) {
+    let filter = SubscriptionFilter::builder().resource_subscriptions(uris).build();
+    let mut agreed = Some(agreed);
+    let mut heard = |heard: Heard| match heard {
+        Heard::Updated(uri) => followed.tell(uri),
+        // Whoever waited for it may be gone.
+        Heard::Agreed => drop(agreed.take().map(|agreed| agreed.send(()))),
+        Heard::Changed => {}
+    };
+    let over = listener.listen(filter, &mut heard).await;
+    tracing::debug!(?over, "a server does not tell of its resources any more");
+}
+
+/// Waits for ever where nothing is heard.
+async fn go_on(heard: &mut Option<BoxFuture<'_, ()>>) {
+    match heard {
+        Some(heard) => heard.await,
+        None => std::future::pending().await,
     }
-    true
 }

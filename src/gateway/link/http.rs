@@ -23,14 +23,14 @@ use crate::gateway::wire::{
     text::{Fields, Head, Message},
 };
 
-const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Large answers of one connection that are read at once.
 pub(super) const LARGE_AT_ONCE: usize = 4;
 
 /// Answers up to this size are not large.
-const SMALL: usize = 1024 * 1024;
+pub(super) const SMALL: usize = 1024 * 1024;
 
 /// Cancellations and answers to questions must not pile up behind a server that does not take them.
 const TELL_WITHIN: Duration = Duration::from_secs(5);
@@ -73,10 +73,25 @@ impl HttpWay {
         headers: HeaderMap,
         text: String,
     ) -> Result<(), Fault> {
+        let response = self.send(headers, text).await?;
+        self.receive(table, teller, token, response).await
+    }
+
+    /// Sends one message.
+    pub(super) async fn send(&self, headers: HeaderMap, text: String) -> Result<Response, Fault> {
         let request = self.request(self.http.post(self.url.clone()));
         let json = HeaderValue::from_static("application/json");
-        let response =
-            request.headers(headers).header(CONTENT_TYPE, json).body(text).send().await.map_err(sending)?;
+        request.headers(headers).header(CONTENT_TYPE, json).body(text).send().await.map_err(sending)
+    }
+
+    /// Passes what comes back for the open call `token` to `table`.
+    pub(super) async fn receive(
+        &self,
+        table: &Arc<Table>,
+        teller: &Teller,
+        token: &str,
+        response: Response,
+    ) -> Result<(), Fault> {
         let status = response.status();
         if !status.is_success() {
             return self.refused(table, token, response).await;
@@ -93,6 +108,26 @@ impl HttpWay {
         match take(table, text, token).await {
             Taken::Ours => Ok(()),
             Taken::Rest => Err(Fault::Garbage(format!("{kind}: {start}"))),
+        }
+    }
+
+    /// Asks for the stream that belongs to no request, or for what followed the event `last` on it.
+    pub(super) async fn listen(&self, last: Option<&str>) -> Result<Response, Fault> {
+        let mut request = self.request(self.http.get(self.url.clone()));
+        if let Some(last) = last {
+            request = request.header(LAST_EVENT, last);
+        }
+        request.send().await.map_err(sending)
+    }
+
+    /// Says goodbye to a server that keeps a session for us.
+    pub(super) async fn leave(&self) {
+        if self.session.is_none() {
+            return;
+        }
+        // Many servers do not let their sessions be ended, and keep them for as long as they like.
+        if let Err(error) = self.request(self.http.delete(self.url.clone())).send().await {
+            tracing::debug!(reason = reasons(&error), "a session was not ended");
         }
     }
 
@@ -156,8 +191,8 @@ impl HttpWay {
         Ok(Read::Closed)
     }
 
-    /// What belongs to the connection and came on a call's stream.
-    async fn rest(&self, teller: &Teller, text: &str) -> Result<(), Fault> {
+    /// What came on a stream and belongs to the connection.
+    pub(super) async fn rest(&self, teller: &Teller, text: &str) -> Result<(), Fault> {
         let Ok(head) = Head::parse(text) else { return Err(Fault::Garbage(beginning(text))) };
         match (head.message(), head.method.as_deref(), head.id) {
             (Some(Message::Notification), Some(method), _) if method.ends_with("/list_changed") => {
@@ -252,7 +287,11 @@ async fn take(table: &Arc<Table>, text: String, token: &str) -> Taken {
 }
 
 /// An answer that is not small waits for its turn among those when it has shown that.
-async fn body(mut response: Response, limit: usize, large: Option<&Semaphore>) -> Result<String, Fault> {
+pub(super) async fn body(
+    mut response: Response,
+    limit: usize,
+    large: Option<&Semaphore>,
+) -> Result<String, Fault> {
     let mut bytes = Vec::new();
     let mut turn = None;
     while let Some(chunk) = response.chunk().await.map_err(|error| Fault::Ended(reasons(&error)))? {
@@ -267,7 +306,7 @@ async fn body(mut response: Response, limit: usize, large: Option<&Semaphore>) -
     String::from_utf8(bytes).map_err(|_| Fault::Garbage("not UTF-8".to_owned()))
 }
 
-fn is_stream(response: &Response) -> bool {
+pub(super) fn is_stream(response: &Response) -> bool {
     content_type(response).starts_with("text/event-stream")
 }
 

@@ -1,16 +1,18 @@
-//! One connection to one endpoint, URL or process. rmcp opens and keeps it (handshake, session, streams);
-//! calls go beside rmcp, as text. See `README.md` for why.
+//! One connection to one endpoint, URL or process. Calls go over it as text; rmcp keeps what runs over pipes and
+//! HTTP+SSE. See `README.md` for why.
 
 mod dialer;
 mod ear;
 mod follow;
+mod hello;
 mod http;
+mod listener;
 mod listing;
 mod open;
 mod place;
 mod process;
-mod session;
 mod sse;
+mod stream;
 mod upkeep;
 
 pub(super) use dialer::Dialer;
@@ -29,12 +31,11 @@ use std::{
 
 use ::http::{HeaderMap, HeaderValue};
 use arc_swap::ArcSwap;
-use rmcp::service::{Peer, RoleClient};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::{ear::Teller, http::HttpWay};
+use self::{ear::Teller, http::HttpWay, listener::Listener};
 use super::{
     observation::ServerInfo,
     wire::{
@@ -160,8 +161,8 @@ pub(super) struct Link {
     private: bool,
     /// The least severe log message that the server was told to send.
     level: tokio::sync::Mutex<Option<String>>,
-    /// Of a modern server: its subscriptions go by way of rmcp.
-    peer: Option<Peer<RoleClient>>,
+    /// Of a modern server.
+    listener: Option<Listener>,
     /// It has been given its time to leave.
     leaving: AtomicBool,
     teller: Teller,

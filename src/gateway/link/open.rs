@@ -1,7 +1,6 @@
 //! Opening a link: the handshake.
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -12,15 +11,12 @@ use std::{
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use rmcp::{
-    model::ProtocolVersion,
+    ClientHandler,
+    model::{ProtocolVersion, ServerPeerInfo},
     service::{ClientInitializeError, ClientLifecycleMode, ClientServiceExt, RoleClient},
-    transport::{
-        IntoTransport, StreamableHttpClientTransport,
-        common::client_side_sse::ExponentialBackoff,
-        streamable_http_client::{StreamableHttpClientTransportConfig, StreamableHttpError},
-    },
+    transport::IntoTransport,
 };
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -28,12 +24,13 @@ use super::{
     LARGEST, Link, Offers, Way,
     dialer::Dialer,
     ear::{Ear, Line, Running, Teller},
+    hello::Hello,
     http::{HttpWay, LARGE_AT_ONCE, reasons},
+    listener::Listener,
     place::{At, Place},
     process::{self, Process},
-    session::Session,
-    sse,
-    upkeep::{keep, subscribe, write_letters},
+    sse, stream,
+    upkeep::{keep, keep_session, subscribe, watch, write_letters},
 };
 use crate::gateway::{
     client::Client,
@@ -42,7 +39,6 @@ use crate::gateway::{
     wire::{
         Era,
         eras::Spoken,
-        headers::PROTOCOL_VERSION,
         lines::{Lines, Tap},
         table::{Outbox, Table, Taken},
     },
@@ -56,12 +52,12 @@ const PROCESS_DISCOVER_WITHIN: Duration = Duration::from_secs(5);
 pub(in crate::gateway) const HANDSHAKE_WITHIN: Duration = Duration::from_secs(20);
 /// For a legacy server to open its GET stream, or to say that it has none. Some say nothing before their first event.
 const STREAM_WITHIN: Duration = Duration::from_secs(1);
-/// Most time until a broken GET stream is opened again.
-const STREAM_AGAIN_WITHIN: Duration = Duration::from_secs(10);
 
 /// A handshake that succeeded, and what belongs to its connection.
 struct Shaken {
-    running: Running,
+    server: ServerPeerInfo,
+    /// rmcp's side of it; over Streamable HTTP there is none.
+    running: Option<Running>,
     way: Way,
     table: Arc<Table>,
     letters: mpsc::Receiver<String>,
@@ -106,19 +102,15 @@ pub(in crate::gateway) async fn open(
         }
     };
     let shaken = tokio::time::timeout(HANDSHAKE_WITHIN, shaking).await;
-    let Shaken { running, mut way, table, letters, process } = shaken
+    let Shaken { server: greeted, running, mut way, table, letters, process } = shaken
         .map_err(|_| format!("no handshake within {} s", HANDSHAKE_WITHIN.as_secs()))?
         .map_err(|why| shortened(&why))?;
 
-    let peer = running.peer().clone();
-    let greeted = peer.peer_info().ok_or_else(|| "the handshake left no word of the server".to_owned())?;
     let version = greeted.protocol_version.to_string();
     let era = if greeted.protocol_version.has_initialize() { Era::Legacy } else { Era::Modern };
+    let spoken = Spoken { era, version: version.clone() };
     if let Way::Http(http) = &mut way {
         http.era = era;
-        if let Ok(version) = HeaderValue::from_str(&version) {
-            http.headers.insert(PROTOCOL_VERSION, version);
-        }
         if era == Era::Modern {
             table.cancel_by_closing();
         }
@@ -139,21 +131,43 @@ pub(in crate::gateway) async fn open(
         table.serve_one_client();
     }
 
-    let of_modern = (era == Era::Modern).then(|| peer.clone());
+    let listener = match (&way, &running) {
+        _ if era == Era::Legacy => None,
+        (Way::Http(way), _) => {
+            Some(Listener::Http { way: way.clone(), table: table.clone(), spoken: spoken.clone() })
+        }
+        (_, running) => running.as_ref().map(|running| Listener::Rmcp(running.peer().clone())),
+    };
     let closing = CancellationToken::new();
     dialer.keepers.spawn(write_letters(way.clone(), letters));
-    if era == Era::Modern {
-        subscribe(peer, teller.clone(), closing.clone()).await;
+    if let Some(listener) = &listener {
+        subscribe(listener.clone(), capabilities, teller.clone(), closing.clone()).await;
     }
     // Calls over Streamable HTTP have streams of their own.
     let shared = (!matches!(way, Way::Http(_))).then(|| table.clone());
-    let shared = (shared, table.choked());
-    dialer.keepers.spawn(keep(running, shared, closing.clone(), teller.clone(), process));
+    match (&way, running) {
+        (_, Some(running)) => {
+            let shared = (shared, table.choked());
+            dialer.keepers.spawn(keep(running, shared, closing.clone(), teller.clone(), process));
+        }
+        (Way::Http(http), None) => {
+            if http.session.is_some() {
+                dialer.keepers.spawn(keep_session(http.clone(), closing.clone()));
+                let (settled, has_settled) = oneshot::channel();
+                let stream = stream::hold(http.clone(), table.clone(), teller.clone(), settled);
+                tokio::spawn(closing.clone().run_until_cancelled_owned(stream));
+                // What a server says on a stream that is not there is lost, questions too: no call may come before.
+                let _ = tokio::time::timeout(STREAM_WITHIN, has_settled).await;
+            }
+            tokio::spawn(closing.clone().run_until_cancelled_owned(watch(table.choked(), teller.clone())));
+        }
+        (Way::Lines(_) | Way::Sse(_), None) => {}
+    }
     Ok(Link {
         id,
         place: place.clone(),
-        info: ServerInfo { name: server_name, version: server_version, protocol_version: version.clone() },
-        spoken: Spoken { era, version },
+        info: ServerInfo { name: server_name, version: server_version, protocol_version: version },
+        spoken,
         offers,
         table,
         way,
@@ -163,14 +177,10 @@ pub(in crate::gateway) async fn open(
         private: client.is_some(),
         level: tokio::sync::Mutex::default(),
         leaving: AtomicBool::new(false),
-        peer: of_modern,
+        listener,
         teller,
         closing: closing.drop_guard(),
     })
-}
-
-fn discover() -> ClientLifecycleMode {
-    ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::LATEST] }
 }
 
 impl Attempt<'_> {
@@ -207,33 +217,18 @@ impl Attempt<'_> {
         era: Era,
     ) -> Result<Shaken, String> {
         let (table, letters) = Self::table();
-        let session = Session::new(http.clone(), table.clone(), self.teller.clone());
-        let mut config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
-            .custom_headers(headers.iter().cloned().collect::<HashMap<_, _>>())
-            .max_sse_event_size(LARGEST)
-            .reinit_on_expired_session(false);
-        let mut again = ExponentialBackoff::default();
-        again.max_delay = Some(STREAM_AGAIN_WITHIN);
-        config.retry_config = Arc::new(again);
-        let transport = StreamableHttpClientTransport::with_client(session.clone(), config);
-        let running = match era {
-            Era::Modern => {
-                let shaking = self.shake(transport, discover());
-                tokio::time::timeout(DISCOVER_WITHIN, shaking)
-                    .await
-                    .map_err(|_| format!("no answer to server/discover within {DISCOVER_WITHIN:?}"))??
-            }
-            Era::Legacy => self.shake(transport, ClientLifecycleMode::Initialize).await?,
-        };
         let headers = headers.iter().cloned().collect();
-        let id = session.id();
-        // Without a session rmcp asks for no stream.
-        if era == Era::Legacy && id.is_some() {
-            let _ = tokio::time::timeout(STREAM_WITHIN, session.settled()).await;
-        }
-        let (session, large) = (id, Arc::new(Semaphore::new(LARGE_AT_ONCE)));
-        let way = Way::Http(HttpWay { http, url: url.clone(), headers, session, era, large });
-        Ok(Shaken { running, way, table, letters, process: None })
+        let large = Arc::new(Semaphore::new(LARGE_AT_ONCE));
+        let mut way = HttpWay { http, url: url.clone(), headers, session: None, era, large };
+        let us = Ear::new(self.teller.clone(), self.client).get_info();
+        let hello = Hello { table: &table, teller: &self.teller, us };
+        let server = match era {
+            Era::Modern => tokio::time::timeout(DISCOVER_WITHIN, hello.discover(&mut way))
+                .await
+                .map_err(|_| format!("no answer to server/discover within {DISCOVER_WITHIN:?}"))??,
+            Era::Legacy => hello.initialize(&mut way).await?,
+        };
+        Ok(Shaken { server, running: None, way: Way::Http(way), table, letters, process: None })
     }
 
     async fn sse(
@@ -246,7 +241,14 @@ impl Attempt<'_> {
         let headers: HeaderMap = headers.iter().cloned().collect();
         let (way, transport) = sse::connect(http, url.clone(), headers, table.clone()).await?;
         let running = self.shake(transport, ClientLifecycleMode::Initialize).await?;
-        Ok(Shaken { running, way: Way::Sse(way), table, letters, process: None })
+        Ok(Shaken {
+            server: greeted(&running)?,
+            running: Some(running),
+            way: Way::Sse(way),
+            table,
+            letters,
+            process: None,
+        })
     }
 
     async fn process(&self, program: &Program, known: Option<Era>) -> Result<Shaken, String> {
@@ -286,7 +288,10 @@ impl Attempt<'_> {
             () = silence, if probes => Err("no answer to server/discover".to_owned()),
         };
         match shaken {
-            Ok(running) => Ok(Shaken { running, way, table, letters, process: Some(process) }),
+            Ok(running) => {
+                let server = greeted(&running)?;
+                Ok(Shaken { server, running: Some(running), way, table, letters, process: Some(process) })
+            }
             Err(why) => {
                 let soon = Duration::from_millis(100);
                 let exited = tokio::time::timeout(soon, process.exited()).await;
@@ -310,6 +315,14 @@ impl Attempt<'_> {
     }
 }
 
+/// What the server said of itself.
+fn greeted(running: &Running) -> Result<ServerPeerInfo, String> {
+    let greeted = running.peer().peer_info();
+    greeted
+        .map(|server| ServerPeerInfo::clone(&server))
+        .ok_or_else(|| "the handshake left no word of the server".to_owned())
+}
+
 /// A handshake's error in words for people: rmcp's own print whole messages.
 fn said(error: &ClientInitializeError) -> String {
     match error {
@@ -318,13 +331,7 @@ fn said(error: &ClientInitializeError) -> String {
             "it closed the connection during the handshake".to_owned()
         }
         ClientInitializeError::TransportError { error, context: _ } => {
-            let error = error.error.as_ref();
-            // Its own sources stop before the reason.
-            let why = match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
-                Some(StreamableHttpError::Client(error)) => reasons(error),
-                _ => reasons(error),
-            };
-            format!("the handshake failed: {why}")
+            format!("the handshake failed: {}", reasons(error.error.as_ref()))
         }
         ClientInitializeError::NoCompatibleProtocolVersion { .. } => {
             "it speaks no revision of MCP that we speak".to_owned()

@@ -4,10 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;
-use rmcp::{
-    model::SubscriptionFilter,
-    service::{Peer, RoleClient, ServiceError},
-};
+use rmcp::model::{ServerCapabilities, SubscriptionFilter};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Way,
     ear::{News, Running, Teller},
+    http::HttpWay,
+    listener::{Heard, Listener, Over},
     process::Process,
 };
 use crate::gateway::wire::table::Table;
@@ -55,10 +54,13 @@ pub(super) async fn write_letters(way: Way, letters: mpsc::Receiver<String>) {
 }
 
 /// Subscribes to a modern server's changes; returns when it has agreed, or has had long enough.
-pub(super) async fn subscribe(peer: Peer<RoleClient>, teller: Teller, closing: CancellationToken) {
-    let Some(server) = peer.peer_info() else { return };
+pub(super) async fn subscribe(
+    listener: Listener,
+    capabilities: &ServerCapabilities,
+    teller: Teller,
+    closing: CancellationToken,
+) {
     let of = |change: Option<bool>| change == Some(true);
-    let capabilities = &server.capabilities;
     let mut filter = SubscriptionFilter::builder();
     let tools = capabilities.tools.as_ref().is_some_and(|tools| of(tools.list_changed));
     let prompts = capabilities.prompts.as_ref().is_some_and(|prompts| of(prompts.list_changed));
@@ -76,43 +78,45 @@ pub(super) async fn subscribe(peer: Peer<RoleClient>, teller: Teller, closing: C
         return;
     }
     let (agreed, agreement) = oneshot::channel();
-    tokio::spawn(closing.run_until_cancelled_owned(listen(peer, filter.build(), teller, agreed)));
+    tokio::spawn(closing.run_until_cancelled_owned(listen(listener, filter.build(), teller, agreed)));
     // Late or never: the lists are read all the same.
     let _ = tokio::time::timeout(LISTEN_WITHIN, agreement).await;
 }
 
-async fn listen(
-    peer: Peer<RoleClient>,
-    filter: SubscriptionFilter,
-    teller: Teller,
-    agreed: oneshot::Sender<()>,
-) {
+async fn listen(listener: Listener, filter: SubscriptionFilter, teller: Teller, agreed: oneshot::Sender<()>) {
     let mut agreed = Some(agreed);
     loop {
-        match peer.listen(filter.clone()).await {
-            Ok(mut subscription) => {
-                match agreed.take() {
-                    // The one who opens the link may have stopped waiting.
-                    Some(agreed) => drop(agreed.send(())),
-                    None => teller.hint(News::Changed),
-                }
-                while let Ok(Some(_)) = subscription.next().await {
-                    teller.hint(News::Changed);
-                }
-                teller.hint(News::Doubtful);
-            }
-            Err(ServiceError::TransportClosed) => return,
-            Err(ServiceError::McpError(error)) => {
-                tracing::debug!(%error, "a server does not tell its changes");
+        let mut heard = |heard: Heard| match (heard, agreed.take()) {
+            // The one who opens the link may have stopped waiting.
+            (Heard::Agreed, Some(agreed)) => drop(agreed.send(())),
+            (Heard::Agreed | Heard::Changed | Heard::Updated(_), _) => teller.hint(News::Changed),
+        };
+        match listener.listen(filter.clone(), &mut heard).await {
+            Over::Gone => return,
+            Over::Refused(why) => {
+                tracing::debug!(why, "a server does not tell its changes");
                 return;
             }
-            Err(error) => {
-                tracing::debug!(%error, "a subscription failed");
+            Over::Broken(why) => {
+                tracing::debug!(why, "a subscription ended");
                 teller.hint(News::Doubtful);
             }
         }
         tokio::time::sleep(LISTEN_AGAIN).await;
     }
+}
+
+/// Ends the session of a connection over Streamable HTTP that nobody needs any more.
+pub(super) async fn keep_session(way: HttpWay, closing: CancellationToken) {
+    closing.cancelled().await;
+    // A server that does not take the goodbye goes without.
+    let _ = tokio::time::timeout(CLOSE_WITHIN, Box::pin(way.leave())).await;
+}
+
+/// Tells when the server asks without end and does not read the answers; the calls that run may still end.
+pub(super) async fn watch(choked: CancellationToken, teller: Teller) {
+    choked.cancelled().await;
+    teller.ended(CHOKED.to_owned()).await;
 }
 
 /// Holds a connection until it ends or nobody needs it any more, then ends what belongs to it: also the calls

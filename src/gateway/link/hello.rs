@@ -5,7 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderValue};
 use reqwest::Response;
-use rmcp::model::{ClientConfig, DiscoverResult, InitializeResult, ProtocolVersion, ServerPeerInfo};
+use rmcp::model::{
+    ClientConfig, DiscoverResult, ErrorCode, InitializeResult, ProtocolVersion, ServerPeerInfo,
+};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -19,8 +21,11 @@ use crate::gateway::wire::{
     eras::{self, Spoken},
     headers::{self, PROTOCOL_VERSION},
     table::{Table, request},
-    text::{Head, raw},
+    text::{Fields, Head, raw},
 };
+
+/// The server does not speak the revision of a request, and says in `data.supported` which ones it does.
+const UNSUPPORTED_VERSION: i32 = ErrorCode::UNSUPPORTED_PROTOCOL_VERSION.0;
 
 /// A message without an answer.
 const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
@@ -44,9 +49,13 @@ impl Hello<'_> {
             "io.modelcontextprotocol/clientCapabilities": self.us.capabilities,
             "io.modelcontextprotocol/clientInfo": self.us.client_info,
         } }));
-        let prepared =
-            eras::params(Some(&said), Era::Modern, &spoken, "").map_err(|error| refused(&error))?;
-        let (result, _) = self.ask(way, "server/discover", prepared.params).await?;
+        let prepared = eras::params(Some(&said), Era::Modern, &spoken, "").map_err(Refused::Error)?;
+        let mut asked = self.ask(way, "server/discover", prepared.params.clone()).await;
+        // It may have meant a request of an earlier time: what it says it speaks counts.
+        if matches!(&asked, Err(Refused::Error(error)) if names(error, &spoken.version)) {
+            asked = self.ask(way, "server/discover", prepared.params).await;
+        }
+        let (result, _) = asked?;
         let result: DiscoverResult =
             serde_json::from_str(result.get()).map_err(|_| shapeless("server/discover"))?;
         if !result.supported_versions.contains(&ProtocolVersion::LATEST) {
@@ -82,7 +91,7 @@ impl Hello<'_> {
         way: &HttpWay,
         method: &str,
         params: Option<Raw>,
-    ) -> Result<(Raw, Option<Arc<str>>), String> {
+    ) -> Result<(Raw, Option<Arc<str>>), Refused> {
         let token = self.table.token();
         let text = request(&token, method, params.as_ref());
         let headers = match way.era {
@@ -91,7 +100,7 @@ impl Hello<'_> {
                 .unwrap_or_default(),
             Era::Legacy => HeaderMap::new(),
         };
-        let call = self.table.open(token.clone(), None).map_err(|ended| failed(&Fault::from(ended)))?;
+        let call = self.table.open(token.clone(), None).map_err(|ended| Refused::Fault(ended.into()))?;
         let session = OnceLock::new();
         let feed = async {
             let response = way.send(headers, text).await?;
@@ -106,8 +115,8 @@ impl Hello<'_> {
         let silent = || Fault::Ended("it closed the answer's stream without an answer".to_owned());
         match Box::pin(call.settle(&up, feed, silent)).await {
             Ok(Ok(result)) => Ok((result, session.into_inner())),
-            Ok(Err(error)) => Err(refused(&error)),
-            Err(fault) => Err(failed(&fault)),
+            Ok(Err(error)) => Err(Refused::Error(error)),
+            Err(fault) => Err(Refused::Fault(fault)),
         }
     }
 }
@@ -123,8 +132,31 @@ fn session_of(response: &Response) -> Option<Arc<str>> {
     Some(response.headers().get(SESSION)?.to_str().ok()?.into())
 }
 
-fn refused(error: &RpcError) -> String {
-    format!("it refused the handshake: {}", error.message().unwrap_or_default())
+/// Why a request of the handshake has no result.
+enum Refused {
+    Error(RpcError),
+    Fault(Fault),
+}
+
+impl From<Refused> for String {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Error(error) => {
+                format!("it refused the handshake: {}", error.message().unwrap_or_default())
+            }
+            Refused::Fault(fault) => failed(&fault),
+        }
+    }
+}
+
+/// Whether the error says that this revision is spoken though another one was heard.
+fn names(error: &RpcError, version: &str) -> bool {
+    let supported = Fields::parse(error.0.get()).ok().and_then(|error| {
+        let data = Fields::parse(error.get("data")?.get()).ok()?;
+        serde_json::from_str::<Vec<String>>(data.get("supported")?.get()).ok()
+    });
+    error.code() == Some(UNSUPPORTED_VERSION)
+        && supported.is_some_and(|supported| supported.iter().any(|spoken| spoken == version))
 }
 
 fn failed(fault: &Fault) -> String {
@@ -137,4 +169,21 @@ fn failed(fault: &Fault) -> String {
 
 fn shapeless(method: &str) -> String {
     format!("it does not answer as an MCP server (its answer to {method} is not what MCP says)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RpcError, UNSUPPORTED_VERSION, names};
+
+    #[test]
+    fn a_server_that_speaks_our_revision_all_the_same_is_asked_again() {
+        let error = |supported: &[&str]| {
+            let data = serde_json::json!({ "supported": supported });
+            RpcError::with_data(UNSUPPORTED_VERSION, "not this one", data)
+        };
+        assert!(names(&error(&["2026-07-28"]), "2026-07-28"));
+        assert!(!names(&error(&["2027-01-01"]), "2026-07-28"));
+        assert!(!names(&RpcError::new(UNSUPPORTED_VERSION, "not this one"), "2026-07-28"));
+        assert!(!names(&RpcError::new(-32601, "no such method"), "2026-07-28"));
+    }
 }

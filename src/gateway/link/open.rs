@@ -44,6 +44,7 @@ use crate::gateway::{
         eras::Spoken,
         headers::PROTOCOL_VERSION,
         lines::{Lines, Tap},
+        rejected::Reason,
         table::{Table, Taken},
     },
 };
@@ -173,9 +174,9 @@ fn discover() -> ClientLifecycleMode {
 }
 
 impl Attempt<'_> {
-    fn table() -> (Arc<Table>, mpsc::UnboundedReceiver<String>) {
+    fn table(&self) -> (Arc<Table>, mpsc::UnboundedReceiver<String>) {
         let (outbox, letters) = mpsc::unbounded_channel();
-        (Arc::new(Table::new(outbox)), letters)
+        (Arc::new(Table::new(outbox).counting(self.dialer.rejections.clone())), letters)
     }
 
     async fn streamable(
@@ -205,7 +206,7 @@ impl Attempt<'_> {
         headers: &[(HeaderName, HeaderValue)],
         era: Era,
     ) -> Result<Shaken, String> {
-        let (table, letters) = Self::table();
+        let (table, letters) = self.table();
         let session = Session::new(http.clone(), table.clone(), self.teller.clone());
         let mut config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
             .custom_headers(headers.iter().cloned().collect::<HashMap<_, _>>())
@@ -241,7 +242,7 @@ impl Attempt<'_> {
         url: &Url,
         headers: &[(HeaderName, HeaderValue)],
     ) -> Result<Shaken, String> {
-        let (table, letters) = Self::table();
+        let (table, letters) = self.table();
         let headers: HeaderMap = headers.iter().cloned().collect();
         let (way, transport) = sse::connect(http, url.clone(), headers, table.clone()).await?;
         let running = self.shake(transport, ClientLifecycleMode::Initialize).await?;
@@ -267,7 +268,7 @@ impl Attempt<'_> {
     }
 
     async fn process_once(&self, program: &Program, mode: ClientLifecycleMode) -> Result<Shaken, String> {
-        let (table, letters) = Self::table();
+        let (table, letters) = self.table();
         let (mut process, stdout, stdin) = process::start(self.name, program)?;
         let heard = Arc::new(AtomicBool::new(false));
         let tap = LineTap { table: table.clone(), heard: heard.clone() };
@@ -350,6 +351,10 @@ impl Tap for LineTap {
     fn take(&mut self, line: &str) -> bool {
         self.heard.store(true, Ordering::Relaxed);
         self.table.take(line, None) == Taken::Ours
+    }
+
+    fn malformed(&mut self) {
+        self.table.rejected(Reason::InvalidJson);
     }
 
     fn oversized(&mut self, start: &str) {

@@ -19,7 +19,7 @@ const MODERN: &str = "io.modelcontextprotocol/protocolVersion";
 pub struct Malformed {
     pub reason: Reason,
     pub code: i32,
-    /// Of the request, as JSON text, where it has a usable one.
+    /// Of the request, as JSON text, where it has one that names it.
     pub id: Option<String>,
     pub message: String,
     /// Notifications and answers are never answered, least of all with an error: two peers could go on for ever.
@@ -79,13 +79,13 @@ fn headless(text: &str, error: &serde_json::Error) -> Malformed {
 fn named(malformed: Malformed, text: &str) -> Malformed {
     let Ok(fields) = Fields::parse(text) else { return malformed };
     let twice = fields.iter().filter(|(name, _)| *name == "id").count() > 1;
-    let id = fields.get("id").filter(|id| is_id(id) && !twice).map(|id| id.get().to_owned());
+    let id = fields.get("id").filter(|id| names(id) && !twice).map(|id| id.get().to_owned());
     let is_answer = fields.get("result").is_some() || fields.get("error").is_some();
     Malformed { id, is_answered: !is_answer, ..malformed }
 }
 
 fn answerable(malformed: Malformed, head: &Head<'_>) -> Malformed {
-    let id = head.id.filter(|id| is_id(id)).map(|id| id.get().to_owned());
+    let id = head.id.filter(|id| names(id)).map(|id| id.get().to_owned());
     let is_answer = head.result.is_some() || head.error.is_some();
     let is_notification = head.method.is_some() && head.id.is_none();
     let is_answered = !is_answer && !is_notification;
@@ -143,6 +143,11 @@ fn is_id(id: &RawValue) -> bool {
     }
 }
 
+/// Whether the sender finds its request by that id in an error: also by one that is refused.
+fn names(id: &RawValue) -> bool {
+    is_id(id) || serde_json::from_str::<f64>(id.get()).is_ok()
+}
+
 fn is_error(error: &RawValue) -> bool {
     let error = RpcError(error.to_owned());
     error.code().is_some() && error.message().is_some()
@@ -195,9 +200,9 @@ mod tests {
             (r#"{"jsonrpc":"2.0","id":1,"method":"\ud800"}"#, WrongShape, request, Some("1")),
             (r#"{"jsonrpc":"2.0","id":1}"#, WrongShape, request, Some("1")),
             (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, WrongShape, request, None),
-            (r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#, WrongShape, request, None),
-            (r#"{"jsonrpc":"2.0","id":1e2,"method":"ping"}"#, WrongShape, request, None),
-            (r#"{"jsonrpc":"2.0","id":99999999999999999999,"method":"ping"}"#, WrongShape, request, None),
+            (r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#, WrongShape, request, Some("1.5")),
+            (r#"{"jsonrpc":"2.0","id":1e2,"method":"ping"}"#, WrongShape, request, Some("1e2")),
+            (r#"{"jsonrpc":"2.0","id":1e999,"method":"ping"}"#, WrongShape, request, None),
             (r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#, WrongShape, request, None),
             (r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#, WrongShape, request, None),
             (r#"{"jsonrpc":"2.0","id":1,"method":"a","method":"b"}"#, WrongShape, request, Some("1")),

@@ -8,12 +8,13 @@ use tokio::sync::watch;
 
 use super::{
     audit_figures::AuditFigures, capture::Captured, change_meters::ChangeMeters, emergency::Emergencies,
-    gateway_figures::GatewayFigures,
+    gateway_figures::GatewayFigures, rejected_figures::RejectedFigures,
 };
 use crate::{
     audit::Audit,
     fleet::{USE_PATH, Usage},
     gateway::Gateway,
+    mcp::Face,
     operator::Operator,
 };
 
@@ -24,11 +25,12 @@ pub(super) struct Counted<'a> {
     pub(super) changes: &'a ChangeMeters,
     pub(super) capture: Option<&'a Captured>,
     pub(super) emergencies: Option<&'a Emergencies>,
+    pub(super) face: &'a Face,
 }
 
 /// Serves `/livez`, `/readyz`, `/metrics`, and `/use` for the replica that leads. `ready` turns true once the fleet is known.
 pub(super) fn router(gateway: Arc<Gateway>, ready: watch::Receiver<bool>, counted: Counted<'_>) -> Router {
-    let Counted { operator, audit, changes, capture, emergencies } = counted;
+    let Counted { operator, audit, changes, capture, emergencies, face } = counted;
     let mut metrics = Registry::with_prefix("pilothouse");
     if let Some(operator) = operator {
         operator.metrics().register(&mut metrics, operator.leadership());
@@ -43,6 +45,9 @@ pub(super) fn router(gateway: Arc<Gateway>, ready: watch::Receiver<bool>, counte
     }
     let shared = capture.map_or_else(Router::new, Captured::router);
     let used = gateway.clone();
+    let rejected =
+        RejectedFigures { clients: face.rejections().clone(), servers: gateway.rejections().clone() };
+    metrics.register_collector(Box::new(rejected));
     metrics.register_collector(Box::new(GatewayFigures::of(gateway)));
     Router::new()
         .route("/livez", get(async || "ok\n"))

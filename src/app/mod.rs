@@ -20,6 +20,7 @@ mod health;
 mod leader;
 mod operated;
 mod parts;
+mod rejected_figures;
 mod serve;
 mod snapshot;
 mod traces;

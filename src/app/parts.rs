@@ -290,7 +290,8 @@ impl App {
         let (capture, emergencies) = (self.capture.as_ref(), self.emergencies.as_ref());
         let (operator, audit) = (self.operator.as_ref(), self.audit.clone());
         let ready = self.ready.clone();
-        let counted = Counted { operator, audit, changes: &self.change_meters, capture, emergencies };
+        let (changes, face) = (&self.change_meters, &self.face);
+        let counted = Counted { operator, audit, changes, capture, emergencies, face };
         let health = health::router(self.gateway.clone(), ready, counted);
         let inside = health.merge(self.led.clone()).merge(self.beside.router());
         mcp::recorded(inside, self.audit.clone())

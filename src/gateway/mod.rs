@@ -77,7 +77,7 @@ use self::{
     rounds::Rounds,
     runner::{Runner, Shared},
     sessions::Sessions,
-    wire::{Era, Raw, RpcError, Up},
+    wire::{Era, Raw, RpcError, Up, rejected::Rejections},
 };
 
 /// A proxied request, names and URIs already those of the downstream.
@@ -105,6 +105,7 @@ pub struct Gateway {
     doors: RwLock<BTreeMap<ServerName, Arc<Door>>>,
     /// Made with the first downstream, or why it cannot be made.
     dialer: OnceLock<Result<Arc<Dialer>, String>>,
+    rejections: Arc<Rejections>,
     handshakes: Handshakes,
     parked: Arc<Parked>,
     rounds: Rounds,
@@ -129,6 +130,7 @@ impl Gateway {
             board: Arc::new(Board::new(registry::without_repeats(own))),
             doors: RwLock::default(),
             dialer: OnceLock::new(),
+            rejections: Arc::default(),
             handshakes: Handshakes::default(),
             parked: Arc::default(),
             rounds: Rounds::new(settings.ring.clone(), &settings.replica),
@@ -188,6 +190,11 @@ impl Gateway {
         }
     }
 
+    /// Messages of servers that were not taken.
+    pub fn rejections(&self) -> &Arc<Rejections> {
+        &self.rejections
+    }
+
     fn shared(&self, dialer: Arc<Dialer>) -> Shared {
         Shared {
             board: self.board.clone(),
@@ -214,7 +221,7 @@ impl Gateway {
     }
 
     fn dialer(&self) -> Result<Arc<Dialer>, String> {
-        self.dialer.get_or_init(|| Dialer::new().map(Arc::new)).clone()
+        self.dialer.get_or_init(|| Dialer::new(self.rejections.clone()).map(Arc::new)).clone()
     }
 
     fn door(&self, name: &ServerName) -> Option<Arc<Door>> {

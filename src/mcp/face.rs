@@ -16,6 +16,7 @@ use super::{
     manners::Manners,
     outgoing::{self, Of, WayOut},
     own::{Asked, Offer, Own, Updates},
+    params::{fields, namespace, required},
     trace::Trace,
     view::{self, ForeignCursor, Length, View, original_uri},
     words,
@@ -28,6 +29,7 @@ use crate::{
         Catalogue, Entry, Gateway, Kind, Request, Route, Seats,
         wire::{
             Era, Raw, RpcError, Up,
+            rejected::Rejections,
             text::{Fields, raw, string},
         },
     },
@@ -53,13 +55,11 @@ pub struct Face {
     audit: Audit,
     outlook: Outlook,
     manners: Manners,
+    rejections: Arc<Rejections>,
     open: TaskTracker,
     stopping: CancellationToken,
     stopped: CancellationToken,
 }
-
-/// Longest name or URI that a request may be for, in bytes of JSON.
-const LONGEST_NAME: usize = 4_096;
 
 impl Face {
     /// `own` answers for the catalogue's entries with [`Route::Own`], `access` says to whom.
@@ -92,6 +92,7 @@ impl Face {
             audit,
             outlook: Outlook { catalogues, access, length: Length::Whole },
             manners: Manners::default(),
+            rejections: Arc::default(),
             open: TaskTracker::new(),
             stopping: CancellationToken::new(),
             stopped: CancellationToken::new(),
@@ -117,6 +118,11 @@ impl Face {
             tracing::warn!(open = self.open.len(), "requests were still open when the grace time ended");
         }
         self.stopped.cancel();
+    }
+
+    /// Messages of clients that were not taken.
+    pub fn rejections(&self) -> &Arc<Rejections> {
+        &self.rejections
     }
 
     /// Where what the doors refuse is recorded.
@@ -470,27 +476,4 @@ enum Admitted<'a> {
     To(&'a Entry),
     /// With why it goes no further.
     Answered(Raw),
-}
-
-/// The namespace that the arguments name.
-fn namespace(params: Option<&RawValue>) -> Option<String> {
-    let params = Fields::of(params).ok()?;
-    let arguments = Fields::parse(params.get("arguments")?.get()).ok()?;
-    arguments.get_str("namespace").filter(|namespace| !namespace.is_empty())
-}
-
-fn fields(params: Option<&RawValue>) -> Result<Fields<'_>, RpcError> {
-    Fields::of(params).map_err(|error| {
-        RpcError::new(RpcError::INVALID_PARAMS, &format!("params are not an object: {error}"))
-    })
-}
-
-fn required(params: &Fields<'_>, key: &str) -> Result<String, RpcError> {
-    let wrong = |what: &str| RpcError::new(RpcError::INVALID_PARAMS, &format!("params.{key} {what}"));
-    let value = params.get(key).ok_or_else(|| wrong("is missing"))?;
-    // It is compared with every name and stands in the record.
-    if value.get().len() > LONGEST_NAME {
-        return Err(wrong(&format!("is longer than {LONGEST_NAME} bytes: no name or URI here is")));
-    }
-    serde_json::from_str(value.get()).map_err(|_| wrong("is not a string"))
 }

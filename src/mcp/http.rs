@@ -21,12 +21,16 @@ use super::{
     authentication::{self, Auth, Until},
     conversations::Conversations,
     face::Face,
+    rejected,
     session::{Revisions, Session, Who},
     sessions::{Cover, Home, Parcel, Received, Sessions, at_home},
     sse::{self, SseSessions},
     turned_away::recorded,
 };
-use crate::{caller::Caller, gateway::wire::edge::Edge};
+use crate::{
+    caller::Caller,
+    gateway::wire::{body::Patience, edge::Edge},
+};
 
 /// What the HTTP side needs to know.
 #[derive(Clone)]
@@ -35,6 +39,8 @@ pub struct HttpSettings {
     pub auth: Auth,
     /// Longest request body in bytes.
     pub body_limit: usize,
+    /// How long a request body may take.
+    pub patience: Patience,
     /// A legacy session without a request for so long is ended.
     pub session_idle: Duration,
     /// The same for an HTTP+SSE session. Its open stream already shows that the client lives.
@@ -50,6 +56,7 @@ impl Default for HttpSettings {
             admission: Admission::default(),
             auth: Auth::Open,
             body_limit: 64 * 1024 * 1024,
+            patience: Patience::default(),
             session_idle: Duration::from_secs(30 * 60),
             sse_idle: Duration::from_secs(8 * 60 * 60),
             sessions: Sessions::alone(),
@@ -64,8 +71,9 @@ pub fn router(face: Arc<Face>, settings: HttpSettings) -> Router {
 
 /// [The routes](router), and the way in for requests that other replicas have let in and sent here.
 pub fn doors(face: Arc<Face>, settings: HttpSettings) -> (Router, BackDoor) {
-    let HttpSettings { admission, auth, body_limit, session_idle, sse_idle, sessions } = settings;
-    let home = Home::new(sessions.clone(), face.stopping().clone(), (session_idle, body_limit));
+    let HttpSettings { admission, auth, body_limit, patience, session_idle, sse_idle, sessions } = settings;
+    let body = (body_limit, patience);
+    let home = Home::new(sessions.clone(), face.stopping().clone(), session_idle, body);
     // Bodies are limited at the edge, hosts and origins by `admission`, both for every route.
     let mut config = StreamableHttpServerConfig::default()
         .with_json_response(true)
@@ -85,13 +93,15 @@ pub fn doors(face: Arc<Face>, settings: HttpSettings) -> (Router, BackDoor) {
     let schemas = move |parts: &Parts, tool: &str| shared.schema(parts.extensions.get::<Caller>()?, tool);
     let busy = face.clone();
     let audit = face.audit().clone();
+    let rejections = face.rejections().clone();
     let routes = Router::new()
-        .route_service("/mcp", Edge::new(service, body_limit, Arc::new(schemas)))
+        .route_service("/mcp", Edge::new(service, body_limit, patience, Arc::new(schemas)))
         .route_layer(middleware::from_fn_with_state(home.clone(), at_home))
-        .merge(sse::router(SseSessions::new(face, sessions, body_limit, sse_idle)))
+        .merge(sse::router(SseSessions::new(face, sessions, body, sse_idle)))
         .route_layer(middleware::from_fn_with_state(busy, until_written));
     let back = BackDoor { routes: routes.clone(), home };
     let front = routes
+        .route_layer(middleware::from_fn_with_state(rejections, rejected::count))
         .route_layer(middleware::from_fn(until_token_ends))
         .route_layer(middleware::from_fn_with_state(auth.clone(), authentication::authenticate))
         .merge(authentication::router(auth))

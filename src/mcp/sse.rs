@@ -32,14 +32,16 @@ use super::{
     KEEP_ALIVE,
     face::Face,
     session::{Revisions, Session, Who},
-    sessions::{Forwarded, Received, Sessions, collected, refused},
+    sessions::{Forwarded, Received, Sessions, collected, not_taken},
     turned_away::TurnedAway,
 };
 use crate::{
     caller::Caller,
     gateway::wire::{
+        body::Patience,
+        intake::{self, Malformed},
         lines::{Lines, Pen},
-        text::Head,
+        rejected::Reason,
     },
 };
 
@@ -52,7 +54,7 @@ pub(super) struct SseSessions(Arc<Shared>);
 struct Shared {
     face: Arc<Face>,
     sessions: Sessions,
-    body_limit: usize,
+    body: (usize, Patience),
     idle: Duration,
     open: Mutex<HashMap<String, Open>>,
 }
@@ -66,8 +68,8 @@ struct Open {
 
 impl SseSessions {
     /// A session without a message for `idle` is ended.
-    pub(super) fn new(face: Arc<Face>, sessions: Sessions, body_limit: usize, idle: Duration) -> Self {
-        Self(Arc::new(Shared { face, sessions, body_limit, idle, open: Mutex::default() }))
+    pub(super) fn new(face: Arc<Face>, sessions: Sessions, body: (usize, Patience), idle: Duration) -> Self {
+        Self(Arc::new(Shared { face, sessions, body, idle, open: Mutex::default() }))
     }
 }
 
@@ -165,7 +167,10 @@ struct Address {
     session: String,
 }
 
-const NOT_OPEN: &str = "this session is not open: begin with GET /sse";
+fn not_open() -> Response {
+    let why = "this session is not open: begin with GET /sse";
+    not_taken(StatusCode::NOT_FOUND, Reason::Session, why)
+}
 
 async fn message(
     State(SseSessions(shared)): State<SseSessions>,
@@ -174,10 +179,11 @@ async fn message(
     request: Request,
 ) -> Response {
     let Some(ticket) = shared.sessions.open(&session, &caller) else {
-        return TurnedAway::from_session(caller).with(refused(StatusCode::NOT_FOUND, NOT_OPEN));
+        return TurnedAway::from_session(caller).with(not_open());
     };
     let (parts, body) = request.into_parts();
-    let body = match collected(body, shared.body_limit).await {
+    let (limit, patience) = shared.body;
+    let body = match collected(body, limit, patience).await {
         Ok(body) => body,
         Err(refusal) => return *refusal,
     };
@@ -185,25 +191,22 @@ async fn message(
     if !shared.sessions.is_here(&ticket) && parts.extensions.get::<Received>().is_none() {
         return match shared.sessions.pass_on(&ticket.owner, &caller, &parts, &body, false).await {
             Forwarded::Answered(answer) => answer,
-            Forwarded::Gone | Forwarded::Lost(_) => refused(StatusCode::NOT_FOUND, NOT_OPEN),
+            Forwarded::Gone | Forwarded::Lost(_) => not_open(),
         };
     }
     let open = shared.table().get(&ticket.session).cloned();
-    let Some(open) = open else { return refused(StatusCode::NOT_FOUND, NOT_OPEN) };
-    let Ok(text) = std::str::from_utf8(&body) else {
-        return refused(StatusCode::BAD_REQUEST, "the body is not UTF-8");
-    };
-    match Head::parse(text) {
-        Ok(head) if head.message().is_some() => {}
-        Ok(_) => return refused(StatusCode::BAD_REQUEST, "the body is JSON but not a JSON-RPC message"),
-        Err(error) => {
-            return refused(StatusCode::BAD_REQUEST, &format!("the body is not a JSON-RPC message: {error}"));
+    let Some(open) = open else { return not_open() };
+    let text = std::str::from_utf8(&body).map_err(|_| Malformed::not_text());
+    let text = match text.and_then(|text| intake::read(text).map(|_| text)) {
+        Ok(text) => text,
+        Err(Malformed { reason, message, .. }) => {
+            return not_taken(StatusCode::BAD_REQUEST, reason, &message);
         }
-    }
+    };
     open.last.send_replace(Instant::now());
     // Line breaks between tokens are legal here and not in a line.
     if open.pen.write(text.replace(['\n', '\r'], " ")).await.is_err() {
-        return refused(StatusCode::NOT_FOUND, "this session has ended: begin with GET /sse");
+        return not_open();
     }
     (StatusCode::ACCEPTED, "Accepted").into_response()
 }

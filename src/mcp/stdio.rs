@@ -73,8 +73,8 @@ where
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
 {
+    let lines = Lines::<RoleServer, _>::carrying(stdin, stdout).counting(face.rejections().clone());
     let session = Session::new(face, Who::Fixed(caller), Revisions::All);
-    let lines = Lines::<RoleServer, _>::carrying(stdin, stdout);
     let running = match serve_server_with_ct(session, lines, cancel).await {
         Ok(running) => running,
         // A client that looks and leaves, or a shutdown before the first client: nothing is wrong.

@@ -111,9 +111,9 @@ async fn a_modern_answer_of_our_own_keeps_its_numbers() {
 async fn bad_requests_get_a_status_and_a_sentence() {
     let served = served().await;
     for (body, status, says) in [
-        ("{\"jsonrpc\":", StatusCode::BAD_REQUEST, "not a JSON-RPC message"),
+        ("{\"jsonrpc\":", StatusCode::BAD_REQUEST, "the message is not JSON"),
         ("[]", StatusCode::BAD_REQUEST, "batches are not served"),
-        ("{}", StatusCode::BAD_REQUEST, "not a JSON-RPC message"),
+        ("{}", StatusCode::BAD_REQUEST, "`jsonrpc` must be"),
     ] {
         let answer = post(&served.url, body.to_owned()).send().await.unwrap();
         assert_eq!(answer.status(), status);

@@ -55,6 +55,11 @@ pub(crate) fn corpus() -> PathBuf {
     folder("PARTS_CORPUS")
 }
 
+/// The Python environment with mcp-fuzzer, from `tests/parts/fuzzer/install`.
+pub(crate) fn fuzzer() -> PathBuf {
+    folder("PARTS_FUZZER")
+}
+
 /// The Kubernetes programs in one file; `kubectl` is its first argument.
 pub(crate) fn kubernetes() -> String {
     program("PARTS_KUBERNETES")

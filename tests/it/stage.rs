@@ -146,6 +146,11 @@ impl Pipe {
         Self { to: Some(to), from: BufReader::new(from).lines(), served }
     }
 
+    /// Where bytes go that are no line.
+    pub(crate) fn end(&mut self) -> &mut WriteHalf<DuplexStream> {
+        self.to.as_mut().unwrap()
+    }
+
     pub(crate) async fn write(&mut self, line: &str) {
         let to = self.to.as_mut().unwrap();
         to.write_all(line.as_bytes()).await.unwrap();

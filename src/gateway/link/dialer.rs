@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use url::{Host, Url};
 
 use super::http::reasons;
+use crate::gateway::wire::rejected::Rejections;
 
 /// Clients with authorities of their own that are kept; bundles that rotated are forgotten with the others.
 const MOST_TRUSTING: usize = 256;
@@ -29,18 +30,21 @@ pub(in crate::gateway) struct Dialer {
     ids: AtomicU64,
     /// Tasks that close connections; waited for at shutdown.
     pub(in crate::gateway) keepers: TaskTracker,
+    /// Messages of servers that were not taken.
+    pub(super) rejections: Arc<Rejections>,
 }
 
 impl Dialer {
     /// # Errors
     /// When the TLS library refuses to start.
-    pub(in crate::gateway) fn new() -> Result<Self, String> {
+    pub(in crate::gateway) fn new(rejections: Arc<Rejections>) -> Result<Self, String> {
         Ok(Self {
             near: builder().no_proxy().build().map_err(failed)?,
             far: builder().build().map_err(failed)?,
             trusting: Mutex::default(),
             ids: AtomicU64::new(1),
             keepers: TaskTracker::new(),
+            rejections,
         })
     }
 

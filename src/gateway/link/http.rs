@@ -19,6 +19,7 @@ use super::{
 use crate::gateway::wire::{
     Era, RpcError,
     events::{Event, EventError, Events},
+    rejected::Reason,
     table::{Table, Taken},
     text::{Fields, Head, Message},
 };
@@ -103,7 +104,8 @@ impl HttpWay {
             return Err(Fault::Garbage(format!("HTTP {status} without an answer")));
         }
         let kind = content_type(&response);
-        let text = body(response, LARGEST, Some(&self.large)).await?;
+        let text =
+            body(response, LARGEST, Some(&self.large)).await.inspect_err(|fault| count(table, fault))?;
         let start = beginning(&text);
         match take(table, text, token).await {
             Taken::Ours => Ok(()),
@@ -172,7 +174,8 @@ impl HttpWay {
         let mut bytes = response.bytes_stream().boxed();
         while let Some(chunk) = bytes.next().await {
             let chunk = chunk.map_err(|error| Fault::Ended(reasons(&error)))?;
-            for event in events.push(&chunk)? {
+            let events = events.push(&chunk).map_err(Fault::from).inspect_err(|fault| count(table, fault))?;
+            for event in events {
                 let Event { name, id, retry, data } = event;
                 *last = id.or(last.take());
                 *pause = retry.map_or(*pause, |ms| Duration::from_millis(ms.min(10_000)));
@@ -261,6 +264,15 @@ impl From<EventError> for Fault {
             EventError::TooLarge { limit: _ } => Self::TooLarge,
             EventError::NotText => Self::Garbage(error.to_string()),
         }
+    }
+}
+
+/// A message that could not even be read.
+fn count(table: &Table, fault: &Fault) {
+    match fault {
+        Fault::TooLarge => table.rejected(Reason::TooLarge),
+        Fault::Garbage(_) => table.rejected(Reason::InvalidJson),
+        _ => {}
     }
 }
 

@@ -43,7 +43,7 @@ use super::{
         eras::Spoken,
         headers,
         lines::Pen,
-        table::{Ended, Table, request},
+        table::{Ended, Table, Unanswered, request},
         text::{Fields, Head, raw, string},
     },
 };
@@ -129,9 +129,12 @@ impl Fault {
     }
 }
 
-impl From<Ended> for Fault {
-    fn from(Ended(why): Ended) -> Self {
-        Self::Ended(why)
+impl From<Unanswered> for Fault {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Ended(Ended(why)) => Self::Ended(why),
+            Unanswered::Malformed(why) => Self::Garbage(why),
+        }
     }
 }
 

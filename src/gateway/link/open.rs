@@ -40,6 +40,7 @@ use crate::gateway::{
         Era,
         eras::Spoken,
         lines::{Lines, Tap},
+        rejected::Reason,
         table::{Outbox, Table, Taken},
     },
 };
@@ -184,9 +185,9 @@ pub(in crate::gateway) async fn open(
 }
 
 impl Attempt<'_> {
-    fn table() -> (Arc<Table>, mpsc::Receiver<String>) {
+    fn table(&self) -> (Arc<Table>, mpsc::Receiver<String>) {
         let (outbox, letters) = Outbox::new();
-        (Arc::new(Table::new(outbox)), letters)
+        (Arc::new(Table::new(outbox).counting(self.dialer.rejections.clone())), letters)
     }
 
     async fn streamable(
@@ -216,7 +217,7 @@ impl Attempt<'_> {
         headers: &[(HeaderName, HeaderValue)],
         era: Era,
     ) -> Result<Shaken, String> {
-        let (table, letters) = Self::table();
+        let (table, letters) = self.table();
         let headers = headers.iter().cloned().collect();
         let large = Arc::new(Semaphore::new(LARGE_AT_ONCE));
         let mut way = HttpWay { http, url: url.clone(), headers, session: None, era, large };
@@ -237,7 +238,7 @@ impl Attempt<'_> {
         url: &Url,
         headers: &[(HeaderName, HeaderValue)],
     ) -> Result<Shaken, String> {
-        let (table, letters) = Self::table();
+        let (table, letters) = self.table();
         let headers: HeaderMap = headers.iter().cloned().collect();
         let (way, transport) = sse::connect(http, url.clone(), headers, table.clone()).await?;
         let running = self.shake(transport, ClientLifecycleMode::Initialize).await?;
@@ -270,7 +271,7 @@ impl Attempt<'_> {
     }
 
     async fn process_once(&self, program: &Program, mode: ClientLifecycleMode) -> Result<Shaken, String> {
-        let (table, letters) = Self::table();
+        let (table, letters) = self.table();
         let (mut process, stdout, stdin) = process::start(self.name, program)?;
         let heard = Arc::new(AtomicBool::new(false));
         let tap = LineTap { table: table.clone(), heard: heard.clone() };
@@ -358,6 +359,10 @@ impl Tap for LineTap {
     fn take(&mut self, line: &str) -> bool {
         self.heard.store(true, Ordering::Relaxed);
         self.table.take(line, None) == Taken::Ours
+    }
+
+    fn malformed(&mut self) {
+        self.table.rejected(Reason::InvalidJson);
     }
 
     fn oversized(&mut self, start: &str) {

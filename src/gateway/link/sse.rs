@@ -18,7 +18,8 @@ use url::Url;
 use super::{Fault, LARGEST, http::reasons};
 use crate::gateway::wire::{
     carrier,
-    events::{Event, Events},
+    events::{Event, EventError, Events},
+    rejected::Reason,
     table::{Table, Taken},
 };
 
@@ -55,7 +56,7 @@ pub(super) async fn connect(
     if !response.status().is_success() {
         return Err(format!("GET answered HTTP {}", response.status().as_u16()));
     }
-    let mut events = decoded(response);
+    let mut events = decoded(response, table.clone());
     let endpoint = loop {
         match events.next().await {
             Some(Event { name: Some(name), data, .. }) if name == "endpoint" => break data,
@@ -82,15 +83,21 @@ pub(super) async fn connect(
     Ok((way.clone(), SseTransport { way, events: texts, table }))
 }
 
-fn decoded(response: reqwest::Response) -> BoxStream<'static, Event> {
-    let state = (Events::new(LARGEST), response.bytes_stream().boxed());
-    futures::stream::unfold(state, |(mut events, mut bytes)| async move {
+fn decoded(response: reqwest::Response, table: Arc<Table>) -> BoxStream<'static, Event> {
+    let state = (Events::new(LARGEST), response.bytes_stream().boxed(), table);
+    futures::stream::unfold(state, |(mut events, mut bytes, table)| async move {
         let found = match bytes.next().await? {
-            Ok(chunk) => events.push(&chunk).map_err(|error| error.to_string()),
+            Ok(chunk) => events.push(&chunk).map_err(|error| {
+                table.rejected(match error {
+                    EventError::TooLarge { limit: _ } => Reason::TooLarge,
+                    EventError::NotText => Reason::InvalidJson,
+                });
+                error.to_string()
+            }),
             Err(error) => Err(reasons(&error)),
         };
         match found {
-            Ok(found) => Some((futures::stream::iter(found), (events, bytes))),
+            Ok(found) => Some((futures::stream::iter(found), (events, bytes, table))),
             Err(error) => {
                 tracing::debug!(error, "a stream of events broke");
                 None

@@ -3,7 +3,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 
 use crate::{
     answer::Ring,
@@ -77,15 +77,32 @@ impl Bound {
     pub(super) fn to(request: &Request) -> Self {
         let params = Fields::of(request.params.as_deref()).unwrap_or_default();
         let name = params.get_str("name").or_else(|| params.get_str("uri")).unwrap_or_default();
-        let arguments = params.get("arguments").and_then(|text| serde_json::from_str(text.get()).ok());
-        // Nothing and no arguments are the same; the order of members is nobody's promise.
-        let mut arguments: Value =
-            arguments.filter(|value| !Value::is_null(value)).unwrap_or_else(|| json!({}));
-        arguments.sort_all_objects();
-        let of = json!([request.server.to_string(), request.method, name, arguments]).to_string();
+        let server = request.server.to_string();
+        let of = match said(params.get("arguments")) {
+            Ok(arguments) => json!([server, request.method, name, arguments]),
+            // One member more: nothing that could be parsed looks like that.
+            Err(text) => json!([server, request.method, name, null, text]),
+        };
         let client = request.seats.as_deref().and_then(|seats| seats.client());
         let caller = client.map(|client| client.caller.fingerprint()).unwrap_or_default();
-        Self { of: digest_of(&of), caller }
+        Self { of: digest_of(&of.to_string()), caller }
+    }
+}
+
+/// What these arguments say. Nothing and no arguments are the same; the order of members is nobody's promise.
+///
+/// # Errors
+/// Their text, when they are nested too deeply or have numbers that no type of ours holds: then only the same text says
+/// the same.
+fn said(arguments: Option<&RawValue>) -> Result<Value, &str> {
+    let Some(arguments) = arguments else { return Ok(json!({})) };
+    match serde_json::from_str::<Value>(arguments.get()) {
+        Ok(Value::Null) => Ok(json!({})),
+        Ok(mut value) => {
+            value.sort_all_objects();
+            Ok(value)
+        }
+        Err(_) => Err(arguments.get()),
     }
 }
 
@@ -179,6 +196,26 @@ mod tests {
         let changed = format!("{}x", &state[..state.len() - 1]);
         assert_eq!(opened(&changed, bound("one", asked, &ann), 0), Err(Refusal::NotOurs));
         assert_eq!(opened("of another server", bound("one", asked, &ann), 0), Err(Refusal::NotOurs));
+    }
+
+    #[test]
+    fn arguments_that_cannot_be_parsed_are_told_apart_by_their_text() {
+        let ann = Caller::static_token();
+        let bound =
+            |arguments: &str| bound("one", &format!(r#"{{"name":"buy","arguments":{arguments}}}"#), &ann);
+        let deep = |leaf: &str| format!("{}{leaf}{}", r#"{"a":["#.repeat(200), "]}".repeat(200));
+        for (one, other) in [
+            (r#"{"n":1e999}"#.to_owned(), r#"{"n":2e999}"#.to_owned()),
+            (r#"{"s":"\ud800"}"#.to_owned(), r#"{"s":"\udfff"}"#.to_owned()),
+            (deep("1"), deep("2")),
+        ] {
+            assert_eq!(bound(&one), bound(&one), "{one}");
+            assert_ne!(bound(&one), bound(&other), "{one}");
+            assert_ne!(bound(&one), bound("{}"), "{one}");
+            let quoted = serde_json::to_string(&one).unwrap();
+            assert_ne!(bound(&one), bound(&quoted), "{one}");
+        }
+        assert_eq!(bound("null"), bound("{}"));
     }
 
     #[test]

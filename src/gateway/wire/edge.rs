@@ -11,14 +11,17 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::{Body, Frame};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited, combinators::BoxBody};
+use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use serde_json::value::RawValue;
 use tower::Service;
 
 use super::{
     Raw, RpcError,
+    body::{self, Patience, Unread},
     carrier::{self, Slot},
     headers,
+    intake::{self, Malformed},
+    rejected::Reason,
     text::{Fields, Head},
 };
 
@@ -32,13 +35,15 @@ type Answer = Response<BoxBody<Bytes, Infallible>>;
 pub struct Edge<S> {
     inner: S,
     limit: usize,
+    patience: Patience,
     schemas: Schemas,
 }
 
 impl<S> Edge<S> {
-    /// Bodies longer than `limit` bytes are refused with 413.
-    pub fn new(inner: S, limit: usize, schemas: Schemas) -> Self {
-        Self { inner, limit, schemas }
+    /// Bodies longer than `limit` bytes are refused with 413, those slower than `patience` with 408. Refusals have their
+    /// [`Reason`] in their extensions.
+    pub fn new(inner: S, limit: usize, patience: Patience, schemas: Schemas) -> Self {
+        Self { inner, limit, patience, schemas }
     }
 }
 
@@ -60,7 +65,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let mut inner = self.inner.clone();
-        let (limit, schemas) = (self.limit, self.schemas.clone());
+        let (limit, patience, schemas) = (self.limit, self.patience, self.schemas.clone());
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
             if parts.method != Method::POST {
@@ -72,9 +77,9 @@ where
                 }
                 return Ok(outward(answer, None).await);
             }
-            let body = match Limited::new(body, limit).collect().await {
-                Ok(body) => body.to_bytes(),
-                Err(error) => return Ok(Refusal::unread(&*error, limit).into_answer()),
+            let body = match body::whole(body, limit, patience).await {
+                Ok(body) => body,
+                Err(unread) => return Ok(Refusal::from(unread).into_answer()),
             };
             let (body, slot) = match inward(&mut parts, body, &schemas) {
                 Ok(inward) => inward,
@@ -89,61 +94,51 @@ where
 /// Why a message does not reach rmcp.
 struct Refusal {
     status: StatusCode,
-    /// As JSON text.
-    id: Option<String>,
-    code: i32,
-    message: String,
+    reason: Reason,
+    /// A JSON-RPC error.
+    text: String,
+}
+
+impl From<Unread> for Refusal {
+    fn from(unread: Unread) -> Self {
+        let code = match unread {
+            Unread::TooLarge(_) => RpcError::INVALID_REQUEST,
+            Unread::TooSlow | Unread::Broken(_) => RpcError::PARSE,
+        };
+        let text = carrier::refusal(None, code, &unread.to_string());
+        Self { status: unread.status(), reason: unread.reason(), text }
+    }
+}
+
+impl From<Malformed> for Refusal {
+    fn from(malformed: Malformed) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, reason: malformed.reason, text: malformed.refusal() }
+    }
 }
 
 impl Refusal {
-    fn bad(code: i32, message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, id: None, code, message: message.into() }
-    }
-
-    fn unread(error: &(dyn std::error::Error + 'static), limit: usize) -> Self {
-        if error.is::<LengthLimitError>() {
-            let message = format!("the message is longer than {limit} bytes");
-            let status = StatusCode::PAYLOAD_TOO_LARGE;
-            return Self { status, id: None, code: RpcError::INVALID_REQUEST, message };
-        }
-        Self::bad(RpcError::PARSE, format!("the body cannot be read: {error}"))
-    }
-
     fn into_answer(self) -> Answer {
-        let Self { status, id, code, message } = self;
-        let text = carrier::refusal(id.as_deref(), code, &message);
+        let Self { status, reason, text } = self;
         let mut answer = Response::new(Full::new(Bytes::from(text)).boxed());
         *answer.status_mut() = status;
         answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        answer.extensions_mut().insert(reason);
         answer
     }
 }
 
 /// What rmcp is to see of a message. Puts what is carried into the extensions.
 fn inward(parts: &mut Parts, body: Bytes, schemas: &Schemas) -> Result<(Bytes, Option<Slot>), Refusal> {
-    let Ok(text) = std::str::from_utf8(&body) else {
-        return Err(Refusal::bad(RpcError::PARSE, "the body is not UTF-8"));
-    };
-    // An array would be read as the members of a head in their order.
-    if text.trim_start().starts_with('[') {
-        let message = "batches are not served: send one message a request";
-        return Err(Refusal::bad(RpcError::INVALID_REQUEST, message));
-    }
-    let head = Head::parse(text).map_err(|error| {
-        Refusal::bad(RpcError::PARSE, format!("the body is not a JSON-RPC message: {error}"))
-    })?;
-    if head.message().is_none() {
-        let message = "the body is JSON but not a JSON-RPC message";
-        return Err(Refusal::bad(RpcError::INVALID_REQUEST, message));
-    }
+    let text = std::str::from_utf8(&body).map_err(|_| Malformed::not_text())?;
+    let head = intake::read(text)?;
     let Some(wrapped) = carrier::wrap(&head) else { return Ok((body, None)) };
     let Some(mut carried) = wrapped.carried else { return Ok((wrapped.text.into(), None)) };
     let mut slot = None;
     if headers::are_modern(&parts.headers) {
         let schema = called_tool(&head).and_then(|tool| schemas(parts, &tool));
         headers::check(&parts.headers, &head, schema.as_deref().map(RawValue::get)).map_err(|message| {
-            let id = head.id.map(|id| id.get().to_owned());
-            Refusal { id, ..Refusal::bad(RpcError::HEADER_MISMATCH, message) }
+            let text = carrier::refusal(head.id.map(RawValue::get), RpcError::HEADER_MISMATCH, &message);
+            Refusal { status: StatusCode::BAD_REQUEST, reason: Reason::Headers, text }
         })?;
         // Nothing is replayed to modern clients, so the result need not pass through rmcp.
         slot = Some(Slot::default());

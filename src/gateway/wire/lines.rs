@@ -3,7 +3,7 @@
 //! One task owns the writing end, so a line is written whole even when the one who wanted it written is gone,
 //! and other text can be written beside rmcp's through a [`Pen`].
 
-use std::{borrow::Cow, collections::HashSet, future::Future, io, marker::PhantomData};
+use std::{borrow::Cow, collections::HashMap, future::Future, io, marker::PhantomData, sync::Arc};
 
 use rmcp::{
     model::{GetExtensions, JsonRpcMessage},
@@ -19,20 +19,27 @@ use tokio::{
 use super::{
     RpcError,
     carrier::{self, Wrapped},
-    text::{Head, Message},
+    intake::{self, Malformed},
+    rejected::{Reason, Rejections},
+    text::{Fields, Head, Message},
 };
 
 /// Longest message that is read, in bytes, unless another limit is given: 64 MiB.
 pub const DEFAULT_LIMIT: usize = 64 * 1024 * 1024;
 /// How much of a message that is too long is kept, to say whose it was.
 const KEPT: usize = 4 * 1024;
+/// In the `_meta` of a modern request.
+const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 /// Lines that wait to be written before writers wait.
 const WAITING: usize = 64;
 
 /// Sees every incoming message before rmcp does.
 pub trait Tap: Send + 'static {
-    /// `true`: the message is taken, rmcp does not see it. `line` is JSON, without its newline.
+    /// `true`: the message is taken, rmcp does not see it. `line` is text, without its newline.
     fn take(&mut self, line: &str) -> bool;
+
+    /// A line was skipped that is not even text.
+    fn malformed(&mut self) {}
 
     /// A message longer than the limit was dropped; `start` is its beginning.
     fn oversized(&mut self, start: &str) {
@@ -101,8 +108,12 @@ pub struct Lines<Role: ServiceRole, R, T = ()> {
     writer: Option<JoinHandle<()>>,
     tap: T,
     carrying: bool,
-    /// Requests that rmcp made on its own: their answers go to it as they are.
-    own: HashSet<String>,
+    /// Whether rmcp knows by now which lifecycle this is. Before that it takes nothing but requests.
+    begun: bool,
+    /// Requests to the other side that are not answered yet, and whether rmcp made them on its own: their answers go to
+    /// it as they are.
+    asked: HashMap<String, bool>,
+    rejections: Arc<Rejections>,
     role: PhantomData<fn() -> Role>,
 }
 
@@ -131,7 +142,9 @@ impl<Role: ServiceRole, R: AsyncRead + Send + Unpin + 'static, T: Tap> Lines<Rol
             writer: Some(writer),
             tap,
             carrying,
-            own: HashSet::new(),
+            begun: false,
+            asked: HashMap::new(),
+            rejections: Arc::default(),
             role: PhantomData,
         }
     }
@@ -140,6 +153,13 @@ impl<Role: ServiceRole, R: AsyncRead + Send + Unpin + 'static, T: Tap> Lines<Rol
     #[must_use]
     pub fn with_limit(mut self, limit: usize) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Counts the messages of the other side that are not taken.
+    #[must_use]
+    pub fn counting(mut self, rejections: Arc<Rejections>) -> Self {
+        self.rejections = rejections;
         self
     }
 
@@ -183,34 +203,50 @@ impl<Role: ServiceRole, R: AsyncRead + Send + Unpin + 'static, T: Tap> Lines<Rol
 
     /// The message for rmcp in a line, if there is one.
     async fn read(&mut self, line: Vec<u8>) -> Option<RxJsonRpcMessage<Role>> {
-        let line = match String::from_utf8(line) {
-            Ok(line) => line,
-            Err(error) => {
-                tracing::warn!(%error, "a line that is not UTF-8 was skipped: MCP messages are UTF-8");
-                return None;
+        let Ok(line) = String::from_utf8(line) else {
+            tracing::warn!("a line that is not UTF-8 was skipped: MCP messages are UTF-8");
+            if self.carrying {
+                self.refuse(Malformed::not_text()).await;
+            } else {
+                self.tap.malformed();
             }
+            return None;
         };
         let line = line.trim();
         if line.is_empty() {
             return None;
         }
-        // An array would be read as the members of a head in their order.
-        if line.starts_with('[') {
-            self.refuse(None, "batches are not served: send one message a line").await;
-            return None;
-        }
-        let head = match Head::parse(line) {
-            Ok(head) => head,
-            Err(error) => {
-                let start: String = line.chars().take(80).collect();
-                tracing::warn!(%error, start, "a line that is not a JSON-RPC message was skipped");
-                return None;
-            }
-        };
         if self.tap.take(line) {
             return None;
         }
-        let wrapped = if self.carrying { self.wrap(&head) } else { None };
+        let start = || line.chars().take(80).collect::<String>();
+        let head = if self.carrying {
+            match intake::read(line) {
+                Ok(head) => head,
+                Err(malformed) => {
+                    tracing::warn!(why = malformed.message, start = start(), "a message was refused");
+                    self.refuse(malformed).await;
+                    return None;
+                }
+            }
+        } else {
+            match Head::parse(line) {
+                Ok(head) => head,
+                // Servers print all sorts of things, and nobody answers them.
+                Err(error) => {
+                    tracing::warn!(%error, start = start(), "a line that is not a JSON-RPC message was skipped");
+                    return None;
+                }
+            }
+        };
+        let wrapped = if self.carrying {
+            if !self.is_expected(&head) {
+                return None;
+            }
+            self.wrap(&head)
+        } else {
+            None
+        };
         let (text, carried) = match wrapped {
             Some(Wrapped { text, carried }) => (Cow::Owned(text), carried),
             None => (Cow::Borrowed(line), None),
@@ -224,26 +260,66 @@ impl<Role: ServiceRole, R: AsyncRead + Send + Unpin + 'static, T: Tap> Lines<Rol
             }
             Err(error) => {
                 tracing::warn!(%error, "a message was refused: it is JSON but not a message of MCP");
-                if let (Some(id), Some(Message::Request)) = (head.id, head.message()) {
-                    self.refuse(Some(id.get()), "this is not a request of MCP").await;
+                if self.carrying {
+                    let is_request = head.message() == Some(Message::Request);
+                    self.refuse(Malformed {
+                        reason: Reason::WrongShape,
+                        code: RpcError::INVALID_REQUEST,
+                        id: head.id.filter(|_| is_request).map(|id| id.get().to_owned()),
+                        message: "this is not a request of MCP".to_owned(),
+                        is_answered: is_request,
+                    })
+                    .await;
                 }
                 None
             }
         }
     }
 
+    /// Whether a message of a client comes when it may. What does not is dropped: rmcp would end over a notification before
+    /// the handshake, and nobody waits for an answer that nobody asked for.
+    fn is_expected(&mut self, head: &Head<'_>) -> bool {
+        match head.message() {
+            Some(Message::Request) => {
+                self.begun = self.begun || begins(head);
+                true
+            }
+            Some(Message::Response) => {
+                let is_asked = head.id.is_some_and(|id| self.asked.contains_key(id.get()));
+                if !is_asked {
+                    self.rejections.count(Reason::UnknownId);
+                    tracing::debug!("an answer to a request that nobody made was dropped");
+                }
+                is_asked
+            }
+            Some(Message::Notification) | None => self.begun,
+        }
+    }
+
     fn wrap(&mut self, head: &Head<'_>) -> Option<Wrapped> {
-        let own =
-            head.message() == Some(Message::Response) && head.id.is_some_and(|id| self.own.remove(id.get()));
+        let is_answer = head.message() == Some(Message::Response);
+        let own = is_answer && head.id.and_then(|id| self.asked.remove(id.get())) == Some(true);
         if own { None } else { carrier::wrap(head) }
     }
 
-    /// Without an id the client learns at least why an answer does not come.
-    async fn refuse(&mut self, id: Option<&str>, message: &str) {
-        let text = carrier::refusal(id, RpcError::INVALID_REQUEST, message);
-        if self.pen.write(text).await.is_err() {
+    /// Counts it, and says so to a client. Without an id that one learns at least why an answer does not come.
+    async fn refuse(&mut self, malformed: Malformed) {
+        self.rejections.count(malformed.reason);
+        if malformed.is_answered && self.pen.write(malformed.refusal()).await.is_err() {
             tracing::debug!("nobody reads the refusal");
         }
+    }
+}
+
+/// Whether rmcp knows by this request whether its client has sessions: `initialize`, or the first one of the modern era.
+fn begins(head: &Head<'_>) -> bool {
+    match head.method.as_deref() {
+        Some("initialize") => true,
+        Some("ping" | "server/discover") | None => false,
+        Some(_) => Fields::of(head.params)
+            .ok()
+            .and_then(|params| Some(Fields::parse(params.get("_meta")?.get()).ok()?.get(VERSION).is_some()))
+            .unwrap_or_default(),
     }
 }
 
@@ -286,14 +362,13 @@ impl<Role: ServiceRole, R: AsyncRead + Send + Unpin + 'static, T: Tap> Transport
             if !self.carrying {
                 return text;
             }
-            carrier::unwrap(&text).unwrap_or_else(|| {
-                if let JsonRpcMessage::Request(request) = &item
-                    && let Ok(id) = carrier::print(&request.id)
-                {
-                    self.own.insert(id);
-                }
-                text
-            })
+            let unwrapped = carrier::unwrap(&text);
+            if let JsonRpcMessage::Request(request) = &item
+                && let Ok(id) = carrier::print(&request.id)
+            {
+                self.asked.insert(id, unwrapped.is_none());
+            }
+            unwrapped.unwrap_or(text)
         });
         let pen = self.pen.clone();
         async move { pen.write(printed?).await }
@@ -310,8 +385,18 @@ impl<Role: ServiceRole, R: AsyncRead + Send + Unpin + 'static, T: Tap> Transport
                 Some(Line::Oversized(start)) => {
                     let limit = self.limit;
                     tracing::warn!(limit, "a message longer than the limit (in bytes) was dropped");
-                    self.tap.oversized(&start);
-                    self.refuse(None, &format!("the message is longer than {limit} bytes")).await;
+                    if self.carrying {
+                        self.refuse(Malformed {
+                            reason: Reason::TooLarge,
+                            code: RpcError::INVALID_REQUEST,
+                            id: None,
+                            message: format!("the message is longer than {limit} bytes"),
+                            is_answered: true,
+                        })
+                        .await;
+                    } else {
+                        self.tap.oversized(&start);
+                    }
                 }
                 None => {
                     if !std::mem::replace(&mut self.ended, true) {
@@ -338,90 +423,4 @@ impl<Role: ServiceRole, R: AsyncRead + Send + Unpin + 'static, T: Tap> Transport
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use std::sync::{Arc, Mutex};
-
-    use rmcp::{
-        RoleClient, RoleServer,
-        model::{JsonRpcMessage, ServerJsonRpcMessage, ServerResult},
-        transport::Transport,
-    };
-    use serde_json::value::RawValue;
-    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-
-    use super::{Lines, Tap};
-    use crate::gateway::wire::carrier::{self, Carried};
-
-    #[tokio::test]
-    async fn a_message_in_two_halves_with_a_cancelled_read_between_arrives_whole() {
-        let (mut client, server) = tokio::io::duplex(4096);
-        let (reader, writer) = tokio::io::split(server);
-        let mut lines = Lines::<RoleServer, _>::carrying(reader, writer);
-        client.write_all(br#"{"jsonrpc":"2.0","id":1,"meth"#).await.unwrap();
-        let half = tokio::time::timeout(std::time::Duration::from_millis(20), lines.receive()).await;
-        assert!(half.is_err());
-        client.write_all(b"od\":\"tools/call\",\"params\":{\"n\":1.0}}\n").await.unwrap();
-        let Some(JsonRpcMessage::Request(request)) = lines.receive().await else { unreachable!() };
-        use rmcp::model::GetExtensions;
-        let carried = request.request.extensions().get::<Carried>().unwrap();
-        assert_eq!(carried.params.as_ref().unwrap().get(), r#"{"n":1.0}"#);
-    }
-
-    #[tokio::test]
-    async fn what_is_no_message_is_skipped_and_what_is_too_long_is_answered() {
-        let (client, server) = tokio::io::duplex(4096);
-        let (reader, writer) = tokio::io::split(server);
-        let mut lines = Lines::<RoleServer, _>::carrying(reader, writer).with_limit(100);
-        let (client_reader, mut client_writer) = tokio::io::split(client);
-        let long = "x".repeat(1000);
-        let text = format!("not json\n\n[]\n{long}\n{{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"ping\"}}\n");
-        client_writer.write_all(text.as_bytes()).await.unwrap();
-        let Some(JsonRpcMessage::Request(request)) = lines.receive().await else { unreachable!() };
-        assert_eq!(request.request.method(), "ping");
-        let mut answers = BufReader::new(client_reader).lines();
-        assert!(answers.next_line().await.unwrap().unwrap().contains("batches are not served"));
-        assert!(answers.next_line().await.unwrap().unwrap().contains("longer than 100 bytes"));
-    }
-
-    #[tokio::test]
-    async fn closing_writes_what_waits_first() {
-        let (mut client, server) = tokio::io::duplex(4096);
-        let (reader, writer) = tokio::io::split(server);
-        let mut lines = Lines::<RoleServer, _>::carrying(reader, writer);
-        let raw = RawValue::from_string(r#"{"n":2.50}"#.to_owned()).unwrap();
-        let result = ServerResult::CustomResult(carrier::result(None, raw));
-        let message = ServerJsonRpcMessage::response(result, rmcp::model::RequestId::Number(5));
-        lines.send(message).await.unwrap();
-        lines.close().await.unwrap();
-        drop(lines);
-        let mut text = String::new();
-        client.read_to_string(&mut text).await.unwrap();
-        assert_eq!(text, "{\"jsonrpc\":\"2.0\",\"id\":5,\"result\":{\"n\":2.50}}\n");
-    }
-
-    struct Seen(Arc<Mutex<Vec<String>>>);
-    impl Tap for Seen {
-        fn take(&mut self, line: &str) -> bool {
-            self.0.lock().unwrap().push(line.to_owned());
-            line.contains("\"p1\"")
-        }
-        fn ended(&mut self) {
-            self.0.lock().unwrap().push("end".to_owned());
-        }
-    }
-
-    #[tokio::test]
-    async fn a_tap_takes_its_messages_and_hears_the_end_once() {
-        let (mut server, client) = tokio::io::duplex(4096);
-        let (reader, writer) = tokio::io::split(client);
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let mut lines = Lines::<RoleClient, _, _>::tapped(reader, writer, Seen(seen.clone()));
-        server.write_all(b"{\"id\":\"p1\",\"result\":1}\n").await.unwrap();
-        drop(server);
-        assert!(lines.receive().await.is_none());
-        assert!(lines.receive().await.is_none());
-        assert_eq!(*seen.lock().unwrap(), [r#"{"id":"p1","result":1}"#, "end"]);
-    }
-}
+mod tests;

@@ -1,12 +1,15 @@
 //! Envelopes as they came: JSON-RPC texts are read one object level at a time and written back byte for byte
 //! but for what must be renamed.
 
+pub mod body;
 pub mod carrier;
 pub mod edge;
 pub mod eras;
 pub mod events;
 pub mod headers;
+pub mod intake;
 pub mod lines;
+pub mod rejected;
 pub mod table;
 pub mod text;
 

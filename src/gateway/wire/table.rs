@@ -2,6 +2,10 @@
 //! progress token. Every incoming message passes [`Table::take`] before rmcp sees it, so that progress,
 //! questions and the answer of a call stay in the order in which the server sent them.
 
+mod unanswered;
+
+pub use unanswered::{Ended, Unanswered};
+
 use std::{
     collections::HashMap,
     sync::{
@@ -17,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::letters::Outbox;
 use super::{
     Raw, RpcError, Up,
+    rejected::{Reason, Rejections},
     text::{Fields, Head, Message, string},
 };
 
@@ -32,10 +37,6 @@ const METHOD_SHOWN: usize = 100;
 
 /// Questions that may wait for the first call.
 const EARLY: usize = 8;
-
-/// The connection ended, in one sentence: why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended(pub String);
 
 /// Whose message it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub struct Table {
     of_one_client: AtomicBool,
     /// How many questions of the server are with clients now.
     asking: Arc<watch::Sender<usize>>,
+    /// Messages of the server that were not taken.
+    rejections: Arc<Rejections>,
 }
 
 #[derive(Debug, Default)]
@@ -85,7 +88,7 @@ struct Slot {
     notes: mpsc::Sender<Note>,
     /// Bytes of the notes that wait.
     waiting: Arc<AtomicUsize>,
-    done: oneshot::Sender<Result<Result<Raw, RpcError>, Ended>>,
+    done: oneshot::Sender<Result<Result<Raw, RpcError>, Unanswered>>,
 }
 
 #[derive(Debug)]
@@ -111,7 +114,19 @@ impl Table {
             cancels: AtomicBool::new(true),
             of_one_client: AtomicBool::new(false),
             asking: Arc::default(),
+            rejections: Arc::default(),
         }
+    }
+
+    /// Counts the messages of the server that are not taken.
+    #[must_use]
+    pub fn counting(self, rejections: Arc<Rejections>) -> Self {
+        Self { rejections, ..self }
+    }
+
+    /// Counts a message that did not even get here.
+    pub fn rejected(&self, reason: Reason) {
+        self.rejections.count(reason);
     }
 
     /// A modern HTTP server sees its stream close, and needs no message for a call that was dropped.
@@ -191,14 +206,14 @@ impl Table {
         let ended = calls.ended.get_or_insert_with(|| Ended(why.to_owned())).clone();
         for (_, slot) in calls.open.drain() {
             // The call may have been dropped a moment ago.
-            let _ = slot.done.send(Err(ended.clone()));
+            let _ = slot.done.send(Err(ended.clone().into()));
         }
     }
 
     /// Fails the calls that are open, but not later ones.
     fn fail_open(&self, why: &str) {
         for (_, slot) in self.calls().open.drain() {
-            let _ = slot.done.send(Err(Ended(why.to_owned())));
+            let _ = slot.done.send(Err(Ended(why.to_owned()).into()));
         }
     }
 
@@ -206,14 +221,29 @@ impl Table {
     /// stream that all calls share, a log message belongs to a call only when exactly one is open, and a question
     /// only when all calls are of one client.
     pub fn take(&self, text: &str, stream_of: Option<&str>) -> Taken {
-        let Ok(head) = Head::parse(text) else { return Taken::Rest };
+        let head = match Head::parse(text) {
+            Ok(head) => head,
+            Err(error) => return self.malformed(text, &format!("no JSON-RPC message: {error}")),
+        };
+        if head.jsonrpc.as_deref().is_some_and(|version| version != "2.0") {
+            return self.malformed(text, "not of JSON-RPC 2.0");
+        }
+        if head.message().is_none() {
+            return self.malformed(text, "neither a result nor an error nor a request");
+        }
         let owned = |value: Option<&serde_json::value::RawValue>| value.map(ToOwned::to_owned);
         match (head.message(), head.id, head.method) {
             (Some(Message::Response), Some(id), _) => {
-                let outcome = match (head.error, head.result) {
-                    (Some(error), _) if error.get() != "null" => Err(RpcError(error.to_owned())),
-                    (_, Some(result)) => Ok(result.to_owned()),
-                    (_, None) => return Taken::Rest,
+                let outcome = match (head.error.filter(|error| error.get() != "null"), head.result) {
+                    (Some(error), None) if error.get().starts_with('{') => Err(RpcError(error.to_owned())),
+                    // Some servers write a result of null beside the error.
+                    (Some(error), Some(result)) if result.get() == "null" && error.get().starts_with('{') => {
+                        Err(RpcError(error.to_owned()))
+                    }
+                    (None, Some(result)) => Ok(result.to_owned()),
+                    (Some(_), Some(_)) => return self.malformed(text, "both a result and an error"),
+                    (Some(_), None) => return self.malformed(text, "its error is no object"),
+                    (None, None) => return self.malformed(text, "neither a result nor an error"),
                 };
                 self.answered(id.get(), outcome)
             }
@@ -250,16 +280,44 @@ impl Table {
     }
 
     fn answered(&self, id: &str, outcome: Result<Raw, RpcError>) -> Taken {
-        let Ok(token) = serde_json::from_str::<String>(id) else { return Taken::Rest };
+        let Ok(token) = serde_json::from_str::<String>(id) else {
+            // Numbers are ids of rmcp's own requests; it drops what it did not ask.
+            if id.parse::<u64>().is_err() {
+                self.rejections.count(Reason::UnknownId);
+            }
+            return Taken::Rest;
+        };
         match self.calls().open.remove(&token) {
             Some(slot) => {
                 let _ = slot.done.send(Ok(outcome));
                 Taken::Ours
             }
             // The late answer to a call that was cancelled.
-            None if token.starts_with('p') => Taken::Ours,
-            None => Taken::Rest,
+            None if self.was_given(&token) => Taken::Ours,
+            None => {
+                self.rejections.count(Reason::UnknownId);
+                Taken::Rest
+            }
         }
+    }
+
+    /// Whether some call of this connection had that token.
+    fn was_given(&self, token: &str) -> bool {
+        let number = token.strip_prefix('p').and_then(|number| number.parse::<u64>().ok());
+        number.is_some_and(|number| number < self.next.load(Ordering::Relaxed))
+    }
+
+    /// Counts a text that is no message. Where it names an open call, that call has its answer: it is none.
+    fn malformed(&self, text: &str, why: &str) -> Taken {
+        let Ok(fields) = Fields::parse(text) else {
+            self.rejections.count(Reason::of_unreadable(text));
+            return Taken::Rest;
+        };
+        self.rejections.count(Reason::WrongShape);
+        let slot = fields.get_str("id").and_then(|token| self.calls().open.remove(&token));
+        let Some(slot) = slot else { return Taken::Rest };
+        let _ = slot.done.send(Err(Unanswered::Malformed(why.to_owned())));
+        Taken::Ours
     }
 
     /// Answers the call `token`: its transport has said so without an answer that names the call.
@@ -272,11 +330,12 @@ impl Table {
     /// A message that was too long to read was dropped: fails the call whose answer it was; when its `start`
     /// does not say which, all that are open.
     pub fn oversized(&self, start: &str, why: &str) {
+        self.rejections.count(Reason::TooLarge);
         let token = start.split_once("\"id\"").and_then(|(_, rest)| rest.split('"').nth(1));
         let slot = token.and_then(|token| self.calls().open.remove(token));
         match slot {
             Some(slot) => {
-                let _ = slot.done.send(Err(Ended(why.to_owned())));
+                let _ = slot.done.send(Err(Ended(why.to_owned()).into()));
             }
             None => self.fail_open(why),
         }
@@ -355,7 +414,7 @@ pub struct OpenCall {
     token: String,
     notes: mpsc::Receiver<Note>,
     waiting: Arc<AtomicUsize>,
-    done: oneshot::Receiver<Result<Result<Raw, RpcError>, Ended>>,
+    done: oneshot::Receiver<Result<Result<Raw, RpcError>, Unanswered>>,
 }
 
 impl OpenCall {
@@ -365,7 +424,7 @@ impl OpenCall {
     ///
     /// # Errors
     /// `F` from the feed or when the connection ended; inside `Ok`, the server's own error.
-    pub async fn settle<F: From<Ended>>(
+    pub async fn settle<F: From<Unanswered>>(
         mut self,
         up: &mpsc::Sender<Up>,
         feed: impl Future<Output = Result<(), F>>,
@@ -388,7 +447,7 @@ impl OpenCall {
                     }
                     return match outcome {
                         Ok(outcome) => outcome.map_err(F::from),
-                        Err(_) => Err(F::from(Ended("the call was forgotten".to_owned()))),
+                        Err(_) => Err(F::from(Unanswered::Ended(Ended("the call was forgotten".to_owned())))),
                     };
                 }
                 Some((id, answer)) = questions.next(), if !questions.is_empty() => {

@@ -14,6 +14,8 @@ use super::Raw;
 /// The envelope of one JSON-RPC message. Unknown members are ignored here and stay in the text.
 #[derive(Debug, Deserialize)]
 pub struct Head<'a> {
+    #[serde(borrow, default)]
+    pub jsonrpc: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "present")]
     pub id: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -37,7 +39,7 @@ pub enum Message {
 
 impl<'a> Head<'a> {
     /// # Errors
-    /// When `text` is not a JSON object, or one of the five members has an impossible type or stands twice.
+    /// When `text` is not a JSON object, or one of the six members has an impossible type or stands twice.
     pub fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
         // serde would take an array for the members in their order.
         if text.trim_start().starts_with('[') {

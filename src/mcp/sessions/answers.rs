@@ -9,14 +9,22 @@ use futures::StreamExt;
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 use serde_json::json;
 
-use crate::gateway::wire::{RpcError, text::Head};
+use crate::gateway::wire::{RpcError, rejected::Reason, text::Head};
 
 pub(in crate::mcp) fn refused(status: StatusCode, why: &str) -> Response {
     (status, format!("{why}\n")).into_response()
 }
 
+/// A message that is not taken, counted by `reason`.
+pub(in crate::mcp) fn not_taken(status: StatusCode, reason: Reason, why: &str) -> Response {
+    let mut response = refused(status, why);
+    response.extensions_mut().insert(reason);
+    response
+}
+
 pub(in crate::mcp) fn not_open() -> Response {
-    refused(StatusCode::NOT_FOUND, "Not Found: this session is not open: begin with initialize")
+    let why = "Not Found: this session is not open: begin with initialize";
+    not_taken(StatusCode::NOT_FOUND, Reason::Session, why)
 }
 
 /// To another replica alone: the session it asked for is not here, or may not stay.

@@ -15,7 +15,7 @@ use http::{
     header::{ACCEPT, CONTENT_TYPE, HOST},
     request::Parts,
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use jiff::Timestamp;
 use moka::future::Cache;
 use rmcp::transport::streamable_http_server::session::SessionStore;
@@ -23,11 +23,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Forwarded, Keeper, Received, Sessions, Ticket,
-    answers::{lost, misdirected, not_open, refused, whole},
+    answers::{lost, misdirected, not_open, not_taken, refused, whole},
     calls::{Calls, OpenCall},
     store::Handover,
 };
-use crate::{caller::Caller, gateway::wire::headers::are_modern, mcp::turned_away::TurnedAway};
+use crate::{
+    caller::Caller,
+    gateway::wire::{
+        body::{self, Patience},
+        headers::are_modern,
+    },
+    mcp::turned_away::TurnedAway,
+};
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
@@ -51,8 +58,8 @@ struct Rooms {
     ended: Cache<String, ()>,
     /// Cancelled when this process is to end.
     leaving: CancellationToken,
-    /// Longest request body in bytes.
-    body_limit: usize,
+    /// Longest request body in bytes, and how long it may take.
+    body: (usize, Patience),
 }
 
 impl Home {
@@ -60,7 +67,8 @@ impl Home {
     pub(in crate::mcp) fn new(
         sessions: Sessions,
         leaving: CancellationToken,
-        (idle, body_limit): (Duration, usize),
+        idle: Duration,
+        body: (usize, Patience),
     ) -> Self {
         Self(Arc::new(Rooms {
             sessions,
@@ -70,7 +78,7 @@ impl Home {
             moved: remembered(idle * 2),
             ended: remembered(idle * 2),
             leaving,
-            body_limit,
+            body,
         }))
     }
 
@@ -129,7 +137,8 @@ impl Rooms {
             return Went::Nowhere(request);
         }
         let (parts, body) = request.into_parts();
-        let body = match collected(body, self.body_limit).await {
+        let (limit, patience) = self.body;
+        let body = match collected(body, limit, patience).await {
             Ok(body) => body,
             Err(refusal) => return Went::There(*refusal),
         };
@@ -216,7 +225,8 @@ impl Rooms {
     /// To the replica that has the session.
     async fn send(&self, ticket: &Ticket, caller: &Caller, request: Request, next: Next) -> Response {
         let (parts, body) = request.into_parts();
-        let body = match collected(body, self.body_limit).await {
+        let (limit, patience) = self.body;
+        let body = match collected(body, limit, patience).await {
             Ok(body) => body,
             Err(refusal) => return *refusal,
         };
@@ -294,16 +304,12 @@ fn session(headers: &HeaderMap) -> Option<String> {
 
 /// # Errors
 /// The answer, when the body is too long or does not come.
-pub(in crate::mcp) async fn collected(body: Body, limit: usize) -> Result<Bytes, Box<Response>> {
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let why = format!("the message is longer than {limit} bytes");
-            Err(Box::new(refused(StatusCode::PAYLOAD_TOO_LARGE, &why)))
-        }
-        Err(error) => {
-            let why = format!("the body cannot be read: {error}");
-            Err(Box::new(refused(StatusCode::BAD_REQUEST, &why)))
-        }
-    }
+pub(in crate::mcp) async fn collected(
+    body: Body,
+    limit: usize,
+    patience: Patience,
+) -> Result<Bytes, Box<Response>> {
+    body::whole(body, limit, patience)
+        .await
+        .map_err(|unread| Box::new(not_taken(unread.status(), unread.reason(), &unread.to_string())))
 }

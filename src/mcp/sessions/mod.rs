@@ -7,7 +7,7 @@ mod home;
 mod store;
 mod ticket;
 
-pub(super) use answers::refused;
+pub(super) use answers::not_taken;
 pub use elsewhere::{Alone, Cover, Elsewhere, Forwarded, Keeper, Parcel};
 pub(super) use home::{Home, at_home, collected};
 pub(super) use ticket::Ticket;

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::{Ended, Outbox, Table, Taken};
-use crate::gateway::wire::{Raw, RpcError, Up};
+use super::{Ended, Outbox, Table, Taken, Unanswered};
+use crate::gateway::wire::{
+    Raw, RpcError, Up,
+    rejected::{Reason, Rejections},
+};
 
 fn table() -> (Arc<Table>, mpsc::Receiver<String>) {
     let (outbox, sent) = Outbox::new();
@@ -16,8 +19,8 @@ fn text(json: &str) -> Raw {
     serde_json::value::RawValue::from_string(json.to_owned()).unwrap()
 }
 
-async fn settle(call: super::OpenCall, up: &mpsc::Sender<Up>) -> Result<Result<Raw, RpcError>, Ended> {
-    call.settle(up, std::future::pending(), || Ended("silent".to_owned())).await
+async fn settle(call: super::OpenCall, up: &mpsc::Sender<Up>) -> Result<Result<Raw, RpcError>, Unanswered> {
+    call.settle(up, std::future::pending(), || Ended("silent".to_owned()).into()).await
 }
 
 #[tokio::test]
@@ -46,7 +49,7 @@ async fn the_server_s_error_comes_as_it_is() {
 #[tokio::test]
 async fn a_dropped_call_is_cancelled_and_its_late_answer_swallowed() {
     let (table, mut sent) = table();
-    drop(table.open("p1".to_owned(), None).unwrap());
+    drop(table.open(table.token(), None).unwrap());
     assert!(sent.recv().await.unwrap().contains(r#""requestId":"p1""#));
     assert_eq!(table.take(r#"{"id":"p1","result":{}}"#, None), Taken::Ours);
     assert_eq!(table.busy(), 0);
@@ -67,7 +70,7 @@ async fn when_the_transport_ends_open_and_later_calls_fail() {
     let call = table.open("p1".to_owned(), None).unwrap();
     let (up, _ups) = mpsc::channel(8);
     table.end("the process died");
-    assert_eq!(settle(call, &up).await.unwrap_err(), Ended("the process died".to_owned()));
+    assert_eq!(settle(call, &up).await.unwrap_err(), Ended("the process died".to_owned()).into());
     assert_eq!(table.open("p2".to_owned(), None).unwrap_err(), Ended("the process died".to_owned()));
 }
 
@@ -148,15 +151,62 @@ async fn a_feed_that_ends_without_an_answer_is_silence() {
     let (table, _sent) = table();
     let call = table.open("p1".to_owned(), None).unwrap();
     let (up, _ups) = mpsc::channel(8);
-    let outcome = call.settle(&up, async { Ok(()) }, || Ended("silent".to_owned())).await;
-    assert_eq!(outcome.unwrap_err(), Ended("silent".to_owned()));
+    let silent = || Unanswered::from(Ended("silent".to_owned()));
+    let outcome = call.settle(&up, async { Ok(()) }, silent).await;
+    assert_eq!(outcome.unwrap_err(), silent());
+}
+
+#[tokio::test]
+async fn what_is_no_answer_ends_the_call_it_names_and_no_other() {
+    let (up, _ups) = mpsc::channel(8);
+    for broken in [
+        r#"{"jsonrpc":"2.0","id":"p1"}"#,
+        r#"{"jsonrpc":"1.0","id":"p1","result":{}}"#,
+        r#"{"jsonrpc":"2.0","id":"p1","result":{},"result":{}}"#,
+        r#"{"jsonrpc":"2.0","id":"p1","result":{},"error":{"code":1,"message":""}}"#,
+        r#"{"jsonrpc":"2.0","id":"p1","error":"no"}"#,
+        r#"{"jsonrpc":"2.0","id":"p1","error":null}"#,
+        r#"{"jsonrpc":"2.0","id":"p1","method":[]}"#,
+    ] {
+        let counts = Arc::<Rejections>::default();
+        let table = Arc::new(Table::new(Outbox::new().0).counting(counts.clone()));
+        let call = table.open("p1".to_owned(), None).unwrap();
+        let other = table.open("p2".to_owned(), None).unwrap();
+        assert_eq!(table.take(broken, None), Taken::Ours, "{broken}");
+        assert!(matches!(settle(call, &up).await, Err(Unanswered::Malformed(_))), "{broken}");
+        assert_eq!(table.take(r#"{"jsonrpc":"2.0","id":"p2","result":{}}"#, None), Taken::Ours);
+        assert!(settle(other, &up).await.is_ok(), "{broken}");
+        assert_eq!(counts.of(Reason::WrongShape), 1, "{broken}");
+    }
+}
+
+#[test]
+fn what_belongs_to_nobody_is_counted() {
+    let counts = Arc::<Rejections>::default();
+    let table = Arc::new(Table::new(Outbox::new().0).counting(counts.clone()));
+    let given = table.token();
+    for (text, reason, times) in [
+        ("no JSON", Reason::InvalidJson, 1),
+        ("5", Reason::WrongShape, 1),
+        ("{}", Reason::WrongShape, 2),
+        (r#"{"jsonrpc":"2.0","id":"p7","result":{}}"#, Reason::UnknownId, 1),
+        (r#"{"jsonrpc":"2.0","id":"x","result":{}}"#, Reason::UnknownId, 2),
+        (r#"{"jsonrpc":"2.0","id":null,"error":{"code":1}}"#, Reason::UnknownId, 3),
+    ] {
+        assert_eq!(table.take(text, None), Taken::Rest, "{text}");
+        assert_eq!(counts.of(reason), times, "{text}");
+    }
+    let late = format!(r#"{{"jsonrpc":"2.0","id":"{given}","result":{{}}}}"#);
+    assert_eq!(table.take(&late, None), Taken::Ours, "the call is over, but it was ours");
+    assert_eq!(table.take(r#"{"jsonrpc":"2.0","id":0,"result":{}}"#, None), Taken::Rest);
+    assert_eq!(counts.of(Reason::UnknownId), 3);
 }
 
 #[tokio::test]
 async fn who_asks_without_end_and_reads_no_answer_is_left() {
     let (table, mut sent) = table();
     for _ in 0..2_000 {
-        table.take(r#"{"id":"x","method":"sampling/createMessage"}"#, None);
+        table.take(r#"{"jsonrpc":"2.0","id":"x","method":"sampling/createMessage"}"#, None);
     }
     assert!(table.choked().is_cancelled() && table.has_ended());
     let mut letters = 0;
@@ -164,7 +214,7 @@ async fn who_asks_without_end_and_reads_no_answer_is_left() {
         letters += 1;
     }
     assert_eq!(letters, 1_024);
-    let long = format!(r#"{{"id":"{}","method":"sampling/createMessage"}}"#, "x".repeat(2_000));
+    let long = format!(r#"{{"jsonrpc":"2.0","id":"{}","method":"sampling/createMessage"}}"#, "x".repeat(2_000));
     table.take(&long, None);
     assert!(sent.try_recv().is_err(), "an id is repeated only while it is short");
 }
@@ -172,12 +222,12 @@ async fn who_asks_without_end_and_reads_no_answer_is_left() {
 #[tokio::test]
 async fn what_names_no_call_goes_to_nobody_once_two_callers_have_used_the_connection() {
     let (table, _sent) = table();
-    let log = r#"{"method":"notifications/message","params":{"data":"of somebody"}}"#;
+    let log = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"of somebody"}}"#;
     let (up, mut ups) = mpsc::channel(8);
     table.serve("ann");
     let call = table.open("p1".to_owned(), None).unwrap();
     table.take(log, None);
-    table.take(r#"{"id":"p1","result":{}}"#, None);
+    table.take(r#"{"jsonrpc":"2.0","id":"p1","result":{}}"#, None);
     settle(call, &up).await.unwrap().unwrap();
     assert!(matches!(ups.try_recv(), Ok(Up::Note { .. })), "ann is alone");
 
@@ -185,7 +235,7 @@ async fn what_names_no_call_goes_to_nobody_once_two_callers_have_used_the_connec
     table.serve("bob");
     let call = table.open("p2".to_owned(), None).unwrap();
     table.take(log, None);
-    table.take(r#"{"id":"p2","result":{}}"#, None);
+    table.take(r#"{"jsonrpc":"2.0","id":"p2","result":{}}"#, None);
     settle(call, &up).await.unwrap().unwrap();
     assert!(ups.try_recv().is_err(), "it may be of ann");
 }
@@ -196,13 +246,13 @@ async fn what_waits_for_a_slow_client_has_a_limit_in_bytes() {
     let call = table.open("p1".to_owned(), None).unwrap();
     let (up, mut ups) = mpsc::channel(64);
     let large = format!(
-        r#"{{"method":"notifications/message","params":{{"data":"{}"}}}}"#,
+        r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{{"data":"{}"}}}}"#,
         "x".repeat(5 * 1024 * 1024)
     );
     for _ in 0..5 {
         table.take(&large, Some("p1"));
     }
-    table.take(r#"{"id":"p1","result":{}}"#, None);
+    table.take(r#"{"jsonrpc":"2.0","id":"p1","result":{}}"#, None);
     settle(call, &up).await.unwrap().unwrap();
     let mut passed = 0;
     while ups.try_recv().is_ok() {

@@ -1,0 +1,3 @@
+//! The parts of the face under test.
+
+pub mod sessions;

@@ -16,6 +16,7 @@ pub mod stdio;
 mod announce;
 mod face;
 mod large;
+mod links;
 mod manners;
 mod outgoing;
 mod progress;

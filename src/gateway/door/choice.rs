@@ -81,7 +81,7 @@ impl Door {
 
     /// Whether this client needs a connection of its own to that place.
     fn is_private(&self, link: &Link, client: &Client) -> bool {
-        if self.is_stateless(&link.place.server) || !link.may_keep(client.can_be_asked()) {
+        if self.is_stateless(&link.place.server) || !link.may_keep(client.is_special()) {
             return false;
         }
         if self.privates.is_full() {

@@ -35,6 +35,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{ear::Teller, http::HttpWay};
 use super::{
+    declared::Declared,
     observation::ServerInfo,
     wire::{
         Era, Raw, RpcError, Up, eras,
@@ -138,6 +139,8 @@ pub(super) struct Link {
     pub(super) spoken: Spoken,
     pub(super) info: ServerInfo,
     pub(super) offers: Offers,
+    /// What else the server declares.
+    pub(super) declared: Option<Arc<Declared>>,
     table: Arc<Table>,
     way: Way,
     /// Input schemas of the tools whose arguments must be repeated in headers, by the tool's name.
@@ -214,12 +217,13 @@ impl Link {
         self.private
     }
 
-    /// Whether the server keeps something for each connection, or could ask over it.
-    pub(super) fn may_keep(&self, asks: bool) -> bool {
+    /// Whether the server keeps something for each connection, or could ask a special client over it, or behave
+    /// otherwise towards it.
+    pub(super) fn may_keep(&self, is_special: bool) -> bool {
         match &self.way {
             _ if self.spoken.era == Era::Modern => false,
             Way::Http(way) => way.session.is_some(),
-            Way::Lines(_) => asks,
+            Way::Lines(_) => is_special,
             Way::Sse(_) => true,
         }
     }

@@ -37,6 +37,7 @@ use super::{
 };
 use crate::gateway::{
     client::Client,
+    declared::Declared,
     downstream::{Program, ServerName},
     observation::ServerInfo,
     wire::{
@@ -45,6 +46,7 @@ use crate::gateway::{
         headers::PROTOCOL_VERSION,
         lines::{Lines, Tap},
         table::{Table, Taken},
+        text::raw,
     },
 };
 
@@ -135,6 +137,9 @@ pub(in crate::gateway) async fn open(
         updates: resources.is_some_and(|resources| resources.subscribe == Some(true)),
         logging: capabilities.logging.is_some(),
     };
+    // As it came, where that was seen: an answer that was plain JSON went to rmcp alone.
+    let as_it_came = table.capabilities().unwrap_or_else(|| raw(capabilities));
+    let declared = Declared::new(era, &as_it_came).map(Arc::new);
     if client.is_some() {
         table.serve_one_client();
     }
@@ -154,6 +159,7 @@ pub(in crate::gateway) async fn open(
         info: ServerInfo { name: server_name, version: server_version, protocol_version: version.clone() },
         spoken: Spoken { era, version },
         offers,
+        declared,
         table,
         way,
         schemas: ArcSwap::default(),

@@ -12,7 +12,7 @@ use std::{
 use futures::{StreamExt, stream::BoxStream};
 use http::{HeaderName, HeaderValue};
 use rmcp::{
-    model::ClientJsonRpcMessage,
+    model::{ClientJsonRpcMessage, ClientRequest, JsonRpcMessage},
     transport::streamable_http_client::{
         SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
     },
@@ -80,6 +80,12 @@ impl Session {
     }
 }
 
+/// Whether the answer says what the server declares.
+fn is_greeting(message: &ClientJsonRpcMessage) -> bool {
+    let JsonRpcMessage::Request(request) = message else { return false };
+    matches!(request.request, ClientRequest::InitializeRequest(_) | ClientRequest::DiscoverRequest(_))
+}
+
 impl StreamableHttpClient for Session {
     type Error = reqwest::Error;
 
@@ -111,6 +117,7 @@ impl StreamableHttpClient for Session {
         custom_headers: Headers,
         max_sse_event_size: usize,
     ) -> Result<StreamableHttpPostResponse, Failure> {
+        let greets = is_greeting(&message);
         let response = self
             .http
             .post_message_with_max_sse_event_size(
@@ -128,7 +135,18 @@ impl StreamableHttpClient for Session {
             let mut known = self.id.lock().unwrap_or_else(PoisonError::into_inner);
             *known = Some(id.as_str().into());
         }
-        Ok(response)
+        Ok(match response {
+            StreamableHttpPostResponse::Sse(stream, id) if greets => {
+                let table = self.table.clone();
+                let heard = stream.inspect(move |event| {
+                    if let Ok(Sse { data: Some(data), .. }) = event {
+                        table.greeted(data);
+                    }
+                });
+                StreamableHttpPostResponse::Sse(heard.boxed(), id)
+            }
+            response => response,
+        })
     }
 
     async fn delete_session(

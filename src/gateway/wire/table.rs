@@ -54,6 +54,8 @@ pub struct Table {
     of_one_client: AtomicBool,
     /// How many questions of the server are with clients now.
     asking: Arc<watch::Sender<usize>>,
+    /// What the server declared when it was greeted.
+    capabilities: Mutex<Option<Raw>>,
 }
 
 #[derive(Debug, Default)]
@@ -87,7 +89,25 @@ impl Table {
             cancels: AtomicBool::new(true),
             of_one_client: AtomicBool::new(false),
             asking: Arc::default(),
+            capabilities: Mutex::default(),
         }
+    }
+
+    /// Notes what a server declares in its answer to the greeting; rmcp would lose what it does not know of it.
+    pub fn greeted(&self, text: &str) {
+        let noted = || {
+            let head = Head::parse(text).ok().filter(|head| head.message() == Some(Message::Response))?;
+            let result = head.result.filter(|result| result.get().contains("\"capabilities\""))?;
+            Some(Fields::parse(result.get()).ok()?.get("capabilities")?.to_owned())
+        };
+        if let Some(capabilities) = noted() {
+            *self.capabilities.lock().unwrap_or_else(PoisonError::into_inner) = Some(capabilities);
+        }
+    }
+
+    /// The last that was noted.
+    pub fn capabilities(&self) -> Option<Raw> {
+        self.capabilities.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A modern HTTP server sees its stream close, and needs no message for a call that was dropped.
@@ -172,7 +192,11 @@ impl Table {
                     (_, Some(result)) => Ok(result.to_owned()),
                     (_, None) => return Taken::Rest,
                 };
-                self.answered(id.get(), outcome)
+                let taken = self.answered(id.get(), outcome);
+                if taken == Taken::Rest {
+                    self.greeted(text);
+                }
+                taken
             }
             (Some(Message::Request), Some(id), Some(method)) if method != "ping" => {
                 let method = method.into_owned();
@@ -296,7 +320,11 @@ impl Table {
 /// Notifications that are about the connection even when they come on a call's own stream.
 fn is_of_connection(method: &str) -> bool {
     method.ends_with("/list_changed")
-        || matches!(method, "notifications/cancelled" | "notifications/resources/updated")
+        || matches!(
+            method,
+            // A client knows its tasks by other ids.
+            "notifications/cancelled" | "notifications/resources/updated" | "notifications/tasks/status"
+        )
         || method.starts_with("notifications/subscriptions/")
 }
 

@@ -107,12 +107,14 @@ impl Board {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         (state.soon, state.later) = (false, false);
         let view = state.registry.view();
-        self.catalogue.send_if_modified(|catalogue| match catalogue.next(view.entries, view.stale) {
-            Some(next) => {
-                *catalogue = Arc::new(next);
-                true
+        self.catalogue.send_if_modified(|catalogue| {
+            match catalogue.next(view.entries, view.stale, view.declared) {
+                Some(next) => {
+                    *catalogue = Arc::new(next);
+                    true
+                }
+                None => false,
             }
-            None => false,
         });
         self.observations.send_if_modified(|observations| {
             let changed = **observations != view.observations;

@@ -1,13 +1,18 @@
 //! The immutable list of all tools, prompts and resources of one moment, ours and the downstreams'.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    declared::Declared,
     downstream::{ServerName, Terms},
     observation::digest,
+    uris,
     wire::Raw,
 };
 use crate::caller::{Audience, Caller};
@@ -84,16 +89,38 @@ pub struct Catalogue {
     pub version: u64,
     entries: Vec<Arc<Entry>>,
     stale: Stale,
+    declared: Declarations,
+    /// Servers that have a scheme of URIs in common with others, or with pilothouse itself.
+    sharing: BTreeSet<ServerName>,
 }
 
 /// Servers whose entries are those of an earlier time, since they do not answer now: when they were listed last, if
 /// that is known.
 pub(super) type Stale = BTreeMap<ServerName, Option<Timestamp>>;
 
+/// What servers declare beside their lists.
+pub(super) type Declarations = BTreeMap<ServerName, Arc<Declared>>;
+
 impl Catalogue {
     pub fn new(version: u64, mut entries: Vec<Arc<Entry>>) -> Self {
         entries.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
-        Self { version, entries, stale: Stale::new() }
+        let sharing = sharing(&entries);
+        Self { version, entries, stale: Stale::new(), declared: Declarations::new(), sharing }
+    }
+
+    /// What a server declares beside its lists.
+    pub fn declared(&self, server: &ServerName) -> Option<&Declared> {
+        self.declared.get(server).map(AsRef::as_ref)
+    }
+
+    /// All that servers declare beside their lists.
+    pub fn declares(&self) -> impl Iterator<Item = &Declared> {
+        self.declared.values().map(AsRef::as_ref)
+    }
+
+    /// Whether a URI of that server could also be another's.
+    pub fn shares_uris(&self, server: &ServerName) -> bool {
+        self.sharing.contains(server)
     }
 
     /// When the entries of a server were listed, where that is no news of this moment: `Some(None)` when even that
@@ -103,13 +130,19 @@ impl Catalogue {
     }
 
     /// The catalogue after this one, or `None` when these are the same entries.
-    pub(super) fn next(&self, entries: Vec<Arc<Entry>>, stale: Stale) -> Option<Self> {
-        let next = Self { stale, ..Self::new(self.version + 1, entries) };
+    pub(super) fn next(
+        &self,
+        entries: Vec<Arc<Entry>>,
+        stale: Stale,
+        declared: Declarations,
+    ) -> Option<Self> {
+        let next = Self { stale, declared, ..Self::new(self.version + 1, entries) };
         let is_same = |a: &Entry, b: &Entry| {
             let Entry { kind, name, raw: _, hash, route, exposure } = a;
             (*kind, name, hash, route, exposure) == (b.kind, &b.name, &b.hash, &b.route, &b.exposure)
         };
         let same = self.stale == next.stale
+            && self.declared == next.declared
             && self.entries.len() == next.entries.len()
             && self.entries.iter().zip(&next.entries).all(|(a, b)| Arc::ptr_eq(a, b) || is_same(a, b));
         (!same).then_some(next)
@@ -123,4 +156,19 @@ impl Catalogue {
         let at = self.entries.binary_search_by(|entry| (entry.kind, entry.name.as_str()).cmp(&(kind, name)));
         self.entries.get(at.ok()?)
     }
+}
+
+/// The servers with a resource or template whose scheme is not theirs alone.
+fn sharing(entries: &[Arc<Entry>]) -> BTreeSet<ServerName> {
+    let mut of_scheme: HashMap<String, BTreeSet<Option<&ServerName>>> = HashMap::new();
+    for entry in entries.iter().filter(|entry| matches!(entry.kind, Kind::Resource | Kind::ResourceTemplate))
+    {
+        let (server, own) = match &entry.route {
+            Route::Own => (None, &entry.name),
+            Route::Downstream { server, original } => (Some(server), original),
+        };
+        of_scheme.entry(uris::scheme(own)).or_default().insert(server);
+    }
+    let shared = of_scheme.into_values().filter(|servers| servers.len() > 1);
+    shared.flatten().flatten().cloned().collect()
 }

@@ -6,6 +6,7 @@ use super::{
     canonical,
     wire::{
         Raw,
+        eras::TASKS,
         text::{Fields, raw},
     },
 };
@@ -51,6 +52,15 @@ impl Client {
         QUESTIONS.iter().any(|what| declared.get(what).is_some_and(|value| value.get().starts_with('{')))
     }
 
+    /// Whether a server with a connection for each client may behave otherwise for this one than for others.
+    pub(super) fn is_special(&self) -> bool {
+        let declared = Fields::parse(self.capabilities.get()).unwrap_or_default();
+        let members = |what| Fields::parse(declared.get(what)?.get()).ok();
+        // Tasks are declared with each request, to modern servers alone.
+        let is_any = |fields: Fields<'_>| fields.iter().any(|(name, _)| name != TASKS);
+        self.can_be_asked() || ["extensions", "experimental"].into_iter().filter_map(members).any(is_any)
+    }
+
     /// Equal for requests that may share what a server keeps for them: those of one caller that declare the same.
     pub(super) fn mark(&self) -> String {
         format!("{}{}", self.caller.fingerprint(), canonical::hash(self.capabilities.get()))
@@ -76,6 +86,18 @@ mod tests {
         assert!(can(serde_json::json!({ "roots": { "listChanged": true } })));
         assert!(!can(serde_json::json!({ "experimental": {}, "sampling": null })));
         assert!(!can(serde_json::json!([1])));
+    }
+
+    #[test]
+    fn a_client_with_extensions_is_not_like_others() {
+        let is_special = |capabilities: serde_json::Value| {
+            Client::new(Caller::anonymous(), Some(raw(&capabilities)), None).is_special()
+        };
+        assert!(is_special(serde_json::json!({ "roots": {} })));
+        assert!(is_special(serde_json::json!({ "extensions": { "a/b": {} } })));
+        assert!(is_special(serde_json::json!({ "experimental": { "x": {} } })));
+        assert!(!is_special(serde_json::json!({ "extensions": {}, "experimental": null })));
+        assert!(!is_special(serde_json::json!({ "extensions": { "io.modelcontextprotocol/tasks": {} } })));
     }
 
     #[test]

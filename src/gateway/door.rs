@@ -3,6 +3,7 @@
 
 mod choice;
 mod outcome;
+mod tasks;
 
 use std::{
     collections::BTreeSet,
@@ -243,6 +244,10 @@ impl Door {
         let since = Instant::now();
         let asked = together::asked(&request);
         let mut call = self.activity.call();
+        if let Some(of) = self.rounds.of_task(&mut request)? {
+            let answer = self.of_task(&of, &request, &mut call, &up, (limit, kind)).await;
+            return self.counted(answer, &request, (kind, since)).map(|result| of.shown(result));
+        }
         if let Some(resumed) = self.rounds.coming(&mut request)? {
             let answer = self.go_on(resumed, &request, &mut call, &up, (limit, kind)).await;
             return self.counted(answer, &request, (kind, since));

@@ -10,6 +10,7 @@ mod canonical;
 pub mod catalogue;
 mod client;
 pub mod contract;
+pub mod declared;
 mod door;
 pub mod downstream;
 pub mod figures;
@@ -36,12 +37,14 @@ mod standing;
 mod together;
 mod turns;
 mod updates;
+pub mod uris;
 pub mod wire;
 
 pub use breaker::Circuit;
 pub use catalogue::{Catalogue, Entry, Exposure, Kind, Route};
 pub use client::Client;
 pub use contract::{Breach, ToolDefinition};
+pub use declared::Declared;
 pub use door::RUNNING;
 pub use downstream::{
     Downstream, Endpoint, Member, Pinning, Prefix, Program, Reached, Refusal, ServerName, Target, Terms,
@@ -50,6 +53,7 @@ pub use downstream::{
 pub use figures::{Figures, Latency};
 pub use inherited::Legacy;
 pub use observation::{Observation, ServerInfo, State, ToolSummary};
+pub use rounds::{is_about_task, unknown_task};
 pub use seats::Seats;
 pub use sessions::Lives;
 pub use settings::Settings;
@@ -79,6 +83,7 @@ use self::{
     sessions::Sessions,
     wire::{Era, Raw, RpcError, Up, rejected::Rejections},
 };
+use crate::caller::Caller;
 
 /// A proxied request, names and URIs already those of the downstream.
 #[derive(Debug)]
@@ -91,6 +96,13 @@ pub struct Request {
     pub era: Era,
     /// Of the asking client, if it is known: its session's, or for a modern client those of this request.
     pub seats: Option<Arc<Seats>>,
+}
+
+impl Request {
+    /// Who asks, where it is known.
+    fn client(&self) -> Option<&Client> {
+        self.seats.as_deref()?.client()
+    }
 }
 
 /// What every downstream's last handshake and calls have shown.
@@ -323,6 +335,13 @@ impl Gateway {
     /// that it was given. Nothing for every other state: any replica can take that.
     pub fn holder(&self, request_state: &str) -> Option<String> {
         self.rounds.owner_of(request_state)
+    }
+
+    /// The server of the task that one of our ids stands for, and the tool that was called there, by the server's own
+    /// name. Nothing when it is no task of this caller.
+    pub fn task(&self, id: &str, caller: &Caller) -> Option<(ServerName, String)> {
+        let task = self.rounds.task(id, &caller.fingerprint())?;
+        Some((task.server(), task.tool))
     }
 
     /// The catalogue of this moment.

@@ -1,12 +1,14 @@
 //! All downstreams as state: what is wanted, what each offered, and who shows what. Pure: no runtime, no IO.
 //!
 //! Rules: pilothouse's own entries win every collision; between downstreams the older one wins (by `created`,
-//! then by name). A contested prefix hides all tools of the younger server; a contested name or URI drops that
-//! entry alone. Resource URIs are not rewritten: a client must be able to use the URI it finds in a result.
+//! then by name). A contested prefix hides all tools of the younger server; a contested name drops that entry alone.
+//! A resource's URI stays as it is, since a client must be able to use the URI that it finds in a result; a contested
+//! one names the younger server (`uris`).
 //! What a server offered last stays shown while the server is wanted, also while it cannot be reached.
 
 mod quarantine;
 mod recollection;
+mod shown;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -15,21 +17,19 @@ use std::{
 
 use jiff::Timestamp;
 
+use self::shown::{Claimed, Claims, plain, summary};
 use super::{
-    catalogue::{Entry, Exposure, Kind, Route, Stale},
+    catalogue::{Declarations, Entry, Exposure, Kind, Route, Stale},
     contract::ToolDefinition,
+    declared::Declared,
     downstream::{Downstream, Member, Prefix, ServerName, Target, ToolPolicy},
     figures::Counters,
-    names,
-    observation::{Observation, ServerInfo, State, ToolSummary},
-    offer::{Offer, Offered},
+    observation::{Observation, ServerInfo, State},
+    offer::Offer,
     pins::{Approval, Pinned},
     scan::Doubt,
     together::{Routes, Together},
-    wire::{
-        Raw,
-        text::{Fields, string},
-    },
+    wire::Raw,
 };
 
 /// Whether a downstream can be reached; the prefix is not its affair.
@@ -63,6 +63,8 @@ struct Server {
     wakes: bool,
     reach: Reach,
     info: Option<ServerInfo>,
+    /// What it declared in its last handshake, where that is more than lists.
+    declared: Option<Arc<Declared>>,
     /// All that it offered, hidden tools too, named with `prefix`.
     entries: Vec<Arc<Entry>>,
     dropped: Vec<String>,
@@ -107,6 +109,7 @@ pub(super) struct Registry {
 pub(super) struct View {
     pub(super) entries: Vec<Arc<Entry>>,
     pub(super) stale: Stale,
+    pub(super) declared: Declarations,
     pub(super) observations: BTreeMap<ServerName, Observation>,
 }
 
@@ -135,6 +138,7 @@ impl Registry {
             wakes: false,
             reach: Reach::Connecting,
             info: None,
+            declared: None,
             entries: Vec::new(),
             dropped: Vec::new(),
             listed: None,
@@ -257,6 +261,13 @@ impl Registry {
         }
     }
 
+    /// What the last handshake with it, or with a member of the pool, declared.
+    pub(super) fn declares(&mut self, name: &ServerName, declared: Option<Arc<Declared>>) {
+        if let Some(server) = self.servers.get_mut(name) {
+            server.declared = declared;
+        }
+    }
+
     /// Whether that was news.
     pub(super) fn reached(&mut self, name: &ServerName, reach: Reach) -> bool {
         let Some(server) = self.servers.get_mut(name) else { return false };
@@ -271,10 +282,10 @@ impl Registry {
         by_age.sort_by_key(|(name, server)| (server.created, *name));
 
         let mut holders: HashMap<&Prefix, &ServerName> = HashMap::new();
-        let mut claimed: HashMap<(Kind, &str), Option<&ServerName>> =
-            self.own.iter().map(|entry| ((entry.kind, entry.name.as_str()), None)).collect();
+        let mut claims = Claims::of(&self.own);
         let mut entries = self.own.clone();
         let (mut observations, mut stale) = (BTreeMap::new(), Stale::new());
+        let mut declared = BTreeMap::new();
 
         for (name, server) in by_age {
             let holder = match server.prefix.as_str() {
@@ -286,21 +297,14 @@ impl Registry {
             if server.is_stale() {
                 stale.insert(name.clone(), server.listed);
             }
-            let mut tools = Vec::new();
-            if holder == name {
-                for entry in server.entries.iter().filter(|entry| server.shows(entry)) {
-                    if let Some(by) = claimed.get(&(entry.kind, entry.name.as_str())) {
-                        let by = by.map_or_else(|| "pilothouse itself".to_owned(), ToString::to_string);
-                        dropped.push(format!("`{}` is already offered by {by}: dropped", entry.name));
-                        continue;
-                    }
-                    claimed.insert((entry.kind, &entry.name), Some(name));
-                    entries.push(entry.clone());
-                    if entry.kind == Kind::Tool {
-                        tools.push(entry);
-                    }
-                }
-            }
+            let shown = if holder == name {
+                declared.extend(server.declared.clone().map(|declared| (name.clone(), declared)));
+                claims.claim(name, server.entries.iter().filter(|entry| server.shows(entry)))
+            } else {
+                Claimed::default()
+            };
+            dropped.extend(shown.dropped);
+            let mut tools: Vec<_> = shown.entries.iter().filter(|entry| entry.kind == Kind::Tool).collect();
             tools.sort_by_key(|entry| entry.original());
             let taken = (holder != name).then(|| State::PrefixTaken { by: holder.to_string() });
             for (member, seen) in &server.members {
@@ -332,8 +336,9 @@ impl Registry {
                 pool: server.is_pool.then(|| name.clone()),
             };
             observations.insert(name.clone(), observation);
+            entries.extend(shown.entries);
         }
-        View { entries, stale, observations }
+        View { entries, stale, declared, observations }
     }
 }
 
@@ -384,28 +389,6 @@ impl Server {
     fn answers(&self, member: &ServerName, entry: &Entry) -> bool {
         self.routes.admits(Some(&(entry.kind, entry.original().to_owned())), member)
     }
-
-    /// The entry as clients see it.
-    fn shown_as(&self, entry: &Entry) -> Arc<Entry> {
-        let mut entry = entry.clone();
-        entry.exposure = self.exposure.clone();
-        if matches!(entry.kind, Kind::Tool | Kind::Prompt) {
-            let own = match entry.kind {
-                Kind::Tool => self.policy.name(entry.original()),
-                _ => entry.original(),
-            };
-            let name = names::shown(&self.prefix, own);
-            // Offered entries are objects; were one not, it would stay as it came.
-            if name != entry.name
-                && let Ok(mut fields) = Fields::parse(entry.raw.get())
-            {
-                fields.set(entry.kind.key(), string(&name));
-                entry.raw = fields.to_raw();
-            }
-            entry.name = name;
-        }
-        Arc::new(entry)
-    }
 }
 
 impl Seen {
@@ -430,25 +413,6 @@ impl Entry {
             Route::Own => &self.name,
             Route::Downstream { server: _, original } => original,
         }
-    }
-}
-
-/// An entry under the server's own name.
-fn plain(server: &ServerName, offered: Offered) -> Entry {
-    let Offered { kind, original, raw, hash } = offered;
-    let route = Route::Downstream { server: server.clone(), original: original.clone() };
-    Entry { kind, name: original, raw, hash, route, exposure: Arc::default() }
-}
-
-/// Of a hash, where people read it.
-const SHOWN_DIGITS: usize = 12;
-
-fn summary(entry: &Entry) -> ToolSummary {
-    ToolSummary {
-        name: entry.name.clone(),
-        hash: entry.hash.chars().take(SHOWN_DIGITS).collect(),
-        // A token is about four characters of JSON.
-        tokens: u32::try_from(entry.raw.get().len().div_ceil(4)).unwrap_or(u32::MAX),
     }
 }
 

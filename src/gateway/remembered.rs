@@ -15,7 +15,9 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{catalogue::Kind, downstream::ServerName, observation::ServerInfo, wire::Raw};
+use super::{
+    catalogue::Kind, declared::Declared, downstream::ServerName, observation::ServerInfo, wire::Raw,
+};
 
 /// Largest file that is kept, in bytes.
 const LARGEST: usize = 16 * 1024 * 1024;
@@ -28,6 +30,8 @@ pub(super) struct Page {
     pub(super) created: Timestamp,
     pub(super) listed: Option<Timestamp>,
     pub(super) server: Option<ServerInfo>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) declared: Option<Declared>,
     pub(super) entries: Vec<Kept>,
     /// Tools as they were at first, where that is not among the entries.
     pub(super) pins: Vec<Kept>,
@@ -162,6 +166,7 @@ mod tests {
             created: Timestamp::UNIX_EPOCH,
             listed: Some(Timestamp::UNIX_EPOCH),
             server: None,
+            declared: None,
             entries: vec![Kept { kind: Kind::Tool, raw }],
             pins: vec![],
             hashes: BTreeMap::new(),

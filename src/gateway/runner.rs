@@ -231,6 +231,7 @@ impl Runner {
         match outcome {
             Ok(link) => {
                 let (info, era, now) = (link.info.clone(), link.spoken.era, Instant::now());
+                let declared = link.declared.clone();
                 tracing::info!(%server, version = info.protocol_version, "connected");
                 let known = self.shared.board.look(|registry| registry.definitions(server));
                 link.remember_schemas(known.iter().map(|tool| (tool.name.as_str(), tool.raw.get())));
@@ -248,9 +249,12 @@ impl Runner {
                     standing.info = Some(info.clone());
                 }
                 self.door.breakers.renewed(server, now);
-                if !self.is_pool {
-                    self.shared.board.change(|registry| registry.greeted(&self.name, info));
-                }
+                self.shared.board.change(|registry| {
+                    registry.declares(&self.name, declared);
+                    if !self.is_pool {
+                        registry.greeted(&self.name, info);
+                    }
+                });
             }
             Err(why) => {
                 if !self.slots.failed(place, Instant::now(), chance()) {

@@ -1,5 +1,9 @@
 //! The one handler of all requests, whoever asks and over whichever transport. Knows nothing of rmcp.
 
+mod admit;
+mod declared;
+mod tasks;
+
 use std::{sync::Arc, time::Duration};
 
 use serde_json::value::RawValue;
@@ -9,24 +13,24 @@ use tokio_util::{
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
+use self::admit::Admitted;
 use super::{
-    access::{Access, Look, Open, Verdict},
+    access::{Access, Look, Open},
     announce::Outlook,
-    large,
+    large, links,
     manners::Manners,
-    outgoing::{self, Of, WayOut},
+    outgoing::{Of, WayOut},
     own::{Asked, Offer, Own, Updates},
-    params::{fields, namespace, required},
+    params::{fields, required},
     trace::Trace,
     view::{self, ForeignCursor, Length, View, original_uri},
     words,
 };
 use crate::{
-    answer::Answer,
     audit::Audit,
     caller::Caller,
     gateway::{
-        Catalogue, Entry, Gateway, Kind, Request, Route, Seats,
+        Catalogue, Entry, Gateway, Kind, Request, Route, Seats, is_about_task,
         wire::{
             Era, Raw, RpcError, Up,
             rejected::Rejections,
@@ -216,6 +220,7 @@ impl Face {
                 self.resource(asked, asking).await
             }
             "completion/complete" => self.completion(asked, asking).await,
+            _ if is_about_task(method, era) && self.offers_tasks(era) => self.of_task(asked, asking).await,
             // The session has taken the level already.
             "logging/setLevel" if legacy && self.offer().logging => Ok(raw(&serde_json::json!({}))),
             _ => {
@@ -343,8 +348,9 @@ impl Face {
         let asked = Asked { name: &name, ..asked };
         let catalogue = self.catalogue();
         let found = catalogue.find(kind, &name);
-        let found =
-            if kind == Kind::Prompt { found } else { found.or_else(|| view::resource(&catalogue, &name)) };
+        let unlisted = view::unlisted(&catalogue, &name).filter(|_| kind != Kind::Prompt);
+        let resource = || view::resource(&catalogue, &name).or(unlisted.as_ref());
+        let found = if kind == Kind::Prompt { found } else { found.or_else(resource) };
         let entry = match self.admit(&catalogue, found, kind, &asked).await? {
             Admitted::To(entry) => entry,
             Admitted::Answered(answer) => return Ok(answer),
@@ -356,43 +362,6 @@ impl Face {
                 let reference = reference.to_raw();
                 params.set("ref", reference);
                 self.downstream(entry, asked, params.to_raw(), asking).await
-            }
-        }
-    }
-
-    /// Lets the request through to its entry when this caller may use it. An entry that the caller may not use is as
-    /// unknown as one that is not there.
-    ///
-    /// # Errors
-    /// When there is none for this caller, or it cannot be found out.
-    async fn admit<'a>(
-        &self,
-        catalogue: &Arc<Catalogue>,
-        entry: Option<&'a Arc<Entry>>,
-        kind: Kind,
-        asked: &Asked<'_>,
-    ) -> Result<Admitted<'a>, RpcError> {
-        let Some(entry) = entry else { return Err(self.unknown(catalogue, kind, asked, "unknown").await) };
-        if !entry.admits(asked.caller) {
-            return Err(self.unknown(catalogue, kind, asked, "refused").await);
-        }
-        if !asked.caller.is_impersonated() {
-            return Ok(Admitted::To(entry));
-        }
-        let namespace = namespace(asked.params);
-        match self.outlook.access.check(asked.caller, entry, namespace.as_deref()).await {
-            Ok(Verdict::Allowed) => Ok(Admitted::To(entry)),
-            Ok(Verdict::Unknown) => Err(self.unknown(catalogue, kind, asked, "refused").await),
-            Ok(Verdict::Elsewhere(sentence)) => {
-                outgoing::refuse(&self.audit, asked, "refused")?;
-                match kind {
-                    Kind::Tool => Ok(Admitted::Answered(Answer::error(sentence).into_result())),
-                    _ => Err(RpcError::new(RpcError::INVALID_PARAMS, &sentence)),
-                }
-            }
-            Err(why) => {
-                outgoing::refuse(&self.audit, asked, "refused")?;
-                Err(RpcError::new(RpcError::INTERNAL, &why))
             }
         }
     }
@@ -429,51 +398,11 @@ impl Face {
         if !entry.exposure.redact {
             asking.way_out.leave_as_it_is();
         }
-        self.gateway.call(request, asking.up).await
-    }
-
-    async fn unknown(
-        &self,
-        catalogue: &Arc<Catalogue>,
-        kind: Kind,
-        asked: &Asked<'_>,
-        decision: &str,
-    ) -> RpcError {
-        if let Err(refused) = outgoing::refuse(&self.audit, asked, decision) {
-            return refused;
+        let answer = self.gateway.call(request, asking.up).await;
+        let catalogue = self.catalogue();
+        match answer {
+            Ok(result) => Ok(links::shown(result, server, &catalogue)),
+            Err(error) => Err(links::shown_error(error, server, &catalogue)),
         }
-        let view = match self.view(catalogue.clone(), asked.caller).await {
-            Ok(view) => view,
-            Err(error) => return error,
-        };
-        let name = asked.name;
-        let (what, list) = match kind {
-            Kind::Tool => ("tool", "tools/list"),
-            Kind::Prompt => ("prompt", "prompts/list"),
-            Kind::Resource => ("resource", "resources/list"),
-            Kind::ResourceTemplate => ("resource template", "resources/templates/list"),
-        };
-        let nearest = view.nearest(kind, name);
-        let hint = if nearest.is_empty() {
-            format!("{list} has all of them")
-        } else {
-            format!("did you mean {}?", nearest.join(", "))
-        };
-        let code = match (kind, asked.era) {
-            (Kind::Resource, Era::Legacy) => RpcError::RESOURCE_NOT_FOUND,
-            _ => RpcError::INVALID_PARAMS,
-        };
-        let message = format!("there is no {what} `{name}`: {hint}");
-        if kind == Kind::Resource {
-            return RpcError::with_data(code, &message, serde_json::json!({ "uri": name }));
-        }
-        RpcError::new(code, &message)
     }
-}
-
-/// What comes of a request for an entry.
-enum Admitted<'a> {
-    To(&'a Entry),
-    /// With why it goes no further.
-    Answered(Raw),
 }

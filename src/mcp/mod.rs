@@ -17,6 +17,7 @@ mod announce;
 mod conversations;
 mod face;
 mod large;
+mod links;
 mod manners;
 mod outgoing;
 mod params;

@@ -34,7 +34,9 @@ pub(super) enum Of<'a> {
 
 /// The line of a request that reads or calls something; the others are not recorded: lists and completions.
 fn line(asked: &Asked<'_>, decision: &str) -> Option<Line> {
-    if !matches!(asked.method, "tools/call" | "prompts/get" | "resources/read") {
+    if !matches!(asked.method, "tools/call" | "prompts/get" | "resources/read")
+        && !asked.method.starts_with("tasks/")
+    {
         return None;
     }
     let mut line = Line::now(asked.caller, asked.method, asked.name, decision);
@@ -165,15 +167,20 @@ fn is_error(result: &RawValue) -> bool {
             .is_ok_and(|fields| fields.get("isError").is_some_and(|is| is.get() == "true"))
 }
 
+/// For what leaves beside an answer.
+pub(super) fn clean(text: Raw) -> Raw {
+    redacted(text).0
+}
+
 /// The last step of everything on its way to a client (promise P4).
 ///
-/// A request state and a cursor come back to whoever made them and must do so unchanged.
+/// A request state, a cursor and a task's id come back to whoever made them and must do so unchanged.
 fn redacted(text: Raw) -> (Raw, usize) {
     let Some(Redacted { json: clean, mut count }) = redact::scan(&text) else { return (text, 0) };
     let (Ok(before), Ok(mut after)) = (Fields::parse(text.get()), Fields::parse(clean.get())) else {
         return (clean, count);
     };
-    for opaque in ["requestState", "nextCursor"] {
+    for opaque in ["requestState", "nextCursor", "taskId"] {
         if let Some(value) = before.get(opaque) {
             // What was found in it stays.
             count = count.saturating_sub(redact::scan(value).map_or(0, |found| found.count));

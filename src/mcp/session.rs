@@ -11,10 +11,10 @@ use rmcp::{
     model::{
         CacheScope, CompleteRequestMethod, CompleteRequestParams, CompleteResult, CustomNotification,
         CustomRequest, CustomResult, DiscoverRequestMethod, DiscoverResult, ErrorCode, Extensions,
-        Implementation, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
-        ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsRequestMethod,
-        ListToolsResult, PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig,
-        SubscriptionFilter,
+        Implementation, InitializeRequestParams, InitializeResult, ListPromptsRequestMethod,
+        ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourceTemplatesResult,
+        ListResourcesRequestMethod, ListResourcesResult, ListToolsRequestMethod, ListToolsResult, MetaObject,
+        PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig, SubscriptionFilter,
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
     transport::streamable_http_server::SessionRestoreMarker,
@@ -159,6 +159,16 @@ impl Session {
         self.seats.get_or_init(of_session).clone()
     }
 
+    /// Adds what the servers that this caller sees declare.
+    async fn declare(&self, context: &RequestContext<RoleServer>, era: Era, meta: &mut Option<MetaObject>) {
+        // Whoever may not come in is told so by the next request.
+        let Ok(caller) = self.caller(&context.extensions) else { return };
+        if let Some(declared) = self.face.declared(&caller, era).await {
+            let (key, value) = carrier::declared(&declared);
+            meta.get_or_insert_with(MetaObject::new).0.insert(key, value);
+        }
+    }
+
     /// Which log messages this client wants: a legacy one those it asked for, a modern one says so each time.
     fn limits(&self, era: Era, carried: &Carried) -> Limits {
         let level = match era {
@@ -296,7 +306,18 @@ impl ServerHandler for Session {
         }
     }
 
-    async fn discover(&self, _context: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        context.peer.set_peer_info(request.clone());
+        let mut result = self.negotiate_initialize(&request)?;
+        self.declare(&context, Era::Legacy, &mut result.meta).await;
+        Ok(result)
+    }
+
+    async fn discover(&self, context: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
         if self.revisions == Revisions::Legacy {
             return Err(ErrorData::method_not_found::<DiscoverRequestMethod>());
         }
@@ -306,6 +327,7 @@ impl ServerHandler for Session {
         );
         result.ttl_ms = words::LIST_TTL;
         result.cache_scope = CacheScope::Private;
+        self.declare(&context, Era::Modern, &mut result.meta).await;
         Ok(result)
     }
 

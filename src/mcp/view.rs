@@ -13,7 +13,7 @@ use super::access::Sight;
 use crate::{
     caller::Caller,
     gateway::{
-        Catalogue, Entry, Kind, Route,
+        Catalogue, Entry, Kind, Route, ServerName, uris,
         wire::{
             Raw,
             text::{raw, string},
@@ -205,28 +205,57 @@ pub(super) fn resource<'a>(catalogue: &'a Catalogue, uri: &str) -> Option<&'a Ar
         .or_else(|| catalogue.of_kind(Kind::ResourceTemplate).find(|template| makes(&template.name, uri)))
 }
 
-/// A resource that is in no list, as results may link to one: of the only server whose resources have its scheme.
+/// A resource that is in no list, as results may link to one: of the server that the URI names, or of the only one
+/// whose resources have its scheme.
 pub(super) fn unlisted(catalogue: &Catalogue, uri: &str) -> Option<Arc<Entry>> {
-    fn scheme(uri: &str) -> Option<String> {
-        Some(uri.split_once(':')?.0.to_ascii_lowercase())
-    }
-    let wanted = scheme(uri)?;
-    let resources = catalogue.of_kind(Kind::Resource).chain(catalogue.of_kind(Kind::ResourceTemplate));
-    let mut resources = resources.filter(|entry| scheme(&entry.name).as_ref() == Some(&wanted));
-    let first = resources.next()?;
-    let Route::Downstream { server, original: _ } = &first.route else { return None };
-    let is_its =
-        |entry: &Arc<Entry>| matches!(&entry.route, Route::Downstream { server: of, .. } if of == server);
-    resources.all(is_its).then(|| {
+    let named = uris::named(uri).and_then(|(server, own)| only(catalogue, uri, own, Some(&server)));
+    named.or_else(|| only(catalogue, uri, uri, None))
+}
+
+/// As a resource of the only server that has resources with the scheme of `own`; of this one, where one is named.
+fn only(catalogue: &Catalogue, uri: &str, own: &str, named: Option<&ServerName>) -> Option<Arc<Entry>> {
+    let wanted = Some(uris::scheme(own)).filter(|scheme| !scheme.is_empty())?;
+    let mut resources = resources(catalogue)
+        .filter(|(_, _, own)| uris::scheme(own) == wanted)
+        .filter(|(_, server, _)| named.is_none() || *server == named);
+    let (first, server, _) = resources.next()?;
+    let server = server?;
+    resources.all(|(_, other, _)| other == Some(server)).then(|| {
         Arc::new(Entry {
             kind: Kind::Resource,
             name: uri.to_owned(),
             raw: RawValue::NULL.to_owned(),
             hash: String::new(),
-            route: Route::Downstream { server: server.clone(), original: uri.to_owned() },
+            route: Route::Downstream { server: server.clone(), original: own.to_owned() },
             exposure: first.exposure.clone(),
         })
     })
+}
+
+/// All resources and templates, each with its server and that server's own URI; ours are of no server.
+fn resources(catalogue: &Catalogue) -> impl Iterator<Item = (&Arc<Entry>, Option<&ServerName>, &str)> {
+    let all = catalogue.of_kind(Kind::Resource).chain(catalogue.of_kind(Kind::ResourceTemplate));
+    all.map(|entry| match &entry.route {
+        Route::Own => (entry, None, entry.name.as_str()),
+        Route::Downstream { server, original } => (entry, Some(server), original.as_str()),
+    })
+}
+
+/// How clients know a URI that a result of this server has: as it came, unless it is the server's own and leads to
+/// another one.
+pub(super) fn shown_uri(catalogue: &Catalogue, server: &ServerName, uri: &str) -> Option<String> {
+    let other = uris::of_server(server, uri)?;
+    let is_its = |entry: &Entry| matches!(&entry.route, Route::Downstream { server: of, .. } if of == server);
+    let finds = |uri: &str| catalogue.find(Kind::Resource, uri).is_some_and(|entry| is_its(entry));
+    if finds(uri) {
+        return None;
+    }
+    if finds(&other) {
+        return Some(other);
+    }
+    let of_another = resource(catalogue, uri).is_some_and(|entry| !is_its(entry));
+    let mut own = resources(catalogue).filter(|(_, of, _)| *of == Some(server)).map(|(_, _, own)| own);
+    (of_another && own.any(|template| makes(template, uri))).then_some(other)
 }
 
 fn member(kind: Kind) -> &'static str {
@@ -291,7 +320,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{ForeignCursor, Length, Sight, View, makes, original_uri, unlisted};
+    use super::{ForeignCursor, Length, Sight, View, makes, original_uri, resource, shown_uri, unlisted};
     use crate::{
         caller::{Audience, Caller, Proof},
         gateway::{Catalogue, Entry, Exposure, Kind, Route, ServerName, wire::text::raw},
@@ -430,6 +459,50 @@ mod tests {
         for nobody_s in ["b://3", "c://2", "d://1", "a"] {
             assert!(unlisted(&catalogue, nobody_s).is_none(), "{nobody_s}");
         }
+    }
+
+    #[test]
+    fn a_uri_that_leads_to_another_server_names_its_own() {
+        let of = |kind: Kind, name: &str, server: &str, original: &str| {
+            let server = ServerName { namespace: "shop".to_owned(), name: server.to_owned() };
+            let route = Route::Downstream { server, original: original.to_owned() };
+            Arc::new(Entry { route, ..entry(kind, name) })
+        };
+        let catalogue = Catalogue::new(
+            0,
+            vec![
+                of(Kind::Resource, "a://1", "old", "a://1"),
+                of(Kind::Resource, "ph+shop+new+a://1", "new", "a://1"),
+                of(Kind::Resource, "a://2", "new", "a://2"),
+                of(Kind::ResourceTemplate, "f:///{path}", "old", "f:///{path}"),
+                of(Kind::ResourceTemplate, "ph+shop+new+f:///{path}", "new", "f:///{path}"),
+                Arc::new(entry(Kind::ResourceTemplate, "cluster://{name}")),
+            ],
+        );
+        let [old, new] =
+            ["old", "new"].map(|name| ServerName { namespace: "shop".to_owned(), name: name.to_owned() });
+        assert_eq!(shown_uri(&catalogue, &new, "a://1").as_deref(), Some("ph+shop+new+a://1"));
+        assert_eq!(shown_uri(&catalogue, &new, "f:///x").as_deref(), Some("ph+shop+new+f:///x"));
+        for stays in ["a://2", "a://3", "https://x/y", "cluster://x"] {
+            assert_eq!(shown_uri(&catalogue, &new, stays), None, "{stays}");
+        }
+        for stays in ["a://1", "f:///x", "a://2"] {
+            assert_eq!(shown_uri(&catalogue, &old, stays), None, "{stays}");
+        }
+        assert!(catalogue.shares_uris(&old) && catalogue.shares_uris(&new));
+
+        // Known by that name before the older server left, and not listed at all.
+        let alone = Catalogue::new(0, vec![of(Kind::Resource, "a://1", "new", "a://1")]);
+        assert!(!alone.shares_uris(&new));
+        for uri in ["ph+shop+new+a://1", "ph+shop+new+a://9"] {
+            let found = unlisted(&alone, uri).unwrap();
+            let own = uri.strip_prefix("ph+shop+new+").unwrap().to_owned();
+            assert_eq!(found.route, Route::Downstream { server: new.clone(), original: own });
+        }
+        assert!(unlisted(&alone, "ph+shop+old+a://1").is_none());
+        assert!(unlisted(&alone, "ph+shop+new+b://1").is_none());
+        let template = resource(&catalogue, "ph+shop+new+f:///x").unwrap();
+        assert_eq!(original_uri(template, "f:///{path}", "ph+shop+new+f:///x"), "f:///x");
     }
 
     #[test]

@@ -82,8 +82,8 @@ impl Door {
     /// Whether this client needs a connection of its own to that place.
     fn is_private(&self, link: &Link, client: &Client, seats: &Seats) -> bool {
         // What a server logs on a common connection cannot be told apart by whom it is for.
-        let hears = client.can_be_asked() || seats.level().is_some() && link.offers.logging;
-        if self.is_stateless(&link.place.server) || !link.may_keep(hears) {
+        let is_special = client.is_special() || seats.level().is_some() && link.offers.logging;
+        if self.is_stateless(&link.place.server) || !link.may_keep(is_special) {
             return false;
         }
         if self.privates.is_full(client) {

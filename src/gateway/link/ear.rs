@@ -95,13 +95,14 @@ impl Teller {
     }
 }
 
-const EVERYTHING: &str = r#"{"elicitation":{"form":{},"url":{}},"sampling":{},"roots":{}}"#;
+const EVERYTHING: &str = r#"{"elicitation":{"form":{},"url":{}},"sampling":{},"roots":{},"extensions":{"io.modelcontextprotocol/ui":{"mimeTypes":["text/html;profile=mcp-app"]}}}"#;
 
 /// rmcp's side of an open connection.
 pub(super) type Running = RunningService<RoleClient, Ear>;
 
 /// Hears what rmcp hears. Declares what its client can be asked. On a connection that clients share it declares
-/// everything, since some servers list a tool only to those who can answer it; questions there are refused.
+/// everything, since some servers list a tool only to those who can answer it, or give it a view only for those who can
+/// show one; questions there are refused.
 #[derive(Debug)]
 pub(super) struct Ear {
     teller: Teller,

@@ -20,7 +20,7 @@ use crate::gateway::wire::{
     Era, Raw, RpcError,
     eras::{self, Spoken},
     headers::{self, PROTOCOL_VERSION},
-    table::{Table, request},
+    table::{Table, Unanswered, request},
     text::{Fields, Head, raw},
 };
 
@@ -100,7 +100,10 @@ impl Hello<'_> {
                 .unwrap_or_default(),
             Era::Legacy => HeaderMap::new(),
         };
-        let call = self.table.open(token.clone(), None).map_err(|ended| Refused::Fault(ended.into()))?;
+        let call = self
+            .table
+            .open(token.clone(), None)
+            .map_err(|ended| Refused::Fault(Unanswered::from(ended).into()))?;
         let session = OnceLock::new();
         let feed = async {
             let response = way.send(headers, text).await?;
@@ -114,7 +117,10 @@ impl Hello<'_> {
         let (up, _) = mpsc::channel(1);
         let silent = || Fault::Ended("it closed the answer's stream without an answer".to_owned());
         match Box::pin(call.settle(&up, feed, silent)).await {
-            Ok(Ok(result)) => Ok((result, session.into_inner())),
+            Ok(Ok(result)) => {
+                self.table.greeted_with(&result);
+                Ok((result, session.into_inner()))
+            }
             Ok(Err(error)) => Err(Refused::Error(error)),
             Err(fault) => Err(Refused::Fault(fault)),
         }

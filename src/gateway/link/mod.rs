@@ -37,6 +37,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{ear::Teller, http::HttpWay, listener::Listener};
 use super::{
+    declared::Declared,
     observation::ServerInfo,
     wire::{
         Era, Raw, RpcError, Up, eras,
@@ -153,6 +154,8 @@ pub(super) struct Link {
     pub(super) spoken: Spoken,
     pub(super) info: ServerInfo,
     pub(super) offers: Offers,
+    /// What else the server declares.
+    pub(super) declared: Option<Arc<Declared>>,
     table: Arc<Table>,
     way: Way,
     /// Input schemas of the tools whose arguments must be repeated in headers, by the tool's name.
@@ -241,12 +244,13 @@ impl Link {
         until(&mut self.table.asking(), |open| open > 0).await;
     }
 
-    /// Whether the server keeps something for each connection, or could ask over it.
-    pub(super) fn may_keep(&self, asks: bool) -> bool {
+    /// Whether the server keeps something for each connection, or could ask a special client over it, or behave
+    /// otherwise towards it.
+    pub(super) fn may_keep(&self, is_special: bool) -> bool {
         match &self.way {
             _ if self.spoken.era == Era::Modern => false,
             Way::Http(way) => way.session.is_some(),
-            Way::Lines(_) => asks,
+            Way::Lines(_) => is_special,
             Way::Sse(_) => true,
         }
     }

@@ -34,6 +34,7 @@ use super::{
 };
 use crate::gateway::{
     client::Client,
+    declared::Declared,
     downstream::{Program, ServerName},
     observation::ServerInfo,
     wire::{
@@ -42,6 +43,7 @@ use crate::gateway::{
         lines::{Lines, Tap},
         rejected::Reason,
         table::{Outbox, Table, Taken},
+        text::raw,
     },
 };
 
@@ -128,6 +130,9 @@ pub(in crate::gateway) async fn open(
         updates: resources.is_some_and(|resources| resources.subscribe == Some(true)),
         logging: capabilities.logging.is_some(),
     };
+    // As it came, where that was seen: an answer that was plain JSON went to rmcp alone.
+    let as_it_came = table.capabilities().unwrap_or_else(|| raw(capabilities));
+    let declared = Declared::new(era, &as_it_came).map(Arc::new);
     if client.is_some() {
         table.serve_one_client();
     }
@@ -170,6 +175,7 @@ pub(in crate::gateway) async fn open(
         info: ServerInfo { name: server_name, version: server_version, protocol_version: version },
         spoken,
         offers,
+        declared,
         table,
         way,
         schemas: ArcSwap::default(),

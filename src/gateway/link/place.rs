@@ -33,6 +33,17 @@ pub(in crate::gateway) enum At {
     Process(Program),
 }
 
+impl Place {
+    /// The same wherever this pod is meant, on every replica; of a URL or a process, whatever its MCPServer is.
+    pub(in crate::gateway) fn mark(&self) -> String {
+        let pod = match &self.at {
+            At::Http { id, .. } => id.as_str(),
+            At::Process(_) => "",
+        };
+        format!("{} {pod}", self.server)
+    }
+}
+
 impl Grouped for Place {
     fn is_of_group_of(&self, other: &Self) -> bool {
         self.server == other.server

@@ -1,6 +1,6 @@
 //! What of a server outlives the process, or goes to another one, and how it comes back.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Registry, Server, plain};
 use crate::gateway::{
@@ -15,12 +15,13 @@ use crate::gateway::{
 impl Registry {
     /// What is to be remembered of it; nothing before its lists were read, be it by an earlier process.
     pub(in crate::gateway) fn page(&self, name: &ServerName) -> Option<Page> {
-        let Server { created, info, entries, pinned, listed, .. } = self.servers.get(name)?;
+        let Server { created, info, declared, entries, pinned, listed, .. } = self.servers.get(name)?;
         (*listed)?;
         Some(Page {
             created: *created,
             listed: *listed,
             server: info.clone(),
+            declared: declared.as_deref().cloned(),
             entries: entries.iter().map(|entry| kept(entry)).collect(),
             pins: pinned.besides(entries).map(|entry| kept(entry)).collect(),
             hashes: pinned.hashes(),
@@ -40,7 +41,7 @@ impl Registry {
 
     /// It was registered before, and offered this then. Nothing happens when it has been listed meanwhile.
     pub(in crate::gateway) fn recall(&mut self, name: &ServerName, page: Page) {
-        let Page { created: _, listed, server: info, entries, pins, hashes } = page;
+        let Page { created: _, listed, server: info, declared, entries, pins, hashes } = page;
         let Some(server) = self.servers.get_mut(name) else { return };
         if server.listed.is_some() {
             return;
@@ -58,6 +59,7 @@ impl Registry {
         server.pinned.note(&hashes);
         server.pinned.learn(&server.entries);
         (server.info, server.listed, server.is_remembered) = (info, listed, true);
+        server.declared = declared.map(Arc::new);
         server.doubt();
         server.settle();
         self.suspect(name, &BTreeSet::new());

@@ -137,10 +137,10 @@ fn an_unreachable_server_stays_listed_until_it_is_deleted() {
 }
 
 #[test]
-fn resource_uris_stay_and_the_older_server_wins_a_contested_one() {
+fn resource_uris_stay_and_a_contested_one_names_the_younger_server() {
     let mut registry = Registry::default();
     for (server, entries) in [
-        (server("young", "a", 1), r#"[{"uri":"x://1","name":"n"},{"uri":"x://2"}]"#),
+        (server("young", "a", 1), r#"[{"size":1e3,"uri":"x://1","name":"n"},{"uri":"x://2"}]"#),
         (server("old", "b", 2), r#"[{"uri":"x://1"}]"#),
     ] {
         registry.apply(&server);
@@ -148,10 +148,38 @@ fn resource_uris_stay_and_the_older_server_wins_a_contested_one() {
     }
     let view = registry.view();
     let raws: Vec<_> = view.entries.iter().map(|entry| entry.raw.get()).collect();
-    assert_eq!(raws, [r#"{"uri":"x://1"}"#, r#"{"uri":"x://2"}"#]);
+    let contested = r#"{"size":1e3,"uri":"ph+shop+young+x://1","name":"n"}"#;
+    assert_eq!(raws, [r#"{"uri":"x://1"}"#, contested, r#"{"uri":"x://2"}"#]);
+    let route = Route::Downstream { server: name("young"), original: "x://1".to_owned() };
+    assert_eq!((view.entries[1].name.as_str(), &view.entries[1].route), ("ph+shop+young+x://1", &route));
+    assert!(view.observations[&name("young")].dropped.is_empty());
+
+    registry.delete(&name("old"));
+    assert_eq!(names(&registry), ["x://1", "x://2"]);
+}
+
+#[test]
+fn templates_are_contested_as_resources_are_and_a_view_keeps_its_tool() {
+    let mut registry = Registry::default();
+    let mut list = offer(Kind::Tool, r#"[{"name":"show","_meta":{"ui":{"resourceUri":"ui://a"}}}]"#);
+    list.take(Kind::Resource, serde_json::from_str(r#"[{"uri":"ui://a"}]"#).unwrap());
+    list.take(Kind::ResourceTemplate, serde_json::from_str(r#"[{"uriTemplate":"f:///{path}"}]"#).unwrap());
+    for server in [server("young", "a", 1), server("old", "b", 2)] {
+        registry.apply(&server);
+        registry.offered(&server.name, list.clone());
+    }
+    let view = registry.view();
+    let raws: Vec<_> = view.entries.iter().map(|entry| entry.raw.get()).collect();
     assert_eq!(
-        view.observations[&name("young")].dropped,
-        ["`x://1` is already offered by shop/old: dropped"]
+        raws,
+        [
+            r#"{"name":"b_show","_meta":{"ui":{"resourceUri":"ui://a"}}}"#,
+            r#"{"uri":"ui://a"}"#,
+            r#"{"uriTemplate":"f:///{path}"}"#,
+            r#"{"name":"a_show","_meta":{"ui":{"resourceUri":"ph+shop+young+ui://a"}}}"#,
+            r#"{"uri":"ph+shop+young+ui://a"}"#,
+            r#"{"uriTemplate":"ph+shop+young+f:///{path}"}"#,
+        ]
     );
 }
 

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
-use super::questions::Question;
+use super::{questions::Question, urls};
 use crate::gateway::wire::{Raw, RpcError, Up};
 
 /// For an answer, which a person may have to give.
@@ -24,7 +25,18 @@ pub(super) async fn all(
     join_all(answers).await.into_iter().collect()
 }
 
-async fn one(up: &mpsc::Sender<Up>, Question { method, params }: Question) -> Result<Raw, RpcError> {
+/// For a question that its server gave none.
+pub(super) fn new_id() -> String {
+    let mut bytes = [0; 16];
+    // Without random bytes it is no secret; it need only differ from the others of this client.
+    if aws_lc_rs::rand::fill(&mut bytes).is_err() {
+        bytes = Timestamp::now().as_nanosecond().to_be_bytes();
+    }
+    hex::encode(bytes)
+}
+
+async fn one(up: &mpsc::Sender<Up>, question: Question) -> Result<Raw, RpcError> {
+    let Question { method, params } = urls::with_id(question, new_id);
     let (reply, answer) = oneshot::channel();
     let unanswered = || {
         let message =

@@ -5,6 +5,8 @@ mod asking;
 mod held;
 mod questions;
 mod state;
+mod tasks;
+mod urls;
 mod waiting;
 
 use std::{
@@ -20,10 +22,13 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+pub(super) use self::tasks::OfTask;
+pub use self::tasks::{is_about_task, unknown as unknown_task};
 use self::{
     held::{End, Held},
-    questions::InputRequired,
+    questions::{InputRequired, Question},
     state::{Bound, Inner},
+    tasks::Task,
     waiting::{Full, Waiting},
 };
 use super::{
@@ -129,6 +134,11 @@ impl Rounds {
                 request.params = Some(questions::with_state(params, &inner));
                 Ok(None)
             }
+            Inner::Urls if urls::is_refused(&questions::responses(request.params.as_ref())) => {
+                Err(urls::refused())
+            }
+            // The server finds out whether they were opened.
+            Inner::Urls => Ok(None),
             Inner::Held { owner: _, call, round } => {
                 let held = self.held.take(call, round).ok_or_else(gone)?;
                 let responses = questions::responses(request.params.as_ref());
@@ -151,7 +161,8 @@ impl Rounds {
             (Era::Modern, Era::Legacy) => {
                 let params = questions::plain(params.clone());
                 if !link.is_private() {
-                    return Self::once(link, request, params.as_ref(), up, limit).await;
+                    let answer = Self::as_it_came(link, request, params.as_ref(), up, limit).await?;
+                    return Ok(self.told(link, request, answer));
                 }
                 let held = Held::begin(link.clone(), method.clone(), params);
                 let call = self.next.fetch_add(1, Ordering::Relaxed);
@@ -160,9 +171,13 @@ impl Rounds {
             (Era::Legacy, Era::Modern) => self.asking(link, request, up, limit).await,
             (Era::Modern, Era::Modern) => {
                 let answer = Self::once(link, request, params.as_ref(), up, limit).await?;
-                Ok(answer.and_then(|result| self.sealed(request, result)))
+                let answer = answer.and_then(|result| self.sealed(request, result));
+                Ok(answer.and_then(|result| self.begun(link, request, result)))
             }
-            (Era::Legacy, Era::Legacy) => Self::once(link, request, params.as_ref(), up, limit).await,
+            (Era::Legacy, Era::Legacy) => {
+                let answer = Self::once(link, request, params.as_ref(), up, limit).await?;
+                Ok(answer.and_then(|result| self.begun(link, request, result)))
+            }
         }
     }
 
@@ -206,6 +221,65 @@ impl Rounds {
         }
     }
 
+    /// A legacy server's answer for a modern client, which is asked to open URLs where the server says that the user
+    /// must.
+    fn told(&self, link: &Link, request: &Request, answer: Result<Raw, RpcError>) -> Result<Raw, RpcError> {
+        let takes_input = matches!(request.method.as_str(), "tools/call" | "prompts/get" | "resources/read");
+        let Some(questions) = answer.as_ref().err().filter(|_| takes_input).and_then(urls::wanted) else {
+            return Self::spoken(link, request, answer);
+        };
+        if !urls::can_open(request.client().map(|client| &client.capabilities)) {
+            return Err(urls::missing());
+        }
+        let state = state::seal(self.ring()?, Inner::Urls, Bound::to(request), Timestamp::now())?;
+        Ok(questions::ask(&questions, &state))
+    }
+
+    /// The result; a task that the server has begun in the place of one gets an id of ours.
+    fn begun(&self, link: &Link, request: &Request, result: Raw) -> Result<Raw, RpcError> {
+        let Request { server, method, params, era, .. } = request;
+        let Some(id) = Some(&result).filter(|_| method == "tools/call").and_then(|it| tasks::begun(it, *era))
+        else {
+            return Ok(result);
+        };
+        let called = Fields::of(params.as_deref()).ok().and_then(|params| params.get_str("name"));
+        let task = Task {
+            namespace: server.namespace.clone(),
+            server: server.name.clone(),
+            tool: called.unwrap_or_default(),
+            id,
+            place: link.place.mark(),
+            caller: request.client().map(|client| client.caller.fingerprint()).unwrap_or_default(),
+            era: *era,
+        };
+        let sealed = tasks::seal(self.ring()?, &task, Timestamp::now())?;
+        Ok(tasks::begun_as(&result, *era, &sealed))
+    }
+
+    /// The task of this caller that an id of ours stands for.
+    pub(super) fn task(&self, sealed: &str, caller: &str) -> Option<Task> {
+        tasks::open(self.ring.as_ref()?, sealed, caller, Timestamp::now())
+    }
+
+    /// Whether a request is about a task; the server's own id is put back in its place.
+    ///
+    /// # Errors
+    /// When the id is not one of ours, or of another server's or caller's task.
+    pub(super) fn of_task(&self, request: &mut Request) -> Result<Option<OfTask>, RpcError> {
+        let Some(params) = request.params.as_ref().filter(|_| is_about_task(&request.method, request.era))
+        else {
+            return Ok(None);
+        };
+        let sealed = Fields::parse(params.get()).ok().and_then(|params| params.get_str("taskId"));
+        let sealed = sealed.unwrap_or_default();
+        let caller = request.client().map(|client| client.caller.fingerprint()).unwrap_or_default();
+        let task = self.task(&sealed, &caller);
+        let task = task.filter(|task| task.server() == request.server && task.era == request.era);
+        let task = task.ok_or_else(|| unknown_task(&sealed))?;
+        request.params = Some(tasks::with_id(params, &task.id));
+        Ok(Some(OfTask { task, sealed }))
+    }
+
     /// The result with its state in our seal.
     fn sealed(&self, request: &Request, result: Raw) -> Result<Raw, RpcError> {
         let Some(asks) = InputRequired::parse(&result)? else { return Ok(result) };
@@ -231,6 +305,12 @@ impl Rounds {
                 Ok(None) => return Ok(Self::spoken(link, request, answer)),
                 Err(error) => return Ok(Err(error)),
             };
+            let is_url = |(_, question): &&(String, Question)| urls::is_url(question);
+            let can_open = urls::can_open(request.client().map(|client| &client.capabilities));
+            if !can_open && questions.iter().any(|question| is_url(&question)) {
+                let wanted = questions.iter().filter(is_url).map(|(_, question)| question);
+                return Ok(Err(urls::error(wanted, asking::new_id)));
+            }
             match asking::all(up, questions).await {
                 Ok(answers) => params = Some(questions::again(params.as_ref(), &answers, state)),
                 Err(error) => return Ok(Err(error)),
@@ -255,7 +335,7 @@ impl Rounds {
         // Not `Link::within`: the round ends with its question.
         let end = tokio::time::timeout(limit, held.round(up, token.as_ref())).await;
         match end.map_err(|_| Unanswered::TooSlow)? {
-            End::Answered(answer) => Ok(Self::spoken(&link, request, answer?)),
+            End::Answered(answer) => Ok(self.told(&link, request, answer?)),
             End::Asked(questions) => {
                 let inner = Inner::Held { owner: self.owner.to_string(), call, round: held.round };
                 let sealed = self

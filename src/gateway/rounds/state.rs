@@ -27,6 +27,9 @@ pub(super) enum Inner {
     /// A call that a replica holds open, and which of its questions this was.
     #[serde(rename = "h")]
     Held { owner: String, call: u64, round: u32 },
+    /// URLs that the user was to open before the call is repeated.
+    #[serde(rename = "u")]
+    Urls,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -83,8 +86,7 @@ impl Bound {
             // One member more: nothing that could be parsed looks like that.
             Err(text) => json!([server, request.method, name, null, text]),
         };
-        let client = request.seats.as_deref().and_then(|seats| seats.client());
-        let caller = client.map(|client| client.caller.fingerprint()).unwrap_or_default();
+        let caller = request.client().map(|client| client.caller.fingerprint()).unwrap_or_default();
         Self { of: digest_of(&of.to_string()), caller }
     }
 }
@@ -145,7 +147,7 @@ pub(super) fn open(ring: &Ring, sealed: &str, bound: &Bound, now: Timestamp) -> 
 pub(super) fn owner(ring: &Ring, sealed: &str, now: Timestamp) -> Option<String> {
     match unsealed(ring, sealed, now).ok()?.inner {
         Inner::Held { owner, .. } => Some(owner),
-        Inner::OfServer(_) => None,
+        Inner::OfServer(_) | Inner::Urls => None,
     }
 }
 

@@ -26,6 +26,7 @@ pub const METHOD: &str = "x-pilothouse/raw";
 const MARK: char = '\u{1}';
 const ANSWER_RESULT: &str = "x-pilothouse-result";
 const ANSWER_ERROR: &str = "x-pilothouse-error";
+const DECLARED: &str = "x-pilothouse/declared";
 
 /// The request that a carrier stands for. Handlers find it in the extensions of their context (lines), or in
 /// the extensions of the HTTP request's parts there (Streamable HTTP).
@@ -126,6 +127,8 @@ pub fn unwrap_with(text: &str, slot: Option<&Slot>) -> Option<String> {
                 let data = Fields::parse(error.get()).ok()?.get_str("data")?;
                 let error = data.strip_prefix(MARK)?;
                 format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
+            } else if let Some(result) = head.result.filter(|result| is_declaring(result)) {
+                format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{}}}"#, with_declared(result)?.get())
             } else {
                 let result = head.result.filter(|result| result.get().starts_with('"'))?;
                 let result: String = match slot.and_then(Slot::take) {
@@ -151,6 +154,40 @@ pub fn unwrap_with(text: &str, slot: Option<&Slot>) -> Option<String> {
         Message::Request | Message::Notification => return None,
     };
     Some(one_line(text))
+}
+
+/// The member of a typed result's `_meta` that holds capabilities which rmcp does not know; [`unwrap`] puts them in
+/// their place. They are the members of an object.
+pub fn declared(capabilities: &RawValue) -> (String, Value) {
+    (DECLARED.to_owned(), Value::String(format!("{MARK}{}", capabilities.get())))
+}
+
+/// The text of anybody else is a string here.
+fn is_declaring(result: &RawValue) -> bool {
+    result.get().starts_with('{') && result.get().contains(DECLARED)
+}
+
+fn with_declared(result: &RawValue) -> Option<Raw> {
+    let mut fields = Fields::parse(result.get()).ok()?;
+    let meta = fields.get("_meta")?.to_owned();
+    let mut meta = Fields::parse(meta.get()).ok()?;
+    let declared = meta.get_str(DECLARED)?;
+    let declared = Fields::parse(declared.strip_prefix(MARK)?).ok()?;
+    meta.remove(DECLARED);
+    if meta.is_empty() {
+        fields.remove("_meta");
+    } else {
+        let meta = meta.to_raw();
+        fields.set("_meta", meta);
+    }
+    let capabilities = fields.get("capabilities")?.to_owned();
+    let mut capabilities = Fields::parse(capabilities.get()).ok()?;
+    for (what, value) in declared.iter() {
+        capabilities.set(what, value.to_owned());
+    }
+    let capabilities = capabilities.to_raw();
+    fields.set("capabilities", capabilities);
+    Some(fields.to_raw())
 }
 
 /// Line breaks between tokens are legal JSON and break lines and events; inside strings they cannot occur.
@@ -254,7 +291,7 @@ mod tests {
     };
     use serde_json::value::RawValue;
 
-    use super::{RpcError, answer, ask, error, note, print, progress, result, unwrap, wrap};
+    use super::{RpcError, answer, ask, declared, error, note, print, progress, result, unwrap, wrap};
     use crate::gateway::wire::text::Head;
 
     fn raw(text: &str) -> Box<RawValue> {
@@ -305,6 +342,21 @@ mod tests {
         let message = ServerJsonRpcMessage::error(error(&RpcError(raw(text))), Some(RequestId::Number(1)));
         let out = unwrap(&print(&message).unwrap()).unwrap();
         assert_eq!(out, format!(r#"{{"jsonrpc":"2.0","id":1,"error":{text}}}"#));
+    }
+
+    #[test]
+    fn capabilities_that_nobody_knows_stand_among_the_others() {
+        let (key, value) = declared(&raw(r#"{"x-odd":{"n":2.50},"extensions":{"a/b":{}}}"#));
+        let result = |meta: &str| {
+            let meta = meta.replace("DECLARED", &format!("{:?}:{value}", key));
+            format!(
+                r#"{{"jsonrpc":"2.0","id":1,"result":{{"capabilities":{{"tools":{{}}}},"_meta":{meta}}}}}"#
+            )
+        };
+        let expected = r#"{"jsonrpc":"2.0","id":1,"result":{"capabilities":{"tools":{},"x-odd":{"n":2.50},"extensions":{"a/b":{}}}}}"#;
+        assert_eq!(unwrap(&result("{DECLARED}")).unwrap(), expected);
+        let kept = unwrap(&result(r#"{"a":1,DECLARED}"#)).unwrap();
+        assert!(kept.ends_with(r#","_meta":{"a":1}}}"#), "{kept}");
     }
 
     #[test]

@@ -11,13 +11,12 @@ use super::{
 /// Keys of `_meta` with this beginning belong to the connection, not to what the client asks.
 const META: &str = "io.modelcontextprotocol/";
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
-const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+/// Where a modern request says what its client can do.
+pub const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 const LEVEL: &str = "io.modelcontextprotocol/logLevel";
-
-/// Errors of legacy servers that a modern client must never see.
-const RESOURCE_NOT_FOUND: i32 = -32002;
-const URL_ELICITATION_REQUIRED: i32 = -32042;
+/// The extension by which modern servers answer later.
+pub const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 /// What a connection to a downstream speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +87,7 @@ pub fn declared(params: Option<&Raw>, capabilities: &Raw, info: Option<&Raw>, le
     let mut fields = Fields::of(params.map(AsRef::as_ref)).ok()?;
     let meta = fields.get("_meta").map(ToOwned::to_owned);
     let mut meta = Fields::of(meta.as_deref()).ok()?;
-    meta.set(CAPABILITIES, capabilities.clone());
+    meta.set(CAPABILITIES, without_tasks(capabilities));
     match info {
         Some(info) => meta.set(CLIENT, info.clone()),
         None => drop(meta.remove(CLIENT)),
@@ -96,6 +95,19 @@ pub fn declared(params: Option<&Raw>, capabilities: &Raw, info: Option<&Raw>, le
     meta.set_str(LEVEL, level);
     fields.set("_meta", meta.to_raw());
     Some(fields.to_raw())
+}
+
+/// A legacy client knows other tasks than a modern server does.
+fn without_tasks(capabilities: &Raw) -> Raw {
+    let without = || {
+        let mut fields = Fields::parse(capabilities.get()).ok()?;
+        let extensions = fields.get("extensions")?.to_owned();
+        let mut extensions = Fields::parse(extensions.get()).ok()?;
+        let extensions = extensions.remove(TASKS).then(|| extensions.to_raw())?;
+        fields.set("extensions", extensions);
+        Some(fields.to_raw())
+    };
+    without().unwrap_or_else(|| capabilities.clone())
 }
 
 fn is_empty_object(value: &Raw) -> bool {
@@ -153,14 +165,14 @@ fn is_cacheable(method: &str) -> bool {
     )
 }
 
-/// An error in the words of the client.
+/// An error in the words of the client: a modern one must never see the codes of legacy ones.
 pub fn error(error: RpcError, downstream: Era, client: Era) -> RpcError {
     if (downstream, client) != (Era::Legacy, Era::Modern) {
         return error;
     }
     let code = match error.code() {
-        Some(RESOURCE_NOT_FOUND) => RpcError::INVALID_PARAMS,
-        Some(URL_ELICITATION_REQUIRED) => RpcError::INTERNAL,
+        Some(RpcError::RESOURCE_NOT_FOUND) => RpcError::INVALID_PARAMS,
+        Some(RpcError::URL_ELICITATION_REQUIRED) => RpcError::INTERNAL,
         _ => return error,
     };
     let Ok(mut fields) = Fields::parse(error.0.get()) else { return error };
@@ -264,6 +276,13 @@ mod tests {
         let after = prepared(said.get(), Era::Legacy, &modern());
         let expected = r#"{"z":2.50,"_meta":{"x":1e3,"io.modelcontextprotocol/clientCapabilities":{"elicitation":{}},"io.modelcontextprotocol/clientInfo":{"name":"c","version":"1"},"io.modelcontextprotocol/logLevel":"info","io.modelcontextprotocol/protocolVersion":"2026-07-28"}}"#;
         assert_eq!(after, expected);
+    }
+
+    #[test]
+    fn a_modern_server_starts_no_task_for_a_legacy_client() {
+        let can = text(r#"{"extensions":{"io.modelcontextprotocol/tasks":{},"a/b":{"n":1.0}},"roots":{}}"#);
+        let said = declared(None, &can, None, "info").unwrap();
+        assert!(said.get().contains(r#"{"extensions":{"a/b":{"n":1.0}},"roots":{}}"#), "{said}");
     }
 
     #[test]

@@ -20,7 +20,8 @@ use tokio::sync::oneshot;
 pub type Raw = Box<RawValue>;
 
 /// Which of the two families of MCP revisions a peer speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Era {
     /// Up to 2025-11-25: sessions and `initialize`.
     Legacy,
@@ -42,6 +43,10 @@ impl RpcError {
     pub const HEADER_MISMATCH: i32 = -32020;
     /// A resource does not exist (legacy; modern peers get [`Self::INVALID_PARAMS`]).
     pub const RESOURCE_NOT_FOUND: i32 = -32002;
+    /// The client did not declare what the request takes (modern).
+    pub const MISSING_CAPABILITY: i32 = -32021;
+    /// The user must open a URL first (legacy; there is no such error for modern peers).
+    pub const URL_ELICITATION_REQUIRED: i32 = -32042;
 
     /// `message` is one sentence: what went wrong, where, and what to do.
     pub fn new(code: i32, message: &str) -> Self {

@@ -2,9 +2,15 @@
 //! progress token. Every incoming message passes [`Table::take`] before rmcp sees it, so that progress,
 //! questions and the answer of a call stay in the order in which the server sent them.
 
+mod letters;
+mod open_call;
 mod unanswered;
 
-pub use unanswered::{Ended, Unanswered};
+pub use self::{
+    letters::Outbox,
+    open_call::OpenCall,
+    unanswered::{Ended, Unanswered},
+};
 
 use std::{
     collections::HashMap,
@@ -14,18 +20,14 @@ use std::{
     },
 };
 
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use self::letters::Outbox;
 use super::{
-    Raw, RpcError, Up,
+    Raw, RpcError,
     rejected::{Reason, Rejections},
     text::{Fields, Head, Message, string},
 };
-
-mod letters;
 
 /// How many notes may wait for a slow client before progress is dropped (answers never are), and how many bytes of
 /// them.
@@ -62,6 +64,8 @@ pub struct Table {
     asking: Arc<watch::Sender<usize>>,
     /// Messages of the server that were not taken.
     rejections: Arc<Rejections>,
+    /// What the server declared when it was greeted.
+    capabilities: Mutex<Option<Raw>>,
 }
 
 #[derive(Debug, Default)]
@@ -115,6 +119,7 @@ impl Table {
             of_one_client: AtomicBool::new(false),
             asking: Arc::default(),
             rejections: Arc::default(),
+            capabilities: Mutex::default(),
         }
     }
 
@@ -127,6 +132,30 @@ impl Table {
     /// Counts a message that did not even get here.
     pub fn rejected(&self, reason: Reason) {
         self.rejections.count(reason);
+    }
+
+    /// Notes what a server declares in its answer to the greeting; rmcp would lose what it does not know of it.
+    pub fn greeted(&self, text: &str) {
+        let head = Head::parse(text).ok().filter(|head| head.message() == Some(Message::Response));
+        if let Some(result) = head.and_then(|head| head.result) {
+            self.greeted_with(result);
+        }
+    }
+
+    /// The same of the result alone.
+    pub fn greeted_with(&self, result: &serde_json::value::RawValue) {
+        if !result.get().contains("\"capabilities\"") {
+            return;
+        }
+        let declared = Fields::parse(result.get()).ok();
+        if let Some(capabilities) = declared.as_ref().and_then(|declared| declared.get("capabilities")) {
+            *self.capabilities.lock().unwrap_or_else(PoisonError::into_inner) = Some(capabilities.to_owned());
+        }
+    }
+
+    /// The last that was noted.
+    pub fn capabilities(&self) -> Option<Raw> {
+        self.capabilities.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A modern HTTP server sees its stream close, and needs no message for a call that was dropped.
@@ -245,7 +274,11 @@ impl Table {
                     (Some(_), None) => return self.malformed(text, "its error is no object"),
                     (None, None) => return self.malformed(text, "neither a result nor an error"),
                 };
-                self.answered(id.get(), outcome)
+                let taken = self.answered(id.get(), outcome);
+                if taken == Taken::Rest {
+                    self.greeted(text);
+                }
+                taken
             }
             (Some(Message::Request), Some(id), Some(method)) if method != "ping" => {
                 let method = method.into_owned();
@@ -403,130 +436,18 @@ impl Slot {
 /// Notifications that are about the connection even when they come on a call's own stream.
 fn is_of_connection(method: &str) -> bool {
     method.ends_with("/list_changed")
-        || matches!(method, "notifications/cancelled" | "notifications/resources/updated")
+        || matches!(
+            method,
+            // A client knows its tasks by other ids.
+            "notifications/cancelled" | "notifications/resources/updated" | "notifications/tasks/status"
+        )
         || method.starts_with("notifications/subscriptions/")
-}
-
-/// One call that waits for its answer. Dropping it before the answer cancels it at the server.
-#[derive(Debug)]
-pub struct OpenCall {
-    table: Arc<Table>,
-    token: String,
-    notes: mpsc::Receiver<Note>,
-    waiting: Arc<AtomicUsize>,
-    done: oneshot::Receiver<Result<Result<Raw, RpcError>, Unanswered>>,
-}
-
-impl OpenCall {
-    /// Drives `feed` (which sends the request and passes what comes back to [`Table::take`]) until the answer
-    /// is there, and hands what comes before it to `up`, in order. A feed that ends without an answer gives
-    /// `silent`.
-    ///
-    /// # Errors
-    /// `F` from the feed or when the connection ended; inside `Ok`, the server's own error.
-    pub async fn settle<F: From<Unanswered>>(
-        mut self,
-        up: &mpsc::Sender<Up>,
-        feed: impl Future<Output = Result<(), F>>,
-        silent: impl FnOnce() -> F,
-    ) -> Result<Result<Raw, RpcError>, F> {
-        let mut questions: FuturesUnordered<BoxFuture<'static, (Raw, Result<Raw, RpcError>)>> =
-            FuturesUnordered::new();
-        let mut feed = std::pin::pin!(feed.fuse());
-        let mut fed = false;
-        loop {
-            tokio::select! {
-                biased;
-                Some(note) = self.notes.recv() => {
-                    self.waiting.fetch_sub(note.bytes(), Ordering::Relaxed);
-                    pass(up, note, &self.table.asking, &mut questions).await;
-                }
-                outcome = &mut self.done => {
-                    while let Ok(note) = self.notes.try_recv() {
-                        pass(up, note, &self.table.asking, &mut questions).await;
-                    }
-                    return match outcome {
-                        Ok(outcome) => outcome.map_err(F::from),
-                        Err(_) => Err(F::from(Unanswered::Ended(Ended("the call was forgotten".to_owned())))),
-                    };
-                }
-                Some((id, answer)) = questions.next(), if !questions.is_empty() => {
-                    self.table.outbox.answer(&id, answer);
-                }
-                fed_now = &mut feed, if !fed => {
-                    fed_now?;
-                    fed = true;
-                    // What the feed took last is already in the channels; nothing can come after it.
-                    if self.table.is_open(&self.token) {
-                        return Err(silent());
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Counts a question until it is answered or forgotten.
-struct Asking(Arc<watch::Sender<usize>>);
-
-impl Asking {
-    fn begin(count: Arc<watch::Sender<usize>>) -> Self {
-        count.send_modify(|open| *open += 1);
-        Self(count)
-    }
-}
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        self.0.send_modify(|open| *open -= 1);
-    }
-}
-
-async fn pass(
-    up: &mpsc::Sender<Up>,
-    note: Note,
-    asking: &Arc<watch::Sender<usize>>,
-    questions: &mut FuturesUnordered<BoxFuture<'static, (Raw, Result<Raw, RpcError>)>>,
-) {
-    let up_note = match note {
-        Note::Notification { method, params } => Up::Note { method, params },
-        Note::Question { id, method, params } => {
-            let (reply, answer) = oneshot::channel();
-            let asking = Asking::begin(asking.clone());
-            questions.push(
-                async move {
-                    let _asking = asking;
-                    let nobody = || {
-                        Err(RpcError::new(
-                            RpcError::METHOD_NOT_FOUND,
-                            "nobody on the client's side answers this",
-                        ))
-                    };
-                    (id, answer.await.unwrap_or_else(|_| nobody()))
-                }
-                .boxed(),
-            );
-            Up::Ask { method, params, reply }
-        }
-    };
-    // A client that does not listen has dropped its end; then the reply's sender is dropped with the question.
-    let _ = up.send(up_note).await;
 }
 
 impl Table {
     /// Whether the call still waits.
     pub fn is_open(&self, token: &str) -> bool {
         self.calls().open.contains_key(token)
-    }
-}
-
-impl Drop for OpenCall {
-    fn drop(&mut self) {
-        self.table.busy.fetch_sub(1, Ordering::Relaxed);
-        let unanswered = self.table.calls().open.remove(&self.token).is_some();
-        if unanswered && self.table.cancels.load(Ordering::Relaxed) {
-            self.table.outbox.cancel(&self.token);
-        }
     }
 }
 

@@ -214,7 +214,8 @@ async fn who_asks_without_end_and_reads_no_answer_is_left() {
         letters += 1;
     }
     assert_eq!(letters, 1_024);
-    let long = format!(r#"{{"jsonrpc":"2.0","id":"{}","method":"sampling/createMessage"}}"#, "x".repeat(2_000));
+    let long =
+        format!(r#"{{"jsonrpc":"2.0","id":"{}","method":"sampling/createMessage"}}"#, "x".repeat(2_000));
     table.take(&long, None);
     assert!(sent.try_recv().is_err(), "an id is repeated only while it is short");
 }

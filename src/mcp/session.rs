@@ -14,7 +14,8 @@ use rmcp::{
         Implementation, InitializeRequestParams, InitializeResult, ListPromptsRequestMethod,
         ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourceTemplatesResult,
         ListResourcesRequestMethod, ListResourcesResult, ListToolsRequestMethod, ListToolsResult, MetaObject,
-        PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig, SubscriptionFilter,
+        NotificationMetaObject, PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig,
+        SubscriptionFilter,
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
     transport::streamable_http_server::SessionRestoreMarker,
@@ -407,10 +408,11 @@ impl ServerHandler for Session {
         context: NotificationContext<RoleServer>,
     ) {
         let CustomNotification { method, mut params, extensions: _ } = notification;
-        // rmcp has put it aside.
-        if !context.meta.0.is_empty() {
+        // rmcp has put it aside, and takes it for an extension.
+        let meta = context.extensions.get::<NotificationMetaObject>().filter(|meta| !meta.0.is_empty());
+        if let Some(meta) = meta {
             let params = params.get_or_insert_with(|| Value::Object(serde_json::Map::new()));
-            if let (Some(params), Ok(meta)) = (params.as_object_mut(), serde_json::to_value(&context.meta)) {
+            if let (Some(params), Ok(meta)) = (params.as_object_mut(), serde_json::to_value(meta)) {
                 params.insert("_meta".to_owned(), meta);
             }
         }

@@ -66,6 +66,8 @@ pub(crate) struct Odd {
 
 struct Shared {
     era: Era,
+    /// What it declares, as text; a legacy one then greets with an event.
+    capabilities: Option<String>,
     script: Box<Script>,
     sessions: Mutex<HashSet<String>>,
     seen: Mutex<Vec<(String, String)>>,
@@ -88,8 +90,27 @@ impl Odd {
         era: Era,
         script: impl Fn(&str, &str) -> Reply + Send + Sync + 'static,
     ) -> Self {
+        Self::start_with(address, era, None, script)
+    }
+
+    /// With capabilities of its own.
+    pub(crate) fn declaring(
+        era: Era,
+        capabilities: &str,
+        script: impl Fn(&str, &str) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_with(([127, 0, 0, 1], 0).into(), era, Some(capabilities.to_owned()), script)
+    }
+
+    fn start_with(
+        address: SocketAddr,
+        era: Era,
+        capabilities: Option<String>,
+        script: impl Fn(&str, &str) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let shared = Arc::new(Shared {
             era,
+            capabilities,
             script: Box::new(script),
             sessions: Mutex::default(),
             seen: Mutex::default(),
@@ -188,9 +209,18 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Str
         (Era::Legacy, "initialize") => {
             let session = format!("s{}", shared.seen.lock().unwrap().len());
             shared.sessions.lock().unwrap().insert(session.clone());
-            let mut response = result(
-                r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true},"prompts":{},"resources":{"subscribe":true},"logging":{}},"serverInfo":{"name":"odd","version":"1"}}"#,
+            let usual =
+                r#"{"tools":{"listChanged":true},"prompts":{},"resources":{"subscribe":true},"logging":{}}"#;
+            let capabilities = shared.capabilities.as_deref().unwrap_or(usual);
+            let greeting = format!(
+                r#"{{"protocolVersion":"2025-11-25","capabilities":{capabilities},"serverInfo":{{"name":"odd","version":"1"}}}}"#
             );
+            let mut response = if shared.capabilities.is_some() {
+                let answer = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{greeting}}}"#);
+                events(futures::stream::iter([event(&answer)]))
+            } else {
+                result(&greeting)
+            };
             response.headers_mut().insert("mcp-session-id", session.parse().unwrap());
             return response;
         }
@@ -202,9 +232,11 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Str
             Some(_) => {}
         },
         (Era::Modern, "server/discover") => {
-            return result(
-                r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true},"prompts":{},"resources":{}},"ttlMs":0,"cacheScope":"private","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"odd","version":"1"}}}"#,
-            );
+            let usual = r#"{"tools":{"listChanged":true},"prompts":{},"resources":{}}"#;
+            let capabilities = shared.capabilities.as_deref().unwrap_or(usual);
+            return result(&format!(
+                r#"{{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{capabilities},"ttlMs":0,"cacheScope":"private","_meta":{{"io.modelcontextprotocol/serverInfo":{{"name":"odd","version":"1"}}}}}}"#
+            ));
         }
         (Era::Modern, "initialize") => return plain(StatusCode::NOT_FOUND, ""),
         (Era::Modern, "subscriptions/listen") => {

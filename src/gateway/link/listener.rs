@@ -10,6 +10,7 @@ use rmcp::{
 use super::{
     Fault, LARGEST,
     http::{HttpWay, SMALL, body, is_stream, reasons},
+    stream::Pace,
 };
 use crate::gateway::wire::{
     Era, RpcError,
@@ -110,11 +111,12 @@ async fn over_http(
             None => Over::Broken(format!("HTTP {} without a stream", status.as_u16())),
         });
     }
-    let mut events = Events::new(LARGEST);
+    let (mut events, mut pace) = (Events::new(LARGEST), Pace::default());
     loop {
         let chunk = response.chunk().await.map_err(|error| Fault::Ended(reasons(&error)))?;
         let Some(chunk) = chunk else { return Ok(Over::Broken("its stream was closed".to_owned())) };
         for Event { name, data, .. } in events.push(&chunk)? {
+            pace.keep().await;
             if data.is_empty() || name.is_some_and(|name| name != "message") {
                 continue;
             }

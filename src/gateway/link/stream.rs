@@ -23,6 +23,23 @@ const AGAIN_WITHIN: Duration = Duration::from_secs(10);
 
 /// How often a stream that was never open is tried again.
 const FIRST_TRIES: u32 = 5;
+/// Messages that are read in one go. Whoever sends more of them at once is read after a short rest, so that a flood
+/// takes no time from others: what is not read the server must hold back.
+const AT_ONCE: usize = 32;
+const REST: Duration = Duration::from_millis(2);
+
+/// Counts messages of one stream, and rests after so many.
+#[derive(Debug, Default)]
+pub(super) struct Pace(usize);
+
+impl Pace {
+    pub(super) async fn keep(&mut self) {
+        self.0 += 1;
+        if self.0.is_multiple_of(AT_ONCE) {
+            tokio::time::sleep(REST).await;
+        }
+    }
+}
 
 /// What is remembered from one opening to the next.
 #[derive(Debug, Default)]
@@ -113,12 +130,13 @@ async fn read(
     mut response: Response,
     bookmark: &mut Bookmark,
 ) -> Result<(), Fault> {
-    let mut events = Events::new(LARGEST);
+    let (mut events, mut pace) = (Events::new(LARGEST), Pace::default());
     loop {
         let chunk = response.chunk().await.map_err(|error| Fault::Ended(reasons(&error)))?;
         let Some(chunk) = chunk else { return Ok(()) };
         for Event { name, id, retry, data } in events.push(&chunk)? {
             bookmark.turn(id, retry);
+            pace.keep().await;
             if data.is_empty() || name.is_some_and(|name| name != "message") {
                 continue;
             }

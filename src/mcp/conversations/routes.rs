@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use rmcp::{
     model::{
-        CancelledNotificationParam, GetExtensions, GetMeta, JsonRpcMessage, ProgressToken, RequestId,
-        ServerJsonRpcMessage, ServerNotification,
+        CancelledNotificationParam, ClientJsonRpcMessage, ClientNotification, GetExtensions, GetMeta,
+        JsonRpcMessage, ProgressToken, RequestId, ServerJsonRpcMessage, ServerNotification,
     },
     service::OriginatingRequestId,
 };
@@ -85,20 +85,16 @@ impl Routes {
 }
 
 /// The id of a request, and the token under which it wants to hear of its progress.
-pub(super) fn named(
-    message: &rmcp::model::ClientJsonRpcMessage,
-) -> Option<(RequestId, Option<ProgressToken>)> {
+pub(super) fn named(message: &ClientJsonRpcMessage) -> Option<(RequestId, Option<ProgressToken>)> {
     let JsonRpcMessage::Request(request) = message else { return None };
     Some((request.id.clone(), request.request.get_meta().get_progress_token()))
 }
 
 /// The request that a client takes back.
-pub(super) fn taken_back(message: &rmcp::model::ClientJsonRpcMessage) -> Option<&RequestId> {
+pub(super) fn taken_back(message: &ClientJsonRpcMessage) -> Option<&RequestId> {
     let JsonRpcMessage::Notification(notification) = message else { return None };
     match &notification.notification {
-        rmcp::model::ClientNotification::CancelledNotification(cancelled) => {
-            cancelled.params.request_id.as_ref()
-        }
+        ClientNotification::CancelledNotification(cancelled) => cancelled.params.request_id.as_ref(),
         _ => None,
     }
 }

@@ -1,5 +1,7 @@
 //! The parts of the gateway under test, and what they name of the others.
 
+#[path = "../../../src/gateway/canonical.rs"]
+mod canonical;
 #[path = "../../../src/gateway/client.rs"]
 mod client;
 #[path = "../../../src/gateway/downstream.rs"]
@@ -27,6 +29,12 @@ pub struct Request {
     pub params: Option<Raw>,
     pub era: Era,
     pub seats: Option<Arc<Seats>>,
+}
+
+impl Request {
+    fn client(&self) -> Option<&Client> {
+        self.seats.as_deref()?.client()
+    }
 }
 
 /// Of nobody: whose they are does not matter here.

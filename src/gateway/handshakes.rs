@@ -37,6 +37,8 @@ impl Handshakes {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used)]
+
     use std::{
         sync::atomic::{AtomicUsize, Ordering},
         time::Duration,

@@ -22,8 +22,9 @@ use super::{
     outgoing::{Of, WayOut},
     own::{Asked, Offer, Own, Updates},
     params::{fields, required},
+    resources,
     trace::Trace,
-    view::{self, ForeignCursor, Length, View, original_uri},
+    view::{ForeignCursor, Length, View},
     words,
 };
 use crate::{
@@ -291,8 +292,8 @@ impl Face {
         let uri = required(&params, "uri")?;
         let asked = Asked { name: &uri, ..asked };
         let catalogue = self.catalogue();
-        let unlisted = view::unlisted(&catalogue, &uri);
-        let found = view::resource(&catalogue, &uri).or(unlisted.as_ref());
+        let unlisted = resources::unlisted(&catalogue, &uri);
+        let found = resources::resource(&catalogue, &uri).or(unlisted.as_ref());
         let entry = match self.admit(&catalogue, found, Kind::Resource, &asked).await? {
             Admitted::To(entry) => entry,
             Admitted::Answered(answer) => return Ok(answer),
@@ -304,7 +305,7 @@ impl Face {
                 Ok(raw(&serde_json::json!({})))
             }
             Route::Downstream { original, .. } => {
-                params.set_str("uri", &original_uri(entry, original, &uri));
+                params.set_str("uri", &resources::original_uri(entry, original, &uri));
                 self.downstream(entry, asked, params.to_raw(), asking).await
             }
         }
@@ -317,12 +318,13 @@ impl Face {
     pub(super) async fn updates(&self, caller: &Caller, uri: &str) -> Result<Updates, RpcError> {
         let catalogue = self.catalogue();
         let view = self.view(catalogue.clone(), caller).await?;
-        let unlisted = view::unlisted(&catalogue, uri);
-        let found = view::resource(&catalogue, uri).or(unlisted.as_ref()).filter(|entry| view.shows(entry));
+        let unlisted = resources::unlisted(&catalogue, uri);
+        let found =
+            resources::resource(&catalogue, uri).or(unlisted.as_ref()).filter(|entry| view.shows(entry));
         match found.map(|entry| (entry.as_ref(), &entry.route)) {
             Some((_, Route::Own)) => self.own.updates(caller, uri).await,
             Some((entry, Route::Downstream { server, original })) => {
-                self.gateway.updates(server, &original_uri(entry, original, uri))
+                self.gateway.updates(server, &resources::original_uri(entry, original, uri))
             }
             None => {
                 let message = format!("`{uri}` is no resource that can be subscribed to");
@@ -348,8 +350,8 @@ impl Face {
         let asked = Asked { name: &name, ..asked };
         let catalogue = self.catalogue();
         let found = catalogue.find(kind, &name);
-        let unlisted = view::unlisted(&catalogue, &name).filter(|_| kind != Kind::Prompt);
-        let resource = || view::resource(&catalogue, &name).or(unlisted.as_ref());
+        let unlisted = resources::unlisted(&catalogue, &name).filter(|_| kind != Kind::Prompt);
+        let resource = || resources::resource(&catalogue, &name).or(unlisted.as_ref());
         let found = if kind == Kind::Prompt { found } else { found.or_else(resource) };
         let entry = match self.admit(&catalogue, found, kind, &asked).await? {
             Admitted::To(entry) => entry,

@@ -3,7 +3,7 @@
 
 use serde_json::value::RawValue;
 
-use super::view;
+use super::resources;
 use crate::gateway::{
     Catalogue, ServerName, uris,
     wire::{
@@ -17,7 +17,7 @@ pub(super) fn shown(result: Raw, server: &ServerName, catalogue: &Catalogue) -> 
     if !catalogue.shares_uris(server) || !result.get().contains("uri\"") && !result.get().contains("Uri\"") {
         return result;
     }
-    result_with(&result, &|uri| view::shown_uri(catalogue, server, uri), true).unwrap_or(result)
+    result_with(&result, &|uri| resources::shown_uri(catalogue, server, uri), true).unwrap_or(result)
 }
 
 /// The same for an error, which may say which resource is not there.
@@ -25,7 +25,7 @@ pub(super) fn shown_error(error: RpcError, server: &ServerName, catalogue: &Cata
     if !catalogue.shares_uris(server) {
         return error;
     }
-    let exchange = |uri: &str| view::shown_uri(catalogue, server, uri);
+    let exchange = |uri: &str| resources::shown_uri(catalogue, server, uri);
     member_with(&error.0, "data", |data| uri_with(data, &exchange)).map_or(error, RpcError)
 }
 

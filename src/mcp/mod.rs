@@ -24,6 +24,7 @@ mod params;
 mod progress;
 mod rate;
 mod rejected;
+mod resources;
 mod session;
 mod sse;
 mod subscriptions;

@@ -5,17 +5,15 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use http::request::Parts;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CacheScope, CompleteRequestMethod, CompleteRequestParams, CompleteResult, CustomNotification,
-        CustomRequest, CustomResult, DiscoverRequestMethod, DiscoverResult, ErrorCode, Extensions,
-        Implementation, InitializeRequestParams, InitializeResult, ListPromptsRequestMethod,
-        ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourceTemplatesResult,
-        ListResourcesRequestMethod, ListResourcesResult, ListToolsRequestMethod, ListToolsResult, MetaObject,
-        NotificationMetaObject, PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig,
-        SubscriptionFilter,
+        CustomRequest, CustomResult, DiscoverRequestMethod, DiscoverResult, Extensions, Implementation,
+        InitializeRequestParams, InitializeResult, ListPromptsRequestMethod, ListPromptsResult,
+        ListResourceTemplatesRequestMethod, ListResourceTemplatesResult, ListResourcesRequestMethod,
+        ListResourcesResult, ListToolsRequestMethod, ListToolsResult, MetaObject, NotificationMetaObject,
+        PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig, SubscriptionFilter,
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
     transport::streamable_http_server::SessionRestoreMarker,
@@ -24,6 +22,9 @@ use serde_json::{Value, value::RawValue};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+mod context;
+
+use self::context::{carried, era, parts, untyped};
 use super::{
     announce,
     authentication::Until,
@@ -248,32 +249,6 @@ impl Session {
         *self.level.lock().unwrap_or_else(PoisonError::into_inner) = level;
         Ok(name)
     }
-}
-
-fn parts(extensions: &Extensions) -> Option<&Parts> {
-    extensions.get::<Parts>()
-}
-
-/// Lines put the carried request into the message, the HTTP edge into the HTTP request.
-fn carried(extensions: &Extensions) -> Option<Carried> {
-    extensions.get::<Carried>().or_else(|| parts(extensions)?.extensions.get::<Carried>()).cloned()
-}
-
-/// A lifecycle request whose params are not what its type says: rmcp takes it for a custom one.
-fn untyped(method: &str, context: &RequestContext<RoleServer>) -> ErrorData {
-    match era(context) {
-        // There is no initialize or ping in the modern era.
-        Era::Modern => {
-            ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no {method} here"), None)
-        }
-        Era::Legacy => {
-            ErrorData::invalid_params(format!("the params of {method} are not what MCP says they are"), None)
-        }
-    }
-}
-
-fn era(context: &RequestContext<RoleServer>) -> Era {
-    words::era_of(context.meta.protocol_version().as_ref().map(ProtocolVersion::as_str))
 }
 
 impl ServerHandler for Session {

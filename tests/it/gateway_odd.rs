@@ -167,9 +167,12 @@ impl Odd {
 }
 
 impl Drop for Odd {
+    /// Returns when its connections are closed: a call that comes later must not meet a server that is just dying.
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+            // Apart, since one that runs tasks may not be blocked.
+            let ending = std::thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(5)));
+            drop(ending.join());
         }
     }
 }

@@ -102,7 +102,7 @@ impl<T: Send + 'static> Waiting<T> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use std::{sync::Arc, time::Duration};
 

@@ -10,14 +10,13 @@ use pilothouse_fuzz::gateway::wire::{
     headers, intake,
     lines::Lines,
     rejected::Rejections,
-    table::{Table, Taken},
+    table::{Outbox, Table, Taken},
     text::{Fields, Head, Message},
 };
 use rmcp::{RoleServer, transport::Transport};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     runtime::Runtime,
-    sync::mpsc,
 };
 
 /// Most bytes of an event or a line.
@@ -133,7 +132,7 @@ fn taken(text: &str, head: &Head<'_>) {
 fn of_server(text: &str) {
     for stream in [None, Some("p1")] {
         let counts = Arc::<Rejections>::default();
-        let (outbox, mut sent) = mpsc::unbounded_channel();
+        let (outbox, mut sent) = Outbox::new();
         let table = Arc::new(Table::new(outbox).counting(counts));
         let tokens = [table.token(), table.token()];
         let open: Vec<_> = tokens.iter().map(|token| table.open(token.clone(), None)).collect();

@@ -138,6 +138,10 @@ async fn every_tool_of_servers_that_others_wrote_answers_as_it_does_directly() {
             let told = passing.said(&serde_json::from_str(&told).expect("JSON"), call);
             let through = asked(&format!("{}{}", server.prefix(), call.tool));
             let through = replica.ask("tools/call", through).await.expect("an answer through us");
+            // The same program runs several times here: a URI that another one has already names its server.
+            let ours = format!("ph+{namespace}+{}+", server.name);
+            let through: Value =
+                serde_json::from_str(&through.to_string().replace(&ours, "")).expect("JSON again");
             assert_eq!(passing.said(&through, call), told, "{} {}", server.name, call.tool);
         }
     }

@@ -123,7 +123,7 @@ fn external() -> Value {
 
 async fn phase(client: &Client, namespace: &str, phase: DataSourcePhase) -> DataSource {
     let sources = Api::<DataSource>::namespaced(client.clone(), namespace);
-    until(&format!("orders is {phase:?}"), SOON, || async {
+    until(&format!("orders is {phase:?}"), 2 * SOON, || async {
         let source = sources.get("orders").await.ok()?;
         (source.status.as_ref()?.phase == Some(phase)).then_some(source)
     })

@@ -106,6 +106,7 @@ mod parts;
 mod peers_stage;
 mod peers_two;
 mod program;
+mod program_allocator;
 mod program_change;
 mod program_demo;
 mod program_end;

@@ -24,6 +24,7 @@ use super::{
     slots::{self, Slots},
     standing::{self, Standing},
     together::{Routes, together},
+    wire::Era,
 };
 
 /// Changes of lists are gathered this long: servers often announce many at once.
@@ -233,8 +234,11 @@ impl Runner {
                 let (info, era, now) = (link.info.clone(), link.spoken.era, Instant::now());
                 let declared = link.declared.clone();
                 tracing::info!(%server, version = info.protocol_version, "connected");
-                let known = self.shared.board.look(|registry| registry.definitions(server));
-                link.remember_schemas(known.iter().map(|tool| (tool.name.as_str(), tool.raw.get())));
+                // Only modern servers want arguments in headers.
+                if era == Era::Modern {
+                    let known = self.shared.board.look(|registry| registry.definitions(server));
+                    link.remember_schemas(known.iter().map(|tool| (tool.name.as_str(), tool.raw.get())));
+                }
                 let link = Arc::new(link);
                 link::follow(&link, self.door.followed.clone());
                 if self.slots.opened(place, link, now).is_err() {
@@ -278,11 +282,10 @@ impl Runner {
     fn heard(&mut self, Told { link, news }: Told) {
         match news {
             News::Changed => {
-                let gathered = Instant::now() + GATHER;
                 let by =
                     self.slots.links().find(|open| open.id == link).map(|open| open.place.server.clone());
                 if let Some(standing) = by.and_then(|server| self.servers.get_mut(&server)) {
-                    standing.list_at = Some(standing.list_at.map_or(gathered, |at| at.min(gathered)));
+                    standing.list_by(Instant::now() + GATHER);
                 }
             }
             News::Updated(uri) => self.door.followed.tell(uri),
@@ -315,9 +318,8 @@ impl Runner {
 
     /// Every list, and every resource that clients follow.
     fn anything_changed(&mut self) {
-        let gathered = Instant::now() + GATHER;
         for standing in self.servers.values_mut() {
-            standing.list_at = Some(standing.list_at.map_or(gathered, |at| at.min(gathered)));
+            standing.list_by(Instant::now() + GATHER);
         }
         self.door.followed.tell_all();
     }

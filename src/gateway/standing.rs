@@ -38,6 +38,11 @@ impl Standing {
         [self.list_at, self.hold_until].into_iter().flatten().min()
     }
 
+    /// Its lists are to be read by then, if not sooner.
+    pub(super) fn list_by(&mut self, at: Instant) {
+        self.list_at = Some(self.list_at.map_or(at, |before| before.min(at)));
+    }
+
     pub(super) fn is_to_be_listed(&self, now: Instant) -> bool {
         self.listed_next().is_some_and(|at| at <= now)
     }

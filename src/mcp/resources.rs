@@ -109,22 +109,11 @@ mod tests {
 
     use std::sync::Arc;
 
-    use serde_json::json;
-
     use super::{makes, original_uri, resource, shown_uri, unlisted};
-    use crate::gateway::{Catalogue, Entry, Kind, Route, ServerName, wire::text::raw};
-
-    fn entry(kind: Kind, name: &str) -> Entry {
-        let raw = raw(&json!({ "name": name }));
-        Entry {
-            kind,
-            name: name.to_owned(),
-            raw,
-            hash: "0".to_owned(),
-            route: Route::Own,
-            exposure: Arc::default(),
-        }
-    }
+    use crate::{
+        gateway::{Catalogue, Entry, Kind, Route, ServerName},
+        mcp::view::tests::entry,
+    };
 
     #[test]
     fn templates_make_their_uris_and_no_others() {

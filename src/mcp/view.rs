@@ -216,7 +216,7 @@ fn decoded(cursor: &str) -> Result<String, ForeignCursor> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::sync::Arc;
@@ -229,7 +229,8 @@ mod tests {
         gateway::{Catalogue, Entry, Exposure, Kind, Route, ServerName, wire::text::raw},
     };
 
-    fn entry(kind: Kind, name: &str) -> Entry {
+    /// One of ours.
+    pub(crate) fn entry(kind: Kind, name: &str) -> Entry {
         let raw = raw(&json!({ "name": name }));
         Entry {
             kind,

@@ -37,6 +37,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{ear::Teller, http::HttpWay, listener::Listener};
 use super::{
+    client::Client,
     declared::Declared,
     observation::ServerInfo,
     wire::{
@@ -232,10 +233,10 @@ impl Link {
         self.private
     }
 
-    /// A call of this caller goes over it next, by its mark.
-    pub(super) fn serve(&self, caller: &str) {
+    /// A call of this client goes over it next. Callers without a name count as one, as everywhere.
+    pub(super) fn serve(&self, client: Option<&Client>) {
         if !self.private {
-            self.table.serve(caller);
+            self.table.serve(&client.and_then(Client::named).unwrap_or_default());
         }
     }
 

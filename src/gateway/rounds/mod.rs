@@ -202,8 +202,7 @@ impl Rounds {
     ) -> Answer {
         let Request { method, era, seats, .. } = request;
         let client = seats.as_deref().and_then(|seats| Some((seats.client()?, seats.level())));
-        // Callers without a name count as one, as everywhere.
-        link.serve(&client.as_ref().and_then(|(client, _)| client.named()).unwrap_or_default());
+        link.serve(client.as_ref().map(|(client, _)| *client));
         let dressed = client.filter(|_| (*era, link.spoken.era) == (Era::Legacy, Era::Modern));
         let dressed = dressed.and_then(|(Client { caller: _, capabilities, info }, level)| {
             let level = level.as_deref().unwrap_or(LEVEL);

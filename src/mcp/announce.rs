@@ -34,7 +34,18 @@ pub(super) struct Outlook {
     pub(super) length: Length,
 }
 
+/// The lists as they were at one moment: whatever changes from there on is told.
+pub(super) struct Since {
+    outlook: Outlook,
+    first: Arc<Catalogue>,
+}
+
 impl Outlook {
+    pub(super) fn since_now(mut self) -> Since {
+        let first = self.catalogues.borrow_and_update().clone();
+        Since { outlook: self, first }
+    }
+
     /// What the caller sees of the catalogue of this moment; nothing when that cannot be found out.
     async fn look(&mut self, caller: &Caller) -> Option<Fingerprint> {
         let catalogue = self.catalogues.borrow_and_update().clone();
@@ -101,15 +112,15 @@ fn changed(before: Fingerprint, now: Fingerprint, length: Length) -> impl Iterat
     .filter_map(|(changed, list)| changed.then_some(list))
 }
 
-/// `told` is what the client knows already; unknown, the first look is only remembered.
+/// The client knows what it could see then; where that cannot be found out, the first look is only remembered.
 async fn watch(
-    mut outlook: Outlook,
-    mut told: Option<Fingerprint>,
+    Since { mut outlook, first }: Since,
     (caller, wish): (&Caller, &Wish),
     listener: &impl Listener,
     end: impl Future<Output = ()>,
 ) {
     let telling = async {
+        let mut told = outlook.look_at(first, caller).await;
         while outlook.news(caller).await {
             let Some(now) = outlook.look(caller).await else { continue };
             let length = wish.length().unwrap_or(outlook.length);
@@ -141,19 +152,14 @@ impl Listener for Session {
     }
 }
 
-/// Tells a legacy session until it ends. The first catalogue is taken here, not when the future first runs: the
-/// client may list in between.
-pub(super) fn to_session(
-    mut outlook: Outlook,
+/// Tells a legacy session until it ends.
+pub(super) async fn to_session(
+    since: Since,
     (caller, wish): (Caller, Wish),
     peer: Peer<RoleServer>,
     ended: CancellationToken,
-) -> impl Future<Output = ()> + Send {
-    let first = outlook.catalogues.borrow_and_update().clone();
-    async move {
-        let told = outlook.look_at(first, &caller).await;
-        watch(outlook, told, (&caller, &wish), &Session(peer), ended.cancelled()).await;
-    }
+) {
+    watch(since, (&caller, &wish), &Session(peer), ended.cancelled()).await;
 }
 
 /// Tells a client whose session was made again what it could not know: lists may be others, and subscriptions and
@@ -199,13 +205,12 @@ impl Listener for SubscriptionSink {
 
 /// Tells a modern subscription until `end`.
 pub(super) async fn to_subscription(
-    mut outlook: Outlook,
+    since: Since,
     (caller, wish): (Caller, Wish),
     sink: &SubscriptionSink,
     end: impl Future<Output = ()>,
 ) {
-    let told = outlook.look(&caller).await;
-    watch(outlook, told, (&caller, &wish), sink, end).await;
+    watch(since, (&caller, &wish), sink, end).await;
 }
 
 #[cfg(test)]
@@ -252,16 +257,14 @@ mod tests {
     #[tokio::test]
     async fn each_change_of_the_view_is_told_once_and_an_equal_view_never() {
         let (catalogues, receiver) = channel::channel(catalogue(&[(Kind::Tool, "a")]));
-        let mut outlook = Outlook { catalogues: receiver, access: Arc::new(Open), length: Length::Whole };
-        let first = outlook.look(&Caller::process()).await;
+        let outlook = Outlook { catalogues: receiver, access: Arc::new(Open), length: Length::Whole };
+        let since = outlook.since_now();
         let (sender, mut told) = mpsc::unbounded_channel();
         let telling = tokio::spawn(async move {
             let client = (&Caller::process(), &Wish::default());
-            watch(outlook, first, client, &Told(sender), std::future::pending()).await;
+            watch(since, client, &Told(sender), std::future::pending()).await;
         });
-        // The first view is read when the task first runs.
-        tokio::task::yield_now().await;
-
+        // The task has not run yet: what changes before it does is told all the same.
         catalogues.send_replace(catalogue(&[(Kind::Tool, "a")]));
         catalogues.send_replace(catalogue(&[(Kind::Tool, "b")]));
         catalogues.send_replace(catalogue(&[(Kind::Tool, "c"), (Kind::Prompt, "p")]));
@@ -295,16 +298,15 @@ mod tests {
             Arc::new(Catalogue::new(0, entries))
         };
         let (catalogues, receiver) = channel::channel(fleet(5, &[]));
-        let mut outlook = Outlook { catalogues: receiver, access: Arc::new(Open), length: Length::UpTo(3) };
-        let first = outlook.look(&Caller::process()).await;
+        let since =
+            Outlook { catalogues: receiver, access: Arc::new(Open), length: Length::UpTo(3) }.since_now();
         let (sender, mut told) = mpsc::unbounded_channel();
         let wish = Wish::default();
         let of_client = wish.clone();
         let telling = tokio::spawn(async move {
             let client = (&Caller::process(), &of_client);
-            watch(outlook, first, client, &Told(sender), std::future::pending()).await;
+            watch(since, client, &Told(sender), std::future::pending()).await;
         });
-        tokio::task::yield_now().await;
 
         // Each prompt comes after what the tools have to say, and shows that they said nothing.
         catalogues.send_replace(fleet(6, &[(Kind::Prompt, "a")]));

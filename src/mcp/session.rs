@@ -22,9 +22,13 @@ use serde_json::{Value, value::RawValue};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+mod acknowledged;
 mod context;
 
-use self::context::{carried, era, parts, untyped};
+use self::{
+    acknowledged::Acknowledged,
+    context::{carried, era, parts, untyped},
+};
 use super::{
     announce,
     authentication::Until,
@@ -89,6 +93,7 @@ pub(super) struct Session {
     /// From `logging/setLevel`; everything until then.
     level: Mutex<Level>,
     subscriptions: Subscriptions,
+    acknowledged: Acknowledged,
     /// See [`NOTES`].
     notes: Semaphore,
     ended: CancellationToken,
@@ -112,6 +117,7 @@ impl Session {
             wish: Wish::default(),
             level,
             subscriptions,
+            acknowledged: Acknowledged::default(),
             notes: Semaphore::new(NOTES),
             _end: ended.clone().drop_guard(),
             ended,
@@ -369,8 +375,9 @@ impl ServerHandler for Session {
         }
         self.wish.set(self.length_of_url(&context.extensions));
         let client = (caller, self.wish.clone());
-        let telling = announce::to_session(self.face.catalogues(), client, context.peer, self.ended.clone());
-        tokio::spawn(telling);
+        // Now, not when the task first runs: the client may list in between.
+        let since = self.face.catalogues().since_now();
+        tokio::spawn(announce::to_session(since, client, context.peer, self.ended.clone()));
     }
 
     async fn on_roots_list_changed(&self, context: NotificationContext<RoleServer>) {
@@ -396,6 +403,7 @@ impl ServerHandler for Session {
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        self.acknowledged.begin(self.face.catalogues().since_now());
         // rmcp takes away what the capabilities do not declare.
         let mut accepted = requested.clone();
         if let Some(uris) = &mut accepted.resource_subscriptions {
@@ -405,6 +413,7 @@ impl ServerHandler for Session {
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let since = self.acknowledged.begun().unwrap_or_else(|| self.face.catalogues().since_now());
         let extensions = &context.request_context().extensions;
         let caller = self.caller(extensions)?;
         let until = parts(extensions).and_then(|parts| parts.extensions.get::<Until>()).cloned();
@@ -432,7 +441,7 @@ impl ServerHandler for Session {
         }
         let wish = Wish::default();
         wish.set(large::wish_of_meta(&context.request_context().meta).or(self.length_of_url(extensions)));
-        let lists = announce::to_subscription(self.face.catalogues(), (caller, wish), context.sink(), end);
+        let lists = announce::to_subscription(since, (caller, wish), context.sink(), end);
         tokio::select! {
             () = lists => {}
             () = subscriptions::to_stream(updates, context.sink()) => {}

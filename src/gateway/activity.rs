@@ -24,7 +24,7 @@ pub(super) struct Activity {
 struct State {
     /// Calls of which it is not known yet where they go.
     choosing: usize,
-    servers: BTreeMap<ServerName, Use>,
+    servers: BTreeMap<ServerName, Box<Use>>,
 }
 
 /// Of one MCPServer.
@@ -119,7 +119,7 @@ impl Activity {
 impl State {
     fn is_unused(&self, server: &ServerName) -> bool {
         let is_held = |used: &Use| used.links.iter().filter_map(Weak::upgrade).any(|link| link.is_held());
-        let is_unused = |used: &Use| used.calls == 0 && used.waiting == 0 && !is_held(used);
+        let is_unused = |used: &Box<Use>| used.calls == 0 && used.waiting == 0 && !is_held(used);
         self.choosing == 0 && self.servers.get(server).is_none_or(is_unused)
     }
 

@@ -32,7 +32,7 @@ pub enum Route {
     /// By pilothouse itself.
     Own,
     /// By a downstream, which knows the entry as `original` (a tool's or prompt's name, a resource's URI).
-    Downstream { server: ServerName, original: String },
+    Downstream { server: Arc<ServerName>, original: String },
 }
 
 /// One tool, prompt, resource or template, as clients see it.
@@ -44,7 +44,7 @@ pub struct Entry {
     /// The definition as it came, with the name (or URI) replaced by `name`.
     pub raw: Raw,
     /// The SHA-256 of what the definition says, whatever the order of its members, in hex.
-    pub hash: String,
+    pub hash: Arc<str>,
     pub route: Route,
     pub exposure: Arc<Exposure>,
 }
@@ -78,7 +78,7 @@ impl Entry {
 
     /// An entry that pilothouse answers itself.
     pub fn own(kind: Kind, name: &str, raw: Raw) -> Self {
-        let hash = digest(raw.get().as_bytes());
+        let hash = digest(raw.get().as_bytes()).into();
         Self { kind, name: name.to_owned(), hash, raw, route: Route::Own, exposure: Arc::default() }
     }
 }
@@ -160,7 +160,7 @@ impl Catalogue {
 
 /// The servers with a resource or template whose scheme is not theirs alone.
 fn sharing(entries: &[Arc<Entry>]) -> BTreeSet<ServerName> {
-    let mut of_scheme: HashMap<String, BTreeSet<Option<&ServerName>>> = HashMap::new();
+    let mut of_scheme: HashMap<String, BTreeSet<Option<&Arc<ServerName>>>> = HashMap::new();
     for entry in entries.iter().filter(|entry| matches!(entry.kind, Kind::Resource | Kind::ResourceTemplate))
     {
         let (server, own) = match &entry.route {
@@ -170,5 +170,5 @@ fn sharing(entries: &[Arc<Entry>]) -> BTreeSet<ServerName> {
         of_scheme.entry(uris::scheme(own)).or_default().insert(server);
     }
     let shared = of_scheme.into_values().filter(|servers| servers.len() > 1);
-    shared.flatten().flatten().cloned().collect()
+    shared.flatten().flatten().map(|server| ServerName::clone(server)).collect()
 }

@@ -20,7 +20,7 @@ pub struct Observation {
     /// Tools that are not shown, since their definition tries to steer whoever reads it, one sentence each.
     pub quarantined: Vec<String>,
     /// The hash of each tool as it was when the server was registered, by the server's own name.
-    pub pins: Arc<BTreeMap<String, String>>,
+    pub pins: Arc<BTreeMap<String, Arc<str>>>,
     /// Of a member of a pool they are counted by the pool.
     pub calls: u64,
     pub errors: u64,

@@ -1,7 +1,7 @@
 //! What one server offers: entries as they came, each looked at just enough to be named. One malformed entry
 //! is dropped alone.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -19,7 +19,7 @@ pub(super) struct Offered {
     pub(super) original: String,
     pub(super) raw: Raw,
     /// Over what `raw` says.
-    pub(super) hash: String,
+    pub(super) hash: Arc<str>,
 }
 
 /// Everything one server offers, in its order.
@@ -56,7 +56,7 @@ impl Offer {
                 self.dropped.push(format!("{place} repeats `{original}`: dropped"));
                 continue;
             }
-            let hash = canonical::hash(raw.get());
+            let hash = canonical::hash(raw.get()).into();
             self.entries.push(Offered { kind, original, raw, hash });
         }
     }

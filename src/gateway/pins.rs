@@ -24,7 +24,7 @@ pub(super) struct Pinned(BTreeMap<String, Pin>);
 enum Pin {
     Seen(Arc<Entry>),
     /// Its hash; somebody else has seen it.
-    Noted(String),
+    Noted(Arc<str>),
 }
 
 /// Pins that were written before all digits were.
@@ -37,7 +37,7 @@ fn is_of(noted: &str, hash: &str) -> bool {
 }
 
 impl Pin {
-    fn hash(&self) -> &str {
+    fn hash(&self) -> &Arc<str> {
         match self {
             Self::Seen(entry) => &entry.hash,
             Self::Noted(hash) => hash,
@@ -73,23 +73,23 @@ impl Pinned {
     /// What others know of tools that were never seen here.
     pub(super) fn note(&mut self, hashes: &BTreeMap<String, String>) {
         for (tool, hash) in hashes {
-            let pin = self.0.entry(tool.clone()).or_insert_with(|| Pin::Noted(hash.clone()));
+            let pin = self.0.entry(tool.clone()).or_insert_with(|| Pin::Noted(hash.as_str().into()));
             if matches!(pin, Pin::Noted(short) if is_of(short, hash)) {
-                *pin = Pin::Noted(hash.clone());
+                *pin = Pin::Noted(hash.as_str().into());
             }
         }
     }
 
     /// The same, in words for others: the hash of each tool as it was.
-    pub(super) fn hashes(&self) -> BTreeMap<String, String> {
-        self.0.iter().map(|(tool, pin)| (tool.clone(), pin.hash().to_owned())).collect()
+    pub(super) fn hashes(&self) -> BTreeMap<String, Arc<str>> {
+        self.0.iter().map(|(tool, pin)| (tool.clone(), pin.hash().clone())).collect()
     }
 
     /// Tools that are not among these as they were, as far as they were seen.
     pub(super) fn besides<'a>(&'a self, entries: &'a [Arc<Entry>]) -> impl Iterator<Item = &'a Arc<Entry>> {
         let tools = entries.iter().filter(|entry| entry.kind == Kind::Tool);
-        let now: BTreeMap<_, _> = tools.map(|tool| (tool.original(), tool.hash.as_str())).collect();
-        let is_there = move |pin: &Arc<Entry>| now.get(pin.original()) == Some(&pin.hash.as_str());
+        let now: BTreeMap<_, _> = tools.map(|tool| (tool.original(), &tool.hash)).collect();
+        let is_there = move |pin: &Arc<Entry>| now.get(pin.original()) == Some(&&pin.hash);
         let seen = self.0.values().filter_map(|pin| match pin {
             Pin::Seen(entry) => Some(entry),
             Pin::Noted(_) => None,
@@ -177,13 +177,13 @@ mod tests {
 
     fn tool(description: &str) -> Arc<Entry> {
         let raw = raw(&serde_json::json!({ "name": "pay", "description": description }));
-        let (kind, name, hash) = (Kind::Tool, "pay".to_owned(), canonical::hash(raw.get()));
+        let (kind, name, hash) = (Kind::Tool, "pay".to_owned(), canonical::hash(raw.get()).into());
         Arc::new(Entry { kind, name, raw, hash, route: Route::Own, exposure: Arc::default() })
     }
 
     /// Another definition whose hash begins with the same twelve digits, as its own server may find one.
     fn alike(tool: &Entry) -> Arc<Entry> {
-        let hash = format!("{}{}", &tool.hash[..12], "0".repeat(52));
+        let hash = format!("{}{}", &tool.hash[..12], "0".repeat(52)).into();
         Arc::new(Entry { hash, ..tool.clone() })
     }
 
@@ -203,10 +203,10 @@ mod tests {
         assert!(pinned.hides(&enforcing(&[]), &other));
         assert!(!pinned.hides(&enforcing(&[]), &pay));
         pinned.learn(std::slice::from_ref(&pay));
-        assert_eq!(pinned.hashes(), noted(&pay.hash));
+        assert_eq!(pinned.hashes()["pay"], pay.hash);
         assert!(pinned.hides(&enforcing(&[]), &alike(&pay)));
         pinned.note(&noted(&pay.hash[..12]));
-        assert_eq!(pinned.hashes(), noted(&pay.hash), "it stays whole");
+        assert_eq!(pinned.hashes()["pay"], pay.hash, "it stays whole");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use self::shown::{Claimed, Claims, plain, summary};
+use self::shown::{Claimed, Claims, summary};
 use super::{
     catalogue::{Declarations, Entry, Exposure, Kind, Route, Stale},
     contract::ToolDefinition,
@@ -54,7 +54,7 @@ struct Server {
     /// Its tools as they were when it was registered.
     pinned: Pinned,
     /// The same as hashes, for others.
-    pins: Arc<BTreeMap<String, String>>,
+    pins: Arc<BTreeMap<String, Arc<str>>>,
     /// What speaks against its tools, by its own name of each.
     doubts: BTreeMap<String, Doubt>,
     /// Why tools are not to be trusted among the tools that there are now, by the server's own name.
@@ -184,8 +184,7 @@ impl Registry {
         let before = server.names();
         server.dropped = offer.dropped;
         (server.listed, server.is_remembered) = (offer.read_at, false);
-        server.entries =
-            offer.entries.into_iter().map(|offered| server.shown_as(&plain(name, offered))).collect();
+        server.entries = server.shown(name, offer.entries);
         server.pinned.learn(&server.entries);
         server.doubt();
         server.settle();

@@ -64,7 +64,7 @@ pub(super) struct Runner {
     line: Line,
     hearing: Hearing,
     /// The MCPServers behind it: itself, or the members of the pool that it is.
-    servers: BTreeMap<ServerName, Standing>,
+    servers: BTreeMap<ServerName, Box<Standing>>,
     /// Its servers are the members of a pool.
     is_pool: bool,
     routes: Arc<Routes>,
@@ -116,7 +116,7 @@ impl Runner {
                 () = stop.cancelled() => break,
                 Ok(()) = wanted.changed() => self.rewant(),
                 Ok(()) = resting.changed() => self.rewant(),
-                Some((told, has_missed)) = self.hearing.next() => {
+                (told, has_missed) = self.hearing.next() => {
                     self.heard(told);
                     if has_missed {
                         self.anything_changed();

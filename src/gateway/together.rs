@@ -2,7 +2,10 @@
 //!
 //! `README.md` beside this file says why so.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use super::{
     Request,
@@ -51,7 +54,7 @@ pub(super) struct Together {
 pub(super) fn together<'a>(offers: impl IntoIterator<Item = (&'a ServerName, &'a Offer)>) -> Together {
     let mut all = Together::default();
     // The hash of what is offered, and whose it is.
-    let mut first: HashMap<Asked, (&str, &ServerName)> = HashMap::new();
+    let mut first: HashMap<Asked, (Arc<str>, &ServerName)> = HashMap::new();
     for (server, offer) in offers {
         // Together they are as old as the oldest.
         all.offer.read_at = [all.offer.read_at, offer.read_at].into_iter().flatten().min();
@@ -59,9 +62,9 @@ pub(super) fn together<'a>(offers: impl IntoIterator<Item = (&'a ServerName, &'a
         for offered in &offer.entries {
             let Offered { kind, original, raw: _, hash } = offered;
             let asked = (*kind, original.clone());
-            let (same_as, by) = *first.entry(asked.clone()).or_insert_with(|| {
+            let (same_as, by) = first.entry(asked.clone()).or_insert_with(|| {
                 all.offer.entries.push(offered.clone());
-                (hash.as_str(), server)
+                (hash.clone(), server)
             });
             let is_same = same_as == hash || matches!(kind, Kind::Resource | Kind::ResourceTemplate);
             if is_same {

@@ -171,7 +171,7 @@ mod tests {
 
     fn of(namespace: &str, name: &str) -> Entry {
         let server = ServerName { namespace: namespace.into(), name: "s".into() };
-        let route = Route::Downstream { server, original: name.into() };
+        let route = Route::Downstream { server: server.into(), original: name.into() };
         Entry { route, ..Entry::own(Kind::Tool, name, raw(&json!({ "name": name }))) }
     }
 

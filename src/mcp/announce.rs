@@ -290,7 +290,7 @@ mod tests {
                 own.of_kind(Kind::Tool).chain(own.of_kind(Kind::Prompt)).cloned().collect();
             entries.extend((0..count).map(|number| {
                 let name = format!("x_{number}");
-                let route = Route::Downstream { server: server.clone(), original: name.clone() };
+                let route = Route::Downstream { server: server.clone().into(), original: name.clone() };
                 let raw = raw(&json!({ "name": name }));
                 let (kind, hash) = (Kind::Tool, "0".into());
                 Arc::new(Entry { kind, name, raw, hash, route, exposure: Arc::default() })

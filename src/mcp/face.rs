@@ -391,7 +391,7 @@ impl Face {
             None => params,
         };
         let request = Request {
-            server: server.clone(),
+            server: server.as_ref().clone(),
             method: asked.method.to_owned(),
             params: Some(params),
             era: asked.era,

@@ -25,7 +25,7 @@ fn only(catalogue: &Catalogue, uri: &str, own: &str, named: Option<&ServerName>)
     let wanted = Some(uris::scheme(own)).filter(|scheme| !scheme.is_empty())?;
     let mut resources = resources(catalogue)
         .filter(|(_, _, own)| uris::scheme(own) == wanted)
-        .filter(|(_, server, _)| named.is_none() || *server == named);
+        .filter(|(_, server, _)| named.is_none() || server.map(AsRef::as_ref) == named);
     let (first, server, _) = resources.next()?;
     let server = server?;
     resources.all(|(_, other, _)| other == Some(server)).then(|| {
@@ -33,7 +33,7 @@ fn only(catalogue: &Catalogue, uri: &str, own: &str, named: Option<&ServerName>)
             kind: Kind::Resource,
             name: uri.to_owned(),
             raw: RawValue::NULL.to_owned(),
-            hash: String::new(),
+            hash: Arc::default(),
             route: Route::Downstream { server: server.clone(), original: own.to_owned() },
             exposure: first.exposure.clone(),
         })
@@ -41,7 +41,7 @@ fn only(catalogue: &Catalogue, uri: &str, own: &str, named: Option<&ServerName>)
 }
 
 /// All resources and templates, each with its server and that server's own URI; ours are of no server.
-fn resources(catalogue: &Catalogue) -> impl Iterator<Item = (&Arc<Entry>, Option<&ServerName>, &str)> {
+fn resources(catalogue: &Catalogue) -> impl Iterator<Item = (&Arc<Entry>, Option<&Arc<ServerName>>, &str)> {
     let all = catalogue.of_kind(Kind::Resource).chain(catalogue.of_kind(Kind::ResourceTemplate));
     all.map(|entry| match &entry.route {
         Route::Own => (entry, None, entry.name.as_str()),
@@ -53,7 +53,8 @@ fn resources(catalogue: &Catalogue) -> impl Iterator<Item = (&Arc<Entry>, Option
 /// another one.
 pub(super) fn shown_uri(catalogue: &Catalogue, server: &ServerName, uri: &str) -> Option<String> {
     let other = uris::of_server(server, uri)?;
-    let is_its = |entry: &Entry| matches!(&entry.route, Route::Downstream { server: of, .. } if of == server);
+    let is_its =
+        |entry: &Entry| matches!(&entry.route, Route::Downstream { server: of, .. } if **of == *server);
     let finds = |uri: &str| catalogue.find(Kind::Resource, uri).is_some_and(|entry| is_its(entry));
     if finds(uri) {
         return None;
@@ -62,7 +63,8 @@ pub(super) fn shown_uri(catalogue: &Catalogue, server: &ServerName, uri: &str) -
         return Some(other);
     }
     let of_another = resource(catalogue, uri).is_some_and(|entry| !is_its(entry));
-    let mut own = resources(catalogue).filter(|(_, of, _)| *of == Some(server)).map(|(_, _, own)| own);
+    let mut own =
+        resources(catalogue).filter(|(_, of, _)| of.is_some_and(|of| **of == *server)).map(|(_, _, own)| own);
     (of_another && own.any(|template| makes(template, uri))).then_some(other)
 }
 
@@ -128,7 +130,7 @@ mod tests {
     #[test]
     fn a_linked_resource_is_of_the_only_server_with_its_scheme() {
         let of = |name: &str, server: &str| {
-            let server = ServerName { namespace: "shop".to_owned(), name: server.to_owned() };
+            let server = ServerName { namespace: "shop".to_owned(), name: server.to_owned() }.into();
             let route = Route::Downstream { server, original: name.to_owned() };
             Arc::new(Entry { route, ..entry(Kind::Resource, name) })
         };
@@ -147,7 +149,7 @@ mod tests {
     #[test]
     fn a_uri_that_leads_to_another_server_names_its_own() {
         let of = |kind: Kind, name: &str, server: &str, original: &str| {
-            let server = ServerName { namespace: "shop".to_owned(), name: server.to_owned() };
+            let server = ServerName { namespace: "shop".to_owned(), name: server.to_owned() }.into();
             let route = Route::Downstream { server, original: original.to_owned() };
             Arc::new(Entry { route, ..entry(kind, name) })
         };
@@ -180,7 +182,7 @@ mod tests {
         for uri in ["ph+shop+new+a://1", "ph+shop+new+a://9"] {
             let found = unlisted(&alone, uri).unwrap();
             let own = uri.strip_prefix("ph+shop+new+").unwrap().to_owned();
-            assert_eq!(found.route, Route::Downstream { server: new.clone(), original: own });
+            assert_eq!(found.route, Route::Downstream { server: new.clone().into(), original: own });
         }
         assert!(unlisted(&alone, "ph+shop+old+a://1").is_none());
         assert!(unlisted(&alone, "ph+shop+new+b://1").is_none());

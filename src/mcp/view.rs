@@ -236,7 +236,7 @@ pub(super) mod tests {
             kind,
             name: name.to_owned(),
             raw,
-            hash: "0".to_owned(),
+            hash: "0".into(),
             route: Route::Own,
             exposure: Arc::default(),
         }
@@ -299,7 +299,7 @@ pub(super) mod tests {
         let of = |count: usize| {
             let server = ServerName { namespace: "shop".to_owned(), name: "x".to_owned() };
             let theirs = (0..count).map(|number| Entry {
-                route: Route::Downstream { server: server.clone(), original: "t".to_owned() },
+                route: Route::Downstream { server: server.clone().into(), original: "t".to_owned() },
                 ..entry(Kind::Tool, &format!("x_{number}"))
             });
             let own = ["call_tool", "search_tools", "top"].map(|name| entry(Kind::Tool, name));

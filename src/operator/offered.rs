@@ -14,7 +14,7 @@ pub(super) fn pins(
 ) -> BTreeMap<String, String> {
     let pins = observation.map(|seen| &seen.pins).filter(|pins| !pins.is_empty());
     match pins {
-        Some(pins) => pins.iter().take(PINS).map(|(tool, hash)| (tool.clone(), hash.clone())).collect(),
+        Some(pins) => pins.iter().take(PINS).map(|(tool, hash)| (tool.clone(), hash.to_string())).collect(),
         None => before.clone(),
     }
 }

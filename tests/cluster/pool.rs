@@ -90,7 +90,7 @@ impl Pools {
         let Route::Downstream { server, original } = entry.route.clone() else { panic!("{tool} is ours") };
         let params = Some(text::raw(&json!({ "name": original, "arguments": {} })));
         let (method, seats) = ("tools/call".to_owned(), Some(seats.clone()));
-        let request = Request { server, method, params, era: Era::Legacy, seats };
+        let request = Request { server: server.as_ref().clone(), method, params, era: Era::Legacy, seats };
         let answer = self.whole.gateway.call(request, mpsc::channel(16).0).await.expect("an answer");
         let answer: Value = serde_json::from_str(answer.get()).unwrap();
         assert_ne!(answer["isError"], true, "{answer}");

@@ -157,7 +157,7 @@ async fn entries_are_equal(era: Era) {
         expected.set_str("name", &format!("odd_{name}"));
         let entry = catalogue.find(Kind::Tool, &format!("odd_{name}")).unwrap();
         assert_eq!(entry.raw.get(), expected.to_raw().get());
-        let route = Route::Downstream { server: named("odd"), original: name.to_owned() };
+        let route = Route::Downstream { server: named("odd").into(), original: name.to_owned() };
         assert_eq!(entry.route, route);
     }
     let prompt = catalogue.find(Kind::Prompt, "odd_ask").unwrap();

@@ -249,7 +249,7 @@ fn entries(more: &[(Kind, &str)]) -> Vec<Arc<Entry>> {
             kind,
             name: name.to_owned(),
             raw,
-            hash: name.to_owned(),
+            hash: name.into(),
             route: Route::Own,
             exposure: Arc::default(),
         })

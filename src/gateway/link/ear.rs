@@ -1,8 +1,8 @@
 //! What a link tells its runner, and rmcp's handler that hears it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use rmcp::{
@@ -12,7 +12,7 @@ use rmcp::{
     },
     service::{NotificationContext, RoleClient, RunningService},
 };
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 use crate::gateway::client::Client;
 
@@ -38,32 +38,70 @@ pub(in crate::gateway) enum News {
 /// News that may wait.
 const NEWS: usize = 64;
 
+/// What was told and not heard yet. A channel would take two kilobytes of every server, also of those that are silent.
+#[derive(Debug, Default)]
+struct Post {
+    waiting: Mutex<Waiting>,
+    rung: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    news: VecDeque<Told>,
+    missed: bool,
+}
+
+impl Post {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The links' end of the line to their runner.
 #[derive(Clone, Debug)]
-pub(in crate::gateway) struct Line {
-    news: mpsc::Sender<Told>,
-    missed: Arc<AtomicBool>,
-}
+pub(in crate::gateway) struct Line(Arc<Post>);
 
 /// The runner's end.
 #[derive(Debug)]
-pub(in crate::gateway) struct Hearing {
-    news: mpsc::Receiver<Told>,
-    missed: Arc<AtomicBool>,
-}
+pub(in crate::gateway) struct Hearing(Arc<Post>);
 
 pub(in crate::gateway) fn line() -> (Line, Hearing) {
-    let (told, news) = mpsc::channel(NEWS);
-    let missed = Arc::new(AtomicBool::new(false));
-    (Line { news: told, missed: missed.clone() }, Hearing { news, missed })
+    let post = Arc::new(Post::default());
+    (Line(post.clone()), Hearing(post))
+}
+
+impl Line {
+    /// When the runner has much to read, it hears only that something was missed.
+    fn hint(&self, told: Told) {
+        let mut waiting = self.0.waiting();
+        if waiting.news.len() < NEWS {
+            waiting.news.push_back(told);
+        } else {
+            waiting.missed = true;
+        }
+        drop(waiting);
+        self.0.rung.notify_one();
+    }
+
+    fn must_hear(&self, told: Told) {
+        self.0.waiting().news.push_back(told);
+        self.0.rung.notify_one();
+    }
 }
 
 impl Hearing {
-    /// The next news, and whether others were missed before it since too many came: anything may have changed then.
-    /// Nothing when no link is left to tell any.
-    pub(in crate::gateway) async fn next(&mut self) -> Option<(Told, bool)> {
-        let told = self.news.recv().await?;
-        Some((told, self.missed.swap(false, Ordering::AcqRel)))
+    /// The next news, and whether others were missed since too many came: anything may have changed then.
+    pub(in crate::gateway) async fn next(&mut self) -> (Told, bool) {
+        loop {
+            {
+                let mut waiting = self.0.waiting();
+                if let Some(told) = waiting.news.pop_front() {
+                    return (told, std::mem::take(&mut waiting.missed));
+                }
+            }
+            // One that rang meanwhile is not lost: it is kept for whoever waits next.
+            self.0.rung.notified().await;
+        }
     }
 }
 
@@ -79,19 +117,13 @@ impl Teller {
         Self { link, runner }
     }
 
-    /// When the runner has much to read, it hears only that something was missed.
     pub(super) fn hint(&self, news: News) {
-        let Line { news: told, missed } = &self.runner;
-        if let Err(mpsc::error::TrySendError::Full(news)) = told.try_send(Told { link: self.link, news }) {
-            missed.store(true, Ordering::Release);
-            // The runner may have read all meanwhile: it looks at the mark with the next news.
-            let _ = told.try_send(news);
-        }
+        self.runner.hint(Told { link: self.link, news });
     }
 
-    pub(super) async fn ended(&self, why: String) {
-        // A runner that is gone needs no telling.
-        let _ = self.runner.news.send(Told { link: self.link, news: News::Ended(why) }).await;
+    /// Once for each link, whatever else waits.
+    pub(super) fn ended(&self, why: String) {
+        self.runner.must_hear(Told { link: self.link, news: News::Ended(why) });
     }
 }
 
@@ -146,5 +178,30 @@ impl ClientHandler for Ear {
     fn get_info(&self) -> ClientConfig {
         ClientConfig::new(self.capabilities.clone(), self.us.clone())
             .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::{NEWS, News, Told, line};
+
+    #[tokio::test]
+    async fn an_end_is_always_heard_and_hints_that_are_too_many_are_told_as_missed() {
+        let (line, mut hearing) = line();
+        assert!(hearing.next().now_or_never().is_none());
+        for _ in 0..NEWS + 3 {
+            line.hint(Told { link: 1, news: News::Changed });
+        }
+        line.must_hear(Told { link: 2, news: News::Ended("it went".to_owned()) });
+        let (first, missed) = hearing.next().await;
+        assert!(first.link == 1 && first.news == News::Changed && missed);
+        for _ in 1..NEWS {
+            assert!(!hearing.next().await.1, "said once");
+        }
+        let (last, missed) = hearing.next().await;
+        assert!(last.news == News::Ended("it went".to_owned()) && !missed);
+        assert!(hearing.next().now_or_never().is_none());
     }
 }

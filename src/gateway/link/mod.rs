@@ -357,7 +357,7 @@ impl Link {
             && fault.ends_link()
             && !self.dead.swap(true, Ordering::Relaxed)
         {
-            self.teller.ended(fault.to_string()).await;
+            self.teller.ended(fault.to_string());
         }
         outcome
     }

@@ -116,7 +116,7 @@ pub(super) async fn keep_session(way: HttpWay, closing: CancellationToken) {
 /// Tells when the server asks without end and does not read the answers; the calls that run may still end.
 pub(super) async fn watch(choked: CancellationToken, teller: Teller) {
     choked.cancelled().await;
-    teller.ended(CHOKED.to_owned()).await;
+    teller.ended(CHOKED.to_owned());
 }
 
 /// Holds a connection until it ends or nobody needs it any more, then ends what belongs to it: also the calls
@@ -155,6 +155,6 @@ pub(super) async fn keep(
         process.end().await;
     }
     if let Some(why) = why {
-        teller.ended(why).await;
+        teller.ended(why);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Registry, Server, plain};
+use super::{Registry, Server};
 use crate::gateway::{
     catalogue::{Entry, Kind},
     downstream::ServerName,
@@ -24,7 +24,7 @@ impl Registry {
             declared: declared.as_deref().cloned(),
             entries: entries.iter().map(|entry| kept(entry)).collect(),
             pins: pinned.besides(entries).map(|entry| kept(entry)).collect(),
-            hashes: pinned.hashes(),
+            hashes: pinned.hashes().into_iter().map(|(tool, hash)| (tool, hash.to_string())).collect(),
         })
     }
 
@@ -48,13 +48,11 @@ impl Registry {
         }
         let mut before = Offer::default();
         pins.into_iter().for_each(|Kept { kind, raw }| before.take(kind, vec![raw]));
-        let before: Vec<_> =
-            before.entries.into_iter().map(|pin| server.shown_as(&plain(name, pin))).collect();
+        let before = server.shown(name, before.entries);
         server.pinned.learn(&before);
         let mut offer = Offer::default();
         entries.into_iter().for_each(|Kept { kind, raw }| offer.take(kind, vec![raw]));
-        server.entries =
-            offer.entries.into_iter().map(|offered| server.shown_as(&plain(name, offered))).collect();
+        server.entries = server.shown(name, offer.entries);
         // First what they were: what they are now may be something else.
         server.pinned.note(&hashes);
         server.pinned.learn(&server.entries);

@@ -85,6 +85,14 @@ fn renamed(entry: &Entry, name: &str) -> Entry {
 }
 
 impl Server {
+    /// All that it offers, as clients see it. They name the server once, together.
+    pub(super) fn shown(&self, name: &ServerName, offered: Vec<Offered>) -> Vec<Arc<Entry>> {
+        let name = Arc::new(name.clone());
+        let mut shown = Vec::with_capacity(offered.len());
+        shown.extend(offered.into_iter().map(|offered| self.shown_as(&plain(&name, offered))));
+        shown
+    }
+
     /// The entry as clients see it, unless another server has its name.
     pub(super) fn shown_as(&self, entry: &Entry) -> Arc<Entry> {
         let name = match entry.kind {
@@ -98,7 +106,7 @@ impl Server {
 }
 
 /// An entry under the server's own name.
-pub(super) fn plain(server: &ServerName, offered: Offered) -> Entry {
+fn plain(server: &Arc<ServerName>, offered: Offered) -> Entry {
     let Offered { kind, original, raw, hash } = offered;
     let route = Route::Downstream { server: server.clone(), original: original.clone() };
     Entry { kind, name: original, raw, hash, route, exposure: Arc::default() }

@@ -44,7 +44,7 @@ fn own(name: &str) -> Arc<Entry> {
         kind: Kind::Tool,
         name,
         raw,
-        hash: String::new(),
+        hash: Arc::default(),
         route: Route::Own,
         exposure: Arc::default(),
     })
@@ -66,7 +66,10 @@ fn only_the_name_of_a_definition_changes() {
     ready(&mut registry, &server("git", "git", 1), r#"[{"x": 2.50,"name":"log","y":[1e3, null]}]"#);
     let view = registry.view();
     assert_eq!(view.entries[0].raw.get(), r#"{"x":2.50,"name":"git_log","y":[1e3, null]}"#);
-    assert_eq!(view.entries[0].route, Route::Downstream { server: name("git"), original: "log".to_owned() });
+    assert_eq!(
+        view.entries[0].route,
+        Route::Downstream { server: name("git").into(), original: "log".to_owned() }
+    );
 }
 
 #[test]
@@ -150,7 +153,7 @@ fn resource_uris_stay_and_a_contested_one_names_the_younger_server() {
     let raws: Vec<_> = view.entries.iter().map(|entry| entry.raw.get()).collect();
     let contested = r#"{"size":1e3,"uri":"ph+shop+young+x://1","name":"n"}"#;
     assert_eq!(raws, [r#"{"uri":"x://1"}"#, contested, r#"{"uri":"x://2"}"#]);
-    let route = Route::Downstream { server: name("young"), original: "x://1".to_owned() };
+    let route = Route::Downstream { server: name("young").into(), original: "x://1".to_owned() };
     assert_eq!((view.entries[1].name.as_str(), &view.entries[1].route), ("ph+shop+young+x://1", &route));
     assert!(view.observations[&name("young")].dropped.is_empty());
 
@@ -200,7 +203,10 @@ fn a_renamed_tool_keeps_its_prefix_and_is_answered_as_itself() {
     let view = registry.view();
     assert_eq!(names(&registry), ["git_history", "git_show"]);
     assert_eq!(view.entries[0].raw.get(), r#"{"name":"git_history"}"#);
-    assert_eq!(view.entries[0].route, Route::Downstream { server: name("git"), original: "log".to_owned() });
+    assert_eq!(
+        view.entries[0].route,
+        Route::Downstream { server: name("git").into(), original: "log".to_owned() }
+    );
 }
 
 #[test]

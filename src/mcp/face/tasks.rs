@@ -1,5 +1,7 @@
 //! Requests about tasks that servers have begun in the place of an answer.
 
+use std::sync::Arc;
+
 use serde_json::{json, value::RawValue};
 
 use super::{Admitted, Asking, Face, fields, required};
@@ -31,7 +33,7 @@ impl Face {
         let begun = self.gateway.task(&id, asked.caller);
         let (server, tool) = begun.ok_or_else(|| unknown_task(&id))?;
         let catalogue = self.catalogue();
-        let began = Route::Downstream { server, original: tool };
+        let began = Route::Downstream { server: Arc::new(server), original: tool };
         let entry = catalogue.of_kind(Kind::Tool).find(|entry| entry.route == began);
         let name = entry.map(|entry| entry.name.clone()).ok_or_else(|| unknown_task(&id))?;
         let asked = Asked { name: &name, ..asked };

@@ -362,7 +362,7 @@ mod tests {
     fn what_its_tools_were_stands_in_the_status_and_is_not_forgotten() {
         let mut seen = seen(State::Ready, &[State::Ready]);
         let of_pool = Arc::make_mut(&mut seen).get_mut(&name("search")).unwrap();
-        of_pool.pins = Arc::new([("find".to_owned(), "0123".to_owned())].into());
+        of_pool.pins = Arc::new([("find".to_owned(), "0123".into())].into());
         let first = at(&pool(), &stands(&[1]), &seen, 100);
         assert_eq!(first.status.clone().unwrap().pins["find"], "0123");
         let later = at(&first, &stands(&[1]), &Observations::default(), 200);

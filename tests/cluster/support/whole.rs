@@ -133,7 +133,8 @@ impl Whole {
         let Route::Downstream { server, original } = entry.route.clone() else { panic!("{tool} is ours") };
         let params = Some(text::raw(&json!({ "name": original, "arguments": {} })));
         let method = "tools/call".to_owned();
-        let request = Request { server, method, params, era: Era::Legacy, seats: None };
+        let request =
+            Request { server: server.as_ref().clone(), method, params, era: Era::Legacy, seats: None };
         match self.gateway.call(request, mpsc::channel(16).0).await {
             Ok(answer) => {
                 let answer: Value = serde_json::from_str(answer.get()).expect("JSON");

@@ -218,7 +218,7 @@ fn entry(kind: Kind, name: &str, value: &Value) -> Entry {
         kind,
         name: name.to_owned(),
         raw: raw(value),
-        hash: name.to_owned(),
+        hash: name.into(),
         route: Route::Own,
         exposure: Arc::default(),
     }

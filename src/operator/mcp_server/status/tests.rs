@@ -458,7 +458,7 @@ fn tools_that_changed_or_are_not_to_be_trusted_are_conditions_and_events_and_pin
     let odd = Observation {
         changed: vec!["tool `a` is not defined as it was".to_owned()],
         quarantined: vec!["tool `b` is not shown".to_owned()],
-        pins: std::sync::Arc::new([("a".to_owned(), "0123456789ab".to_owned())].into()),
+        pins: std::sync::Arc::new([("a".to_owned(), "0123456789ab".into())].into()),
         ..seen(State::Ready)
     };
     let mut server = server("image: a");

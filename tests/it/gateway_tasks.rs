@@ -175,3 +175,20 @@ async fn a_modern_server_begins_no_task_for_a_legacy_client() {
     assert!(refused["message"].as_str().unwrap().contains("type `task`"), "{refused}");
     assert!(!server.seen("tools/call")[0].contains(TASKS));
 }
+
+#[tokio::test]
+async fn a_legacy_server_is_not_told_of_the_tasks_that_a_modern_client_follows() {
+    let server = Odd::start(Era::Legacy, |method, _| {
+        Reply::Result(match method {
+            "tools/list" => r#"{"tools":[{"name":"dig"}]}"#.to_owned(),
+            _ => r#"{"content":[]}"#.to_owned(),
+        })
+    });
+    let served = before(&server).await;
+    let can = json!({ "elicitation": {}, "extensions": { TASKS: {}, "a/b": {} } });
+    let ann = Talk::open_as(ANN, &served.url, Era::Modern, can).await;
+    ann.ask("tools/call", json!({ "name": "one_dig" })).await.unwrap();
+    let greetings = server.seen("initialize");
+    assert!(greetings.iter().any(|greeting| greeting.contains("a/b")), "{greetings:?}");
+    assert!(!greetings.iter().any(|greeting| greeting.contains(TASKS)), "{greetings:?}");
+}

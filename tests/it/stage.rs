@@ -8,13 +8,6 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    Router,
-    extract::Request,
-    http::StatusCode,
-    middleware::{self, Next},
-    response::IntoResponse,
-};
 use futures::future::BoxFuture;
 use pilothouse::{
     audit::Audit,
@@ -93,23 +86,6 @@ pub(crate) struct Served {
 impl Served {
     pub(crate) async fn open(stage: Stage, settings: HttpSettings) -> Self {
         let router = mcp::http::router(stage.face.clone(), settings);
-        Self::routed(stage, router).await
-    }
-
-    /// Knows no revision after 2025-11-25.
-    pub(crate) async fn legacy(stage: Stage, settings: HttpSettings) -> Self {
-        let refuse = async |request: Request, next: Next| match request.headers().get("mcp-protocol-version")
-        {
-            Some(version) if version.as_bytes() > b"2025-11-25".as_slice() => {
-                StatusCode::BAD_REQUEST.into_response()
-            }
-            _ => next.run(request).await,
-        };
-        let router = mcp::http::router(stage.face.clone(), settings).layer(middleware::from_fn(refuse));
-        Self::routed(stage, router).await
-    }
-
-    async fn routed(stage: Stage, router: Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();

@@ -14,7 +14,7 @@ use rmcp::{
 };
 use tokio::sync::Notify;
 
-use crate::gateway::client::Client;
+use crate::gateway::{client::Client, wire::eras::TASKS};
 
 /// From which link.
 #[derive(Debug)]
@@ -144,14 +144,23 @@ pub(super) struct Ear {
 
 impl Ear {
     pub(super) fn new(teller: Teller, client: Option<&Client>) -> Self {
-        let declared = match client {
-            Some(client) => serde_json::from_str(client.capabilities.get()),
-            None => serde_json::from_str(EVERYTHING),
-        };
+        let capabilities = declared(client);
         let named = client.and_then(|client| serde_json::from_str(client.info.as_ref()?.get()).ok());
         let us = named.unwrap_or_else(|| Implementation::new("pilothouse", env!("CARGO_PKG_VERSION")));
-        Self { teller, capabilities: declared.unwrap_or_default(), us }
+        Self { teller, capabilities, us }
     }
+}
+
+/// What a connection declares when it opens.
+fn declared(client: Option<&Client>) -> ClientCapabilities {
+    let said = client.map_or(EVERYTHING, |client| client.capabilities.get());
+    let mut declared: ClientCapabilities = serde_json::from_str(said).unwrap_or_default();
+    // A session's tasks are others than those that a modern client follows, and the face offers none of them. Modern
+    // servers are told with each request.
+    if let Some(extensions) = &mut declared.extensions {
+        extensions.remove(TASKS);
+    }
+    declared
 }
 
 impl ClientHandler for Ear {
@@ -185,7 +194,27 @@ impl ClientHandler for Ear {
 mod tests {
     use futures::FutureExt;
 
-    use super::{NEWS, News, Told, line};
+    use super::{NEWS, News, Told, declared, line};
+    use crate::{
+        caller::Caller,
+        gateway::{client::Client, wire::text::raw},
+    };
+
+    #[test]
+    fn a_session_is_not_told_of_the_tasks_that_modern_clients_follow() {
+        let extensions = serde_json::json!({ "io.modelcontextprotocol/tasks": {}, "a/b": { "x": 1 } });
+        let capabilities = raw(&serde_json::json!({ "elicitation": {}, "extensions": extensions }));
+        let client = Client::new(Caller::anonymous(), Some(capabilities), None);
+        let declared = raw(&declared(Some(&client)));
+        assert_eq!(declared.get(), r#"{"extensions":{"a/b":{"x":1}},"elicitation":{}}"#);
+    }
+
+    #[test]
+    fn a_shared_connection_declares_everything_that_can_be_asked() {
+        let declared = declared(None);
+        assert!(declared.elicitation.is_some() && declared.sampling.is_some() && declared.roots.is_some());
+        assert_eq!(declared.extensions.map(|extensions| extensions.len()), Some(1));
+    }
 
     #[tokio::test]
     async fn an_end_is_always_heard_and_hints_that_are_too_many_are_told_as_missed() {

@@ -7,7 +7,7 @@ pub(super) const IMAGE: &str =
 const AUDIO: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEARKwAAIhYAQACABAAZGF0YQAAAAA=";
 
 /// Tools without arguments.
-const PLAIN_TOOLS: [&str; 24] = [
+const PLAIN_TOOLS: [&str; 28] = [
     "test_simple_text",
     "test_image_content",
     "test_audio_content",
@@ -32,6 +32,10 @@ const PLAIN_TOOLS: [&str; 24] = [
     "test_input_required_result_multi_round",
     "test_input_required_result_tampered_state",
     "test_input_required_result_capabilities",
+    "failing_job",
+    "protocol_error_job",
+    "multi_input",
+    "test_tool_with_task",
 ];
 
 pub(super) fn tools() -> Vec<Value> {
@@ -45,6 +49,10 @@ pub(super) fn tools() -> Vec<Value> {
         .iter()
         .map(|name| tool(name, json!({ "type": "object", "additionalProperties": false })))
         .collect();
+    let slow = json!({ "type": "object", "properties": { "seconds": { "type": "number" }, "label": { "type": "string" } } });
+    tools.push(tool("slow_compute", slow));
+    tools.push(tool("greet", one("name")));
+    tools.push(tool("confirm_delete", one("filename")));
     tools.push(tool("test_sampling", one("prompt")));
     tools.push(tool("test_elicitation", one("message")));
     tools.push(tool(
@@ -123,11 +131,17 @@ pub(super) fn text(text: &str) -> Value {
     json!({ "content": [{ "type": "text", "text": text }] })
 }
 
+/// As the SDK's type of a result, which must not be partial for a modern client.
+pub(super) fn typed<T: serde::de::DeserializeOwned>(mut result: Value) -> T {
+    result["resultType"] = Value::from("complete");
+    serde_json::from_value(result).unwrap()
+}
+
 /// Answers of tools that only show a kind of content.
-pub(super) fn shown(tool: &str) -> Option<Value> {
+pub(super) fn shown(tool: &str, arguments: &Value) -> Value {
     let image = json!({ "type": "image", "data": IMAGE, "mimeType": "image/png" });
     let resource = |uri: &str, kind: &str, text: &str| json!({ "type": "resource", "resource": { "uri": uri, "mimeType": kind, "text": text } });
-    Some(match tool {
+    match tool {
         "test_simple_text" => text("This is a simple text response for testing."),
         "test_image_content" => json!({ "content": [image] }),
         "test_audio_content" => {
@@ -145,24 +159,25 @@ pub(super) fn shown(tool: &str) -> Option<Value> {
             "isError": true,
             "content": [{ "type": "text", "text": "This tool intentionally returns an error for testing" }]
         }),
-        "json_schema_2020_12_tool" | "test_header_parameters" | "test_streaming_elicitation" => text("Done."),
-        _ => return None,
-    })
+        "greet" => text(&format!("Hello, {}!", arguments["name"].as_str().unwrap_or_default())),
+        _ => text("Done."),
+    }
 }
 
-pub(super) fn read(uri: &str) -> Value {
-    let text =
-        |kind: &str, text: String| json!({ "contents": [{ "uri": uri, "mimeType": kind, "text": text }] });
-    if uri == "test://static-binary" {
-        return json!({ "contents": [{ "uri": uri, "mimeType": "image/png", "blob": IMAGE }] });
-    }
-    match uri.strip_prefix("test://template/").and_then(|rest| rest.strip_suffix("/data")) {
-        Some(id) => {
-            let data = json!({ "id": id, "templateTest": true, "data": format!("Data for ID: {id}") });
-            text("application/json", data.to_string())
+/// `None`: there is no such resource.
+pub(super) fn read(uri: &str) -> Option<Value> {
+    let of = |kind: &str, key: &str, value: &str| json!({ "contents": [{ "uri": uri, "mimeType": kind, key: value }] });
+    Some(match uri {
+        "test://static-text" | "test://watched-resource" => {
+            of("text/plain", "text", "This is the content of the static text resource.")
         }
-        None => text("text/plain", "This is the content of the static text resource.".to_owned()),
-    }
+        "test://static-binary" => of("image/png", "blob", IMAGE),
+        _ => {
+            let id = uri.strip_prefix("test://template/")?.strip_suffix("/data")?;
+            let data = json!({ "id": id, "templateTest": true, "data": format!("Data for ID: {id}") });
+            of("application/json", "text", &data.to_string())
+        }
+    })
 }
 
 pub(super) fn prompt(name: &str, arguments: &Value) -> Value {

@@ -1,7 +1,7 @@
 //! What the fixture asks its client: as questions to a legacy one, as results to a modern one (SEP-2322).
 
 use aws_lc_rs::hmac;
-use pilothouse::gateway::wire::RpcError;
+use rmcp::ErrorData;
 use serde_json::{Value, json};
 
 use super::content::{prompt, text};
@@ -26,7 +26,7 @@ pub(super) const PERSON: &str = r#"{"type":"object","properties":{
     "username":{"type":"string","description":"User's response"},
     "email":{"type":"string","description":"User's email address"}},"required":["username","email"]}"#;
 
-fn form(message: &str, field: &str, kind: &str) -> Value {
+pub(super) fn form(message: &str, field: &str, kind: &str) -> Value {
     json!({ "method": "elicitation/create", "params": {
         "message": message,
         "requestedSchema": { "type": "object", "properties": { field: { "type": kind } }, "required": [field] }
@@ -51,22 +51,27 @@ impl Seal {
         format!("{state}.{}", hex::encode(hmac::sign(&self.0, state.as_bytes())))
     }
 
-    fn open(&self, sealed: &str) -> Result<String, RpcError> {
+    fn open(&self, sealed: &str) -> Result<String, ErrorData> {
         let opened = sealed.rsplit_once('.').and_then(|(state, tag)| {
             hmac::verify(&self.0, state.as_bytes(), &hex::decode(tag).ok()?).ok()?;
             Some(state.to_owned())
         });
-        opened.ok_or_else(|| RpcError::new(RpcError::INVALID_PARAMS, "requestState was changed on its way"))
+        opened.ok_or_else(|| ErrorData::invalid_params("requestState was changed on its way", None))
     }
 }
 
-/// Tools and prompts that need the client's input. `None`: not one of them.
-pub(super) fn asked(seal: &Seal, name: &str, params: &Value) -> Option<Result<Value, RpcError>> {
+/// Tools and prompts that need the input of a client that can do this. `None`: not one of them.
+pub(super) fn asked(
+    seal: &Seal,
+    name: &str,
+    params: &Value,
+    capabilities: &Value,
+) -> Option<Result<Value, ErrorData>> {
     let test = name.strip_prefix("test_input_required_result_")?;
-    Some(answered(seal, test, params))
+    Some(answered(seal, test, params, capabilities))
 }
 
-fn answered(seal: &Seal, test: &str, params: &Value) -> Result<Value, RpcError> {
+fn answered(seal: &Seal, test: &str, params: &Value, capabilities: &Value) -> Result<Value, ErrorData> {
     let responses = &params["inputResponses"];
     let state = params["requestState"].as_str().map(|state| seal.open(state)).transpose()?;
     let state = state.as_deref();
@@ -121,9 +126,7 @@ fn answered(seal: &Seal, test: &str, params: &Value) -> Result<Value, RpcError> 
             if responses.is_object() {
                 return Ok(text("All that could be asked was answered."));
             }
-            // Only modern requests say it; whoever asks a legacy client is told by its refusal.
-            let declared = params["_meta"].get("io.modelcontextprotocol/clientCapabilities");
-            let can = |what: &str| declared.is_none_or(|declared| declared[what].is_object());
+            let can = |what: &str| capabilities[what].is_object();
             let mut requests = json!({});
             if can("elicitation") {
                 requests["user_name"] = form("What is your name?", "name", "string");

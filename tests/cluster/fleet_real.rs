@@ -8,10 +8,11 @@
 mod asked;
 mod passing;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 
 use self::{
     asked::{answer, capabilities, through},
@@ -24,6 +25,8 @@ const AROUND: &str = include_str!("fleet_real/around.yaml");
 const IMAGE: &str = "docker.io/pilothouse-test/parts:1";
 /// Where the same programs are spoken to directly.
 const DIRECT: &str = "direct";
+/// Servers that are asked at once.
+const AT_ONCE: usize = 4;
 /// All pods start at once, beside the other tests.
 const STARTED: Duration = Duration::from_secs(300);
 
@@ -137,10 +140,18 @@ async fn every_tool_of_servers_that_others_wrote_answers_as_it_does_directly() {
     let replica = Replica::start(namespace, "fleet-real", 10);
     let ready = ["--for=condition=Ready", "pod", DIRECT, "beside", "--timeout=240s"];
     kubectl::run(&[&["-n", namespace, "wait"], ready.as_slice()].concat());
-    let passing = Passing::new();
-    for server in &servers {
-        server.is_the_same(namespace, &replica, &passing).await;
-    }
+    let (passing, runtime) = (Passing::new(), Handle::current());
+    let left = Mutex::new(servers.iter());
+    let next = || left.lock().expect("nobody panics with it").next();
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(server) = next() {
+                    runtime.block_on(server.is_the_same(namespace, &replica, &passing));
+                }
+            });
+        }
+    });
 }
 
 /// The names of the listed tools that begin so, without it.

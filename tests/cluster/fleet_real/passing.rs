@@ -35,7 +35,7 @@ impl Passing {
             (r"/tmp/(manifest|patch)-\S+", "…"),
             (r"\b[0-9a-f]{7,40}\b", "…"),
             (r"session \S+", "…"),
-            (r"\b(made|more)-[ab]\b", "$1"),
+            (r"\b(made|more|noted)-[ab]\b", "$1"),
             // Columns are as wide as what stands in them.
             (r" {2,}", "  "),
         ];

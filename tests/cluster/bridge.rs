@@ -103,6 +103,65 @@ async fn a_command_that_is_not_in_the_image_is_named() {
     assert!(said.contains("no-such-server"), "{said}");
 }
 
+/// The Deployment's generation, its pod template, and the uids of its pods.
+fn rolled_out(namespace: &str) -> [String; 3] {
+    let deployment = |path: &str| {
+        kubectl::run(&["-n", namespace, "get", "deployment", "demo", "-o", &format!("jsonpath={path}")])
+    };
+    let uids = pods(namespace, "demo", "{.items[*].metadata.uid}");
+    [deployment("{.metadata.generation}"), deployment("{.spec.template}"), uids]
+}
+
+/// The image that brings the bridge into its pods.
+fn bridge_image(namespace: &str) -> String {
+    pods(namespace, "demo", "{.items[*].spec.initContainers[?(@.name=='bridge')].image}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_pilothouse_alone_rolls_none_of_its_pods_and_the_next_change_brings_its_bridge() {
+    let scratch = solo("bridge-new");
+    let namespace = scratch.name();
+    let whole = Whole::start(namespace).await;
+    whole.create(spec("busybox", &["sh", "-c", SCRIPT])).await;
+    whole.is_listed("demo_where").await;
+    whole.condition_becomes("Available", "True", STARTED).await;
+    let before = rolled_out(namespace);
+    let old = bridge_image(namespace);
+    drop(whole);
+
+    // The same image by another name, as a new version has it.
+    let new = old.strip_prefix("docker.io/").expect("a full name").to_owned();
+    let whole = Whole::start_so(namespace, |settings| settings.own_image = Some(new.clone())).await;
+    whole.is_listed("demo_where").await;
+    // It looks at the server, and carries out what does not concern the pods.
+    whole.change(json!({ "networkPolicy": { "enabled": false } })).await;
+    until("the new operator acts", STARTED, || async {
+        let policies = kubectl::run(&["-n", namespace, "get", "networkpolicies", "-o", "name"]);
+        policies.trim().is_empty().then_some(())
+    })
+    .await;
+    until("the new operator has reported", STARTED, || async {
+        let server = whole.servers.get("demo").await.ok()?;
+        let observed = server.status?.observed_generation;
+        (observed == server.metadata.generation).then_some(())
+    })
+    .await;
+    assert_eq!(rolled_out(namespace), before);
+
+    whole.change(json!({ "env": [{ "name": "COLOUR", "value": "red" }] })).await;
+    until("its pods are new, with the bridge of the new version", STARTED, || async {
+        (bridge_image(namespace) == new).then_some(())
+    })
+    .await;
+    whole.condition_becomes("Available", "True", STARTED).await;
+    let [_, template, uids] = rolled_out(namespace);
+    assert!(template.contains(&format!(r#""image":"{new}""#)) && !before[2].contains(&uids), "{template}");
+    until("the new pod answers", STARTED, || async {
+        whole.call("demo_where").await.ends_with("root read-only").then_some(())
+    })
+    .await;
+}
+
 /// Whichever pod is asked, and while one of them is replaced.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_pods_of_a_stateless_server_answer_as_one() {

@@ -1,20 +1,34 @@
 //! A fleet of servers that others wrote, legacy and dual, over stdio, Streamable HTTP and HTTP+SSE, as pods: every tool
 //! of every one of them is called through pilothouse, and answers what it answers when it is spoken to directly.
+//!
+//! Some answer that they cannot, directly too: there is no Helm for three tools of `mcp-server-kubernetes`, no
+//! OpenShift for `projects_list` of `kubernetes-mcp-server`, no viewer that would hand in pages to `server-pdf`; and the
+//! account that Kubernetes servers have has rights in its namespace alone.
 
-use std::{collections::BTreeSet, time::Duration};
+mod asked;
+mod passing;
 
-use regex::Regex;
+use std::{collections::BTreeSet, sync::Mutex, time::Duration};
+
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 
+use self::{
+    asked::{answer, capabilities, through},
+    passing::{Passing, redactions},
+};
 use crate::support::{kubectl, own_operator::solo, piped::Piped, replica::Replica, wait::until};
 
 const SERVERS: &str = include_str!("fleet_real/servers.yaml");
+const AROUND: &str = include_str!("fleet_real/around.yaml");
 const IMAGE: &str = "docker.io/pilothouse-test/parts:1";
 /// Where the same programs are spoken to directly.
 const DIRECT: &str = "direct";
-/// Nine pods start beside the other tests.
-const STARTED: Duration = Duration::from_secs(240);
+/// Servers that are asked at once.
+const AT_ONCE: usize = 4;
+/// All pods start at once, beside the other tests.
+const STARTED: Duration = Duration::from_secs(300);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,9 +37,6 @@ struct Server {
     /// Of its MCPServer; the image is that of all.
     spec: Value,
     direct: Option<Vec<String>>,
-    /// Tools that it lists only to who can be asked. We can, for those who can: through us all see them.
-    #[serde(default)]
-    asking: BTreeSet<String>,
     calls: Vec<Call>,
 }
 
@@ -38,6 +49,22 @@ struct Call {
     /// Its text tells of the process that answers.
     #[serde(default)]
     differs: bool,
+    /// It asks its client something.
+    #[serde(default)]
+    asks: bool,
+    /// Secrets in its answer, which do not come through us.
+    #[serde(default)]
+    secrets: u64,
+}
+
+impl Call {
+    /// The request's params; `name` is what the tool is called there.
+    fn params(&self, name: &str, namespace: &str, side: &str) -> Value {
+        let with = self.with.clone().unwrap_or(json!({})).to_string();
+        let with = with.replace("NAMESPACE", namespace).replace("SIDE", side);
+        let with: Value = serde_json::from_str(&with).expect("it stays JSON");
+        json!({ "name": name, "arguments": with })
+    }
 }
 
 impl Server {
@@ -62,44 +89,42 @@ impl Server {
         })
     }
 
+    /// By a client that can be asked, if it asks: some tools are listed only to such a one.
     fn spoken_to_directly(&self, namespace: &str) -> Piped {
         let mut exec = kubectl::kubectl();
         exec.args(["-n", namespace, "exec", "-i", DIRECT, "--"]).args(self.command());
-        Piped::start(&mut exec).unwrap_or_else(|error| panic!("{}: {error:#}", self.name))
-    }
-}
-
-/// What is another one each time: moments, commits, sessions.
-struct Passing(Regex);
-
-impl Passing {
-    fn new() -> Self {
-        let moment = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z|[+-]\d\d:?\d\d)?";
-        let written = r"\w{3} \w{3} \d\d \d{4} \d\d:\d\d:\d\d GMT\S*( \([^)]*\))?";
-        Self(Regex::new(&format!(r"{moment}|{written}|\b[0-9a-f]{{7,40}}\b|session \S+")).expect("a pattern"))
+        let asks = self.calls.iter().any(|call| call.asks);
+        let capabilities = if asks { capabilities() } else { json!({}) };
+        let piped = Piped::start_asked(&mut exec, &capabilities, answer);
+        piped.unwrap_or_else(|error| panic!("{}: {error:#}", self.name))
     }
 
-    fn taken_out(&self, value: &Value) -> Value {
-        match value {
-            Value::String(text) => self.0.replace_all(text, "…").into_owned().into(),
-            Value::Array(items) => items.iter().map(|item| self.taken_out(item)).collect(),
-            Value::Object(members) => {
-                members.iter().map(|(key, member)| (key.clone(), self.taken_out(member))).collect()
-            }
-            other => other.clone(),
+    /// Its tools are the same through us, and so is what they answer.
+    async fn is_the_same(&self, namespace: &str, replica: &Replica, passing: &Passing) {
+        let mut direct = self.spoken_to_directly(namespace);
+        let listed = direct.ask("tools/list", &json!({})).expect("its tools");
+        let tools = names(&serde_json::from_str(&listed).expect("JSON"), "");
+        let called: BTreeSet<String> = self.calls.iter().map(|call| call.tool.clone()).collect();
+        assert_eq!(called, tools, "{}: every tool is called", self.name);
+        until(&format!("{} offers its tools: {}", self.name, replica.said()), STARTED, || async {
+            let through = replica.ask("tools/list", json!({})).await?;
+            (names(&through, &self.prefix()) == tools).then_some(())
+        })
+        .await;
+        for call in &self.calls {
+            let told = direct.ask("tools/call", &call.params(&call.tool, namespace, "a"));
+            let told = told.unwrap_or_else(|error| panic!("{} {}: {error:#}", self.name, call.tool));
+            let told: Value = serde_json::from_str(&told).expect("JSON");
+            let params = call.params(&format!("{}{}", self.prefix(), call.tool), namespace, "b");
+            let answer = through(replica, params, call.asks).await;
+            // The same program runs several times here: a URI that another one has already names its server.
+            let ours = format!("ph+{namespace}+{}+", self.name);
+            let answer: Value =
+                serde_json::from_str(&answer.to_string().replace(&ours, "")).expect("JSON again");
+            assert_eq!(redactions(&answer), call.secrets, "{} {}: {answer}", self.name, call.tool);
+            let (answer, told) = (passing.said(&answer, call.differs), passing.said(&told, call.differs));
+            assert_eq!(answer, told, "{} {}", self.name, call.tool);
         }
-    }
-
-    /// Of an answer, what the server itself said: a newer revision adds how it is to be taken.
-    fn said(&self, answer: &Value, call: &Call) -> Value {
-        let result = &answer["result"];
-        let content = if call.differs { &result["content"][0]["type"] } else { &result["content"] };
-        self.taken_out(&json!({
-            "content": content,
-            "structuredContent": result.get("structuredContent"),
-            "isError": result["isError"] == true,
-            "error": answer.get("error"),
-        }))
     }
 }
 
@@ -107,44 +132,26 @@ impl Passing {
 async fn every_tool_of_servers_that_others_wrote_answers_as_it_does_directly() {
     let scratch = solo("fleet-real");
     let namespace = scratch.name();
+    kubectl::apply_in(namespace, AROUND);
     let servers: Vec<Server> = serde_saphyr::from_str(SERVERS).expect("the list of servers");
-    let mut manifests: Vec<Value> = servers.iter().map(Server::manifest).collect();
-    let container = json!({ "name": "main", "image": IMAGE, "command": ["sleep", "3600"] });
-    let spec = json!({ "containers": [container], "terminationGracePeriodSeconds": 0 });
-    let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": DIRECT }, "spec": spec });
-    manifests.push(pod);
+    let manifests: Vec<Value> = servers.iter().map(Server::manifest).collect();
     let all = json!({ "apiVersion": "v1", "kind": "List", "items": manifests });
     kubectl::apply_in(namespace, &all.to_string());
     let replica = Replica::start(namespace, "fleet-real", 10);
-    kubectl::run(&["-n", namespace, "wait", "--for=condition=Ready", "pod", DIRECT, "--timeout=240s"]);
-
-    let passing = Passing::new();
-    for server in &servers {
-        let mut direct = server.spoken_to_directly(namespace);
-        let listed: Value =
-            serde_json::from_str(&direct.ask("tools/list", &json!({})).expect("its tools")).expect("JSON");
-        let tools = names(&listed, "");
-        let called: BTreeSet<String> = server.calls.iter().map(|call| call.tool.clone()).collect();
-        assert_eq!(called, tools, "{}: every tool is called", server.name);
-        until(&format!("{} offers its tools: {}", server.name, replica.said()), STARTED, || async {
-            let through = replica.ask("tools/list", json!({})).await?;
-            (names(&through, &server.prefix()) == &tools | &server.asking).then_some(())
-        })
-        .await;
-        for call in &server.calls {
-            let asked =
-                |name: &str| json!({ "name": name, "arguments": call.with.clone().unwrap_or(json!({})) });
-            let told = direct.ask("tools/call", &asked(&call.tool)).expect("a direct answer");
-            let told = passing.said(&serde_json::from_str(&told).expect("JSON"), call);
-            let through = asked(&format!("{}{}", server.prefix(), call.tool));
-            let through = replica.ask("tools/call", through).await.expect("an answer through us");
-            // The same program runs several times here: a URI that another one has already names its server.
-            let ours = format!("ph+{namespace}+{}+", server.name);
-            let through: Value =
-                serde_json::from_str(&through.to_string().replace(&ours, "")).expect("JSON again");
-            assert_eq!(passing.said(&through, call), told, "{} {}", server.name, call.tool);
+    let ready = ["--for=condition=Ready", "pod", DIRECT, "beside", "--timeout=240s"];
+    kubectl::run(&[&["-n", namespace, "wait"], ready.as_slice()].concat());
+    let (passing, runtime) = (Passing::new(), Handle::current());
+    let left = Mutex::new(servers.iter());
+    let next = || left.lock().expect("nobody panics with it").next();
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(server) = next() {
+                    runtime.block_on(server.is_the_same(namespace, &replica, &passing));
+                }
+            });
         }
-    }
+    });
 }
 
 /// The names of the listed tools that begin so, without it.

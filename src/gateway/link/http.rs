@@ -15,6 +15,7 @@ use url::Url;
 use super::{
     Fault, LARGEST,
     ear::{News, Teller},
+    stream::Pace,
 };
 use crate::gateway::wire::{
     Era, RpcError,
@@ -170,7 +171,7 @@ impl HttpWay {
         last: &mut Option<String>,
         pause: &mut Duration,
     ) -> Result<Read, Fault> {
-        let mut events = Events::new(LARGEST);
+        let (mut events, mut pace) = (Events::new(LARGEST), Pace::default());
         let mut bytes = response.bytes_stream().boxed();
         while let Some(chunk) = bytes.next().await {
             let chunk = chunk.map_err(|error| Fault::Ended(reasons(&error)))?;
@@ -179,6 +180,7 @@ impl HttpWay {
                 let Event { name, id, retry, data } = event;
                 *last = id.or(last.take());
                 *pause = retry.map_or(*pause, |ms| Duration::from_millis(ms.min(10_000)));
+                pace.keep().await;
                 if data.is_empty() || name.is_some_and(|name| name != "message") {
                     continue;
                 }

@@ -31,8 +31,8 @@ impl Dereferenced {
         self.deployment.as_ref().is_some_and(all_ready)
     }
 
-    /// The image that brought the bridge into the pods that exist. It is kept: a new pilothouse alone rolls
-    /// nobody's pods.
+    /// The image that brought the bridge into the pods that exist. It is kept until they are made anew for another
+    /// reason: a new pilothouse alone rolls nobody's pods.
     pub(super) fn bridge_image(&self) -> Option<&str> {
         self.init_image(BRIDGE_CONTAINER)
     }

@@ -365,6 +365,8 @@ async fn look(
                 own_namespace: &context.own_namespace,
                 rotation: told.rotation.as_deref(),
                 sources: sources.as_ref().map(|sources| &sources.connected),
+                own_image: context.own_image.as_deref(),
+                running: live.deployment.as_ref().and_then(build::made_from),
             };
             let mut children = build::build(owner, workload, &around)?;
             told.note_on(&mut children.deployment)?;

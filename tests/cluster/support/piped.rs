@@ -16,7 +16,11 @@ pub(crate) struct Piped {
     child: Child,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
+    answers: Answers,
 }
+
+/// What is answered to a server that asks, by method and params.
+pub(crate) type Answers = fn(&str, &Value) -> Value;
 
 /// What a tool answered, and what it cost.
 pub(crate) struct Called {
@@ -31,14 +35,23 @@ pub(crate) struct Called {
 impl Piped {
     /// Starts it and opens a session.
     pub(crate) fn start(command: &mut Command) -> anyhow::Result<Self> {
+        Self::start_asked(command, &json!({}), |_, _| Value::Null)
+    }
+
+    /// As a client that can be asked.
+    pub(crate) fn start_asked(
+        command: &mut Command,
+        capabilities: &Value,
+        answers: Answers,
+    ) -> anyhow::Result<Self> {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let stdin = child.stdin.take().context("stdin")?;
         let stdout = BufReader::new(child.stdout.take().context("stdout")?);
-        let mut piped = Self { child, stdin, stdout };
+        let mut piped = Self { child, stdin, stdout, answers };
         let client = json!({ "name": "test", "version": "1" });
         piped.ask(
             "initialize",
-            &json!({ "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client }),
+            &json!({ "protocolVersion": "2025-06-18", "capabilities": capabilities, "clientInfo": client }),
         )?;
         writeln!(piped.stdin, r#"{{"jsonrpc":"2.0","method":"notifications/initialized"}}"#)?;
         Ok(piped)
@@ -52,7 +65,11 @@ impl Piped {
             let mut line = String::new();
             ensure!(self.stdout.read_line(&mut line)? > 0, "the program ended before it answered {method}");
             // Requests and notifications of the server have a method.
-            if line.contains(r#""id":7"#) && !line.contains(r#""method":""#) {
+            if line.contains(r#""method":""#) && line.contains(r#""id":"#) {
+                let asked: Value = serde_json::from_str(&line)?;
+                let answer = (self.answers)(asked["method"].as_str().unwrap_or_default(), &asked["params"]);
+                writeln!(self.stdin, "{}", json!({ "jsonrpc": "2.0", "id": asked["id"], "result": answer }))?;
+            } else if line.contains(r#""id":7"#) && !line.contains(r#""method":""#) {
                 return Ok(line);
             }
         }

@@ -16,7 +16,12 @@ use nix::{
 use pilothouse::operator::LEASE;
 use serde_json::{Value, json};
 
-use super::{audit_log, kubectl, relay::Relay, served::request, served_at::served_at};
+use super::{
+    audit_log, kubectl,
+    relay::Relay,
+    served::{request, request_as},
+    served_at::served_at,
+};
 
 /// Killed when dropped.
 pub(crate) struct Replica {
@@ -159,9 +164,17 @@ impl Replica {
 
     /// The answer to a request of the newest revision; none while it starts.
     pub(crate) async fn ask(&self, method: &str, params: Value) -> Option<Value> {
+        self.ask_as(&json!({}), method, params).await
+    }
+
+    /// As [`Self::ask`], of a client with these capabilities.
+    pub(crate) async fn ask_as(&self, capabilities: &Value, method: &str, params: Value) -> Option<Value> {
         let mcp = format!("http://{}/mcp", served_at(&self.said(), "address")?);
-        let answer = request(&mcp, None, method, params).send().await.ok()?.text().await.ok()?;
-        serde_json::from_str(&answer).ok()
+        let request = request_as(capabilities, &mcp, None, method, params);
+        let answer = request.send().await.ok()?.text().await.ok()?;
+        // A stream where something came before it.
+        let last = answer.lines().filter_map(|line| line.strip_prefix("data: ")).next_back();
+        serde_json::from_str(last.unwrap_or(&answer)).ok()
     }
 
     /// The text of a tool's answer, and its record; none while it starts.

@@ -106,10 +106,21 @@ impl Served {
 }
 
 /// A request of the newest revision to the program that serves MCP there. `params` is an object.
-pub(crate) fn request(mcp: &str, token: Option<&str>, method: &str, mut params: Value) -> RequestBuilder {
+pub(crate) fn request(mcp: &str, token: Option<&str>, method: &str, params: Value) -> RequestBuilder {
+    request_as(&json!({}), mcp, token, method, params)
+}
+
+/// As [`request`], of a client with these capabilities.
+pub(crate) fn request_as(
+    capabilities: &Value,
+    mcp: &str,
+    token: Option<&str>,
+    method: &str,
+    mut params: Value,
+) -> RequestBuilder {
     params["_meta"] = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientCapabilities": capabilities,
         "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
     });
     let mut request = reqwest::Client::new()

@@ -13,6 +13,7 @@ mod ingress;
 mod labels;
 mod names;
 mod network_policy;
+mod own_image;
 mod placement;
 mod pod;
 mod probes;
@@ -57,6 +58,16 @@ pub(super) struct Around<'a> {
     pub rotation: Option<&'a str>,
     /// The DataSources it is connected to.
     pub sources: Option<&'a ConnectedSources>,
+    /// The image of this pilothouse.
+    pub own_image: Option<&'a str>,
+    /// The pods that exist, as [`made_from`] says; none where there are none.
+    pub running: Option<&'a str>,
+}
+
+/// What the pods of a Deployment were made from: another value rolls them.
+pub(super) fn made_from(deployment: &Deployment) -> Option<&str> {
+    let pods = deployment.spec.as_ref()?.template.metadata.as_ref()?;
+    pods.annotations.as_ref()?.get(hash::CONFIG_HASH).map(String::as_str)
 }
 
 /// The children of a server, each with its desired hash noted on it.
@@ -96,6 +107,12 @@ pub(super) fn build(
     let mut deployment = deployment::build(owner, workload, &labels, &config_hash);
     if let Some(sources) = around.sources {
         sources::into_pod(&mut deployment, sources);
+    }
+    // Pods that are made anew get what this version brings; a new version alone makes none anew.
+    if let (Some(image), Some(running)) = (around.own_image, around.running)
+        && running != config_hash
+    {
+        own_image::renew(&mut deployment, image);
     }
     hash::note(&mut deployment, &config_hash)?;
     // After the hash: another number of pods is not another Deployment.

@@ -4,7 +4,7 @@
 
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 
-use super::{Around, Children, DesiredHash, build};
+use super::{Around, Children, DesiredHash, build, made_from};
 use crate::{
     api::MCPServer,
     operator::mcp_server::{
@@ -13,7 +13,8 @@ use crate::{
     },
 };
 
-const AROUND: Around<'static> = Around { own_namespace: "pilothouse", rotation: None, sources: None };
+const AROUND: Around<'static> =
+    Around { own_namespace: "pilothouse", rotation: None, sources: None, own_image: None, running: None };
 
 pub(in crate::operator::mcp_server) fn children_of(server: &MCPServer) -> Children {
     let validated = validate(server, Some("pilothouse:1")).unwrap();
@@ -183,6 +184,27 @@ fn another_image_of_our_own_does_not_change_the_hash() {
         inputs(&build(&validated.owner, &workload, &AROUND).unwrap())
     };
     assert_eq!(built("pilothouse:1"), built("pilothouse:2"));
+}
+
+#[test]
+fn pods_that_are_made_anew_are_brought_up_by_the_image_of_now_and_others_as_before() {
+    let built = |spec: &str, running: Option<&str>| {
+        let validated = validate(&server(spec), Some("pilothouse:1")).unwrap();
+        let Runs::Workload(workload) = validated.runs else { panic!("a workload was expected") };
+        build(&validated.owner, &workload, &Around { own_image: Some("pilothouse:2"), running, ..AROUND })
+            .unwrap()
+    };
+    let image =
+        |children: &Children| pod(children).init_containers.clone().unwrap()[0].image.clone().unwrap();
+    let spec = "{image: a, transport: stdio, command: [node]}";
+    let running = built(spec, None);
+    let running = made_from(&running.deployment);
+    let as_before = built(spec, running);
+    assert_eq!(image(&as_before), "pilothouse:1");
+    assert_eq!(as_before.deployment, built(spec, None).deployment);
+    let changed = built("{image: b, transport: stdio, command: [node]}", running);
+    assert_eq!(image(&changed), "pilothouse:2");
+    assert_eq!(container(&changed).image.as_deref(), Some("b"));
 }
 
 #[test]

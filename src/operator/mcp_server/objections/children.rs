@@ -26,7 +26,11 @@ pub(super) async fn taken(
     workload: &Workload,
     own_namespace: &str,
 ) -> Vec<FieldError> {
-    let built = build(owner, workload, &Around { own_namespace, rotation: None, sources: None });
+    let built = build(
+        owner,
+        workload,
+        &Around { own_namespace, rotation: None, sources: None, own_image: None, running: None },
+    );
     let children = built.and_then(|children| children.list()).unwrap_or_else(|error| {
         tracing::warn!(server = %owner.name, %error, "its children cannot be written as JSON");
         Vec::new()

@@ -18,10 +18,10 @@ const MOST_KILOBYTES: f64 = 96.0;
 const FLEET: f64 = 50.0;
 const CONNECTION: f64 = 48.0;
 /// At most, so that they grow no further unseen.
-const MOST_FLEET: f64 = 180.0;
+const MOST_FLEET: f64 = 100.0;
 const MOST_CONNECTION: f64 = 96.0;
-/// At once, and those that gave their turn away since their server took long.
-const HANDSHAKES: usize = 40;
+/// At once.
+const HANDSHAKES: usize = 32;
 /// Of a call without idle sessions.
 const BESIDE: f64 = 1.5;
 

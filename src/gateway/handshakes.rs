@@ -12,7 +12,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit, oneshot};
 const AT_ONCE: usize = 32;
 /// How long a handshake may keep others waiting for their turn. One that takes longer goes on while nobody waits;
 /// otherwise the one that took longest is given up and tried again later. So servers that hang hold nobody up.
-const TURN: Duration = Duration::from_millis(500);
+const TURN: Duration = Duration::from_secs(2);
 
 /// Cheap to clone; all clones share the turns.
 #[derive(Clone, Debug)]
@@ -20,6 +20,7 @@ pub(super) struct Handshakes(Arc<Turns>);
 
 #[derive(Debug)]
 struct Turns {
+    length: Duration,
     free: Semaphore,
     /// Those that have taken longer than a turn, the first of them first. Told, one is given up.
     late: Mutex<VecDeque<oneshot::Sender<()>>>,
@@ -29,12 +30,16 @@ struct Turns {
 
 impl Default for Handshakes {
     fn default() -> Self {
-        let free = Semaphore::new(AT_ONCE);
-        Self(Arc::new(Turns { free, late: Mutex::default(), grown: Notify::new() }))
+        Self::with_turns_of(TURN)
     }
 }
 
 impl Handshakes {
+    fn with_turns_of(length: Duration) -> Self {
+        let free = Semaphore::new(AT_ONCE);
+        Self(Arc::new(Turns { length, free, late: Mutex::default(), grown: Notify::new() }))
+    }
+
     /// # Errors
     /// That of the handshake, or one sentence saying that it was given up for others.
     pub(super) async fn in_turn<T>(
@@ -46,14 +51,15 @@ impl Handshakes {
         tokio::select! {
             biased;
             done = &mut handshake => return done,
-            () = tokio::time::sleep(TURN) => {}
+            () = tokio::time::sleep(self.0.length) => {}
         }
         let given_up = self.0.is_late();
         tokio::select! {
             biased;
             done = handshake => done,
             _ = given_up => Err(format!(
-                "its handshake took longer than {TURN:?} while {AT_ONCE} were under way and others waited for their turn: it is tried again"
+                "its handshake took longer than {:?} while {AT_ONCE} were under way and others waited for their turn: it is tried again",
+                self.0.length
             )),
         }
     }
@@ -76,7 +82,7 @@ impl Turns {
                 turn = &mut turn => return turn.ok(),
                 () = grown => {}
                 // Somebody who has waited for longer had the turn that was given up.
-                () = tokio::time::sleep(TURN) => {}
+                () = tokio::time::sleep(self.length) => {}
             }
         }
     }
@@ -115,7 +121,9 @@ mod tests {
 
     use futures::future::join_all;
 
-    use super::{AT_ONCE, Handshakes, TURN};
+    use super::{AT_ONCE, Handshakes};
+
+    const TURN: Duration = Duration::from_millis(500);
 
     #[derive(Default)]
     struct Seen {
@@ -141,7 +149,7 @@ mod tests {
 
     #[tokio::test]
     async fn never_more_are_under_way_and_those_that_hang_make_room() {
-        let (turns, seen) = (Handshakes::default(), Seen::default());
+        let (turns, seen) = (Handshakes::with_turns_of(TURN), Seen::default());
         let hangs = || {
             turns.in_turn(async {
                 let _under_way = seen.begins();
@@ -175,7 +183,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_takes_longer_is_given_up_only_for_others() {
-        let turns = Handshakes::default();
+        let turns = Handshakes::with_turns_of(TURN);
         let slow = || {
             turns.in_turn(async {
                 tokio::time::sleep(3 * TURN).await;

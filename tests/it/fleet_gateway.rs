@@ -57,8 +57,8 @@ impl Fleet {
             panic!("{tool} is not proxied")
         };
         let params = Some(text::raw(&json!({ "name": original, "arguments": arguments })));
-        let request =
-            Request { server, method: "tools/call".to_owned(), params, era: Era::Legacy, seats: None };
+        let (server, method) = (server.as_ref().clone(), "tools/call".to_owned());
+        let request = Request { server, method, params, era: Era::Legacy, seats: None };
         let (up, _said) = mpsc::channel(16);
         let answer = self.gateway.call(request, up).await.ok()?;
         let answer: Value = serde_json::from_str(answer.get()).unwrap();

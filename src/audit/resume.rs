@@ -5,6 +5,7 @@ use std::{
     fs::{File, OpenOptions, TryLockError, create_dir_all},
     io::{self, BufRead, BufReader, Read, Seek, Write},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -40,7 +41,7 @@ pub(super) fn open(folder: &Path, full: u64) -> io::Result<Journal> {
         let place = Place::of(&folder.join(name(number)));
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&place.lines)?;
-        match file.try_lock() {
+        match lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 number += 1;
@@ -63,6 +64,22 @@ pub(super) fn open(folder: &Path, full: u64) -> io::Result<Journal> {
         }
     }
     Err(io::Error::other(format!("all {MOST_FILES} files are in use by other processes")))
+}
+
+/// A program that this process starts holds the lock too, from its fork until it runs: an instant, in which a file that
+/// was just closed must not look like another process's.
+const INSTANT: Duration = Duration::from_millis(200);
+
+fn lock(file: &File) -> Result<(), TryLockError> {
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if begun.elapsed() < INSTANT => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 fn name(number: u32) -> String {

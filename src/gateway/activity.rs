@@ -119,8 +119,8 @@ impl Activity {
 impl State {
     fn is_unused(&self, server: &ServerName) -> bool {
         let is_held = |used: &Use| used.links.iter().filter_map(Weak::upgrade).any(|link| link.is_held());
-        let is_unused = |used: &Box<Use>| used.calls == 0 && used.waiting == 0 && !is_held(used);
-        self.choosing == 0 && self.servers.get(server).is_none_or(is_unused)
+        let is_unused = |used: &Use| used.calls == 0 && used.waiting == 0 && !is_held(used);
+        self.choosing == 0 && self.servers.get(server).is_none_or(|used| is_unused(used))
     }
 
     fn leave(&mut self, server: Option<&ServerName>) {

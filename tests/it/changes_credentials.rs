@@ -16,6 +16,7 @@ use pilothouse::{
 };
 use serde_json::json;
 use tokio::net::TcpListener;
+use tracing::{Dispatch, subscriber::DefaultGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
@@ -59,6 +60,17 @@ fn texts(folder: &Path) -> String {
     all
 }
 
+impl Captured {
+    /// Takes down what this thread logs. Of a single subscriber tracing asks in which thread a place is reached first,
+    /// which may be another test's, and never again; of two it asks both.
+    fn listen(&self) -> (DefaultGuard, Dispatch) {
+        let everything = || tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE);
+        let other = Dispatch::new(everything().with_writer(io::sink).finish());
+        let ours = everything().with_writer(self.clone()).finish();
+        (tracing::subscriber::set_default(ours), other)
+    }
+}
+
 const MANIFEST: &str = "kind: ConfigMap\nmetadata: {name: a}\ndata: {x: y}\n";
 
 fn ask(new: &str) -> Proposal {
@@ -75,9 +87,7 @@ fn ask(new: &str) -> Proposal {
 #[tokio::test]
 async fn the_token_is_in_no_argv_answer_file_or_log() {
     let log = Captured::default();
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _listening = log.listen();
 
     let server = GitServer::start(&[("a.yaml", MANIFEST)]).await;
     let data = tempfile::tempdir().unwrap();
@@ -130,9 +140,7 @@ async fn telltale(status: StatusCode) -> String {
 async fn the_token_for_an_api_is_in_no_log_answer_or_file() {
     const PLAIN: &str = "3f9c1d7b5e2a8046_no_known_form";
     let log = Captured::default();
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _listening = log.listen();
     let github = GitHub::start(&[("a.yaml", MANIFEST)]).await;
     let gitlab = GitLab::start(&[("a.yaml", MANIFEST)]).await;
     let mut at = vec![

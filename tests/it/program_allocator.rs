@@ -19,7 +19,7 @@ fn has(told: &str, option: &str, value: &str) -> bool {
 #[test]
 fn it_gives_free_memory_back_and_has_few_pools() {
     let told = told("stats_print:true");
-    for (option, value) in [("narenas", "2"), ("dirty_decay_ms", "0"), ("muzzy_decay_ms", "0")] {
+    for (option, value) in [("narenas", "2"), ("dirty_decay_ms", "1000"), ("background_thread", "true")] {
         assert!(has(&told, option, value), "{option}: {told}");
     }
 }

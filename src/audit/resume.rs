@@ -36,12 +36,13 @@ pub(super) fn open(folder: &Path, full: u64) -> io::Result<Journal> {
         File::open(data)?.sync_all()?;
     }
     let mut news = Vec::new();
+    let begun = Instant::now();
     let mut number = 1;
     while number <= MOST_FILES {
         let place = Place::of(&folder.join(name(number)));
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&place.lines)?;
-        match lock(&file) {
+        match lock(&file, begun) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 number += 1;
@@ -70,8 +71,8 @@ pub(super) fn open(folder: &Path, full: u64) -> io::Result<Journal> {
 /// was just closed must not look like another process's.
 const INSTANT: Duration = Duration::from_millis(200);
 
-fn lock(file: &File) -> Result<(), TryLockError> {
-    let begun = Instant::now();
+/// Waits for no longer than that since `begun`, however many files others hold.
+fn lock(file: &File, begun: Instant) -> Result<(), TryLockError> {
     loop {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) if begun.elapsed() < INSTANT => {

@@ -18,7 +18,7 @@ const MOST_KILOBYTES: f64 = 96.0;
 const FLEET: f64 = 50.0;
 const CONNECTION: f64 = 48.0;
 /// At most, so that they grow no further unseen.
-const MOST_FLEET: f64 = 180.0;
+const MOST_FLEET: f64 = 150.0;
 const MOST_CONNECTION: f64 = 96.0;
 /// At once.
 const HANDSHAKES: usize = 32;

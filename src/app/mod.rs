@@ -1,7 +1,6 @@
 //! Builds the parts, wires them, and shuts them down in order. The only room that sees all others.
 
 mod access;
-mod allocator;
 mod audit_figures;
 mod audit_files;
 mod beside;
@@ -47,12 +46,7 @@ use crate::{
 /// One sentence, with its causes: what went wrong, where, and what to do.
 pub fn run(job: Job) -> anyhow::Result<()> {
     match job {
-        Job::Serve(arguments) => {
-            if let Err(error) = allocator::settle() {
-                tracing::info!(%error, "the allocator keeps its own settings, and more memory with them");
-            }
-            runtime()?.block_on(serve::serve(*arguments))
-        }
+        Job::Serve(arguments) => runtime()?.block_on(serve::serve(*arguments)),
         Job::Demo(arguments) => runtime()?.block_on(demo::demo(arguments)),
         Job::Snapshot(arguments) => runtime()?.block_on(snapshot::snapshot(arguments)),
         Job::Crds => print(&api::crds().context("the custom resource definitions cannot be written")?),

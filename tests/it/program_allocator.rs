@@ -1,27 +1,32 @@
-//! The program that serves tells the allocator what to keep, and takes a user's word for it.
+//! The allocator of the program: with the settings that keep a large fleet small, and a user's word above them.
 
-use std::fs;
+use crate::program::command;
 
-use crate::program::{Served, command};
-
-fn of_allocator(environment: &[u8]) -> Vec<String> {
-    let all = environment.split(|byte| *byte == 0).map(|one| String::from_utf8_lossy(one).into_owned());
-    all.filter(|one| one.starts_with("MALLOC_")).collect()
+/// What the allocator tells of itself, when it is started so.
+fn told(settings: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let environment = ("_RJEM_MALLOC_CONF", format!("stats_print:true,{settings}"));
+    let output = command(folder.path()).envs([environment]).arg("--version").output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stderr).unwrap()
 }
 
-#[tokio::test]
-async fn it_starts_anew_in_the_same_process_with_its_settings() {
-    let served = Served::start("serve", &[]).await;
-    let process = format!("/proc/{}", served.child.id());
-    let settings = of_allocator(&fs::read(format!("{process}/environ")).unwrap());
-    assert_eq!(
-        settings,
-        ["MALLOC_ARENA_MAX=2", "MALLOC_MMAP_THRESHOLD_=131072", "MALLOC_TRIM_THRESHOLD_=131072"]
-    );
-    let arguments = fs::read_to_string(format!("{process}/cmdline")).unwrap();
-    let arguments: Vec<&str> = arguments.split('\0').skip(1).take(3).collect();
-    assert_eq!(arguments, ["serve", "--http", "127.0.0.1:0"]);
-    assert_eq!(fs::read_to_string(format!("{process}/comm")).unwrap().trim(), "pilothouse");
+fn has(told: &str, option: &str, value: &str) -> bool {
+    let begins = format!("opt.{option}: {value}");
+    told.lines().any(|line| line.trim_start().split(" (").next() == Some(&begins))
+}
+
+#[test]
+fn it_gives_free_memory_back_and_has_few_pools() {
+    let told = told("stats_print:true");
+    for (option, value) in [("narenas", "2"), ("dirty_decay_ms", "1000"), ("background_thread", "true")] {
+        assert!(has(&told, option, value), "{option}: {told}");
+    }
+}
+
+#[test]
+fn a_user_sets_it_otherwise() {
+    assert!(has(&told("narenas:1"), "narenas", "1"));
 }
 
 #[test]

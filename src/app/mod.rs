@@ -24,6 +24,7 @@ mod rejected_figures;
 mod serve;
 mod snapshot;
 mod traces;
+mod unused_code;
 
 pub use access::AccessConfig;
 pub use capture::{CaptureDoors, CaptureReads};

@@ -14,6 +14,7 @@ use super::{
     config::Configuration,
     data, door,
     parts::{App, Running, Sources},
+    unused_code,
 };
 use crate::{
     caller::Caller,
@@ -25,6 +26,8 @@ use crate::{
 
 /// Serves until the client leaves (stdio) or the process is told to stop.
 pub(super) async fn serve(arguments: ServeArgs) -> anyhow::Result<()> {
+    // Ends with the process.
+    tokio::spawn(unused_code::give_back());
     match arguments.http {
         None => over_stdio(arguments).await,
         Some(address) => over_http(arguments, address, |_| Ok(())).await,

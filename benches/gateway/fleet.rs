@@ -27,7 +27,7 @@ const SERVERS: usize = 1_000;
 const TOOLS: usize = 10;
 const PATIENCE: Duration = Duration::from_secs(180);
 /// Memory that grows no more for so long has stopped growing.
-const QUIET: Duration = Duration::from_secs(3);
+const QUIET: Duration = Duration::from_secs(10);
 
 /// What they take.
 pub(crate) struct Fleet {
@@ -167,7 +167,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) -> anyhow::Result<()
     Ok(())
 }
 
-/// When it grows no more.
+/// When it changes no more, neither the data nor the pages of the program's file.
 async fn at_rest(served: &Served) -> anyhow::Result<(f64, f64)> {
     let (mut last, mut since) = (served.memory()?, Instant::now());
     let begun = Instant::now();
@@ -175,7 +175,7 @@ async fn at_rest(served: &Served) -> anyhow::Result<(f64, f64)> {
         ensure!(begun.elapsed() < PATIENCE, "its memory does not come to rest");
         tokio::time::sleep(Duration::from_millis(250)).await;
         let now = served.memory()?;
-        if (now.1 - last.1).abs() > 0.25 {
+        if (now.1 - last.1).abs() > 0.25 || (now.0 - last.0).abs() > 1.0 {
             (last, since) = (now, Instant::now());
         }
     }

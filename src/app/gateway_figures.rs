@@ -163,7 +163,7 @@ struct Histogram<'a>(&'a Latency);
 impl EncodeMetric for Histogram<'_> {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
         let Self(latency) = self;
-        let ends = BOUNDS.iter().map(|bound| f64::from(*bound) / 1000.0).chain([f64::MAX]);
+        let ends = BOUNDS.iter().map(|bound| f64::from(*bound) / 1000.0).chain([f64::INFINITY]);
         // The encoder adds them up.
         let buckets: Vec<(f64, u64)> = ends.zip(latency.buckets).collect();
         let exemplars: Option<&Exemplars> = None;

@@ -1,8 +1,8 @@
 //! The program's own code, given back to the kernel where nothing runs it any more.
 //!
 //! The kernel keeps what was ever touched of a program's file, with sixteen pages around each, until memory is short:
-//! after a start that is 40 MB, of which a program that answers calls uses ten. What is given back and then run again
-//! is found in the kernel's cache of the file: some hundred page faults, one or two milliseconds in all.
+//! soon after a start that is 40 MB, of which a program that answers calls uses ten. What is given back and then run
+//! again is found in the kernel's cache of the file: some hundred page faults, one or two milliseconds in all.
 
 use std::{ffi::c_void, fs, io, ptr::NonNull, time::Duration};
 
@@ -11,20 +11,35 @@ use nix::{
     sys::mman::{MmapAdvise, madvise},
 };
 
-/// What was not run for so long is not kept.
-const PERIOD: Duration = Duration::from_secs(10);
+const PERIOD: Duration = Duration::from_secs(1);
+/// Kilobytes of files that may be resident: half as much again as a program at work uses.
+const ENOUGH: usize = 16 * 1024;
 
 /// Never returns, but when the kernel does not tell what is mapped.
 pub(super) async fn give_back() {
     let mut period = tokio::time::interval(PERIOD);
-    period.tick().await;
     loop {
         period.tick().await;
-        if let Err(error) = give_back_now() {
+        if let Err(error) = give_back_when_too_much() {
             tracing::info!(%error, "code that is not used stays in memory");
             return;
         }
     }
+}
+
+fn give_back_when_too_much() -> io::Result<()> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    if resident_of_files(&status).is_some_and(|kilobytes| kilobytes > ENOUGH) {
+        give_back_now()
+    } else {
+        Ok(())
+    }
+}
+
+/// Kilobytes, from the text of `status` (proc_pid_status(5)).
+fn resident_of_files(status: &str) -> Option<usize> {
+    let size = status.lines().find_map(|line| line.strip_prefix("RssFile:"))?;
+    size.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 fn give_back_now() -> io::Result<()> {
@@ -85,7 +100,7 @@ fn header(line: &str) -> Option<Option<Mapped>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Mapped, give_back_now, unchanged};
+    use super::{Mapped, give_back_now, resident_of_files, unchanged};
 
     fn found(smaps: &str) -> Vec<(usize, usize)> {
         unchanged(smaps).iter().map(|Mapped { start, length }| (start.addr().get(), *length)).collect()
@@ -119,6 +134,14 @@ mod tests {
         assert_eq!(found(&mapping("2000-1000 r-xp 00000000 fe:00 77 /bin/x", "0 kB")), []);
         assert_eq!(found(&mapping("zz-1000 r-xp 00000000 fe:00 77 /bin/x", "0 kB")), []);
         assert_eq!(found(&mapping("1000-2000 r-xp", "0 kB")), []);
+    }
+
+    #[test]
+    fn what_is_resident_of_files_is_read() {
+        let status = "VmRSS:\t   46000 kB\nRssAnon:\t   33000 kB\nRssFile:\t   13000 kB\n";
+        assert_eq!(resident_of_files(status), Some(13_000));
+        assert_eq!(resident_of_files("VmRSS:\t   46000 kB\n"), None);
+        assert_eq!(resident_of_files("RssFile:\t many kB\n"), None);
     }
 
     #[test]

@@ -165,8 +165,8 @@ impl Door {
 
     /// Connections that are open, and client sessions over them.
     pub(super) fn in_use(&self) -> (usize, usize) {
-        let links = self.links.borrow();
-        let open = links.open.iter().filter(|link| !link.is_dead());
+        let common = self.links.borrow().open.clone();
+        let open = common.into_iter().chain(self.privates.all()).filter(|link| !link.is_dead());
         open.fold((0, 0), |(connections, sessions), link| (connections + 1, sessions + link.seated()))
     }
 

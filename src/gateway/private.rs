@@ -59,10 +59,14 @@ impl Privates {
         self.with(|links| links.push(private));
     }
 
+    pub(super) fn all(&self) -> Vec<Arc<Link>> {
+        self.with(|links| links.iter().filter_map(|private| private.link.upgrade()).collect())
+    }
+
     /// Those whose place is none of `places` any more, each once.
     pub(super) fn leaving(&self, places: &[Place]) -> Vec<Arc<Link>> {
         let leaves = |link: &Arc<Link>| !places.contains(&link.place) && link.begins_to_leave();
-        self.with(|links| links.iter().filter_map(|private| private.link.upgrade()).filter(leaves).collect())
+        self.all().into_iter().filter(leaves).collect()
     }
 }
 

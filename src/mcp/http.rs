@@ -21,6 +21,7 @@ use super::{
     authentication::{self, Auth, Until},
     conversations::Conversations,
     face::Face,
+    form::Formed,
     rejected,
     session::{Revisions, Session, Who},
     sessions::{Cover, Home, Parcel, Received, Sessions, at_home},
@@ -74,28 +75,32 @@ pub fn doors(face: Arc<Face>, settings: HttpSettings) -> (Router, BackDoor) {
     let HttpSettings { admission, auth, body_limit, patience, session_idle, sse_idle, sessions } = settings;
     let body = (body_limit, patience);
     let home = Home::new(sessions.clone(), face.stopping().clone(), session_idle, body);
-    // Bodies are limited at the edge, hosts and origins by `admission`, both for every route.
-    let mut config = StreamableHttpServerConfig::default()
-        .with_json_response(true)
-        .with_sse_keep_alive(Some(KEEP_ALIVE))
-        .disable_allowed_hosts()
-        .disable_allowed_origins()
-        .with_max_request_body_bytes(usize::MAX)
-        .with_cancellation_token(face.stopped().clone());
-    config.session_store = Some(home.handover());
-    let shared = face.clone();
-    let service = StreamableHttpService::new(
-        move || Ok(Session::new(shared.clone(), Who::EachRequest, Revisions::All)),
-        Arc::new(Conversations::new(session_idle)),
-        config,
-    );
-    let shared = face.clone();
-    let schemas = move |parts: &Parts, tool: &str| shared.schema(parts.extensions.get::<Caller>()?, tool);
+    let written = |as_object| {
+        // Bodies are limited at the edge, hosts and origins by `admission`, both for every route.
+        let mut config = StreamableHttpServerConfig::default()
+            .with_json_response(as_object)
+            .with_sse_keep_alive(Some(KEEP_ALIVE))
+            .disable_allowed_hosts()
+            .disable_allowed_origins()
+            .with_max_request_body_bytes(usize::MAX)
+            .with_cancellation_token(face.stopped().clone());
+        config.session_store = Some(home.handover());
+        config
+    };
+    let conversations = Arc::new(Conversations::new(session_idle));
+    let edge = |config| {
+        let (here, shared) = (face.clone(), face.clone());
+        let session = move || Ok(Session::new(here.clone(), Who::EachRequest, Revisions::All));
+        let schemas = move |parts: &Parts, tool: &str| shared.schema(parts.extensions.get::<Caller>()?, tool);
+        let service = StreamableHttpService::new(session, conversations.clone(), config);
+        Edge::new(service, body_limit, patience, Arc::new(schemas))
+    };
+    let edges = Formed { as_object: edge(written(true)), as_stream: edge(written(false)) };
     let busy = face.clone();
     let audit = face.audit().clone();
     let rejections = face.rejections().clone();
     let routes = Router::new()
-        .route_service("/mcp", Edge::new(service, body_limit, patience, Arc::new(schemas)))
+        .route_service("/mcp", edges)
         .route_layer(middleware::from_fn_with_state(home.clone(), at_home))
         .merge(sse::router(SseSessions::new(face, sessions, body, sse_idle)))
         .route_layer(middleware::from_fn_with_state(busy, until_written));

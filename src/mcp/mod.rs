@@ -16,6 +16,7 @@ pub mod stdio;
 mod announce;
 mod conversations;
 mod face;
+mod form;
 mod large;
 mod links;
 mod manners;

@@ -94,6 +94,7 @@ mod identity_tls;
 mod loopback;
 mod made_cluster;
 mod metrics_backend;
+mod metrics_downstreams;
 mod metrics_manifests;
 mod neighbours_fleet;
 mod neighbours_hostile;

@@ -1,6 +1,12 @@
-//! The allocator of the program: with the settings that keep a large fleet small, and a user's word above them.
+//! What the program keeps in memory: an allocator with the settings that keep a large fleet small, a user's word above
+//! them, and no code that nothing runs.
 
-use crate::program::command;
+use std::fs;
+
+use crate::{
+    program::{Served, command},
+    stage::soon,
+};
 
 /// What the allocator tells of itself, when it is started so.
 fn told(settings: &str) -> String {
@@ -27,6 +33,29 @@ fn it_gives_free_memory_back_and_has_few_pools() {
 #[test]
 fn a_user_sets_it_otherwise() {
     assert!(has(&told("narenas:1"), "narenas", "1"));
+}
+
+/// Kilobytes of files that are resident.
+fn of_files(process: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("RssFile:")).unwrap();
+    size.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[tokio::test]
+async fn code_that_nothing_runs_is_given_back_and_found_again() {
+    let served = Served::start("serve", &[]).await;
+    let process = served.child.id();
+    for _ in 0..3 {
+        let small = async {
+            while of_files(process) > 16 * 1024 {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        soon("the code given back", small).await;
+        let found = reqwest::get(format!("{}/nothing", served.origin)).await.unwrap();
+        assert_eq!(found.status(), 404);
+    }
 }
 
 #[test]

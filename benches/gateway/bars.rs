@@ -2,7 +2,11 @@
 
 use anyhow::{bail, ensure};
 
-use crate::{callers::Load, fleet::Fleet, idle::Idle};
+use crate::{
+    callers::Load,
+    fleet::{Fleet, SERVERS},
+    idle::Idle,
+};
 
 /// Wanted, milliseconds that a proxied call adds at the median; whether that is reached is a matter of the machine.
 const ADDED: f64 = 0.3;
@@ -14,12 +18,9 @@ const PROCESSOR: f64 = 1.3;
 const KILOBYTES: f64 = 48.0;
 /// At most, so that it grows no further unseen.
 const MOST_KILOBYTES: f64 = 96.0;
-/// Wanted, MB with a thousand servers, and kilobytes for each connection that is open to one.
+/// MB with a thousand servers whose connections are closed, and further kilobytes for each that is open.
 const FLEET: f64 = 50.0;
 const CONNECTION: f64 = 48.0;
-/// At most, so that they grow no further unseen.
-const MOST_FLEET: f64 = 150.0;
-const MOST_CONNECTION: f64 = 96.0;
 /// At once.
 const HANDSHAKES: usize = 32;
 /// Of a call without idle sessions.
@@ -59,16 +60,21 @@ pub(crate) fn hold(loads: &[Load], idle: &Idle, fleet: &Fleet) -> anyhow::Result
 }
 
 fn holds(fleet: &Fleet) -> anyhow::Result<()> {
-    let Fleet { empty: _, open: _, parked: (resident, _), server: _, connection, handshakes, listed: _ } =
-        fleet;
-    if *resident > FLEET {
-        println!("a thousand servers take {resident:.1} MB, wanted {FLEET} MB");
-    }
-    ensure!(*resident <= MOST_FLEET, "a thousand servers take {resident:.1} MB");
-    if *connection > CONNECTION {
-        println!("an open connection takes {connection:.1} KB, wanted {CONNECTION} KB");
-    }
-    ensure!(*connection <= MOST_CONNECTION, "an open connection takes {connection:.1} KB");
+    let Fleet {
+        empty: _,
+        open: (open, _),
+        parked: (parked, _),
+        server: _,
+        connection,
+        handshakes,
+        listed: _,
+    } = fleet;
+    ensure!(*parked <= FLEET, "a thousand servers take {parked:.1} MB");
+    let most = FLEET + CONNECTION * SERVERS as f64 / 1_024.0;
+    ensure!(
+        *open <= most,
+        "with an open connection to each they take {open:.1} MB: more than {most:.1} MB, {connection:.1} KB each"
+    );
     ensure!(*handshakes <= HANDSHAKES, "{handshakes} handshakes at once");
     Ok(())
 }

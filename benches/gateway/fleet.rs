@@ -23,10 +23,10 @@ use futures::{StreamExt, stream};
 
 use crate::{program::Served, wire};
 
-const SERVERS: usize = 1_000;
+pub(crate) const SERVERS: usize = 1_000;
 const TOOLS: usize = 10;
 const PATIENCE: Duration = Duration::from_secs(180);
-/// Memory that grows no more for so long has stopped growing.
+/// Data that has not shrunk for so long is at rest.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// What they take.
@@ -167,19 +167,22 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) -> anyhow::Result<()
     Ok(())
 }
 
-/// When it changes no more, neither the data nor the pages of the program's file.
+/// When its data shrinks no more: freed memory goes back to the kernel some seconds later.
 async fn at_rest(served: &Served) -> anyhow::Result<(f64, f64)> {
-    let (mut last, mut since) = (served.memory()?, Instant::now());
     let begun = Instant::now();
-    while since.elapsed() < QUIET {
+    let (mut least, mut since) = (f64::MAX, begun);
+    loop {
+        let now = served.memory()?;
+        if now.1 < least - 0.25 {
+            (least, since) = (now.1, Instant::now());
+        }
+        // Every ten seconds it reads its folder again, and needs some for that.
+        if since.elapsed() > QUIET && now.1 < least + 0.5 {
+            return Ok(now);
+        }
         ensure!(begun.elapsed() < PATIENCE, "its memory does not come to rest");
         tokio::time::sleep(Duration::from_millis(250)).await;
-        let now = served.memory()?;
-        if (now.1 - last.1).abs() > 0.25 || (now.0 - last.0).abs() > 1.0 {
-            (last, since) = (now, Instant::now());
-        }
     }
-    served.memory()
 }
 
 struct Run {

@@ -11,7 +11,7 @@ use nix::{
     sys::mman::{MmapAdvise, madvise},
 };
 
-const PERIOD: Duration = Duration::from_secs(1);
+const PERIOD: Duration = Duration::from_millis(500);
 /// Kilobytes of files that may be resident: half as much again as a program at work uses.
 const ENOUGH: usize = 16 * 1024;
 

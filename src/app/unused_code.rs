@@ -145,8 +145,9 @@ mod tests {
     }
 
     #[test]
-    fn this_program_runs_on() {
-        give_back_now().unwrap();
-        give_back_now().unwrap();
+    fn a_program_runs_on_without_what_was_given_back() -> std::io::Result<()> {
+        give_back_now()?;
+        assert_eq!(found("1000-2000 r-xp 00000000 fe:00 77 /bin/x\nAnonymous: 0 kB\n"), [(0x1000, 0x1000)]);
+        give_back_now()
     }
 }

@@ -39,15 +39,17 @@ fn give_back_when_too_much() -> io::Result<()> {
 /// Kilobytes, from the text of `status` (proc_pid_status(5)).
 fn resident_of_files(status: &str) -> Option<usize> {
     let size = status.lines().find_map(|line| line.strip_prefix("RssFile:"))?;
-    size.trim().strip_suffix(" kB")?.parse().ok()
+    kilobytes(size)
 }
 
 fn give_back_now() -> io::Result<()> {
-    for Mapped { start, length } in unchanged(&fs::read_to_string("/proc/self/smaps")?) {
+    let here = give_back_now as fn() -> io::Result<()> as usize;
+    for Mapping { start, end, .. } in unchanged(&fs::read_to_string("/proc/self/smaps")?, here) {
+        let Some(first) = NonNull::new(std::ptr::with_exposed_provenance_mut(start)) else { continue };
         // First counted as unused in the kernel's cache too: a container's working set is measured without those.
-        match advise(start, length, MmapAdvise::MADV_COLD) {
+        match advise(first, end - start, MmapAdvise::MADV_COLD) {
             // Linux before 5.4 does not know this one.
-            Ok(()) | Err(Errno::EINVAL) => advise(start, length, MmapAdvise::MADV_DONTNEED)?,
+            Ok(()) | Err(Errno::EINVAL) => advise(first, end - start, MmapAdvise::MADV_DONTNEED)?,
             Err(error) => return Err(error.into()),
         }
     }
@@ -56,84 +58,106 @@ fn give_back_now() -> io::Result<()> {
 
 #[allow(unsafe_code)]
 fn advise(start: NonNull<c_void>, length: usize, advice: MmapAdvise) -> nix::Result<()> {
-    // SAFETY: the range is a mapping of a file that cannot be written through, and no page of it differs from the
-    // file (see `unchanged`). So whatever is dropped is read again from the file, the same as before; the kernel
-    // refuses to let the file of a running program be written.
+    // SAFETY: the range is one of the mappings of the program's own file, which stay where they are until it ends. It
+    // cannot be written through, and no page of it differs from the file (see `unchanged`). So whatever is dropped is
+    // read again from the file, the same as before; the kernel refuses to let the file of a running program be written.
     unsafe { madvise(start, length, advice) }
 }
 
-#[derive(Debug, PartialEq)]
-struct Mapped {
-    start: NonNull<c_void>,
-    /// Bytes.
-    length: usize,
+#[derive(Debug, Default, PartialEq)]
+struct Mapping<'a> {
+    start: usize,
+    end: usize,
+    rights: &'a str,
+    /// Device and inode.
+    file: (&'a str, &'a str),
+    /// Kilobytes of pages of its own, in memory and swapped out.
+    own: Option<usize>,
+    swapped: Option<usize>,
 }
 
-/// Read-only and private mappings of files, without those that hold pages of their own (what the linker relocated, a
-/// debugger's breakpoints): those would be lost. From the text of `smaps` (proc_pid_smaps(5)).
-fn unchanged(smaps: &str) -> Vec<Mapped> {
-    let mut all = Vec::new();
-    let mut current = None;
+/// Read-only mappings of the file whose code runs at `here`, without those that hold pages of their own (what the linker
+/// relocated, a debugger's breakpoints): those would be lost. From the text of `smaps` (proc_pid_smaps(5)).
+fn unchanged(smaps: &str, here: usize) -> Vec<Mapping<'_>> {
+    let mut all: Vec<Mapping<'_>> = Vec::new();
     for line in smaps.lines() {
-        if let Some(header) = header(line) {
-            current = header;
-        } else if line.strip_prefix("Anonymous:").is_some_and(|size| size.trim() == "0 kB") {
-            all.extend(current.take());
+        if let Some(mapping) = header(line) {
+            all.push(mapping);
+        } else if let Some(mapping) = all.last_mut() {
+            match line.split_once(':') {
+                Some(("Anonymous", size)) => mapping.own = kilobytes(size),
+                Some(("Swap", size)) => mapping.swapped = kilobytes(size),
+                _ => {}
+            }
         }
     }
+    let own = all.iter().find(|mapping| (mapping.start..mapping.end).contains(&here));
+    let Some(file) = own.map(|mapping| mapping.file) else { return Vec::new() };
+    all.retain(|Mapping { start: _, end: _, rights, file: of, own, swapped }| {
+        *of == file && matches!(*rights, "r--p" | "r-xp") && (*own, *swapped) == (Some(0), Some(0))
+    });
     all
 }
 
-/// `None` for a line that is no header; in it, `None` for a mapping that is not to be touched.
-fn header(line: &str) -> Option<Option<Mapped>> {
+fn kilobytes(size: &str) -> Option<usize> {
+    size.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+/// `None` for a line that is no header.
+fn header(line: &str) -> Option<Mapping<'_>> {
     let mut words = line.split_ascii_whitespace();
     let (start, end) = words.next()?.split_once('-')?;
     let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
-    let (rights, _offset, _device, inode) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    let start = NonNull::new(std::ptr::with_exposed_provenance_mut(start));
-    let of_file = inode != "0" && matches!(rights, "r--p" | "r-xp");
-    Some(start.filter(|_| of_file).and_then(|first| {
-        let length = end.checked_sub(first.addr().get())?;
-        Some(Mapped { start: first, length })
-    }))
+    let (rights, _offset, device, inode) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    (start < end).then_some(Mapping { start, end, rights, file: (device, inode), ..Mapping::default() })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Mapped, give_back_now, resident_of_files, unchanged};
+    use super::{Mapping, give_back_now, resident_of_files, unchanged};
+
+    const HERE: usize = 0x2800;
 
     fn found(smaps: &str) -> Vec<(usize, usize)> {
-        unchanged(smaps).iter().map(|Mapped { start, length }| (start.addr().get(), *length)).collect()
+        unchanged(smaps, HERE).iter().map(|Mapping { start, end, .. }| (*start, *end)).collect()
     }
 
-    fn mapping(header: &str, anonymous: &str) -> String {
-        format!("{header}\nSize: 8 kB\nRss: 8 kB\nAnonymous: {anonymous}\nVmFlags: rd mr\n")
+    fn mapping(range: &str, rights: &str, file: &str, (own, swapped): (usize, usize)) -> String {
+        format!(
+            "{range} {rights} 00001000 {file}\nRss:  8 kB\nAnonymous:  {own} kB\nSwap:  {swapped} kB\nSwapPss: 0 kB\n\
+             VmFlags: rd mr\n"
+        )
+    }
+
+    const PROGRAM: &str = "fe:00 77  /bin/pilothouse";
+
+    #[test]
+    fn only_unchanged_pages_of_the_program_are_given_back() {
+        let all = [
+            mapping("1000-2000", "r--p", PROGRAM, (0, 0)),
+            mapping("2000-3000", "r-xp", PROGRAM, (0, 0)),
+            // Relocated; relocated and swapped out; written.
+            mapping("3000-4000", "r--p", PROGRAM, (4, 0)),
+            mapping("4000-5000", "r--p", PROGRAM, (0, 4)),
+            mapping("5000-6000", "rw-p", PROGRAM, (0, 0)),
+            // Somebody else may unmap these at any time.
+            mapping("6000-7000", "r--p", "fe:00 78  /lib/other", (0, 0)),
+            mapping("7000-8000", "r--p", "fe:01 77  /other", (0, 0)),
+            mapping("8000-9000", "r--p", "00:00 0", (0, 0)),
+            mapping("9000-a000", "r-xp", "00:00 0  [vdso]", (0, 0)),
+        ];
+        assert_eq!(found(&all.concat()), [(0x1000, 0x2000), (0x2000, 0x3000)]);
     }
 
     #[test]
-    fn only_unchanged_pages_of_files_are_given_back() {
-        let code =
-            mapping("7f0000002000-7f0000004000 r-xp 00002000 fe:00 77   /bin/pilothouse", "       0 kB");
-        let constants =
-            mapping("7f0000000000-7f0000002000 r--p 00000000 fe:00 77   /bin/pilothouse", "       0 kB");
-        let relocated =
-            mapping("7f0000004000-7f0000006000 r--p 00004000 fe:00 77   /bin/pilothouse", "       4 kB");
-        let written =
-            mapping("7f0000006000-7f0000008000 rw-p 00006000 fe:00 77   /bin/pilothouse", "       0 kB");
-        let shared = mapping("7f0000008000-7f000000a000 r--s 00000000 fe:00 78   /var/log", "       0 kB");
-        let heap = mapping("7f000000a000-7f000000c000 r--p 00000000 00:00 0", "       0 kB");
-        let kernel = mapping("7f000000c000-7f000000e000 r-xp 00000000 00:00 0   [vdso]", "       0 kB");
-        let all = [constants, code, relocated, written, shared, heap, kernel].concat();
-        assert_eq!(found(&all), [(0x7f00_0000_0000, 0x2000), (0x7f00_0000_2000, 0x2000)]);
-    }
-
-    #[test]
-    fn odd_lines_are_passed_over() {
+    fn what_is_not_told_is_left_alone() {
         assert_eq!(found(""), []);
-        assert_eq!(found("Anonymous: 0 kB\n"), []);
-        assert_eq!(found(&mapping("2000-1000 r-xp 00000000 fe:00 77 /bin/x", "0 kB")), []);
-        assert_eq!(found(&mapping("zz-1000 r-xp 00000000 fe:00 77 /bin/x", "0 kB")), []);
-        assert_eq!(found(&mapping("1000-2000 r-xp", "0 kB")), []);
+        assert_eq!(found(&mapping("1000-2000", "r-xp", PROGRAM, (0, 0))), [], "it does not run here");
+        assert_eq!(found("2000-3000 r-xp 00001000 fe:00 77 /bin/x\nAnonymous: 0 kB\n"), []);
+        assert_eq!(found("2000-3000 r-xp 00001000 fe:00 77 /bin/x\nSwap: 0 kB\n"), []);
+        assert_eq!(found(&mapping("3000-2000", "r-xp", PROGRAM, (0, 0))), []);
+        assert_eq!(found(&mapping("zz-3000", "r-xp", PROGRAM, (0, 0))), []);
+        assert_eq!(found(&mapping("2000-3000", "r-xp", "", (0, 0))), []);
     }
 
     #[test]
@@ -147,7 +171,7 @@ mod tests {
     #[test]
     fn a_program_runs_on_without_what_was_given_back() -> std::io::Result<()> {
         give_back_now()?;
-        assert_eq!(found("1000-2000 r-xp 00000000 fe:00 77 /bin/x\nAnonymous: 0 kB\n"), [(0x1000, 0x1000)]);
+        assert_eq!(found(&mapping("2000-3000", "r-xp", PROGRAM, (0, 0))), [(0x2000, 0x3000)]);
         give_back_now()
     }
 }

@@ -170,6 +170,9 @@ mod tests {
 
     #[test]
     fn a_program_runs_on_without_what_was_given_back() -> std::io::Result<()> {
+        let here = give_back_now as fn() -> std::io::Result<()> as usize;
+        let smaps = std::fs::read_to_string("/proc/self/smaps")?;
+        assert!(unchanged(&smaps, here).iter().any(|code| code.rights == "r-xp"), "{smaps}");
         give_back_now()?;
         assert_eq!(found(&mapping("2000-3000", "r-xp", PROGRAM, (0, 0))), [(0x2000, 0x3000)]);
         give_back_now()

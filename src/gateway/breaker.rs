@@ -5,7 +5,7 @@
 //! probe is answered all is as before, otherwise the next pause is twice as long.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -77,6 +77,11 @@ impl Breakers {
             Some(breaker) => breaker.enter(now),
         })?;
         Some(Leave { breakers: self, server: server.clone(), probes })
+    }
+
+    /// Forgets all others.
+    pub(super) fn keep(&self, servers: &BTreeSet<ServerName>) {
+        self.with(|all| all.retain(|server, _| servers.contains(server)));
     }
 
     /// It gave no answer.

@@ -132,6 +132,7 @@ impl Door {
     pub(super) fn change(&self, downstream: Downstream) {
         let servers = servers(&downstream);
         self.activity.keep(&servers);
+        self.breakers.keep(&servers);
         self.wanted.send_replace(downstream);
         self.resting.send_if_modified(|resting| {
             let before = resting.len();

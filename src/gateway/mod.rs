@@ -32,6 +32,7 @@ mod scan;
 mod seats;
 mod sessions;
 mod settings;
+mod shape;
 mod slots;
 mod standing;
 mod together;

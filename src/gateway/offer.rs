@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::{
     canonical,
     catalogue::Kind,
+    shape,
     wire::{Raw, headers, text::Fields},
 };
 
@@ -52,6 +53,10 @@ impl Offer {
                 self.dropped.push(format!("{place} has no {}: dropped", kind.key()));
                 continue;
             };
+            if let Some(fault) = shape::fault(kind, raw.get(), &fields) {
+                self.dropped.push(format!("{place}, `{original}`: {fault}: dropped"));
+                continue;
+            }
             if !self.seen.insert((kind, original.clone())) {
                 self.dropped.push(format!("{place} repeats `{original}`: dropped"));
                 continue;

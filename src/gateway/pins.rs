@@ -27,6 +27,11 @@ enum Pin {
     Noted(Arc<str>),
 }
 
+/// Tools of one server that are remembered: twice as many as it may offer at once.
+const MOST: usize = 20_000;
+/// When they are more, only the hashes of those that are gone are kept.
+const WHOLE: usize = 1_000;
+
 /// Pins that were written before all digits were.
 const SHORT: usize = 12;
 
@@ -53,10 +58,19 @@ impl Pin {
 }
 
 impl Pinned {
-    /// Remembers tools that were never seen. One that left and comes back is held to what it was.
+    /// Remembers tools that were never seen. One that left and comes back is held to what it was. Of too many
+    /// only the hashes are kept, and no further ones are remembered: a server can invent names for ever.
     pub(super) fn learn(&mut self, entries: &[Arc<Entry>]) {
+        if self.0.len() > WHOLE {
+            let tools: BTreeSet<&str> = entries.iter().map(|entry| entry.original()).collect();
+            for (_, pin) in self.0.iter_mut().filter(|(tool, _)| !tools.contains(tool.as_str())) {
+                *pin = Pin::Noted(pin.hash().clone());
+            }
+        }
         for entry in entries.iter().filter(|entry| entry.kind == Kind::Tool) {
+            let is_full = self.0.len() >= MOST;
             match self.0.entry(entry.original().to_owned()) {
+                btree_map::Entry::Vacant(_) if is_full => {}
                 btree_map::Entry::Vacant(free) => {
                     free.insert(Pin::Seen(entry.clone()));
                 }
@@ -104,9 +118,14 @@ impl Pinned {
         }
     }
 
-    /// Not shown, since it changed and nobody approved that.
+    /// Not shown, since it changed and nobody approved that, or since nobody could tell whether it changes.
     pub(super) fn hides(&self, terms: &Approval, entry: &Entry) -> bool {
-        terms.pinning == Pinning::Enforce && self.before(entry).is_some()
+        terms.pinning == Pinning::Enforce && (self.before(entry).is_some() || self.is_beyond(entry))
+    }
+
+    /// It came when as many others were remembered as can be.
+    fn is_beyond(&self, entry: &Entry) -> bool {
+        entry.kind == Kind::Tool && self.0.len() >= MOST && !self.0.contains_key(entry.original())
     }
 
     /// One sentence for each tool that changed.
@@ -172,7 +191,7 @@ mod tests {
 
     use std::{collections::BTreeMap, sync::Arc};
 
-    use super::{Approval, Pinned};
+    use super::{Approval, MOST, Pinned};
     use crate::gateway::{Entry, Kind, Pinning, Route, canonical, wire::text::raw};
 
     fn tool(description: &str) -> Arc<Entry> {
@@ -207,6 +226,21 @@ mod tests {
         assert!(pinned.hides(&enforcing(&[]), &alike(&pay)));
         pinned.note(&noted(&pay.hash[..12]));
         assert_eq!(pinned.hashes()["pay"], pay.hash, "it stays whole");
+    }
+
+    #[test]
+    fn a_server_that_invents_names_for_ever_takes_nobodys_place() {
+        let named = |name: String| Arc::new(Entry { name, ..Entry::clone(&tool("Pays.")) });
+        let mut pinned = Pinned::default();
+        pinned.learn(&[tool("Pays.")]);
+        let many: Vec<_> = (0..MOST).map(|number| named(format!("a{number}"))).collect();
+        pinned.learn(&many);
+        let late = named("late".to_owned());
+        pinned.learn(std::slice::from_ref(&late));
+        assert_eq!(pinned.hashes().len(), MOST);
+        assert!(pinned.hides(&enforcing(&[]), &late), "nobody could tell whether it changes");
+        assert!(pinned.hides(&enforcing(&[]), &tool("Reads your mail.")), "what was first is still known");
+        assert!(!pinned.hides(&enforcing(&[]), &tool("Pays.")));
     }
 
     #[test]

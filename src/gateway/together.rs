@@ -35,10 +35,20 @@ pub(super) fn asked(request: &Request) -> Option<Asked> {
         "tools/call" => (Kind::Tool, "name"),
         "prompts/get" => (Kind::Prompt, "name"),
         "resources/read" | "resources/subscribe" | "resources/unsubscribe" => (Kind::Resource, "uri"),
+        "completion/complete" => return completed(request),
         _ => return None,
     };
     let name = Fields::of(request.params.as_deref()).ok()?.get_str(key)?;
     Some((kind, name))
+}
+
+/// The prompt or the template that a completion is for.
+fn completed(request: &Request) -> Option<Asked> {
+    let params = Fields::of(request.params.as_deref()).ok()?;
+    let reference = Fields::parse(params.get("ref")?.get()).ok()?;
+    let prompt = || Some((Kind::Prompt, reference.get_str("name")?));
+    let template = || Some((Kind::ResourceTemplate, reference.get_str("uri")?));
+    prompt().or_else(template)
 }
 
 #[derive(Clone, Debug, Default)]

@@ -19,7 +19,7 @@ use super::{
     announce::Outlook,
     large, links,
     manners::Manners,
-    outgoing::{Of, WayOut},
+    outgoing::{self, Of, WayOut},
     own::{Asked, Offer, Own, Updates},
     params::{fields, required},
     resources,
@@ -196,7 +196,9 @@ impl Face {
         }
         let begun = self.manners.begin(asking.trace.clone());
         let outcome = self.asked(asked, Asking { trace: begun.trace().cloned(), ..asking }).await;
-        self.manners.end(begun, &asked, outcome.is_err());
+        let failed =
+            outcome.as_ref().map_or(true, |result| method == "tools/call" && outgoing::is_error(result));
+        self.manners.end(begun, &asked, failed);
         outcome
     }
 

@@ -161,7 +161,7 @@ impl Drop for WayOut {
 }
 
 /// Whether a tool's result says that it failed.
-fn is_error(result: &RawValue) -> bool {
+pub(super) fn is_error(result: &RawValue) -> bool {
     result.get().contains("\"isError\"")
         && Fields::parse(result.get())
             .is_ok_and(|fields| fields.get("isError").is_some_and(|is| is.get() == "true"))

@@ -14,7 +14,12 @@ pub(super) fn pins(
 ) -> BTreeMap<String, String> {
     let pins = observation.map(|seen| &seen.pins).filter(|pins| !pins.is_empty());
     match pins {
-        Some(pins) => pins.iter().take(PINS).map(|(tool, hash)| (tool.clone(), hash.to_string())).collect(),
+        // Those that stand there already come first: new names take no older one's place.
+        Some(pins) => {
+            let (held, new): (Vec<_>, Vec<_>) = pins.iter().partition(|(tool, _)| before.contains_key(*tool));
+            let first = held.into_iter().chain(new).take(PINS);
+            first.map(|(tool, hash)| (tool.clone(), hash.to_string())).collect()
+        }
         None => before.clone(),
     }
 }

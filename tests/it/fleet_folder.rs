@@ -104,6 +104,14 @@ async fn a_manifest_that_is_added_changed_or_removed_is_seen() {
     watched
         .until("the command is the old one", |known| command(known, "time").as_deref() == Some("cat"))
         .await;
+
+    // A slip of the pen removes nothing; the next scan that sees another file has seen this one too.
+    fs::write(&file, "apiVersion: pilothouse.dev/v1alpha1\nkind: [MCPServer\n").unwrap();
+    fs::write(folder.path().join("zone.yaml"), manifest("zone", "cat")).unwrap();
+    let known = watched.until("another is there", |known| known.contains_key(&named("zone"))).await;
+    assert_eq!(command(&known, "time").as_deref(), Some("cat"));
+    fs::write(&file, manifest("clock", "cat")).unwrap();
+    watched.until("what it says now holds", |known| names(known) == ["clock", "zone"]).await;
     watched.stop().await;
 }
 

@@ -110,19 +110,28 @@ fn watch(path: &Path, changed: mpsc::Sender<()>) -> notify::Result<RecommendedWa
 #[derive(Default)]
 struct Seen {
     servers: BTreeMap<ServerName, Change>,
+    files: BTreeMap<ServerName, String>,
     complaints: Vec<Complaint>,
     unreadable: bool,
 }
 
 impl Seen {
-    /// The changes since the last scan; logs complaints that are new.
+    /// The changes since the last scan; logs complaints that are new. What a file declared stays while the file cannot be
+    /// read: a slip of the pen removes nobody, and nothing that is remembered of a server.
     fn take(&mut self, scan: Scan) -> Vec<Change> {
-        let Scan { servers, complaints } = scan;
+        let Scan { mut servers, mut files, spoiled, complaints } = scan;
         self.unreadable = false;
         for complaint in complaints.iter().filter(|complaint| !self.complaints.contains(complaint)) {
             tracing::warn!("{complaint}");
         }
         self.complaints = complaints;
+        for (name, before) in std::mem::take(&mut self.files) {
+            let stays = spoiled.contains(&before) && !servers.contains_key(&name);
+            if let Some(change) = self.servers.get(&name).filter(|_| stays) {
+                servers.insert(name.clone(), change.clone());
+                files.insert(name, before);
+            }
+        }
         let gone = self.servers.keys().filter(|name| !servers.contains_key(name));
         let mut changes: Vec<_> = gone.cloned().map(Change::Delete).collect();
         changes.extend(
@@ -131,7 +140,7 @@ impl Seen {
                 .filter(|(name, now)| self.servers.get(name) != Some(now))
                 .map(|(_, now)| now.clone()),
         );
-        self.servers = servers;
+        (self.servers, self.files) = (servers, files);
         changes
     }
 

@@ -1,6 +1,10 @@
 //! One look at a folder: every manifest in it, and what is wrong with the others.
 
-use std::{collections::BTreeMap, fmt, fs, io, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs, io,
+    path::Path,
+};
 
 use super::documents;
 use crate::{
@@ -16,6 +20,10 @@ const FILE_LIMIT: u64 = 1024 * 1024;
 pub(super) struct Scan {
     /// [`Change::Apply`] or [`Change::Refuse`] for each manifest that has a name.
     pub(super) servers: BTreeMap<ServerName, Change>,
+    /// The file of each.
+    pub(super) files: BTreeMap<ServerName, String>,
+    /// Files of which something could not be read: what else they declare is not known.
+    pub(super) spoiled: BTreeSet<String>,
     pub(super) complaints: Vec<Complaint>,
 }
 
@@ -68,9 +76,16 @@ impl Scan {
             Ok(text) => text,
             // Gone since the folder was read, which the next look sees.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-            Err(error) => return self.complaints.push(complain(None, error.to_string())),
+            Err(error) => {
+                self.complaints.push(complain(None, error.to_string()));
+                self.spoiled.insert(file);
+                return;
+            }
         };
         let documents = documents::read(&text);
+        if !documents.wrong.is_empty() {
+            self.spoiled.insert(file.clone());
+        }
         for wrong in documents.wrong {
             self.complaints.push(complain(wrong.at, wrong.what));
         }
@@ -88,6 +103,7 @@ impl Scan {
                     Change::Refuse { name: name.clone(), reason }
                 }
             };
+            self.files.insert(name.clone(), file.clone());
             self.servers.insert(name, change);
         }
     }

@@ -108,7 +108,10 @@ impl Door {
         }
         let opened = opener.open(&place.server, place, client).await;
         let link = opened.map_err(|obstacle| {
-            self.breakers.failed(&place.server, &obstacle, Instant::now());
+            // One that answers others there may only have no room for one more.
+            if !self.links.borrow().open.iter().any(|link| link.place == *place && !link.is_dead()) {
+                self.breakers.failed(&place.server, &obstacle, Instant::now());
+            }
             Refusal::NoConnection { obstacle }
         })?;
         self.privates.push(&link, client);

@@ -173,10 +173,15 @@ impl HttpWay {
     ) -> Result<Read, Fault> {
         let (mut events, mut pace) = (Events::new(LARGEST), Pace::default());
         let mut bytes = response.bytes_stream().boxed();
+        let mut turn = None;
         while let Some(chunk) = bytes.next().await {
             let chunk = chunk.map_err(|error| Fault::Ended(reasons(&error)))?;
-            let events = events.push(&chunk).map_err(Fault::from).inspect_err(|fault| count(table, fault))?;
-            for event in events {
+            let ended = events.push(&chunk).map_err(Fault::from).inspect_err(|fault| count(table, fault))?;
+            // As in `body`.
+            if events.held() > SMALL && turn.is_none() {
+                turn = self.large.acquire().await.ok();
+            }
+            for event in ended {
                 let Event { name, id, retry, data } = event;
                 *last = id.or(last.take());
                 *pause = retry.map_or(*pause, |ms| Duration::from_millis(ms.min(10_000)));
@@ -191,6 +196,9 @@ impl HttpWay {
                     tokio::spawn(drain(bytes));
                     return Ok(Read::Answered);
                 }
+            }
+            if events.held() <= SMALL {
+                turn = None;
             }
         }
         Ok(Read::Closed)

@@ -37,6 +37,11 @@ impl Events {
         Self { limit, line: Vec::new(), event: Event::default(), has_data: false, after_cr: false }
     }
 
+    /// Bytes of the event that has not ended yet.
+    pub fn held(&self) -> usize {
+        self.line.len() + self.event.data.len()
+    }
+
     /// The events that end within `bytes`.
     ///
     /// # Errors

@@ -19,6 +19,8 @@ pub(crate) async fn measure() -> anyhow::Result<()> {
     let served = Served::before(address).await?;
     let mut direct = Connection::open(address)?;
     let mut through = Connection::open(served.address)?;
+    // Idle is what has had nothing to do for a while.
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     let (all, own) = served.memory()?;
     println!("idle memory: {all:.1} MB, {own:.1} MB of it data and the rest pages of the program's file");
 

@@ -167,21 +167,28 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) -> anyhow::Result<()
     Ok(())
 }
 
-/// When its data shrinks no more: freed memory goes back to the kernel some seconds later.
+/// When its data shrinks no more: freed memory goes back to the kernel some seconds later. What is compared are medians
+/// over a while, because every ten seconds it reads its folder again, and needs some for that.
 async fn at_rest(served: &Served) -> anyhow::Result<(f64, f64)> {
     let begun = Instant::now();
-    let (mut least, mut since) = (f64::MAX, begun);
+    let mut before = f64::MAX;
     loop {
-        let now = served.memory()?;
-        if now.1 < least - 0.25 {
-            (least, since) = (now.1, Instant::now());
+        let (mut seen, since) = (Vec::new(), Instant::now());
+        while since.elapsed() < QUIET {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            seen.push(served.memory()?);
         }
-        // Every ten seconds it reads its folder again, and needs some for that.
-        if since.elapsed() > QUIET && now.1 < least + 0.5 {
-            return Ok(now);
+        seen.sort_by(|one, other| one.1.total_cmp(&other.1));
+        let middle = seen.get(seen.len() / 2).copied().context("the memory was never read")?;
+        if middle.1 > before - 0.25 {
+            return Ok(middle);
         }
-        ensure!(begun.elapsed() < PATIENCE, "its memory does not come to rest");
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        before = middle.1;
+        ensure!(
+            begun.elapsed() < PATIENCE,
+            "its memory does not come to rest: {:.1} MB of data and less all the time",
+            middle.1
+        );
     }
 }
 

@@ -54,11 +54,9 @@ async fn run() -> anyhow::Result<()> {
         talker: talker.namespace.clone(),
     };
     let measured = async {
-        let mut rows = Vec::new();
-        for server in Server::all()? {
-            let places = places.clone();
-            rows.push(tokio::task::spawn_blocking(move || measure::measure(&server, &places)).await??);
-        }
+        let servers = Server::all()?;
+        let at = places.clone();
+        let rows = tokio::task::spawn_blocking(move || measure::measure(&servers, &at)).await??;
         let bare = measure::bare_list(&client, &places.many).await?;
         anyhow::Ok((rows, bare))
     }

@@ -1,4 +1,4 @@
-//! One server, measured.
+//! The servers, measured side by side.
 
 use std::time::{Duration, Instant};
 
@@ -6,9 +6,10 @@ use anyhow::{Context, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, api::ListParams};
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::{
-    piped::Piped,
+    piped::{Called, Piped},
     sample::Sample,
     server::{Ask, Server},
     talker,
@@ -50,40 +51,79 @@ pub(crate) struct Measured {
     pub(crate) peak: f64,
 }
 
-pub(crate) fn measure(server: &Server, places: &Places) -> anyhow::Result<Measured> {
-    let data = tempfile::tempdir()?;
-    let mut starts = Sample::default();
-    let mut tools = 0;
-    for _ in 0..STARTS {
-        let begun = Instant::now();
+/// A server that was started, and what it has shown so far.
+struct Runner<'a> {
+    server: &'a Server,
+    program: Piped,
+    measured: Measured,
+    _data: TempDir,
+}
+
+impl<'a> Runner<'a> {
+    fn start(server: &'a Server) -> anyhow::Result<Self> {
+        let data = tempfile::tempdir()?;
+        let mut starts = Sample::default();
+        let mut tools = 0;
+        for _ in 0..STARTS {
+            let begun = Instant::now();
+            let mut program = Piped::start(&mut server.command(data.path()))?;
+            tools = program.ask("tools/list", &json!({}))?.len() / BYTES_A_TOKEN;
+            starts.add(begun.elapsed());
+        }
         let mut program = Piped::start(&mut server.command(data.path()))?;
-        tools = program.ask("tools/list", &json!({}))?.len() / BYTES_A_TOKEN;
-        starts.add(begun.elapsed());
+        program.ask("tools/list", &json!({}))?;
+        let measured = Measured {
+            name: server.name,
+            start: starts.at(0.5),
+            tools,
+            idle: program.memory("VmRSS")?,
+            get: Cost::default(),
+            few: Cost::default(),
+            many: Cost::default(),
+            log: Cost::default(),
+            peak: 0.0,
+        };
+        Ok(Self { server, program, measured, _data: data })
     }
-    let mut program = Piped::start(&mut server.command(data.path()))?;
-    program.ask("tools/list", &json!({}))?;
-    let idle = program.memory("VmRSS")?;
-    let mut cost = |ask: Ask, namespace: &str, name: &str, times: usize| {
-        let (tool, arguments) = server.ask(ask, namespace, name);
-        let mut sample = Sample::default();
-        let mut tokens = 0;
+
+    fn call(&mut self, ask: Ask, namespace: &str, name: &str) -> anyhow::Result<Called> {
+        let (tool, arguments) = self.server.ask(ask, namespace, name);
+        let called = self.program.call(tool, &arguments)?;
+        ensure!(!called.is_error, "{tool} of {}: {}", self.server.name, called.text);
+        Ok(called)
+    }
+}
+
+/// All servers in turn for every single call: what else the machine does meets them alike.
+pub(crate) fn measure(servers: &[Server], places: &Places) -> anyhow::Result<Vec<Measured>> {
+    let mut runners = servers.iter().map(Runner::start).collect::<anyhow::Result<Vec<_>>>()?;
+    type Place = fn(&mut Measured) -> &mut Cost;
+    let asked: [(Ask, &str, &str, usize, Place); 4] = [
+        (Ask::Pod, &places.few, "pod-00001", GETS, |row| &mut row.get),
+        (Ask::Pods, &places.few, "", LISTS, |row| &mut row.few),
+        (Ask::Pods, &places.many, "", LISTS, |row| &mut row.many),
+        (Ask::Log, &places.talker, talker::NAME, GETS, |row| &mut row.log),
+    ];
+    for (ask, namespace, name, times, place) in asked {
+        let mut samples: Vec<Sample> = runners.iter().map(|_| Sample::default()).collect();
         // The first one finds out what there is.
         for at in 0..=times {
-            let called = program.call(tool, &arguments)?;
-            ensure!(!called.is_error, "{tool} of {}: {}", server.name, called.text);
-            tokens = called.bytes / BYTES_A_TOKEN;
-            if at > 0 {
-                sample.add(called.took);
+            for (runner, sample) in runners.iter_mut().zip(&mut samples) {
+                let called = runner.call(ask, namespace, name)?;
+                place(&mut runner.measured).tokens = called.bytes / BYTES_A_TOKEN;
+                if at > 0 {
+                    sample.add(called.took);
+                }
             }
         }
-        anyhow::Ok(Cost { millis: sample.at(0.5), tokens })
-    };
-    let get = cost(Ask::Pod, &places.few, "pod-00001", GETS)?;
-    let few = cost(Ask::Pods, &places.few, "", LISTS)?;
-    let many = cost(Ask::Pods, &places.many, "", LISTS)?;
-    let log = cost(Ask::Log, &places.talker, talker::NAME, LISTS)?;
-    let peak = program.memory("VmHWM")?;
-    Ok(Measured { name: server.name, start: starts.at(0.5), tools, idle, get, few, many, log, peak })
+        for (runner, sample) in runners.iter_mut().zip(&samples) {
+            place(&mut runner.measured).millis = sample.at(0.5);
+        }
+    }
+    for runner in &mut runners {
+        runner.measured.peak = runner.program.memory("VmHWM")?;
+    }
+    Ok(runners.into_iter().map(|runner| runner.measured).collect())
 }
 
 /// The same list, paged by a client that does nothing else with it: milliseconds at the median.

@@ -35,6 +35,16 @@ pub enum Route {
     Downstream { server: Arc<ServerName>, original: String },
 }
 
+impl Route {
+    /// The downstream that answers; nothing for pilothouse itself.
+    pub fn server(&self) -> Option<&ServerName> {
+        match self {
+            Self::Own => None,
+            Self::Downstream { server, .. } => Some(server),
+        }
+    }
+}
+
 /// One tool, prompt, resource or template, as clients see it.
 #[derive(Clone, Debug)]
 pub struct Entry {

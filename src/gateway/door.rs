@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::stream::BoxStream;
+use futures::{StreamExt, stream::BoxStream};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +24,7 @@ use super::{
     board::Board,
     breaker::{Breakers, Circuit},
     downstream::{Downstream, ServerName, Target},
-    figures::{Counters, Latency},
+    figures::{Counters, Counting, Latency},
     link::{self, Fault, Link},
     members::Part,
     private::{Opener, Privates},
@@ -191,7 +191,7 @@ impl Door {
         self.resting.send_if_modified(|resting| resting.remove(server));
     }
 
-    /// One item for each change of one of its resources, by the server's own URI.
+    /// One item for each change of one of its resources, by the server's own URI, until it is stopped.
     ///
     /// # Errors
     /// When none of its connections tells of changes.
@@ -208,7 +208,7 @@ impl Door {
         if links.parked {
             self.more.notify_one();
         }
-        Ok(followed)
+        Ok(followed.take_until(self.stop.clone().cancelled_owned()).boxed())
     }
 
     /// # Errors
@@ -220,16 +220,16 @@ impl Door {
         };
         // What never left is not counted.
         permitted?;
-        let since = Instant::now();
+        let counting = Counting::begin(&self.counters);
         let asked = together::asked(&request);
         let mut call = self.activity.call();
         if let Some(of) = self.rounds.of_task(&mut request)? {
             let answer = self.of_task(&of, &request, &mut call, &up, (limit, kind)).await;
-            return self.counted(answer, &request, (kind, since)).map(|result| of.shown(result));
+            return counted(answer, &request, kind, counting).map(|result| of.shown(result));
         }
         if let Some(resumed) = self.rounds.coming(&mut request)? {
             let answer = self.go_on(resumed, &request, &mut call, &up, (limit, kind)).await;
-            return self.counted(answer, &request, (kind, since));
+            return counted(answer, &request, kind, counting);
         }
         let mut answer = self.answer(&request, asked.as_ref(), &mut call, &up, (limit, kind)).await;
         // Its pods may have gone while it was asked, put to rest by another replica: it waits as the others do. What
@@ -237,19 +237,7 @@ impl Door {
         if matches!(answer, Err(Refusal::NoConnection { .. })) && self.may_wake(asked.as_ref()) {
             answer = self.answer(&request, asked.as_ref(), &mut call, &up, (limit, kind)).await;
         }
-        self.counted(answer, &request, (kind, since))
-    }
-
-    fn counted(
-        &self,
-        answer: Result<Result<Raw, RpcError>, Refusal>,
-        request: &Request,
-        (kind, since): (&str, Instant),
-    ) -> Result<Raw, RpcError> {
-        let failed = !matches!(answer, Ok(Ok(_)));
-        let answer = answer.unwrap_or_else(|refusal| refused(request, kind, refusal));
-        self.counters.count(failed, since.elapsed());
-        answer
+        counted(answer, &request, kind, counting)
     }
 
     /// The next round of a call that was held open for its client's answer.
@@ -400,6 +388,16 @@ impl Door {
             }
         }
     }
+}
+
+fn counted(
+    answer: Result<Result<Raw, RpcError>, Refusal>,
+    request: &Request,
+    kind: &str,
+    counting: Counting<'_>,
+) -> Result<Raw, RpcError> {
+    counting.end(!matches!(answer, Ok(Ok(_))));
+    answer.unwrap_or_else(|refusal| refused(request, kind, refusal))
 }
 
 fn servers(downstream: &Downstream) -> BTreeSet<ServerName> {

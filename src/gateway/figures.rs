@@ -2,7 +2,7 @@
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -88,11 +88,34 @@ impl Counters {
     }
 }
 
+/// A call that is counted when this is dropped, also when its caller waits for it no longer: that is no error.
+pub(super) struct Counting<'a> {
+    counters: &'a Counters,
+    since: Instant,
+    failed: bool,
+}
+
+impl<'a> Counting<'a> {
+    pub(super) fn begin(counters: &'a Counters) -> Self {
+        Self { counters, since: Instant::now(), failed: false }
+    }
+
+    pub(super) fn end(mut self, failed: bool) {
+        self.failed = failed;
+    }
+}
+
+impl Drop for Counting<'_> {
+    fn drop(&mut self) {
+        self.counters.count(self.failed, self.since.elapsed());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{Counters, Latency};
+    use super::{Counters, Counting, Latency};
 
     #[test]
     fn calls_are_counted_by_how_long_they_took() {
@@ -109,5 +132,13 @@ mod tests {
         );
         assert_eq!(latency.total, Duration::from_secs(3600) + Duration::from_millis(36));
         assert_eq!(Latency::default().within(0.5), None);
+    }
+
+    #[test]
+    fn a_call_that_nobody_waits_for_any_more_is_counted_too() {
+        let counters = Counters::default();
+        Counting::begin(&counters).end(true);
+        drop(Counting::begin(&counters));
+        assert_eq!((counters.calls(), counters.errors(), counters.latency().count()), (2, 1, 2));
     }
 }

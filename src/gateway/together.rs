@@ -12,20 +12,41 @@ use super::{
     catalogue::Kind,
     downstream::ServerName,
     offer::{Offer, Offered},
+    uris,
     wire::text::Fields,
 };
 
-/// Which servers answer an entry. What is not listed is answered by any.
+/// Which servers answer an entry. What is not listed and made by no template is answered by any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Routes(HashMap<(Kind, String), BTreeSet<ServerName>>);
+pub(super) struct Routes {
+    by_entry: HashMap<Asked, BTreeSet<ServerName>>,
+    by_template: BTreeMap<String, BTreeSet<ServerName>>,
+}
 
 /// One entry, by the name that the server itself gives it.
 pub(super) type Asked = (Kind, String);
 
 impl Routes {
     pub(super) fn admits(&self, asked: Option<&Asked>, server: &ServerName) -> bool {
-        let by = asked.and_then(|asked| self.0.get(asked));
-        by.is_none_or(|by| by.contains(server))
+        let Some(asked) = asked else { return true };
+        if let Some(by) = self.by_entry.get(asked) {
+            return by.contains(server);
+        }
+        let (kind, uri) = asked;
+        let mut makers = self
+            .by_template
+            .iter()
+            .filter(|(template, _)| *kind == Kind::Resource && uris::makes(template, uri))
+            .map(|(_, by)| by)
+            .peekable();
+        makers.peek().is_none() || makers.any(|by| by.contains(server))
+    }
+
+    fn add(&mut self, asked: Asked, server: &ServerName) {
+        if asked.0 == Kind::ResourceTemplate {
+            self.by_template.entry(asked.1.clone()).or_default().insert(server.clone());
+        }
+        self.by_entry.entry(asked).or_default().insert(server.clone());
     }
 }
 
@@ -78,7 +99,7 @@ pub(super) fn together<'a>(offers: impl IntoIterator<Item = (&'a ServerName, &'a
             });
             let is_same = same_as == hash || matches!(kind, Kind::Resource | Kind::ResourceTemplate);
             if is_same {
-                all.routes.0.entry(asked).or_default().insert(server.clone());
+                all.routes.add(asked, server);
             } else {
                 left_out.push(format!(
                     "`{original}` is defined otherwise by {}, which comes first: it is not called here",
@@ -156,5 +177,16 @@ mod tests {
         assert!(answers(&all, Kind::Resource, "x://1", "b"));
         assert!(!answers(&all, Kind::Resource, "x://2", "a"));
         assert_eq!(all.offer.entries.len(), 2);
+    }
+
+    #[test]
+    fn a_resource_of_a_template_is_read_where_the_template_is() {
+        let all = of(&[
+            ("a", Kind::ResourceTemplate, r#"[{"uriTemplate":"x://{id}"}]"#),
+            ("b", Kind::ResourceTemplate, r#"[{"uriTemplate":"y://{id}"}]"#),
+        ]);
+        let reads = |uri, member| answers(&all, Kind::Resource, uri, member);
+        assert!(reads("x://1", "a") && !reads("x://1", "b") && reads("y://1", "b") && !reads("y://1", "a"));
+        assert!(reads("z://1", "a") && reads("z://1", "b"));
     }
 }

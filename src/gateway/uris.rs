@@ -41,6 +41,31 @@ pub fn scheme(uri: &str) -> String {
     uri.split_once(':').map(|(scheme, _)| scheme).filter(is_one).unwrap_or_default().to_ascii_lowercase()
 }
 
+/// Whether a URI template can make that URI: its literal parts in their order, something for each variable.
+pub fn makes(template: &str, uri: &str) -> bool {
+    let mut literals =
+        template.split('{').map(|part| part.split_once('}').map_or(part, |(_, literal)| literal));
+    let Some(mut rest) = literals.next().and_then(|first| uri.strip_prefix(first)) else { return false };
+    let mut variables = false;
+    for literal in literals {
+        variables = true;
+        if literal.is_empty() {
+            if rest.is_empty() {
+                return false;
+            }
+            continue;
+        }
+        // A variable holds at least one character.
+        let after_first = rest.char_indices().nth(1).and_then(|(at, _)| rest.get(at..));
+        match after_first.and_then(|rest| rest.split_once(literal)) {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
+    // A variable at the end takes the rest.
+    rest.is_empty() || (variables && template.ends_with('}'))
+}
+
 /// A tool or a result whose `_meta` names the resource that shows it (MCP Apps), with that name as `shown` gives it.
 /// Nothing when that changes nothing.
 pub fn with_view(raw: &Raw, shown: impl Fn(&str) -> Option<String>) -> Option<Raw> {
@@ -79,11 +104,21 @@ const VIEW_BEFORE: &str = "ui/resourceUri";
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::{named, of_server, scheme, with_view};
+    use super::{makes, named, of_server, scheme, with_view};
     use crate::gateway::{ServerName, wire::Raw};
 
     fn server(namespace: &str, name: &str) -> ServerName {
         ServerName { namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+
+    #[test]
+    fn templates_make_their_uris_and_no_others() {
+        assert!(makes("test://template/{id}/data", "test://template/7/data"));
+        assert!(makes("file:///{path}", "file:///a/b"));
+        assert!(!makes("test://template/{id}/data", "test://template//data"));
+        assert!(!makes("test://template/{id}/data", "test://template/7/other"));
+        assert!(!makes("test://static", "test://static/x"));
+        assert!(!makes("file:///{path}", "http://x"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod admit;
 mod declared;
+mod follow;
 mod tasks;
 
 use std::{sync::Arc, time::Duration};
@@ -13,7 +14,7 @@ use tokio_util::{
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
-use self::admit::Admitted;
+use self::{admit::Admitted, follow::Followed};
 use super::{
     access::{Access, Look, Open},
     announce::Outlook,
@@ -194,11 +195,11 @@ impl Face {
         if let Some(refused) = self.manners.too_fast(&self.audit, &asked)? {
             return Ok(words::spoken(refused, method, era));
         }
-        let begun = self.manners.begin(asking.trace.clone());
+        let begun = self.manners.begin(asking.trace.clone(), asked);
         let outcome = self.asked(asked, Asking { trace: begun.trace().cloned(), ..asking }).await;
         let failed =
             outcome.as_ref().map_or(true, |result| method == "tools/call" && outgoing::is_error(result));
-        self.manners.end(begun, &asked, failed);
+        begun.end(failed);
         outcome
     }
 
@@ -295,7 +296,13 @@ impl Face {
         let asked = Asked { name: &uri, ..asked };
         let catalogue = self.catalogue();
         let unlisted = resources::unlisted(&catalogue, &uri);
-        let found = resources::resource(&catalogue, &uri).or(unlisted.as_ref());
+        let found = if resources::is_contested(&catalogue, &uri) {
+            let view = self.view(catalogue.clone(), asked.caller).await?;
+            resources::shown_resource(&catalogue, &uri, |entry| view.shows(entry))
+        } else {
+            resources::resource(&catalogue, &uri)
+        };
+        let found = found.or(unlisted.as_ref());
         let entry = match self.admit(&catalogue, found, Kind::Resource, &asked).await? {
             Admitted::To(entry) => entry,
             Admitted::Answered(answer) => return Ok(answer),
@@ -317,16 +324,13 @@ impl Face {
     ///
     /// # Errors
     /// When it is not there or not this caller's to read, or its server tells of no updates.
-    pub(super) async fn updates(&self, caller: &Caller, uri: &str) -> Result<Updates, RpcError> {
+    pub(super) async fn updates(self: &Arc<Self>, caller: &Caller, uri: &str) -> Result<Updates, RpcError> {
         let catalogue = self.catalogue();
-        let view = self.view(catalogue.clone(), caller).await?;
-        let unlisted = resources::unlisted(&catalogue, uri);
-        let found =
-            resources::resource(&catalogue, uri).or(unlisted.as_ref()).filter(|entry| view.shows(entry));
-        match found.map(|entry| (entry.as_ref(), &entry.route)) {
-            Some((_, Route::Own)) => self.own.updates(caller, uri).await,
-            Some((entry, Route::Downstream { server, original })) => {
-                self.gateway.updates(server, &resources::original_uri(entry, original, uri))
+        match self.followed(&catalogue, caller, uri).await? {
+            Some(Followed::Own) => self.own.updates(caller, uri).await,
+            Some(Followed::Of { server, original }) => {
+                let updates = self.gateway.updates(&server, &original)?;
+                Ok(follow::on(self.clone(), caller.clone(), uri.to_owned(), updates))
             }
             None => {
                 let message = format!("`{uri}` is no resource that can be subscribed to");

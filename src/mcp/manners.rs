@@ -21,15 +21,32 @@ pub struct Manners {
     spans: Option<Spans>,
 }
 
-/// A request that is being answered.
-pub(super) struct Begun {
+/// A request that is being answered. Its span ends when this is dropped, also when its client waits for it no longer.
+pub(super) struct Begun<'a> {
+    spans: Option<&'a Spans>,
     trace: Option<Trace>,
+    asked: Asked<'a>,
     at: SystemTime,
+    failed: bool,
 }
 
-impl Begun {
+impl Begun<'_> {
     pub(super) fn trace(&self) -> Option<&Trace> {
         self.trace.as_ref()
+    }
+
+    pub(super) fn end(mut self, failed: bool) {
+        self.failed = failed;
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if let (Some(spans), Some(trace)) = (self.spans, self.trace.take().filter(Trace::is_sampled)) {
+            let (asked, at) = (&self.asked, self.at);
+            // Lost when there is no room: nobody waits for a trace.
+            let _ = spans.try_send(trace.ended(asked.method, &name(asked), at, self.failed));
+        }
     }
 }
 
@@ -62,16 +79,9 @@ impl Manners {
     }
 
     /// A trace begins here only where spans are collected.
-    pub(super) fn begin(&self, trace: Option<Trace>) -> Begun {
+    pub(super) fn begin<'a>(&'a self, trace: Option<Trace>, asked: Asked<'a>) -> Begun<'a> {
         let trace = trace.or_else(|| Trace::begun().filter(|_| self.spans.is_some()));
-        Begun { trace, at: SystemTime::now() }
-    }
-
-    pub(super) fn end(&self, Begun { trace, at }: Begun, asked: &Asked<'_>, failed: bool) {
-        if let (Some(spans), Some(trace)) = (&self.spans, trace.filter(Trace::is_sampled)) {
-            // Lost when there is no room: nobody waits for a trace.
-            let _ = spans.try_send(trace.ended(asked.method, &name(asked), at, failed));
-        }
+        Begun { spans: self.spans.as_ref(), trace, asked, at: SystemTime::now(), failed: false }
     }
 }
 

@@ -8,9 +8,32 @@ use crate::gateway::{Catalogue, Entry, Kind, Route, ServerName, uris};
 
 /// The resource of that URI, or the template that makes such URIs; whether the caller may see it is not asked here.
 pub(super) fn resource<'a>(catalogue: &'a Catalogue, uri: &str) -> Option<&'a Arc<Entry>> {
+    of_uri(catalogue, uri).next()
+}
+
+/// The same among what `shows` lets through: one that a caller may not see stands in nobody's way. The first of all
+/// where none is shown.
+pub(super) fn shown_resource<'a>(
+    catalogue: &'a Catalogue,
+    uri: &str,
+    shows: impl Fn(&Entry) -> bool,
+) -> Option<&'a Arc<Entry>> {
+    of_uri(catalogue, uri).find(|entry| shows(entry)).or_else(|| resource(catalogue, uri))
+}
+
+/// Whether several servers could answer that URI, so that it depends on the caller which one is meant.
+pub(super) fn is_contested(catalogue: &Catalogue, uri: &str) -> bool {
+    let mut all = of_uri(catalogue, uri).map(|entry| entry.route.server());
+    let first = all.next();
+    first.is_some_and(|first| all.any(|server| server != first))
+}
+
+fn of_uri<'a>(catalogue: &'a Catalogue, uri: &str) -> impl Iterator<Item = &'a Arc<Entry>> {
+    let templates = catalogue.of_kind(Kind::ResourceTemplate);
     catalogue
         .find(Kind::Resource, uri)
-        .or_else(|| catalogue.of_kind(Kind::ResourceTemplate).find(|template| makes(&template.name, uri)))
+        .into_iter()
+        .chain(templates.filter(move |template| uris::makes(&template.name, uri)))
 }
 
 /// A resource that is in no list, as results may link to one: of the server that the URI names, or of the only one
@@ -65,32 +88,7 @@ pub(super) fn shown_uri(catalogue: &Catalogue, server: &ServerName, uri: &str) -
     let of_another = resource(catalogue, uri).is_some_and(|entry| !is_its(entry));
     let mut own =
         resources(catalogue).filter(|(_, of, _)| of.is_some_and(|of| **of == *server)).map(|(_, _, own)| own);
-    (of_another && own.any(|template| makes(template, uri))).then_some(other)
-}
-
-/// Whether a URI template can make that URI: its literal parts in their order, something for each variable.
-fn makes(template: &str, uri: &str) -> bool {
-    let mut literals =
-        template.split('{').map(|part| part.split_once('}').map_or(part, |(_, literal)| literal));
-    let Some(mut rest) = literals.next().and_then(|first| uri.strip_prefix(first)) else { return false };
-    let mut variables = false;
-    for literal in literals {
-        variables = true;
-        if literal.is_empty() {
-            if rest.is_empty() {
-                return false;
-            }
-            continue;
-        }
-        // A variable holds at least one character.
-        let after_first = rest.char_indices().nth(1).and_then(|(at, _)| rest.get(at..));
-        match after_first.and_then(|rest| rest.split_once(literal)) {
-            Some((_, after)) => rest = after,
-            None => return false,
-        }
-    }
-    // A variable at the end takes the rest.
-    rest.is_empty() || (variables && template.ends_with('}'))
+    (of_another && own.any(|template| uris::makes(template, uri))).then_some(other)
 }
 
 /// The downstream's own spelling of a URI that a template made: the literal beginnings are exchanged.
@@ -111,20 +109,34 @@ mod tests {
 
     use std::sync::Arc;
 
-    use super::{makes, original_uri, resource, shown_uri, unlisted};
+    use super::{is_contested, original_uri, resource, shown_resource, shown_uri, unlisted};
     use crate::{
         gateway::{Catalogue, Entry, Kind, Route, ServerName},
         mcp::view::tests::entry,
     };
 
     #[test]
-    fn templates_make_their_uris_and_no_others() {
-        assert!(makes("test://template/{id}/data", "test://template/7/data"));
-        assert!(makes("file:///{path}", "file:///a/b"));
-        assert!(!makes("test://template/{id}/data", "test://template//data"));
-        assert!(!makes("test://template/{id}/data", "test://template/7/other"));
-        assert!(!makes("test://static", "test://static/x"));
-        assert!(!makes("file:///{path}", "http://x"));
+    fn a_template_that_is_not_shown_stands_before_no_other() {
+        let template = |name: &str, server: &str| {
+            let server = ServerName { namespace: "shop".to_owned(), name: server.to_owned() }.into();
+            let route = Route::Downstream { server, original: name.to_owned() };
+            Arc::new(Entry { route, ..entry(Kind::ResourceTemplate, name) })
+        };
+        let entries =
+            vec![template("a://{x}", "one"), template("a://b/{y}", "two"), template("c://{z}", "one")];
+        let catalogue = Catalogue::new(0, entries);
+        let found = |uri: &str, hidden: &str| {
+            let found = shown_resource(&catalogue, uri, |entry| entry.name != hidden);
+            found.map(|entry| entry.name.clone())
+        };
+        assert_eq!(found("a://b/1", "a://{x}").as_deref(), Some("a://b/{y}"));
+        assert_eq!(found("a://b/1", "a://b/{y}").as_deref(), Some("a://{x}"));
+        assert_eq!(
+            found("c://1", "c://{z}").as_deref(),
+            Some("c://{z}"),
+            "that it is not theirs is said later"
+        );
+        assert!(is_contested(&catalogue, "a://b/1") && !is_contested(&catalogue, "a://2"));
     }
 
     #[test]

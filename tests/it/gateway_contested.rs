@@ -189,6 +189,47 @@ async fn is_told(client: Era) {
     assert!(scene.new.seen("resources/subscribe").iter().all(|params| params.contains(r#""uri":"x://1""#)));
 }
 
+async fn is_followed_beyond_its_server(client: Era) {
+    let scene = scene(Era::Legacy).await;
+    let talk = Talk::open(&scene.served.url, client, json!({})).await;
+    let mut events = talk.hear(&["x://only-new"]).await;
+    crate::gateway_support::wait_for("it is subscribed to", || {
+        (!scene.new.seen("resources/subscribe").is_empty()).then_some(())
+    })
+    .await;
+    scene.gateway.delete(&crate::gateway_support::named("new"));
+    scene.gateway.apply(at_url("new", &scene.new.url()));
+    let mut told = async || {
+        loop {
+            let message = events.next().await;
+            if message["method"] == "notifications/resources/updated" {
+                return message["params"]["uri"].clone();
+            }
+        }
+    };
+    let uri = crate::stage::soon("that it may be another now", told()).await;
+    assert_eq!(uri, "x://only-new");
+    let updated =
+        r#"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"x://only-new"}}"#;
+    let telling = async {
+        loop {
+            scene.new.note(updated);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let uri = tokio::select! {
+        uri = crate::stage::soon("an update of it", told()) => uri,
+        () = telling => Value::Null,
+    };
+    assert_eq!(uri, "x://only-new");
+}
+
+#[tokio::test]
+async fn a_resource_is_followed_beyond_the_end_of_its_server() {
+    is_followed_beyond_its_server(Era::Legacy).await;
+    is_followed_beyond_its_server(Era::Modern).await;
+}
+
 #[tokio::test]
 async fn an_update_has_the_uri_that_was_subscribed_to() {
     is_told(Era::Legacy).await;

@@ -3,18 +3,19 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use reqwest::Certificate;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use url::{Host, Url};
 
-use super::http::reasons;
-use crate::gateway::wire::rejected::Rejections;
+use super::http::{LARGE_AT_ONCE, reasons};
+use crate::gateway::{downstream::ServerName, wire::rejected::Rejections};
 
 /// Clients with authorities of their own that are kept; bundles that rotated are forgotten with the others.
 const MOST_TRUSTING: usize = 256;
@@ -27,6 +28,9 @@ pub(in crate::gateway) struct Dialer {
     far: reqwest::Client,
     /// Those that trust other authorities than the system's, by the PEM text of these.
     trusting: Mutex<HashMap<String, reqwest::Client>>,
+    /// Turns for reading large answers of each server: many at once would take much memory. However many connections
+    /// it has, they share these; nothing is left of a server without connections.
+    large: Mutex<HashMap<ServerName, Weak<Semaphore>>>,
     ids: AtomicU64,
     /// Tasks that close connections; waited for at shutdown.
     pub(in crate::gateway) keepers: TaskTracker,
@@ -42,6 +46,7 @@ impl Dialer {
             near: builder().no_proxy().build().map_err(failed)?,
             far: builder().build().map_err(failed)?,
             trusting: Mutex::default(),
+            large: Mutex::default(),
             ids: AtomicU64::new(1),
             keepers: TaskTracker::new(),
             rejections,
@@ -51,6 +56,17 @@ impl Dialer {
     /// A number that no other link has.
     pub(super) fn number(&self) -> u64 {
         self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn large(&self, server: &ServerName) -> Arc<Semaphore> {
+        let mut all = self.large.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turns) = all.get(server).and_then(Weak::upgrade) {
+            return turns;
+        }
+        all.retain(|_, turns| turns.strong_count() > 0);
+        let turns = Arc::new(Semaphore::new(LARGE_AT_ONCE));
+        all.insert(server.clone(), Arc::downgrade(&turns));
+        turns
     }
 
     /// For a pod (by its name), or for a URL when `pod` is empty. `authorities` is PEM text.

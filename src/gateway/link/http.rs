@@ -28,7 +28,7 @@ use crate::gateway::wire::{
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Large answers of one connection that are read at once.
+/// Large answers of one server that are read at once.
 pub(super) const LARGE_AT_ONCE: usize = 4;
 
 /// Answers up to this size are not large.
@@ -52,7 +52,7 @@ pub(super) struct HttpWay {
     pub(super) headers: HeaderMap,
     pub(super) session: Option<Arc<str>>,
     pub(super) era: Era,
-    /// Turns for reading large answers: many at once would take much memory.
+    /// Turns for reading large answers, of all connections to this server.
     pub(super) large: Arc<Semaphore>,
 }
 

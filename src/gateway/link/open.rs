@@ -16,7 +16,7 @@ use rmcp::{
     service::{ClientInitializeError, ClientLifecycleMode, ClientServiceExt, RoleClient},
     transport::IntoTransport,
 };
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -25,7 +25,7 @@ use super::{
     dialer::Dialer,
     ear::{Ear, Line, Running, Teller},
     hello::Hello,
-    http::{HttpWay, LARGE_AT_ONCE, reasons},
+    http::{HttpWay, reasons},
     listener::Listener,
     place::{At, Place},
     process::{self, Process},
@@ -225,7 +225,7 @@ impl Attempt<'_> {
     ) -> Result<Shaken, String> {
         let (table, letters) = self.table();
         let headers = headers.iter().cloned().collect();
-        let large = Arc::new(Semaphore::new(LARGE_AT_ONCE));
+        let large = self.dialer.large(self.name);
         let mut way = HttpWay { http, url: url.clone(), headers, session: None, era, large };
         let us = Ear::new(self.teller.clone(), self.client).get_info();
         let hello = Hello { table: &table, teller: &self.teller, us };

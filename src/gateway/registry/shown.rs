@@ -4,6 +4,7 @@ use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use super::Server;
 use crate::gateway::{
+    canonical,
     catalogue::{Entry, Kind, Route},
     downstream::ServerName,
     names,
@@ -65,7 +66,9 @@ impl<'a> Claims<'a> {
         if !exchanged.is_empty() {
             for tool in claimed.entries.iter_mut().filter(|entry| entry.kind == Kind::Tool) {
                 if let Some(raw) = uris::with_view(&tool.raw, |uri| exchanged.get(uri).cloned()) {
-                    *tool = Arc::new(Entry { raw, ..Entry::clone(tool) });
+                    // Clients know it otherwise now; the digits that people read stay.
+                    let hash = format!("{}{}", tool.hash, canonical::hash(raw.get())).into();
+                    *tool = Arc::new(Entry { raw, hash, ..Entry::clone(tool) });
                 }
             }
         }

@@ -71,15 +71,14 @@ mod tests {
     #[test]
     fn an_offer_is_for_its_own_server_and_once() {
         let name = ServerName { namespace: "shop".to_owned(), name: "time".to_owned() };
-        let tool = serde_json::json!({ "name": "now", "x": 2.5, "inputSchema": { "type": "object" } });
-        let entries = [(Kind::Tool, raw(&tool))];
+        let entries = [(Kind::Tool, raw(&serde_json::json!({ "name": "now", "x": 2.5 })))];
         let legacy = Legacy::new(&name, Timestamp::UNIX_EPOCH, entries.into_iter());
         let text = serde_json::to_string(&[legacy]).unwrap();
         let mut inherited = Inherited::default();
         let keep = |inherited: &mut Inherited| inherited.keep(serde_json::from_str(&text).unwrap());
         keep(&mut inherited);
         let offer = inherited.take(&name, Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!(offer.entries[0].raw.get(), r#"{"name":"now","x":2.5,"inputSchema":{"type":"object"}}"#);
+        assert_eq!(offer.entries[0].raw.get(), r#"{"name":"now","x":2.5}"#);
         assert!(inherited.take(&name, Timestamp::UNIX_EPOCH).is_none());
         keep(&mut inherited);
         assert!(inherited.take(&name, Timestamp::MAX).is_none(), "another server of that name");

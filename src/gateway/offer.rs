@@ -53,13 +53,10 @@ impl Offer {
                 self.dropped.push(format!("{place} has no {}: dropped", kind.key()));
                 continue;
             };
-            let raw = match shape::readable(kind, &raw, fields) {
-                Ok(raw) => raw,
-                Err(fault) => {
-                    self.dropped.push(format!("{place}, `{original}`: {fault}: dropped"));
-                    continue;
-                }
-            };
+            if let Some(fault) = shape::fault(kind, raw.get(), &fields) {
+                self.dropped.push(format!("{place}, `{original}`: {fault}: dropped"));
+                continue;
+            }
             if !self.seen.insert((kind, original.clone())) {
                 self.dropped.push(format!("{place} repeats `{original}`: dropped"));
                 continue;
@@ -140,7 +137,7 @@ mod tests {
     #[test]
     fn a_malformed_entry_is_dropped_alone_and_says_why() {
         let mut offer = Offer::default();
-        let tools = r#"[{"name":"a"}, 7, {"name":5}, {"title":"x"}, {"name":"a"}, {"name":"b","icons":[{"src":"x","sizes":"any"}]}]"#;
+        let tools = r#"[{"name":"a"}, 7, {"name":5}, {"title":"x"}, {"name":"a"}, {"name":"b","icons":[{"sizes":"any"}]}]"#;
         offer.take(Kind::Tool, page(tools));
         let names: Vec<_> = offer.entries.iter().map(|entry| entry.original.as_str()).collect();
         assert_eq!(names, ["a", "b"]);
@@ -156,11 +153,10 @@ mod tests {
     }
 
     #[test]
-    fn a_tool_passes_as_it_came() {
+    fn a_tool_without_a_schema_passes_as_it_came() {
         let mut offer = Offer::default();
-        let tool = r#"{"x":2.50,"name":"bare","inputSchema":{"type":"object"}}"#;
-        offer.take(Kind::Tool, page(&format!("[{tool}]")));
-        assert_eq!(offer.entries[0].raw.get(), tool);
+        offer.take(Kind::Tool, page(r#"[{"x":2.50,"name":"bare"}]"#));
+        assert_eq!(offer.entries[0].raw.get(), r#"{"x":2.50,"name":"bare"}"#);
         assert_eq!(offer.entries[0].hash.len(), 64);
     }
 }

@@ -1,174 +1,27 @@
 //! What every client must be able to read of an entry. Many read a list as one typed value: one entry that does not
-//! fit would take all others along, those of other servers too. Pure.
+//! fit would take all others along, those of other servers too.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashSet},
-    fmt,
-};
+use std::{borrow::Cow, collections::HashSet, fmt};
 
-use serde::de::{
-    Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{
-    catalogue::Kind,
-    wire::{
-        Raw,
-        text::{Fields, raw, string},
-    },
-};
+use super::{catalogue::Kind, wire::text::Fields};
 
-/// The entry as every client can read it: it stays as it came, but that members which only say `null` are left out, and
-/// that a tool without a schema takes any arguments and a resource without a name has its URI for one.
-///
-/// # Errors
-/// Why clients could not read it, or could read it in two ways.
-pub(super) fn readable(kind: Kind, text: &Raw, fields: Fields<'_>) -> Result<Raw, String> {
+/// Why clients could not read this entry, or could read it in two ways.
+pub(super) fn fault(kind: Kind, raw: &str, fields: &Fields<'_>) -> Option<String> {
     // The last of two members counts for one reader, the first for another: it could be looked at as something else
     // than it is used as.
-    if let Err(error) = serde_json::from_str::<Unambiguous>(text.get()) {
-        return Err(error.to_string());
+    if let Err(error) = serde_json::from_str::<Unambiguous>(raw) {
+        return Some(error.to_string());
     }
-    let mut mended = fields;
-    let mut changed = false;
-    for (member, reads) in members(kind) {
-        match mended.get(member) {
-            Some(value) if value.get() == "null" => changed |= mended.remove(member),
-            Some(value) => {
-                reads(value.get()).map_err(|error| format!("its {member} cannot be read ({error})"))?
-            }
-            None => {}
+    let begins = |name: &str| fields.get(name).and_then(|value| value.get().chars().next());
+    for text in ["title", "description"] {
+        if !matches!(begins(text), None | Some('"' | 'n')) {
+            return Some(format!("its {text} is no text"));
         }
     }
-    if kind == Kind::Tool {
-        changed |= with_schema(&mut mended)?;
-    } else if kind != Kind::Prompt && mended.get("name").is_none() {
-        let uri = mended.get_str(kind.key()).unwrap_or_default();
-        mended.set("name", string(&uri));
-        changed = true;
-    }
-    Ok(if changed { mended.to_raw() } else { text.clone() })
-}
-
-/// Arguments are an object, also where a schema leaves that out. Whether something was added.
-fn with_schema(tool: &mut Fields<'_>) -> Result<bool, String> {
-    let Some(schema) = tool.get("inputSchema").map(ToOwned::to_owned) else {
-        tool.set("inputSchema", raw(&serde_json::json!({ "type": "object" })));
-        return Ok(true);
-    };
-    let mut schema = Fields::parse(schema.get()).map_err(|_| "its inputSchema is no object".to_owned())?;
-    match schema.get("type").map(|kind| (kind.get(), schema.get_str("type"))) {
-        Some((_, Some(kind))) if kind == "object" => Ok(false),
-        Some((kind, _)) => Err(format!("its inputSchema is of the type {kind}, not \"object\"")),
-        None => {
-            schema.set_str("type", "object");
-            let schema = schema.to_raw();
-            tool.set("inputSchema", schema);
-            Ok(true)
-        }
-    }
-}
-
-type Reads = fn(&str) -> Result<(), serde_json::Error>;
-
-/// What the specification types and clients therefore read, where it is there.
-fn members(kind: Kind) -> &'static [(&'static str, Reads)] {
-    const TOOL: &[(&str, Reads)] = &[
-        ("title", as_is::<Text>),
-        ("description", as_is::<Text>),
-        ("inputSchema", as_is::<Schema>),
-        ("outputSchema", as_is::<Object>),
-        ("annotations", as_is::<Hints>),
-        ("icons", as_is::<Vec<Icon>>),
-        ("execution", as_is::<Object>),
-        ("_meta", as_is::<Object>),
-    ];
-    const PROMPT: &[(&str, Reads)] = &[
-        ("title", as_is::<Text>),
-        ("description", as_is::<Text>),
-        ("arguments", as_is::<Vec<Argument>>),
-        ("icons", as_is::<Vec<Icon>>),
-        ("_meta", as_is::<Object>),
-    ];
-    const RESOURCE: &[(&str, Reads)] = &[
-        ("name", as_is::<Text>),
-        ("title", as_is::<Text>),
-        ("description", as_is::<Text>),
-        ("mimeType", as_is::<Text>),
-        ("size", as_is::<f64>),
-        ("annotations", as_is::<Notes>),
-        ("icons", as_is::<Vec<Icon>>),
-        ("_meta", as_is::<Object>),
-    ];
-    match kind {
-        Kind::Tool => TOOL,
-        Kind::Prompt => PROMPT,
-        Kind::Resource | Kind::ResourceTemplate => RESOURCE,
-    }
-}
-
-fn as_is<T: DeserializeOwned>(text: &str) -> Result<(), serde_json::Error> {
-    serde_json::from_str::<T>(text).map(drop)
-}
-
-type Text = String;
-type Object = BTreeMap<String, IgnoredAny>;
-
-#[derive(serde::Deserialize)]
-#[allow(dead_code)]
-struct Schema {
-    #[serde(default)]
-    properties: Object,
-    #[serde(default)]
-    required: Vec<Text>,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[allow(dead_code)]
-struct Hints {
-    #[serde(default)]
-    title: Text,
-    #[serde(default)]
-    read_only_hint: bool,
-    #[serde(default)]
-    destructive_hint: bool,
-    #[serde(default)]
-    idempotent_hint: bool,
-    #[serde(default)]
-    open_world_hint: bool,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[allow(dead_code)]
-struct Notes {
-    #[serde(default)]
-    audience: Vec<Text>,
-    #[serde(default)]
-    priority: f64,
-    #[serde(default)]
-    last_modified: Text,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[allow(dead_code)]
-struct Icon {
-    src: Text,
-    #[serde(default)]
-    mime_type: Text,
-}
-
-#[derive(serde::Deserialize)]
-#[allow(dead_code)]
-struct Argument {
-    name: Text,
-    #[serde(default)]
-    description: Text,
-    #[serde(default)]
-    required: bool,
+    let is_schema = matches!(begins("inputSchema"), None | Some('{'));
+    (kind == Kind::Tool && !is_schema).then(|| "its inputSchema is no object".to_owned())
 }
 
 /// JSON in which no object has two members of one name.
@@ -235,86 +88,35 @@ impl<'de> Visitor<'de> for Look {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::readable;
+    use super::fault;
     use crate::gateway::{catalogue::Kind, wire::text::Fields};
 
-    fn of(kind: Kind, text: &str) -> Result<String, String> {
-        let raw = serde_json::value::RawValue::from_string(text.to_owned()).unwrap();
-        readable(kind, &raw, Fields::parse(text).unwrap()).map(|raw| raw.get().to_owned())
+    fn of(kind: Kind, raw: &str) -> Option<String> {
+        fault(kind, raw, &Fields::parse(raw).unwrap())
     }
 
     #[test]
-    fn what_every_client_can_read_stays_as_it_came() {
+    fn what_every_client_can_read_is_taken() {
         for tool in [
-            r#"{"name":"a", "inputSchema":{"type":"object"}}"#,
-            r#"{"name":"a","description":"d","inputSchema":{"x":[1,-2,0.5,true,null,"s"],"type":"object"},"y":null}"#,
-            r#"{"name":"a","inputSchema":{"type":"object","properties":{"name":{"type":"string"},"b":true}}}"#,
-            r#"{"name":"a","annotations":{"readOnlyHint":true,"z":1},"inputSchema":{"type":"object"},"outputSchema":{}}"#,
+            r#"{"name":"a"}"#,
+            r#"{"name":"a","title":null,"description":"d","inputSchema":{"type":"object","x":[1,-2,0.5,true,null,"s"]}}"#,
+            r#"{"name":"a","inputSchema":{"properties":{"name":{"type":"string"},"b":{"type":"string"}}}}"#,
         ] {
-            assert_eq!(of(Kind::Tool, tool).as_deref(), Ok(tool));
+            assert_eq!(of(Kind::Tool, tool), None, "{tool}");
         }
-        let resource =
-            r#"{"uri":"a:b","name":"a","inputSchema":5,"annotations":{"priority":1,"audience":["user"]}}"#;
-        assert_eq!(of(Kind::Resource, resource).as_deref(), Ok(resource));
-        let prompt = r#"{"name":"a","arguments":[{"name":"x","required":true}]}"#;
-        assert_eq!(of(Kind::Prompt, prompt).as_deref(), Ok(prompt));
+        assert_eq!(of(Kind::Resource, r#"{"uri":"a:b","name":"a","inputSchema":5}"#), None);
     }
 
     #[test]
-    fn what_strict_clients_miss_is_added_and_what_says_nothing_is_left_out() {
-        for (kind, came, shown) in [
-            (Kind::Tool, r#"{"name":"a"}"#, r#"{"name":"a","inputSchema":{"type":"object"}}"#),
-            (
-                Kind::Tool,
-                r#"{"inputSchema":{"properties":{}},"title":null,"name":"a","annotations":null}"#,
-                r#"{"inputSchema":{"properties":{},"type":"object"},"name":"a"}"#,
-            ),
-            (
-                Kind::Tool,
-                r#"{"name":"a","inputSchema":null}"#,
-                r#"{"name":"a","inputSchema":{"type":"object"}}"#,
-            ),
-            (Kind::Resource, r#"{"uri":"a:b","mimeType":null}"#, r#"{"uri":"a:b","name":"a:b"}"#),
-            (
-                Kind::ResourceTemplate,
-                r#"{"uriTemplate":"a:{b}"}"#,
-                r#"{"uriTemplate":"a:{b}","name":"a:{b}"}"#,
-            ),
-            (Kind::Prompt, r#"{"name":"a","arguments":null}"#, r#"{"name":"a"}"#),
-        ] {
-            assert_eq!(of(kind, came).as_deref(), Ok(shown));
-        }
-    }
-
-    #[test]
-    fn what_some_cannot_read_is_not_taken() {
+    fn what_some_cannot_read_is_not() {
         let faults = [
-            (Kind::Tool, r#"{"name":"a","inputSchema":[]}"#, "its inputSchema"),
-            (
-                Kind::Tool,
-                r#"{"name":"a","inputSchema":{"type":"array"}}"#,
-                "its inputSchema is of the type \"array\"",
-            ),
-            (
-                Kind::Tool,
-                r#"{"name":"a","inputSchema":{"type":"object","required":true}}"#,
-                "its inputSchema",
-            ),
-            (Kind::Tool, r#"{"name":"a","description":5}"#, "its description cannot be read"),
-            (Kind::Tool, r#"{"name":"a","title":{}}"#, "its title cannot be read"),
-            (
-                Kind::Tool,
-                r#"{"name":"a","annotations":{"readOnlyHint":"yes"}}"#,
-                "its annotations cannot be read",
-            ),
-            (Kind::Tool, r#"{"name":"a","icons":[{"mimeType":"image/png"}]}"#, "its icons cannot be read"),
-            (Kind::Prompt, r#"{"name":"a","arguments":{"x":1}}"#, "its arguments cannot be read"),
-            (Kind::Resource, r#"{"uri":"a:b","name":5}"#, "its name cannot be read"),
-            (Kind::Resource, r#"{"uri":"a:b","name":"b","size":"5"}"#, "its size cannot be read"),
+            (r#"{"name":"a","inputSchema":null}"#, "its inputSchema is no object"),
+            (r#"{"name":"a","inputSchema":[]}"#, "its inputSchema is no object"),
+            (r#"{"name":"a","description":5}"#, "its description is no text"),
+            (r#"{"name":"a","title":{}}"#, "its title is no text"),
         ];
-        for (kind, entry, why) in faults {
-            let said = of(kind, entry).unwrap_err();
-            assert!(said.starts_with(why), "{entry}: {said}");
+        for (tool, why) in faults {
+            assert_eq!(of(Kind::Tool, tool).as_deref(), Some(why), "{tool}");
         }
     }
 
@@ -325,10 +127,10 @@ mod tests {
             r#"{"name":"a","inputSchema":{"type":"object","properties":{"x":{"title":"1","\u0074itle":"2"}}}}"#,
             r#"{"name":"a","annotations":[{"x":1,"x":1}]}"#,
         ] {
-            let why = of(Kind::Tool, tool).unwrap_err();
+            let why = of(Kind::Tool, tool).unwrap();
             assert!(why.starts_with("it has two members"), "{tool}: {why}");
         }
         let deep = format!(r#"{{"name":"a","x":{}{}}}"#, "[".repeat(200), "]".repeat(200));
-        assert!(of(Kind::Tool, &deep).unwrap_err().contains("recursion limit"));
+        assert!(of(Kind::Tool, &deep).unwrap().contains("recursion limit"));
     }
 }

@@ -63,11 +63,9 @@ fn ready(registry: &mut Registry, downstream: &Downstream, tools: &str) {
 #[test]
 fn only_the_name_of_a_definition_changes() {
     let mut registry = Registry::default();
-    let tool = r#"{"inputSchema":{"type":"object"},"x": 2.50,"name":"log","y":[1e3, null]}"#;
-    ready(&mut registry, &server("git", "git", 1), &format!("[{tool}]"));
+    ready(&mut registry, &server("git", "git", 1), r#"[{"x": 2.50,"name":"log","y":[1e3, null]}]"#);
     let view = registry.view();
-    let shown = r#"{"inputSchema":{"type":"object"},"x":2.50,"name":"git_log","y":[1e3, null]}"#;
-    assert_eq!(view.entries[0].raw.get(), shown);
+    assert_eq!(view.entries[0].raw.get(), r#"{"x":2.50,"name":"git_log","y":[1e3, null]}"#);
     assert_eq!(
         view.entries[0].route,
         Route::Downstream { server: name("git").into(), original: "log".to_owned() }
@@ -128,8 +126,7 @@ fn a_new_prefix_renames_what_was_offered() {
     ready(&mut registry, &server("git", "git", 1), r#"[{"name":"log"}]"#);
     registry.apply(&server("git", "hub", 1));
     assert_eq!(names(&registry), ["hub_log"]);
-    let shown = r#"{"name":"hub_log","inputSchema":{"type":"object"}}"#;
-    assert_eq!(registry.view().entries[0].raw.get(), shown);
+    assert_eq!(registry.view().entries[0].raw.get(), r#"{"name":"hub_log"}"#);
 }
 
 #[test]
@@ -146,8 +143,8 @@ fn an_unreachable_server_stays_listed_until_it_is_deleted() {
 fn resource_uris_stay_and_a_contested_one_names_the_younger_server() {
     let mut registry = Registry::default();
     for (server, entries) in [
-        (server("young", "a", 1), r#"[{"size":1e3,"uri":"x://1","name":"n"},{"uri":"x://2","name":"m"}]"#),
-        (server("old", "b", 2), r#"[{"uri":"x://1","name":"o"}]"#),
+        (server("young", "a", 1), r#"[{"size":1e3,"uri":"x://1","name":"n"},{"uri":"x://2"}]"#),
+        (server("old", "b", 2), r#"[{"uri":"x://1"}]"#),
     ] {
         registry.apply(&server);
         registry.offered(&server.name, offer(Kind::Resource, entries));
@@ -155,7 +152,7 @@ fn resource_uris_stay_and_a_contested_one_names_the_younger_server() {
     let view = registry.view();
     let raws: Vec<_> = view.entries.iter().map(|entry| entry.raw.get()).collect();
     let contested = r#"{"size":1e3,"uri":"ph+shop+young+x://1","name":"n"}"#;
-    assert_eq!(raws, [r#"{"uri":"x://1","name":"o"}"#, contested, r#"{"uri":"x://2","name":"m"}"#]);
+    assert_eq!(raws, [r#"{"uri":"x://1"}"#, contested, r#"{"uri":"x://2"}"#]);
     let route = Route::Downstream { server: name("young").into(), original: "x://1".to_owned() };
     assert_eq!((view.entries[1].name.as_str(), &view.entries[1].route), ("ph+shop+young+x://1", &route));
     assert!(view.observations[&name("young")].dropped.is_empty());
@@ -167,11 +164,9 @@ fn resource_uris_stay_and_a_contested_one_names_the_younger_server() {
 #[test]
 fn templates_are_contested_as_resources_are_and_a_view_keeps_its_tool() {
     let mut registry = Registry::default();
-    let tool = r#"[{"inputSchema":{"type":"object"},"name":"show","_meta":{"ui":{"resourceUri":"ui://a"}}}]"#;
-    let mut list = offer(Kind::Tool, tool);
-    list.take(Kind::Resource, serde_json::from_str(r#"[{"name":"r","uri":"ui://a"}]"#).unwrap());
-    let template = r#"[{"name":"t","uriTemplate":"f:///{path}"}]"#;
-    list.take(Kind::ResourceTemplate, serde_json::from_str(template).unwrap());
+    let mut list = offer(Kind::Tool, r#"[{"name":"show","_meta":{"ui":{"resourceUri":"ui://a"}}}]"#);
+    list.take(Kind::Resource, serde_json::from_str(r#"[{"uri":"ui://a"}]"#).unwrap());
+    list.take(Kind::ResourceTemplate, serde_json::from_str(r#"[{"uriTemplate":"f:///{path}"}]"#).unwrap());
     for server in [server("young", "a", 1), server("old", "b", 2)] {
         registry.apply(&server);
         registry.offered(&server.name, list.clone());
@@ -181,12 +176,12 @@ fn templates_are_contested_as_resources_are_and_a_view_keeps_its_tool() {
     assert_eq!(
         raws,
         [
-            r#"{"inputSchema":{"type":"object"},"name":"b_show","_meta":{"ui":{"resourceUri":"ui://a"}}}"#,
-            r#"{"name":"r","uri":"ui://a"}"#,
-            r#"{"name":"t","uriTemplate":"f:///{path}"}"#,
-            r#"{"inputSchema":{"type":"object"},"name":"a_show","_meta":{"ui":{"resourceUri":"ph+shop+young+ui://a"}}}"#,
-            r#"{"name":"r","uri":"ph+shop+young+ui://a"}"#,
-            r#"{"name":"t","uriTemplate":"ph+shop+young+f:///{path}"}"#,
+            r#"{"name":"b_show","_meta":{"ui":{"resourceUri":"ui://a"}}}"#,
+            r#"{"uri":"ui://a"}"#,
+            r#"{"uriTemplate":"f:///{path}"}"#,
+            r#"{"name":"a_show","_meta":{"ui":{"resourceUri":"ph+shop+young+ui://a"}}}"#,
+            r#"{"uri":"ph+shop+young+ui://a"}"#,
+            r#"{"uriTemplate":"ph+shop+young+f:///{path}"}"#,
         ]
     );
     let young = |registry: &mut Registry| {
@@ -215,8 +210,7 @@ fn a_renamed_tool_keeps_its_prefix_and_is_answered_as_itself() {
     registry.apply(&git);
     let view = registry.view();
     assert_eq!(names(&registry), ["git_history", "git_show"]);
-    let shown = r#"{"name":"git_history","inputSchema":{"type":"object"}}"#;
-    assert_eq!(view.entries[0].raw.get(), shown);
+    assert_eq!(view.entries[0].raw.get(), r#"{"name":"git_history"}"#);
     assert_eq!(
         view.entries[0].route,
         Route::Downstream { server: name("git").into(), original: "log".to_owned() }

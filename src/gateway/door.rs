@@ -218,16 +218,18 @@ impl Door {
             let wanted = self.wanted.borrow();
             (wanted.call_timeout, kind(&wanted), permits(&wanted, &request))
         };
-        // What never left is not counted.
         permitted?;
-        let counting = Counting::begin(&self.counters);
         let asked = together::asked(&request);
+        let of_task = self.rounds.of_task(&mut request)?;
+        let resumed = if of_task.is_none() { self.rounds.coming(&mut request)? } else { None };
+        // What was refused up to here never left.
+        let counting = Counting::begin(&self.counters);
         let mut call = self.activity.call();
-        if let Some(of) = self.rounds.of_task(&mut request)? {
+        if let Some(of) = of_task {
             let answer = self.of_task(&of, &request, &mut call, &up, (limit, kind)).await;
             return counted(answer, &request, kind, counting).map(|result| of.shown(result));
         }
-        if let Some(resumed) = self.rounds.coming(&mut request)? {
+        if let Some(resumed) = resumed {
             let answer = self.go_on(resumed, &request, &mut call, &up, (limit, kind)).await;
             return counted(answer, &request, kind, counting);
         }

@@ -15,7 +15,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::scan::{Complaint, Scan};
+use self::scan::{Complaint, Scan, Wording};
 use super::roster::{Change, Roster, Source};
 use crate::gateway::ServerName;
 
@@ -63,13 +63,15 @@ impl Folder {
         };
         let mut seen = Seen::default();
         loop {
-            let path = self.path.clone();
-            match tokio::task::spawn_blocking(move || scan::scan(&path)).await {
-                Ok(Ok(scan)) => {
+            let (path, known) = (self.path.clone(), seen.wording);
+            match tokio::task::spawn_blocking(move || scan::scan(&path, known)).await {
+                Ok(Ok(Some((wording, scan)))) => {
+                    seen.wording = Some(wording);
                     for change in seen.take(scan) {
                         self.roster.record(Source::Folder, change);
                     }
                 }
+                Ok(Ok(None)) => seen.unreadable = false,
                 Ok(Err(error)) => seen.unreadable(&self.path, &error),
                 Err(error) => tracing::error!(%error, "the scan of the folder broke off"),
             }
@@ -109,6 +111,7 @@ fn watch(path: &Path, changed: mpsc::Sender<()>) -> notify::Result<RecommendedWa
 /// What the last scan showed.
 #[derive(Default)]
 struct Seen {
+    wording: Option<Wording>,
     servers: BTreeMap<ServerName, Change>,
     files: BTreeMap<ServerName, String>,
     complaints: Vec<Complaint>,

@@ -2,8 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt, fs, io,
-    path::Path,
+    fmt, fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
+    path::{Path, PathBuf},
 };
 
 use super::documents;
@@ -45,12 +47,31 @@ impl fmt::Display for Complaint {
     }
 }
 
+/// What the manifests of a folder say, so that a folder in which nothing has changed is not parsed again: that takes far
+/// more memory than what is known of it afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wording(u64);
+
 /// Reads every `*.yaml`, `*.yml` and `*.json` of a folder, in the order of their names; a name that stands twice
-/// belongs to the first.
+/// belongs to the first. Nothing when they say what was `known` already.
 ///
 /// # Errors
 /// When the folder itself cannot be read; a file that cannot is a complaint.
-pub(super) fn scan(folder: &Path) -> io::Result<Scan> {
+pub(super) fn scan(folder: &Path, known: Option<Wording>) -> io::Result<Option<(Wording, Scan)>> {
+    let files = manifests(folder)?;
+    // Read twice when it is new: all texts at once could take much memory. One that changes in between is seen next time.
+    let wording = wording(&files);
+    if known == Some(wording) {
+        return Ok(None);
+    }
+    let mut scan = Scan::default();
+    for file in files {
+        scan.file(folder, &file);
+    }
+    Ok(Some((wording, scan)))
+}
+
+fn manifests(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -61,11 +82,16 @@ pub(super) fn scan(folder: &Path) -> io::Result<Scan> {
         }
     }
     files.sort();
-    let mut scan = Scan::default();
+    Ok(files)
+}
+
+fn wording(files: &[PathBuf]) -> Wording {
+    let mut hasher = DefaultHasher::new();
     for file in files {
-        scan.file(folder, &file);
+        file.hash(&mut hasher);
+        read(file).map_err(|error| error.to_string()).hash(&mut hasher);
     }
-    Ok(scan)
+    Wording(hasher.finish())
 }
 
 impl Scan {
@@ -117,4 +143,32 @@ fn read(path: &Path) -> io::Result<String> {
         )));
     }
     fs::read_to_string(path)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+
+    use super::scan;
+
+    #[test]
+    fn a_folder_is_looked_through_again_only_when_a_manifest_says_something_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, note) = (folder.path().join("a.yaml"), folder.path().join("note.txt"));
+        fs::write(&file, "nonsense").unwrap();
+        let (first, scanned) = scan(folder.path(), None).unwrap().unwrap();
+        assert_eq!(scanned.complaints.len(), 1);
+        fs::write(&note, "no manifest").unwrap();
+        fs::write(&file, "nonsense").unwrap();
+        assert!(scan(folder.path(), Some(first)).unwrap().is_none());
+        fs::write(&file, "nonsensf").unwrap();
+        let (second, _) = scan(folder.path(), Some(first)).unwrap().unwrap();
+        fs::rename(&file, folder.path().join("b.yaml")).unwrap();
+        assert!(scan(folder.path(), Some(second)).unwrap().is_some(), "complaints name another file");
+        fs::remove_file(folder.path().join("b.yaml")).unwrap();
+        let (_, scanned) = scan(folder.path(), Some(second)).unwrap().unwrap();
+        assert!(scanned.complaints.is_empty());
+    }
 }

@@ -194,9 +194,13 @@ impl Door {
     /// One item for each change of one of its resources, by the server's own URI, until it is stopped.
     ///
     /// # Errors
-    /// When none of its connections tells of changes.
+    /// When none of its connections tells of changes, or it was stopped already.
     pub(super) fn updates(&self, uri: &str) -> Result<BoxStream<'static, ()>, RpcError> {
         let links = self.links.borrow();
+        if self.stop.is_cancelled() {
+            let message = format!("server {} has ended", self.wanted.borrow().name);
+            return Err(RpcError::new(RpcError::INTERNAL, &message));
+        }
         if !links.open.is_empty() && !links.open.iter().any(|link| link.offers.updates) {
             let name = &self.wanted.borrow().name;
             let message = format!(

@@ -23,6 +23,7 @@ pub mod observation;
 mod offer;
 mod pins;
 mod private;
+mod pulse;
 mod registry;
 mod remembered;
 mod repair;

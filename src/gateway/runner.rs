@@ -18,6 +18,7 @@ use super::{
     link::{self, At, Dialer, Hearing, Line, Link, News, Place, Told},
     members::Part,
     offer::Offer,
+    pulse::pulse,
     registry::{MemberStanding, Reach},
     remembered::Memory,
     settings::Settings,
@@ -29,9 +30,7 @@ use super::{
 
 /// Changes of lists are gathered this long: servers often announce many at once.
 const GATHER: Duration = Duration::from_millis(50);
-/// How often a connection that does not tell its end is asked whether it lives.
-const HEALTH_EVERY: Duration = Duration::from_secs(20);
-/// How long it has to say so.
+/// How long a connection has to say that it lives.
 const ALIVE_WITHIN: Duration = Duration::from_secs(5);
 /// How often it is looked whether somebody still uses a connection, at most.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -103,8 +102,7 @@ impl Runner {
     pub(super) async fn run(mut self) {
         let (door, stop) = (self.door.clone(), self.door.stop.clone());
         let (mut wanted, mut resting) = (door.wanted.subscribe(), door.resting.subscribe());
-        let mut health = tokio::time::interval(HEALTH_EVERY);
-        health.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut health = pulse();
         self.rewant();
         loop {
             self.start_opening();

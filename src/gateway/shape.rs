@@ -1,5 +1,5 @@
-//! What every client must be able to read of an entry. Many read a list as one typed value: one entry that does not
-//! fit would take all others along, those of other servers too.
+//! What no client can read of an entry. Many read a list as one typed value: one entry that does not fit would take all
+//! others along, those of other servers too. What merely lacks something is passed on as it came.
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_every_client_can_read_is_taken() {
+    fn what_clients_can_read_is_taken() {
         for tool in [
             r#"{"name":"a"}"#,
             r#"{"name":"a","title":null,"description":"d","inputSchema":{"type":"object","x":[1,-2,0.5,true,null,"s"]}}"#,
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_some_cannot_read_is_not() {
+    fn what_none_can_read_is_not() {
         let faults = [
             (r#"{"name":"a","inputSchema":null}"#, "its inputSchema is no object"),
             (r#"{"name":"a","inputSchema":[]}"#, "its inputSchema is no object"),

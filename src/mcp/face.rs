@@ -328,9 +328,9 @@ impl Face {
         let catalogue = self.catalogue();
         match self.followed(&catalogue, caller, uri).await? {
             Some(Followed::Own) => self.own.updates(caller, uri).await,
-            Some(Followed::Of { server, original }) => {
-                let updates = self.gateway.updates(&server, &original)?;
-                Ok(follow::on(self.clone(), caller.clone(), uri.to_owned(), updates))
+            Some(Followed::Of(place)) => {
+                let updates = self.gateway.updates(&place.server, &place.original)?;
+                Ok(follow::on(self.clone(), caller.clone(), uri.to_owned(), place, updates))
             }
             None => {
                 let message = format!("`{uri}` is no resource that can be subscribed to");

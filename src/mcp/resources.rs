@@ -28,12 +28,16 @@ pub(super) fn is_contested(catalogue: &Catalogue, uri: &str) -> bool {
     first.is_some_and(|first| all.any(|server| server != first))
 }
 
+/// Ours alone, where there is one: no server answers in our place, whatever it offers.
 fn of_uri<'a>(catalogue: &'a Catalogue, uri: &str) -> impl Iterator<Item = &'a Arc<Entry>> {
-    let templates = catalogue.of_kind(Kind::ResourceTemplate);
-    catalogue
-        .find(Kind::Resource, uri)
-        .into_iter()
-        .chain(templates.filter(move |template| uris::makes(&template.name, uri)))
+    let all = || {
+        let templates = catalogue.of_kind(Kind::ResourceTemplate);
+        let makes = templates.filter(move |template| uris::makes(&template.name, uri));
+        catalogue.find(Kind::Resource, uri).into_iter().chain(makes)
+    };
+    let own = all().find(|entry| entry.route == Route::Own);
+    let others = if own.is_none() { Some(all()) } else { None };
+    own.into_iter().chain(others.into_iter().flatten())
 }
 
 /// A resource that is in no list, as results may link to one: of the server that the URI names, or of the only one
@@ -137,6 +141,14 @@ mod tests {
             "that it is not theirs is said later"
         );
         assert!(is_contested(&catalogue, "a://b/1") && !is_contested(&catalogue, "a://2"));
+
+        let ours = entry(Kind::ResourceTemplate, "a://{z}/{y}").into();
+        let catalogue = Catalogue::new(0, vec![template("a://b/{y}", "two"), ours]);
+        let found = |shown: bool| {
+            let found = shown_resource(&catalogue, "a://b/1", |entry| shown || entry.route != Route::Own);
+            found.unwrap().name.clone()
+        };
+        assert_eq!([found(true), found(false)], ["a://{z}/{y}", "a://{z}/{y}"], "nobody answers for us");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use url::{Host, Url};
 
-use super::http::{LARGE_AT_ONCE, reasons};
+use super::http::{reasons, turns_for_large};
 use crate::gateway::{downstream::ServerName, wire::rejected::Rejections};
 
 /// Clients with authorities of their own that are kept; bundles that rotated are forgotten with the others.
@@ -29,7 +29,7 @@ pub(in crate::gateway) struct Dialer {
     /// Those that trust other authorities than the system's, by the PEM text of these.
     trusting: Mutex<HashMap<String, reqwest::Client>>,
     /// Turns for reading large answers of each server: many at once would take much memory. However many connections
-    /// it has, they share these; nothing is left of a server without connections.
+    /// to it clients share, these are for all of them; those of a server without connections go when a new one comes.
     large: Mutex<HashMap<ServerName, Weak<Semaphore>>>,
     ids: AtomicU64,
     /// Tasks that close connections; waited for at shutdown.
@@ -64,7 +64,7 @@ impl Dialer {
             return turns;
         }
         all.retain(|_, turns| turns.strong_count() > 0);
-        let turns = Arc::new(Semaphore::new(LARGE_AT_ONCE));
+        let turns = turns_for_large();
         all.insert(server.clone(), Arc::downgrade(&turns));
         turns
     }

@@ -29,7 +29,7 @@ pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id")
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Large answers of one server that are read at once.
-pub(super) const LARGE_AT_ONCE: usize = 4;
+const LARGE_AT_ONCE: usize = 4;
 
 /// Answers up to this size are not large.
 pub(super) const SMALL: usize = 1024 * 1024;
@@ -52,8 +52,12 @@ pub(super) struct HttpWay {
     pub(super) headers: HeaderMap,
     pub(super) session: Option<Arc<str>>,
     pub(super) era: Era,
-    /// Turns for reading large answers, of all connections to this server.
+    /// Turns for reading large answers, of all connections to this server that clients share.
     pub(super) large: Arc<Semaphore>,
+}
+
+pub(super) fn turns_for_large() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(LARGE_AT_ONCE))
 }
 
 impl HttpWay {

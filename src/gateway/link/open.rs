@@ -25,7 +25,7 @@ use super::{
     dialer::Dialer,
     ear::{Ear, Line, Running, Teller},
     hello::Hello,
-    http::{HttpWay, reasons},
+    http::{HttpWay, reasons, turns_for_large},
     listener::Listener,
     place::{At, Place},
     process::{self, Process},
@@ -225,7 +225,11 @@ impl Attempt<'_> {
     ) -> Result<Shaken, String> {
         let (table, letters) = self.table();
         let headers = headers.iter().cloned().collect();
-        let large = self.dialer.large(self.name);
+        // What one client does not read must not hold up the others.
+        let large = match self.client {
+            Some(_) => turns_for_large(),
+            None => self.dialer.large(self.name),
+        };
         let mut way = HttpWay { http, url: url.clone(), headers, session: None, era, large };
         let us = Ear::new(self.teller.clone(), self.client).get_info();
         let hello = Hello { table: &table, teller: &self.teller, us };

@@ -1,7 +1,7 @@
 //! Following a resource of a server: as long as its caller may read it, and beyond the end of the server when one takes
 //! its place.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 
@@ -13,14 +13,21 @@ use crate::{
 };
 
 /// What a caller means by a URI that it follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Followed {
     Own,
-    /// By the server's own URI.
-    Of {
-        server: Arc<ServerName>,
-        original: String,
-    },
+    Of(Place),
 }
+
+/// A resource by its server's own URI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) server: Arc<ServerName>,
+    pub(super) original: String,
+}
+
+/// How often it is looked again whether a caller may follow what it could not, or not found out.
+const AGAIN: Duration = Duration::from_secs(30);
 
 impl Face {
     /// Nothing when this caller has no such resource.
@@ -34,27 +41,22 @@ impl Face {
         uri: &str,
     ) -> Result<Option<Followed>, RpcError> {
         let view = self.view(catalogue.clone(), caller).await?;
-        let unlisted = resources::unlisted(catalogue, uri);
-        let found = resources::shown_resource(catalogue, uri, |entry| view.shows(entry));
-        let found = found.or(unlisted.as_ref()).filter(|entry| view.shows(entry));
+        let found = resources::shown_resource(catalogue, uri, |entry| view.shows(entry)).cloned();
+        let found = found.or_else(|| resources::unlisted(catalogue, uri)).filter(|entry| view.shows(entry));
         Ok(found.map(|entry| match &entry.route {
             Route::Own => Followed::Own,
-            Route::Downstream { server, original } => Followed::Of {
-                server: server.clone(),
-                original: resources::original_uri(entry, original, uri),
-            },
+            Route::Downstream { server, original } => {
+                let original = resources::original_uri(&entry, original, uri);
+                Followed::Of(Place { server: server.clone(), original })
+            }
         }))
-    }
-
-    async fn may_read(&self, caller: &Caller, uri: &str) -> bool {
-        matches!(self.followed(&self.catalogue(), caller, uri).await, Ok(Some(_)))
     }
 }
 
-/// The updates that begin with `first`. When its server is gone, those of the server that has the resource next, of
-/// which one update tells; what a caller may not read any more it is not told of.
-pub(super) fn on(face: Arc<Face>, caller: Caller, uri: String, first: Updates) -> Updates {
-    let following = Following { face, caller, uri, updates: first };
+/// The updates that begin with `first`. When its server is gone or the URI has become another's, those of the server
+/// that has the resource then, of which one update tells; what a caller may not read any more it is not told of.
+pub(super) fn on(face: Arc<Face>, caller: Caller, uri: String, place: Place, first: Updates) -> Updates {
+    let following = Following { face, caller, uri, place, updates: first };
     stream::unfold(following, |mut following| async move {
         following.next().await?;
         Some(((), following))
@@ -66,34 +68,43 @@ struct Following {
     face: Arc<Face>,
     caller: Caller,
     uri: String,
+    place: Place,
     updates: Updates,
 }
 
 impl Following {
     /// Nothing when there will be no further catalogue.
     async fn next(&mut self) -> Option<()> {
+        let Self { face, caller, uri, place, updates } = self;
         loop {
-            if self.updates.next().await.is_none() {
-                self.updates = anew(&self.face, &self.caller, &self.uri).await?;
-                return Some(());
-            }
-            if self.face.may_read(&self.caller, &self.uri).await {
-                return Some(());
+            let is_over = updates.next().await.is_none();
+            let catalogue = face.catalogue();
+            match face.followed(&catalogue, caller, uri).await {
+                Ok(Some(Followed::Of(now))) if now == *place && !is_over => return Some(()),
+                // The one who reads it is told then.
+                Err(_) if !is_over => return Some(()),
+                Ok(None) if !is_over => {}
+                _ => {
+                    (*place, *updates) = anew(face, caller, uri).await?;
+                    return Some(());
+                }
             }
         }
     }
 }
 
 /// Once a server has the resource again.
-async fn anew(face: &Face, caller: &Caller, uri: &str) -> Option<Updates> {
+async fn anew(face: &Face, caller: &Caller, uri: &str) -> Option<(Place, Updates)> {
     let mut catalogues = face.catalogues().catalogues;
     loop {
         let catalogue = catalogues.borrow_and_update().clone();
-        if let Ok(Some(Followed::Of { server, original })) = face.followed(&catalogue, caller, uri).await
-            && let Ok(updates) = face.gateway.updates(&server, &original)
+        if let Ok(Some(Followed::Of(place))) = face.followed(&catalogue, caller, uri).await
+            && let Ok(updates) = face.gateway.updates(&place.server, &place.original)
         {
-            return Some(updates);
+            return Some((place, updates));
         }
-        catalogues.changed().await.ok()?;
+        if let Ok(changed) = tokio::time::timeout(AGAIN, catalogues.changed()).await {
+            changed.ok()?;
+        }
     }
 }

@@ -24,6 +24,15 @@ pub(super) enum Followed {
 pub(super) struct Place {
     pub(super) server: Arc<ServerName>,
     pub(super) original: String,
+    /// In a list or made by a template; else it is only guessed whose it is.
+    is_listed: bool,
+}
+
+impl Place {
+    /// Whether what was followed at `before` is followed here from now on.
+    fn takes_over(&self, before: &Self) -> bool {
+        self.is_listed || self.server == before.server
+    }
 }
 
 /// How often it is looked again whether a caller may follow what it could not, or not found out.
@@ -41,13 +50,14 @@ impl Face {
         uri: &str,
     ) -> Result<Option<Followed>, RpcError> {
         let view = self.view(catalogue.clone(), caller).await?;
-        let found = resources::shown_resource(catalogue, uri, |entry| view.shows(entry)).cloned();
-        let found = found.or_else(|| resources::unlisted(catalogue, uri)).filter(|entry| view.shows(entry));
+        let listed = resources::shown_resource(catalogue, uri, |entry| view.shows(entry)).cloned();
+        let is_listed = listed.is_some();
+        let found = listed.or_else(|| resources::unlisted(catalogue, uri)).filter(|entry| view.shows(entry));
         Ok(found.map(|entry| match &entry.route {
             Route::Own => Followed::Own,
             Route::Downstream { server, original } => {
                 let original = resources::original_uri(&entry, original, uri);
-                Followed::Of(Place { server: server.clone(), original })
+                Followed::Of(Place { server: server.clone(), original, is_listed })
             }
         }))
     }
@@ -79,26 +89,32 @@ impl Following {
         loop {
             let is_over = updates.next().await.is_none();
             let catalogue = face.catalogue();
-            match face.followed(&catalogue, caller, uri).await {
-                Ok(Some(Followed::Of(now))) if now == *place && !is_over => return Some(()),
+            let now = match face.followed(&catalogue, caller, uri).await {
+                Ok(Some(Followed::Of(now))) => Some(now),
+                Ok(_) => None,
                 // The one who reads it is told then.
                 Err(_) if !is_over => return Some(()),
-                Ok(None) if !is_over => {}
-                _ => {
-                    (*place, *updates) = anew(face, caller, uri).await?;
-                    return Some(());
-                }
+                Err(_) => None,
+            };
+            let is_another = now.as_ref().is_some_and(|now| now != place && now.takes_over(place));
+            if is_over || is_another {
+                (*place, *updates) = anew(face, caller, uri, place).await?;
+                return Some(());
+            }
+            if now.as_ref() == Some(place) {
+                return Some(());
             }
         }
     }
 }
 
 /// Once a server has the resource again.
-async fn anew(face: &Face, caller: &Caller, uri: &str) -> Option<(Place, Updates)> {
+async fn anew(face: &Face, caller: &Caller, uri: &str, before: &Place) -> Option<(Place, Updates)> {
     let mut catalogues = face.catalogues().catalogues;
     loop {
         let catalogue = catalogues.borrow_and_update().clone();
         if let Ok(Some(Followed::Of(place))) = face.followed(&catalogue, caller, uri).await
+            && place.takes_over(before)
             && let Ok(updates) = face.gateway.updates(&place.server, &place.original)
         {
             return Some((place, updates));
